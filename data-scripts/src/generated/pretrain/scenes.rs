@@ -1,0 +1,411 @@
+//! The kinds of pretraining scene: each draws a picture and asks everything that can be asked about it.
+
+use seed::Stream;
+
+use super::QuestionAnswer;
+use crate::generated::canvas::{Point, at_turn};
+use crate::generated::layout::{Area, Spot, spot, spots};
+use crate::generated::look::{Colour, Page, SHAPES, Shape, Theme, colour_words, shape_words, some_colours, some_shapes};
+
+const NUMBERS: &[&str] = &["1", "2", "3", "4", "5", "6"];
+const SIDES: &[&str] = &["left", "right", "top", "bottom"];
+const DIRECTIONS: &[&str] = &["up", "down", "left", "right"];
+const YES_NO: &[&str] = &["yes", "no"];
+const SYMBOLS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F"];
+
+/// A drawn scene and all questions about it.
+pub struct Scene {
+    /// The picture.
+    pub page: Page,
+    /// What it shows.
+    pub caption: String,
+    /// The questions.
+    pub qa: Vec<QuestionAnswer>,
+}
+
+/// One object, mostly big: what is it, what colour, where.
+pub fn single(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let (shape, colour, big) = (*s.pick(&SHAPES), some_colours(s, 1)[0], s.chance(0.7));
+    let side = s.below(4);
+    let place = if big { big_spot(s) } else { side_spot(s, side) };
+    page.shape(s, shape, colour, place.centre, place.size);
+    let (shape_word, colour_word) = (shape.name(), colour.name());
+    let size = if big { "big" } else { "small" };
+    let mut ask = Asker::new(s);
+    ask.colour(&["What color is the {}?", "What is the color of the {}?", "The {} has what color?"], shape_word, colour);
+    ask.shape(&["What shape is this?", "What shape do you see?", "What is the {} shape?"], colour_word, shape);
+    ask.is_it("color check", &["Is the shape {}?", "Is the color {}?"], colour_word, colour_words());
+    ask.is_it("shape check", &["Is it a {}?", "Is this shape a {}?"], shape_word, &shape_words());
+    ask.of("size", &["Is it big or small?", "Is the {} big or small?"], &[shape_word], size, &["big", "small"]);
+    let caption = if big {
+        format!("{} {size} {colour_word} {shape_word}", article(size))
+    } else {
+        ask.of(
+            "place",
+            &["On what side is the {}?", "At what side of the picture is the {}?"],
+            &[shape_word],
+            SIDES[side],
+            SIDES,
+        );
+        format!("a {size} {colour_word} {shape_word} at the {}", SIDES[side])
+    };
+    Scene { qa: ask.qa, page, caption }
+}
+
+fn big_spot(s: &mut Stream) -> Spot {
+    let size = s.range(28.0, 52.0) as f32;
+    spot(s, Area::PAGE, size)
+}
+
+fn side_spot(s: &mut Stream, side: usize) -> Spot {
+    let middle = s.range(20.0, 44.0) as f32;
+    let (near, far) = (s.range(10.0, 14.0) as f32, s.range(50.0, 54.0) as f32);
+    let centre = [(near, middle), (far, middle), (middle, near), (middle, far)][side];
+    Spot { centre, size: s.range(11.0, 18.0) as f32 }
+}
+
+/// Two objects side by side or one above the other: which is where, which is bigger, what do they share.
+pub fn pair(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let (shapes, colours) = pair_kinds(s);
+    let (upright, bigger) = (s.chance(0.5), s.below(3));
+    for i in 0..2 {
+        let cell = if upright { Area::PAGE.cell(1, 2, 0, i) } else { Area::PAGE.cell(2, 1, i, 0) };
+        let size = if bigger == 2 {
+            s.range(18.0, 25.0)
+        } else if bigger == i {
+            s.range(24.0, 28.0)
+        } else {
+            s.range(11.0, 14.0)
+        };
+        let place = spot(s, cell, size as f32);
+        page.shape(s, shapes[i], colours[i], place.centre, place.size);
+    }
+    let names = pair_names(shapes, colours);
+    let mut ask = Asker::new(s);
+    pair_relations(&mut ask, &names, upright);
+    pair_parts(&mut ask, shapes, colours, upright);
+    ask.of("same", &["Do they have the same color?", "Are both the same color?"], &[], yes(colours[0] == colours[1]), YES_NO);
+    ask.of("same", &["Do they have the same shape?", "Are both the same shape?"], &[], yes(shapes[0] == shapes[1]), YES_NO);
+    if bigger < 2 {
+        let template = if ask.s.chance(0.5) { ["The bigger one is what?"] } else { ["The smaller one is what?"] };
+        let index = if template[0].contains("bigger") { bigger } else { 1 - bigger };
+        pair_sizes(&mut ask, template[0], index, shapes, colours);
+    }
+    let relation = if upright { "above" } else { "left of" };
+    let long = |i: usize| format!("{} {} {}", article(colours[i].name()), colours[i].name(), shapes[i].name());
+    Scene { caption: format!("{} {relation} {}", long(0), long(1)), qa: ask.qa, page }
+}
+
+/// Shapes and colours of two things that differ in at least one of them.
+fn pair_kinds(s: &mut Stream) -> ([Shape; 2], [Colour; 2]) {
+    let (shapes, colours) = (some_shapes(s, 2), some_colours(s, 2));
+    let (same_shape, same_colour) = match s.below(20) {
+        0..9 => (true, false),
+        9..18 => (false, true),
+        _ => (false, false),
+    };
+    let second_shape = if same_shape { shapes[0] } else { shapes[1] };
+    let second_colour = if same_colour { colours[0] } else { colours[1] };
+    ([shapes[0], second_shape], [colours[0], second_colour])
+}
+
+/// What tells the two apart: "the star", or "the red one".
+fn pair_names(shapes: [Shape; 2], colours: [Colour; 2]) -> [String; 2] {
+    if shapes[0] == shapes[1] {
+        return colours.map(|colour| format!("{} one", colour.name()));
+    }
+    shapes.map(|shape| shape.name().to_owned())
+}
+
+fn pair_relations(ask: &mut Asker, names: &[String; 2], upright: bool) {
+    let swap = ask.s.below(2);
+    let (one, other) = (names[swap].as_str(), names[1 - swap].as_str());
+    let words = if upright { ["above", "below"] } else { ["left", "right"] };
+    let truth = words[swap];
+    ask.of("relation", &["Where is the {}, seen from the {}?", "The {} is where, next to the {}?"], &[one, other], truth, &words);
+    let claim = *ask.s.pick(&words);
+    let phrase = match claim {
+        "left" => "left of",
+        "right" => "right of",
+        other => other,
+    };
+    ask.of("relation check", &["Is the {} {} the {}?"], &[one, phrase, other], yes(claim == truth), YES_NO);
+}
+
+fn pair_parts(ask: &mut Asker, shapes: [Shape; 2], colours: [Colour; 2], upright: bool) {
+    let which = ask.s.below(2);
+    let side = if upright { ["top", "bottom"][which] } else { ["left", "right"][which] };
+    ask.colour(&["What color is the {} one?", "What color is at the {}?"], side, colours[which]);
+    ask.shape(&["What shape is the {} one?", "What shape is at the {}?"], side, shapes[which]);
+    if shapes[0] != shapes[1] {
+        ask.colour(&["What color is the {}?", "The {} has what color?"], shapes[which].name(), colours[which]);
+    }
+    if colours[0] != colours[1] {
+        ask.shape(&["What shape is {}?", "What is the {} shape?"], colours[which].name(), shapes[which]);
+    }
+}
+
+fn pair_sizes(ask: &mut Asker, template: &str, index: usize, shapes: [Shape; 2], colours: [Colour; 2]) {
+    if shapes[0] == shapes[1] {
+        let words = colours.map(Colour::name);
+        ask.of("compare size", &[template], &[], words[index], &words);
+    } else {
+        let words = shapes.map(Shape::name);
+        ask.of("compare size", &[template], &[], words[index], &words);
+    }
+}
+
+/// One to six alike: how many.
+pub fn group(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let (shape, colour, count) = (*s.pick(&SHAPES), some_colours(s, 1)[0], s.between(1, 6));
+    for place in spots(s, count, Area::PAGE) {
+        page.shape(s, shape, colour, place.centre, place.size.min(26.0));
+    }
+    let plural = shape.plural();
+    let mut ask = Asker::new(s);
+    let number = NUMBERS[count - 1];
+    ask.of("count", &["How many {} are there?", "How many {} are in the picture?"], &[&plural], number, NUMBERS);
+    ask.of("count", &["How many shapes are there?", "What is the number of shapes?"], &[], number, NUMBERS);
+    ask.claim_count(&plural, count);
+    ask.colour(&["What color are they?", "What is the color of the shapes?"], "", colour);
+    ask.shape(&["What shape are they?", "What kind of shape is shown?"], "", shape);
+    let caption =
+        if count == 1 { format!("1 {} {}", colour.name(), shape.name()) } else { format!("{count} {} {plural}", colour.name()) };
+    Scene { caption, qa: ask.qa, page }
+}
+
+/// Two groups on two sides: how many of each, and of which there are more.
+pub fn two_groups(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let (shapes, colours, upright) = (some_shapes(s, 2), some_colours(s, 2), s.chance(0.5));
+    let counts = if s.chance(0.25) {
+        [2, 2]
+    } else {
+        *s.pick(&[[1, 2], [2, 1], [1, 3], [3, 1], [2, 3], [3, 2], [4, 1], [1, 4], [4, 2], [2, 4]])
+    };
+    for i in 0..2 {
+        let area = if upright { Area::PAGE.cell(1, 2, 0, i) } else { Area::PAGE.cell(2, 1, i, 0) };
+        for place in spots(s, counts[i], area) {
+            page.shape(s, shapes[i], colours[i], place.centre, place.size.clamp(10.0, 20.0));
+        }
+    }
+    let plurals = [shapes[0].plural(), shapes[1].plural()];
+    let which = s.below(2);
+    let mut ask = Asker::new(s);
+    ask.of(
+        "count",
+        &["How many {} are there?", "How many {} are in the picture?"],
+        &[&plurals[which]],
+        NUMBERS[counts[which] - 1],
+        NUMBERS,
+    );
+    ask.of(
+        "count",
+        &["How many are {}?", "How many shapes are {}?"],
+        &[colours[which].name()],
+        NUMBERS[counts[which] - 1],
+        NUMBERS,
+    );
+    ask.of("count", &["How many shapes are there in all?"], &[], NUMBERS[counts[0] + counts[1] - 1], NUMBERS);
+    ask.colour(&["What color are the {}?"], &plurals[which], colours[which]);
+    if counts[0] == counts[1] {
+        ask.of("same number", &["Is it the same number of {} and {}?"], &[&plurals[0], &plurals[1]], "yes", YES_NO);
+    } else {
+        let more = usize::from(counts[1] > counts[0]);
+        let words = [colours[0].name(), colours[1].name()];
+        ask.of("compare", &["The bigger group is what color?"], &[], words[more], &words);
+        ask.of("compare", &["The smaller group is what color?"], &[], words[1 - more], &words);
+        if ask.s.chance(0.35) {
+            ask.of("same number", &["Is it the same number of {} and {}?"], &[&plurals[0], &plurals[1]], "no", YES_NO);
+        }
+    }
+    let part =
+        |i: usize| format!("{} {} {}", counts[i], colours[i].name(), if counts[i] == 1 { shapes[i].name() } else { &plurals[i] });
+    let caption = format!("{} and {}", part(0), part(1));
+    Scene { caption, qa: ask.qa, page }
+}
+
+/// Three to six of two shapes and two colours, or three sizes: what is there and how many of it.
+pub fn mixed(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let (shapes, colours, count) = (some_shapes(s, 2), some_colours(s, 3), s.between(3, 6));
+    let kinds: Vec<(Shape, Colour)> = (0..count).map(|_| (*s.pick(&shapes), *s.pick(&colours[..2]))).collect();
+    for (place, &(shape, colour)) in spots(s, count, Area::PAGE).into_iter().zip(&kinds) {
+        page.shape(s, shape, colour, place.centre, place.size);
+    }
+    let (shape, colour) = *s.pick(&kinds);
+    let alike = kinds.iter().filter(|kind| kind.0 == shape).count();
+    let tinted = kinds.iter().filter(|kind| kind.1 == colour).count();
+    let present = |wanted: Colour| kinds.iter().any(|kind| kind.1 == wanted);
+    let asked = if s.chance(0.5) { colours[2] } else { colour };
+    let mut ask = Asker::new(s);
+    ask.of(
+        "count",
+        &["How many {} are there?", "How many {} are in the picture?"],
+        &[&shape.plural()],
+        NUMBERS[alike - 1],
+        NUMBERS,
+    );
+    ask.of("count", &["How many are {}?", "How many shapes are {}?"], &[colour.name()], NUMBERS[tinted - 1], NUMBERS);
+    ask.of("count", &["How many shapes are there in all?", "How many shapes are there?"], &[], NUMBERS[count - 1], NUMBERS);
+    ask.of("there is", &["Is there something {}?", "Is anything {}?"], &[asked.name()], yes(present(asked)), YES_NO);
+    ask.there_is_shape(&kinds.iter().map(|kind| kind.0).collect::<Vec<_>>());
+    let rest = if count - alike == 0 { String::new() } else { " and others".to_owned() };
+    let noun = if alike == 1 { shape.name().to_owned() } else { shape.plural() };
+    Scene { caption: format!("{alike} {noun}{rest}, {count} shapes in all"), qa: ask.qa, page }
+}
+
+/// One or two digits or letters.
+pub fn symbol(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let colours = some_colours(s, 2);
+    let two = s.chance(0.4);
+    let kind = if s.chance(0.7) { &SYMBOLS[..10] } else { &SYMBOLS[10..] };
+    let indices = s.sample(kind.len(), 2);
+    let symbols = [kind[indices[0]], kind[indices[1]]];
+    let height = if two { s.range(20.0, 32.0) } else { s.range(18.0, 46.0) } as f32;
+    for i in 0..if two { 2 } else { 1 } {
+        let cell = if two { Area::PAGE.cell(2, 1, i, 0) } else { Area::PAGE };
+        let (place, font) = (spot(s, cell, height), page.font);
+        let rgb = legible(page.rgb(colours[i]), &page);
+        font.write(&mut page.canvas, symbols[i], place.centre, height, rgb);
+    }
+    let word = if kind.len() == 10 { "number" } else { "letter" };
+    let mut ask = Asker::new(s);
+    if two {
+        symbol_pair(&mut ask, symbols, &colours, word, kind);
+    } else {
+        ask.of("symbol", &["What {} is this?", "What {} do you see?"], &[word], symbols[0], kind);
+        ask.colour(&["What color is the {}?", "What is the color of the {}?"], word, colours[0]);
+        ask.is_it("symbol check", &["Is it the {}?", "Is this the {}?"], symbols[0], kind);
+        ask.of("symbol kind", &["Is this a number or a letter?"], &[], word, &["number", "letter"]);
+        ask.is_it("color check", &["Is it {}?"], colours[0].name(), colour_words());
+    }
+    let caption = if two {
+        format!("the {word}s {} and {}", symbols[0], symbols[1])
+    } else {
+        format!("the {word} {} in {}", symbols[0], colours[0].name())
+    };
+    Scene { caption, qa: ask.qa, page }
+}
+
+fn symbol_pair(ask: &mut Asker, symbols: [&str; 2], colours: &[Colour], word: &str, kind: &[&str]) {
+    let which = ask.s.below(2);
+    let side = ["left", "right"][which];
+    ask.of("symbol", &["What {} is at the {}?", "What {} is on the {} side?"], &[word, side], symbols[which], kind);
+    ask.colour(&["What color is the {} one?", "What color is at the {}?"], side, colours[which]);
+    ask.colour(&["The {} has what color?"], symbols[1 - which], colours[1 - which]);
+    ask.of("symbol kind", &["Are these numbers or letters?"], &[], &format!("{word}s"), &["numbers", "letters"]);
+    let truth = ["left", "right"][which];
+    ask.of("place", &["On what side is the {}?"], &[symbols[which]], truth, &["left", "right"]);
+    if word == "number" {
+        let more = if symbols[0] > symbols[1] { 0 } else { 1 };
+        ask.of("compare", &["The bigger number is what?", "What is the bigger number?"], &[], symbols[more], &symbols);
+    }
+}
+
+/// Lines as thin as letters need contrast: a colour near the paper's brightness is drawn darker or lighter.
+fn legible(rgb: [u8; 3], page: &Page) -> [u8; 3] {
+    let light = |c: [u8; 3]| c.iter().map(|&channel| i32::from(channel)).sum::<i32>() / 3;
+    if (light(rgb) - light(page.paper)).abs() < 45 { crate::generated::look::mix(rgb, page.ink, 0.22) } else { rgb }
+}
+
+/// An arrow, or a dial with one hand: which way does it point.
+pub fn pointer(s: &mut Stream) -> Scene {
+    let mut page = Page::new(Theme::Plain, s);
+    let (colour, way, dial) = (some_colours(s, 1)[0], s.below(4), s.chance(0.5));
+    let turn = [0.0, 0.5, 0.75, 0.25][way] + s.range(-0.02, 0.02) as f32;
+    let radius = s.range(13.0, 26.0) as f32;
+    let centre = spot(s, Area::PAGE, radius * 2.0).centre;
+    let word = if dial { "hand" } else { "arrow" };
+    draw_pointer(&mut page, dial, centre, radius, turn, colour);
+    let mut ask = Asker::new(s);
+    ask.of("pointer", &["What way does the {} point?", "The {} points where?"], &[word], DIRECTIONS[way], DIRECTIONS);
+    ask.is_it("pointer check", &["Does it point {}?"], DIRECTIONS[way], DIRECTIONS);
+    ask.colour(&["What color is the {}?", "What is the color of the {}?"], word, colour);
+    ask.is_it("color check", &["Is it {}?"], colour.name(), colour_words());
+    ask.of("pointer kind", &["Is there a clock or an arrow?"], &[], if dial { "clock" } else { "arrow" }, &["clock", "arrow"]);
+    let caption = if dial {
+        format!("a clock with a {} hand that points {}", colour.name(), DIRECTIONS[way])
+    } else {
+        format!("{} {} arrow that points {}", article(colour.name()), colour.name(), DIRECTIONS[way])
+    };
+    Scene { caption, qa: ask.qa, page }
+}
+
+fn draw_pointer(page: &mut Page, dial: bool, centre: Point, radius: f32, turn: f32, colour: Colour) {
+    let rgb = legible(page.rgb(colour), page);
+    if dial {
+        page.canvas.ring(centre, radius, page.ink, 1.6);
+        for i in 0..12 {
+            let turn = i as f32 / 12.0;
+            page.canvas.line(at_turn(centre, radius * 0.86, turn), at_turn(centre, radius * 0.96, turn), page.ink, 1.0);
+        }
+        page.canvas.line(centre, at_turn(centre, radius * 0.66, turn), rgb, radius * 0.13);
+    } else {
+        page.canvas.arrow(at_turn(centre, radius, turn + 0.5), at_turn(centre, radius, turn), rgb, radius * 0.22);
+    }
+}
+
+/// Collects the questions about a scene.
+struct Asker<'a> {
+    s: &'a mut Stream,
+    qa: Vec<QuestionAnswer>,
+}
+
+impl<'a> Asker<'a> {
+    fn new(s: &'a mut Stream) -> Self {
+        Self { s, qa: Vec::new() }
+    }
+
+    /// One of the templates, its `{}` filled in order; the answer among up to three others of the pool.
+    fn of(&mut self, topic: &'static str, templates: &[&str], words: &[&str], answer: &str, pool: &[&str]) {
+        let template = *self.s.pick(templates);
+        let question = words.iter().fold(template.to_owned(), |text, word| text.replacen("{}", word, 1));
+        let others: Vec<&str> = pool.iter().copied().filter(|other| *other != answer).collect();
+        let mut choices = vec![answer.to_owned()];
+        choices.extend(self.s.sample(others.len(), others.len().min(3)).into_iter().map(|i| others[i].to_owned()));
+        self.s.shuffle(&mut choices);
+        self.qa.push(QuestionAnswer { question, answer: answer.to_owned(), choices, topic });
+    }
+
+    fn colour(&mut self, templates: &[&str], word: &str, colour: Colour) {
+        self.of("color", templates, &[word], colour.name(), colour_words());
+    }
+
+    fn shape(&mut self, templates: &[&str], word: &str, shape: Shape) {
+        self.of("shape", templates, &[word], shape.name(), &shape_words());
+    }
+
+    /// A yes/no question that names the truth or, as often, something else.
+    fn is_it(&mut self, topic: &'static str, templates: &[&str], truth: &str, pool: &[&str]) {
+        let others: Vec<&str> = pool.iter().copied().filter(|other| *other != truth).collect();
+        let claim = if self.s.chance(0.5) { truth } else { *self.s.pick(&others) };
+        self.of(topic, templates, &[claim], yes(claim == truth), YES_NO);
+    }
+
+    /// "Are there 3 stars?", as often right as one off.
+    fn claim_count(&mut self, plural: &str, count: usize) {
+        let near = if count == 1 || (count < 6 && self.s.chance(0.5)) { count + 1 } else { count - 1 };
+        let claim = if self.s.chance(0.5) { count } else { near };
+        self.of("count check", &["Are there {} {}?"], &[NUMBERS[claim - 1], plural], yes(claim == count), YES_NO);
+    }
+
+    /// "Is there a star?", as often yes as no.
+    fn there_is_shape(&mut self, present: &[Shape]) {
+        let absent: Vec<Shape> = SHAPES.iter().copied().filter(|shape| !present.contains(shape)).collect();
+        let asked = if self.s.chance(0.5) { *self.s.pick(present) } else { *self.s.pick(&absent) };
+        self.of("there is", &["Is there a {}?", "Is there any {}?"], &[asked.name()], yes(present.contains(&asked)), YES_NO);
+    }
+}
+
+fn yes(truth: bool) -> &'static str {
+    if truth { "yes" } else { "no" }
+}
+
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}

@@ -1,0 +1,105 @@
+//! Social science: maps and prices.
+
+use seed::Stream;
+
+use crate::generated::canvas::{Point, at_turn, polygon};
+use crate::generated::item::{Item, numbers, say};
+use crate::generated::layout::{Area, spot};
+use crate::generated::look::{Page, Shape, Theme, mix, some_colours};
+
+fn page(s: &mut Stream) -> Page {
+    Page::new(Theme::Science, s)
+}
+
+/// Which way from one city to another.
+pub fn directions(s: &mut Stream) -> Item {
+    let (mut page, index, colours) = (page(s), s.below(4), some_colours(s, 2));
+    let land = mix(page.paper, [120, 180, 110], 0.35);
+    let coast: Vec<Point> = (0..12).map(|i| at_turn((34.0, 34.0), s.range(24.0, 30.0) as f32, i as f32 / 12.0)).collect();
+    page.canvas.fill(polygon(&coast), land);
+    page.canvas.arrow((8.0, 26.0), (8.0, 12.0), page.ink, 1.6);
+    page.text("N", (8.0, 6.5), 7.0);
+    let middle = (36.0 + s.range(-4.0, 4.0) as f32, 34.0 + s.range(-4.0, 4.0) as f32);
+    let reach = s.range(9.0, 15.0) as f32;
+    let lean = s.range(-0.04, 0.04) as f32;
+    let turn = index as f32 / 4.0 + lean;
+    for (i, turn) in [turn, turn + 0.5].into_iter().enumerate() {
+        let at = at_turn(middle, reach, turn);
+        page.canvas.disc(at, 5.5, page.rgb(colours[i]));
+        page.canvas.ring(at, 5.5, page.ink, 1.0);
+    }
+    let templates = [
+        "You go from the {} city to the {} city. Which direction is that?",
+        "From the {} city, in which direction is the {} city?",
+    ];
+    let question = say(s, &templates, &[colours[1].name(), colours[0].name()]);
+    Item::among(question, &["north", "east", "south", "west"], index, page)
+}
+
+/// In which cell of the grid.
+pub fn grid(s: &mut Stream) -> Item {
+    let (mut page, index, colour) = (page(s), s.below(9), some_colours(s, 2));
+    let area = Area { corner: (11.0, 11.0), width: 51.0, height: 51.0 };
+    for i in 0..3 {
+        let at = 19.5 + i as f32 * 17.0;
+        page.text(["A", "B", "C"][i], (at, 5.5), 7.0);
+        page.text(["1", "2", "3"][i], (5.5, at), 7.0);
+        for j in 0..3 {
+            let corner = area.cell(3, 3, i, j).corner;
+            page.canvas.frame(corner, 17.0, 17.0, page.ink, 1.0);
+        }
+    }
+    let shapes = [Shape::Star, Shape::Heart, Shape::Cross, Shape::Circle];
+    let order = s.sample(shapes.len(), 2);
+    let other = (index + s.between(1, 8)) % 9;
+    for (i, cell) in [index, other].into_iter().enumerate() {
+        let place = spot(s, area.cell(3, 3, cell % 3, cell / 3), 12.5);
+        page.shape(s, shapes[order[i]], colour[i], place.centre, place.size);
+    }
+    let cells: Vec<String> = (0..9).map(|cell| format!("{}{}", ["A", "B", "C"][cell % 3], cell / 3 + 1)).collect();
+    let question = say(s, &["In which map cell is the {}?", "Which cell of the map holds the {}?"], &[shapes[order[0]].name()]);
+    Item::among(question, &cells, index, page)
+}
+
+/// How many regions have the colour that means something.
+pub fn legend(s: &mut Stream) -> Item {
+    const MEANINGS: [&str; 4] = ["forest", "water", "desert", "farms"];
+    let (mut page, index, colours, meaning) = (page(s), s.below(5), some_colours(s, 2), *s.pick(&MEANINGS));
+    let area = Area { corner: (5.0, 5.0), width: 54.0, height: 54.0 };
+    let marked = s.sample(9, index + 1);
+    for cell in 0..9 {
+        let place = area.cell(3, 3, cell % 3, cell / 3);
+        let colour = if marked.contains(&cell) { colours[0] } else { colours[1] };
+        page.canvas.rect(place.corner, place.width, place.height, page.rgb(colour));
+        page.canvas.frame(place.corner, place.width, place.height, page.ink, 1.4);
+    }
+    let hint = format!("On this map, {} regions are {meaning}.", colours[0].name());
+    let question = say(s, &["How many regions of the map are {}?", "Count the regions that are {}."], &[meaning]);
+    Item::among(question, &numbers(1, 5), index, page).with_hint(hint)
+}
+
+/// Which thing costs more.
+pub fn prices(s: &mut Stream) -> Item {
+    let (mut page, count, more) = (page(s), s.between(2, 3), s.chance(0.5));
+    let colours = some_colours(s, count);
+    let mut costs = s.sample(9, count);
+    costs.sort_unstable();
+    if more {
+        costs.reverse();
+    }
+    let places = s.sample(count, count);
+    for i in 0..count {
+        let cell = Area::PAGE.cell(count, 1, places[i], 0);
+        let (x, y) = cell.centre();
+        let half = cell.width * 0.4;
+        page.canvas.rect((x - half, 6.0), half * 2.0, 22.0, page.rgb(colours[i]));
+        page.canvas.frame((x - half, 6.0), half * 2.0, 22.0, page.ink, 1.2);
+        page.canvas.line((x, 28.0), (x, 34.0), page.ink, 1.0);
+        page.canvas.frame((x - half, 34.0), half * 2.0, 23.0, page.ink, 1.0);
+        page.text(&(costs[i] + 1).to_string(), (x, y + 13.5), 14.0);
+    }
+    let word = if more { "the most" } else { "the least" };
+    let question = say(s, &["Which ticket costs {}?", "Of these tickets, which one costs {}?"], &[word]);
+    let values: Vec<String> = colours.iter().map(|colour| format!("the {} one", colour.name())).collect();
+    Item::among(question, &values, 0, page)
+}

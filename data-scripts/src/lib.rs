@@ -1,0 +1,8 @@
+//! Where the data comes from: cards for public datasets, and deterministic generators of pictures with questions.
+//!
+//! - [`cards`]: one card per dataset, what its columns mean and how an example becomes a prompt;
+//! - [`generated`]: IconGen and SciGen (benchmarks in Hub schemas, made on the spot) and the pretraining stream of the tiny
+//!   backbone.
+
+pub mod cards;
+pub mod generated;

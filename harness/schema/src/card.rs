@@ -1,0 +1,210 @@
+//! A dataset card: where a dataset comes from, how its parquet columns become examples, and how an example becomes a prompt.
+//!
+//! A card is a TOML file. The loader reads Hub schemas through it (ScienceQA, ICON-QA, plain image + question + answer), so a new
+//! dataset in one of these shapes needs a card and no code.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything the suite knows about a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// The name a user types.
+    pub name: String,
+    /// The name a table shows.
+    pub title: String,
+    /// What it is and why it is in the suite, in a sentence.
+    pub description: String,
+    /// Where it comes from: an address, a Hub id, or the generator that made it.
+    pub source: String,
+    /// The data's licence (SPDX where there is one).
+    pub license: String,
+    /// The pinned revision: a commit, a date, a generator's version and seed.
+    pub revision: String,
+    /// The metric's name (`fedbench list metrics`).
+    pub metric: String,
+    /// How an example with choices is answered.
+    pub scoring: Scoring,
+    /// How the log-likelihood of an option of several tokens is normalised.
+    #[serde(default)]
+    pub option_score: OptionScore,
+    /// Which column holds what.
+    pub columns: Columns,
+    /// How the choices are written.
+    pub choices: Choices,
+    /// How the answer column names the answer.
+    pub answer: AnswerForm,
+    /// The prompt variants by name; `default` is taken unless an experiment asks for another.
+    pub prompts: BTreeMap<String, Prompt>,
+    /// Columns by which a partition may split (a subset of `columns.tags`, or `answer`).
+    #[serde(default)]
+    pub partition_keys: Vec<String>,
+    /// What happens to a row that cannot be read.
+    #[serde(default)]
+    pub on_bad_row: BadRow,
+    /// An image with more pixels than this is a bad row.
+    #[serde(default = "default_max_image_pixels")]
+    pub max_image_pixels: u64,
+    /// The splits by name.
+    pub splits: BTreeMap<String, Split>,
+}
+
+fn default_max_image_pixels() -> u64 {
+    64_000_000
+}
+
+/// Which column holds what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// A unique id; without one an example is named `<split>-<row>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The question (string).
+    pub question: String,
+    /// Image columns in the order the prompt shows them (`struct<bytes, path>` or binary; null means no image).
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// The choices column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<String>,
+    /// The answer column.
+    pub answer: String,
+    /// A context shown before the question (string, may be null or empty).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// String or integer columns kept for partitions and break-downs.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// How the choices are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choices {
+    /// The shape of the choices column.
+    pub form: ChoiceForm,
+    /// The closed answer set, for `form = "closed-set"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// What a row without choices means.
+    #[serde(default)]
+    pub missing: MissingChoices,
+    /// What options that are pictures are called, by the number in their file name (`choice_1.png` is the second).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub image_options: Vec<String>,
+}
+
+/// The shape of the choices column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChoiceForm {
+    /// `list<string>`.
+    List,
+    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces.
+    Comma,
+    /// No column: every example chooses among `values`.
+    ClosedSet,
+    /// No choices at all: free text.
+    None,
+}
+
+/// What a row without choices means, in a dataset whose rows otherwise have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingChoices {
+    /// A bad row.
+    #[default]
+    Error,
+    /// Left out, counted and listed.
+    Skip,
+    /// Answered by generation; counted and reported apart.
+    Generation,
+}
+
+/// How the answer column names the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerForm {
+    /// An integer, 0-based, into the choices.
+    Index,
+    /// The text (or file name) of the right choice.
+    OptionText,
+    /// Free text.
+    Text,
+}
+
+/// How an example with choices is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scoring {
+    /// The option whose text the model finds likeliest.
+    OptionLikelihood,
+    /// Greedy decoding, then parsing.
+    Generation,
+}
+
+/// How the log-likelihood of an option of several tokens is normalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptionScore {
+    /// The sum over tokens: the probability of the option.
+    #[default]
+    Sum,
+    /// The mean over tokens, which does not favour short options.
+    Mean,
+}
+
+/// One way to ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prompt {
+    /// The text with `{hint}`, `{question}` and `{options}`; a line whose placeholders are all empty is left out.
+    pub template: String,
+    /// One option of `{options}`, with `{letter}` and `{text}`; options are joined by line breaks.
+    #[serde(default = "default_option_template")]
+    pub option: String,
+    /// What the model is to say.
+    pub target: Target,
+}
+
+fn default_option_template() -> String {
+    "{letter}. {text}".into()
+}
+
+/// What the model is to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// The letter of the right option.
+    Letter,
+    /// The text of the right option, or the free-text answer.
+    Text,
+}
+
+/// What happens to a row that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadRow {
+    /// The run stops and names it.
+    #[default]
+    Error,
+    /// It is left out, counted and listed in the run folder.
+    Skip,
+}
+
+/// One split: parquet files, relative to the dataset's folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// File names in row order; a `*` matches any run of characters (matches are sorted by name).
+    pub files: Vec<String>,
+    /// The number of rows that must be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+    /// The SHA-256 of the files' bytes, one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}

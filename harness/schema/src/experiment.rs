@@ -1,0 +1,292 @@
+//! One experiment (a configuration), and a suite (experiments x seeds).
+//!
+//! Every key has a default but the dataset and the method, unknown keys are errors, and the *resolved* experiment, defaults filled
+//! in, is what a run folder keeps and what its name is the hash of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// A name for people; not part of the run's identity.
+    #[serde(default)]
+    pub name: String,
+    /// The seed of every random stream.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// The frozen model.
+    #[serde(default)]
+    pub backbone: BackboneConfig,
+    /// The examples.
+    pub data: DataConfig,
+    /// How they are split over clients.
+    #[serde(default)]
+    pub partition: PartitionConfig,
+    /// Rounds and local work.
+    #[serde(default)]
+    pub federation: FederationConfig,
+    /// The local optimizer (AdamW).
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// What is trained.
+    #[serde(default)]
+    pub adapter: AdapterConfig,
+    /// The method's name and its own keys.
+    pub method: MethodConfig,
+    /// When and how to evaluate.
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+impl Experiment {
+    /// The run's name: `<dataset>-<method>-s<seed>-<hash>`, the hash over everything that can change a number.
+    pub fn run_name(&self) -> String {
+        let identity = Self { name: String::new(), ..self.clone() };
+        let json = serde_json::to_vec(&identity).expect("an experiment is plain data");
+        let dataset = self.data.dataset.rsplit('/').next().unwrap_or("data").trim_end_matches(".toml");
+        let hash = &crate::sha256_hex(&json)[..12];
+        format!("{dataset}-{}-s{}-{hash}", self.method.name, self.seed)
+    }
+}
+
+/// The frozen model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackboneConfig {
+    /// A backbone's name (`fedbench list backbones`) or a folder.
+    pub name: String,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+}
+
+impl Default for BackboneConfig {
+    fn default() -> Self {
+        Self { name: "nano".into(), device: "cpu".into() }
+    }
+}
+
+/// The examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A dataset's name (`fedbench list datasets`), a card's path, or a folder with a `card.toml`.
+    pub dataset: String,
+    /// The card's prompt variant.
+    #[serde(default = "default_prompt")]
+    pub prompt: String,
+    /// The split that clients train on.
+    #[serde(default = "default_train_split")]
+    pub train_split: String,
+    /// The split that everybody is judged on.
+    #[serde(default = "default_test_split")]
+    pub test_split: String,
+    /// At most so many training examples (a seeded sample); all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+    /// At most so many test examples (the same for every seed); all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<usize>,
+    /// A prompt longer than this loses the beginning of its hint, then of its question; counted and recorded.
+    #[serde(default = "default_max_prompt_tokens")]
+    pub max_prompt_tokens: usize,
+}
+
+fn default_prompt() -> String {
+    "default".into()
+}
+
+fn default_train_split() -> String {
+    "train".into()
+}
+
+fn default_test_split() -> String {
+    "test".into()
+}
+
+fn default_max_prompt_tokens() -> usize {
+    512
+}
+
+/// How the examples are split over clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PartitionConfig {
+    /// The number of clients (for `natural` by a column: the number of its values, and this key is not used).
+    pub clients: usize,
+    /// The scheme.
+    pub scheme: PartitionScheme,
+    /// The label to split by, for `dirichlet`, `pathological` and `natural`: `answer` or a tag of the card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Concentration, for `dirichlet` and `quantity`.
+    pub alpha: f64,
+    /// Labels per client, for `pathological`.
+    pub classes_per_client: usize,
+    /// Every client gets at least so many training examples.
+    pub min_examples: usize,
+    /// A saved partition to use instead of drawing one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Default for PartitionConfig {
+    fn default() -> Self {
+        Self {
+            clients: 5,
+            scheme: PartitionScheme::Iid,
+            key: None,
+            alpha: 1.0,
+            classes_per_client: 2,
+            min_examples: 2,
+            file: None,
+        }
+    }
+}
+
+/// The partition schemes, named as in Flower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionScheme {
+    /// Shuffled, equal sizes.
+    Iid,
+    /// Per label, a Dirichlet(alpha) draw over clients (Hsu et al., arXiv 1909.06335).
+    Dirichlet,
+    /// `classes_per_client` labels per client (McMahan et al., arXiv 1602.05629).
+    Pathological,
+    /// Shuffled, sizes by one Dirichlet(alpha) draw over clients.
+    Quantity,
+    /// One client per value of the key's column.
+    Natural,
+}
+
+/// Rounds and local work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FederationConfig {
+    /// Communication rounds.
+    pub rounds: usize,
+    /// Passes over a client's shard in a round; `local_steps` wins where it is given.
+    pub local_epochs: usize,
+    /// Optimizer steps of a client in a round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_steps: Option<usize>,
+    /// Examples in a batch.
+    pub batch_size: usize,
+    /// The share of clients sampled in each round, in (0, 1].
+    pub cohort: f64,
+    /// In the split setting: where the loss is computed, hence whether labels or logits cross the link.
+    pub loss_at: LossAt,
+}
+
+impl Default for FederationConfig {
+    fn default() -> Self {
+        Self { rounds: 10, local_epochs: 1, local_steps: None, batch_size: 16, cohort: 1.0, loss_at: LossAt::Server }
+    }
+}
+
+/// In the split setting: where the loss is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossAt {
+    /// Answer labels travel up.
+    Server,
+    /// Answer-position logits travel down and their gradients up; labels never leave the client.
+    Client,
+}
+
+/// AdamW (Loshchilov & Hutter, arXiv 1711.05101) at a constant learning rate; a new optimizer for every client and round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// First-moment decay.
+    pub beta1: f64,
+    /// Second-moment decay.
+    pub beta2: f64,
+    /// Denominator floor.
+    pub epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdapterConfig {
+    /// `nano` or `lora`; the method's own kind without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The rank r; the kind's default without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+    /// The scale's numerator (scale = alpha / r); the kind's default without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// Where it attaches: `image`, `text`, or projections such as `q_proj`; the kind's default without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sites: Option<Vec<String>>,
+}
+
+/// The method's name and its own keys, which the method itself reads (and refuses, where it does not know them).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MethodConfig {
+    /// A method's name (`fedbench list methods`).
+    pub name: String,
+    /// The method's own keys.
+    #[serde(flatten)]
+    pub options: BTreeMap<String, serde_json::Value>,
+}
+
+/// When and how to evaluate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationConfig {
+    /// Evaluate after every so many rounds; the last round always is. 0 means the last round only.
+    pub every: usize,
+    /// Examples in a batch; changes speed, never a prediction.
+    pub batch_size: usize,
+    /// The longest generated answer, for `generation` scoring.
+    pub max_new_tokens: usize,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { every: 1, batch_size: 32, max_new_tokens: 16 }
+    }
+}
+
+/// A list of experiments x seeds: every member is `base` with the keys of `experiments` laid over it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// A name for people.
+    pub name: String,
+    /// What the suite is for, in a sentence.
+    #[serde(default)]
+    pub description: String,
+    /// The seeds each experiment runs with.
+    pub seeds: Vec<u64>,
+    /// What all experiments share.
+    #[serde(default)]
+    pub base: toml::Table,
+    /// Axes: every combination of one table of each axis, laid over `base` in the order of the axes' names.
+    #[serde(default)]
+    pub axes: BTreeMap<String, Vec<toml::Table>>,
+    /// Single experiments, laid over `base`; used where there are no axes, or beside them.
+    #[serde(default)]
+    pub experiments: Vec<toml::Table>,
+}

@@ -1,0 +1,172 @@
+//! What a run measured.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::card::Scoring;
+
+/// One measured value: a row of `records.parquet` (`round: uint32, client: uint32?, metric: string, value: float64`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The round, from 1; 0 is before the first.
+    pub round: u32,
+    /// The client it belongs to; none for the server or the whole federation.
+    pub client: Option<u32>,
+    /// The metric's name (`fedbench list metrics`), its unit a suffix.
+    pub metric: String,
+    /// The value.
+    pub value: f64,
+}
+
+/// One judged example: a row of `predictions.parquet`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The example's id.
+    pub example: String,
+    /// The client whose adapters answered; none for global adapters.
+    pub client: Option<u32>,
+    /// The client whose test shard holds the example.
+    pub shard: Option<u32>,
+    /// How it was answered.
+    pub scoring: Scoring,
+    /// The answer given: an option's text, or generated text.
+    pub prediction: String,
+    /// The right answer.
+    pub gold: String,
+    /// Whether it was right.
+    pub correct: bool,
+    /// Whether generated text could be parsed as an answer; always true for option likelihood.
+    pub parsed: bool,
+    /// The log-likelihood of each option (nats, normalised as the card says); empty for generation.
+    pub option_scores: Vec<f64>,
+}
+
+/// The flat summary of a run, `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The run folder's name.
+    pub run: String,
+    /// The experiment's name for people.
+    pub experiment: String,
+    /// The method's name.
+    pub method: String,
+    /// The adapter kind (`nano`, `lora`), or `none`.
+    pub adapter: String,
+    /// The backbone's name.
+    pub backbone: String,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The seed.
+    pub seed: u64,
+    /// Communication rounds.
+    pub rounds: u32,
+    /// Clients.
+    pub clients: u32,
+    /// Training examples over all clients.
+    pub train_examples: u64,
+    /// Test examples.
+    pub test_examples: u64,
+    /// Optimizer steps over all clients and rounds.
+    pub optimizer_steps: u64,
+    /// How examples with choices were answered.
+    pub scoring: Scoring,
+    /// The card's metric on the whole test split, in [0, 1]; for methods whose clients end with their own adapters, the mean over clients.
+    pub accuracy: f64,
+    /// Mean over clients of each client's accuracy on its own test shard, in [0, 1].
+    pub client_accuracy_mean: f64,
+    /// The worst client's accuracy on its own test shard.
+    pub client_accuracy_min: f64,
+    /// Standard deviation (n - 1) over clients of the same.
+    pub client_accuracy_std: f64,
+    /// Expected accuracy of a uniform guess among the options.
+    pub chance_accuracy: f64,
+    /// Accuracy of always giving the most frequent option position or answer of the test split.
+    pub majority_accuracy: f64,
+    /// Share of generated answers that could not be parsed.
+    pub unparsed_rate: f64,
+    /// Adapter payload bytes sent by all clients in all rounds.
+    pub uplink_bytes: u64,
+    /// Adapter payload bytes sent to all clients in all rounds.
+    pub downlink_bytes: u64,
+    /// Hidden states, labels or logit gradients sent by all clients while training (split setting), or raw data sent once (centralized).
+    pub activation_uplink_bytes: u64,
+    /// Gradients (and logits) sent to all clients while training (split setting).
+    pub activation_downlink_bytes: u64,
+    /// Parameters a client stores, as FedNano's table counts them.
+    pub client_parameters_paper: u64,
+    /// Parameters a client must hold in a deployment.
+    pub client_parameters_deployed: u64,
+    /// Parameters of the whole model with adapters.
+    pub model_parameters: u64,
+    /// Trainable parameters.
+    pub trainable_parameters: u64,
+    /// Parameters (or equally large statistics) that a client uploads in a round.
+    pub uploaded_parameters_per_round: u64,
+    /// Seconds from the first round's start to the last evaluation's end.
+    pub wall_seconds: f64,
+    /// Peak resident memory of the process, bytes; 0 where the system does not tell.
+    pub peak_memory_bytes: u64,
+    /// Training examples per second of training time.
+    pub train_examples_per_second: f64,
+}
+
+/// What produced a run, `environment.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// fedbench's version.
+    pub version: String,
+    /// The commit it was built from, or `unknown`.
+    pub commit: String,
+    /// Whether the tree had uncommitted changes when it was built.
+    pub dirty: bool,
+    /// The command line.
+    pub command: Vec<String>,
+    /// When the run started, UTC, RFC 3339.
+    pub started: String,
+    /// The compiler.
+    pub rustc: String,
+    /// Versions of the libraries that compute.
+    pub libraries: BTreeMap<String, String>,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// The CPU's name.
+    pub cpu: String,
+    /// The device that computed.
+    pub device: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// SHA-256 of the backbone's weights.
+    pub backbone_sha256: String,
+}
+
+/// What the clock said, `timings.json`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// Seconds per round: training, aggregation, evaluation.
+    pub rounds: Vec<RoundTiming>,
+    /// Seconds to compute and cache the frozen vision features.
+    pub features_seconds: f64,
+}
+
+/// One round's seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct RoundTiming {
+    /// Local training of all clients, one after the other.
+    pub train_seconds: f64,
+    /// Aggregation at the server.
+    pub aggregate_seconds: f64,
+    /// Evaluation.
+    pub evaluate_seconds: f64,
+}
+
+/// A row that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The split.
+    pub split: String,
+    /// The row, from 0, over the split's files in order.
+    pub row: usize,
+    /// Why.
+    pub reason: String,
+}

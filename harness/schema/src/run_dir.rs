@@ -1,0 +1,36 @@
+//! Where each thing lies in a run folder.
+//!
+//! ```text
+//! <run name>/
+//!   experiment.toml       the resolved configuration
+//!   card.toml             the dataset's card
+//!   environment.json      commit, versions, machine, threads, command
+//!   partition.json        which example belongs to which client
+//!   records.parquet       one row per measured value: no timings, so the same seed gives the same bytes
+//!   predictions.parquet   one row per judged example
+//!   timings.json          what the clock said
+//!   skipped.json          rows left out, each with its reason
+//!   adapters.safetensors  the global adapters after the last round (and each client's own, where a method has them)
+//!   summary.json          flat; written last, so a folder that has it is complete
+//! ```
+
+/// The resolved configuration.
+pub const EXPERIMENT: &str = "experiment.toml";
+/// The dataset's card.
+pub const CARD: &str = "card.toml";
+/// Commit, versions, machine, threads, command.
+pub const ENVIRONMENT: &str = "environment.json";
+/// Which example belongs to which client.
+pub const PARTITION: &str = "partition.json";
+/// One row per measured value.
+pub const RECORDS: &str = "records.parquet";
+/// One row per judged example.
+pub const PREDICTIONS: &str = "predictions.parquet";
+/// What the clock said.
+pub const TIMINGS: &str = "timings.json";
+/// Rows left out, each with its reason.
+pub const SKIPPED: &str = "skipped.json";
+/// The trained tensors.
+pub const ADAPTERS: &str = "adapters.safetensors";
+/// The flat summary; written last.
+pub const SUMMARY: &str = "summary.json";

@@ -1,0 +1,154 @@
+//! Reading TOML into plain data, with errors a person can act on.
+//!
+//! An unknown key or name says where it stands and lists what exists, nearest first.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+/// Why a TOML file could not become what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum TomlError {
+    /// The file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is not TOML, or not what it should be.
+    #[error("{origin}: {message}")]
+    Parse {
+        /// The file, or `--set`.
+        origin: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+}
+
+/// Reads a TOML file as a table.
+pub fn read_table(path: &Path) -> Result<toml::Table, TomlError> {
+    let text = std::fs::read_to_string(path).map_err(|source| TomlError::Read { path: path.into(), source })?;
+    parse_table(&path.display().to_string(), &text)
+}
+
+/// Parses TOML text; `origin` names it in errors.
+pub fn parse_table(origin: &str, text: &str) -> Result<toml::Table, TomlError> {
+    text.parse().map_err(|error: toml::de::Error| TomlError::Parse { origin: origin.into(), message: error.to_string() })
+}
+
+/// Reads a TOML file as `T`.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, TomlError> {
+    from_table(&path.display().to_string(), read_table(path)?)
+}
+
+/// Turns a table into `T`; `origin` names it in errors.
+pub fn from_table<T: DeserializeOwned>(origin: &str, table: toml::Table) -> Result<T, TomlError> {
+    T::deserialize(toml::Value::Table(table))
+        .map_err(|error| TomlError::Parse { origin: origin.into(), message: explain(&error.to_string()) })
+}
+
+/// Sets `dotted.key` in a table to a value written as on a command line: TOML where it parses as TOML, text otherwise.
+pub fn set(table: &mut toml::Table, assignment: &str) -> Result<(), TomlError> {
+    let bad = |message: String| TomlError::Parse { origin: format!("--set {assignment}"), message };
+    let (key, text) = assignment.split_once('=').ok_or_else(|| bad("expected KEY=VALUE".into()))?;
+    let value = match format!("value = {text}").parse::<toml::Table>() {
+        Ok(mut parsed) => parsed.remove("value").unwrap_or_else(|| toml::Value::String(text.into())),
+        Err(_) => toml::Value::String(text.into()),
+    };
+    let mut parts: Vec<&str> = key.split('.').map(str::trim).collect();
+    let last = parts.pop().filter(|part| !part.is_empty()).ok_or_else(|| bad("the key is empty".into()))?;
+    let mut here = table;
+    for part in parts {
+        here = here
+            .entry(part)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| bad(format!("`{part}` is a value, not a table")))?;
+    }
+    here.insert(last.into(), value);
+    Ok(())
+}
+
+/// Lays `over` onto `base`: tables merge, anything else replaces.
+pub fn overlay(base: &mut toml::Table, over: &toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => overlay(below, above),
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Rewrites serde's "unknown field `x`, expected one of ..." with the nearest alternative first.
+pub fn explain(message: &str) -> String {
+    let message = message.trim_end();
+    let Some((head, expected)) = message.split_once(", expected ") else { return message.into() };
+    let unknown = head.rsplit('`').nth(1).unwrap_or_default();
+    if !head.contains("unknown field") && !head.contains("unknown variant") {
+        return message.into();
+    }
+    // The list ends where the line does; what follows is the position (`in `section``).
+    let (expected, rest) = expected.split_once('\n').unwrap_or((expected, ""));
+    let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let what = if head.contains("unknown field") { "key" } else { "value" };
+    let listed: Vec<String> = crate::nearest(unknown, names).into_iter().map(|name| format!("`{name}`")).collect();
+    let place = rest.trim();
+    let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
+    format!("unknown {what} `{unknown}`{place}; nearest first, there are: {}", listed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Experiment;
+
+    fn experiment(text: &str) -> Result<Experiment, TomlError> {
+        from_table("x.toml", parse_table("x.toml", text)?)
+    }
+
+    const MINIMAL: &str = "[data]\ndataset = \"icongen\"\n[method]\nname = \"fednano\"\n";
+
+    #[test]
+    fn defaults_fill_in() {
+        let parsed = experiment(MINIMAL).expect("minimal experiment");
+        assert_eq!(parsed.partition.clients, 5);
+        assert_eq!(parsed.backbone.name, "nano");
+    }
+
+    #[test]
+    fn unknown_keys_list_the_nearest_first() {
+        let error = experiment(&format!("{MINIMAL}[federation]\nround = 3\n")).expect_err("unknown key").to_string();
+        assert!(error.starts_with("x.toml: unknown key `round`"), "{error}");
+        assert!(error.contains("there are: `rounds`,"), "{error}");
+    }
+
+    #[test]
+    fn unknown_values_list_the_nearest_first() {
+        let error = experiment(&format!("{MINIMAL}[partition]\nscheme = \"dirichlett\"\n")).expect_err("unknown").to_string();
+        assert!(error.contains("unknown value `dirichlett`") && error.contains("`dirichlet`, "), "{error}");
+    }
+
+    #[test]
+    fn set_parses_toml_and_falls_back_to_text() {
+        let mut table = parse_table("x", MINIMAL).expect("toml");
+        for assignment in ["federation.rounds=3", "method.name=local", "adapter.sites=[\"image\"]", "partition.alpha=0.1"] {
+            set(&mut table, assignment).expect(assignment);
+        }
+        let parsed: Experiment = from_table("x", table).expect("still an experiment");
+        assert_eq!((parsed.federation.rounds, parsed.method.name.as_str()), (3, "local"));
+        assert!(set(&mut toml::Table::new(), "no-equals").is_err());
+    }
+
+    #[test]
+    fn the_run_name_ignores_the_name_for_people_only() {
+        let a = experiment(MINIMAL).expect("ok");
+        let b = Experiment { name: "other".into(), ..a.clone() };
+        let c = Experiment { seed: 2, ..a.clone() };
+        assert_eq!(a.run_name(), b.run_name());
+        assert_ne!(a.run_name(), c.run_name());
+    }
+}

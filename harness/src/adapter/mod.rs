@@ -1,0 +1,142 @@
+//! Adapters: the few trained tensors, and how they act on a hidden state.
+//!
+//! Every adapter here adds something to what it adapts, so one method says it all: [`Adapt::delta`]. NanoAdapters ([`nano`]) and
+//! LoRA ([`lora`]) are both pairs of low-rank matrices ([`low_rank`]) and differ in where they sit and how they start.
+
+pub mod fisher;
+pub mod lora;
+pub mod low_rank;
+pub mod nano;
+mod set;
+
+use candle_core::{DType, Device, Result, Tensor};
+use seed::Seed;
+use serde::Serialize;
+
+pub use low_rank::LowRank;
+pub use set::Adapters;
+
+use crate::Error;
+use crate::backbone::{SiteSpec, Spec};
+
+/// What adapters add to a hidden state.
+pub trait Adapt: Send + Sync {
+    /// What is added at `site` for `input` `[b, t, d_in]`: `[b, t, d_out]`, or nothing where the site is not adapted.
+    fn delta(&self, site: &str, input: &Tensor) -> Result<Option<Tensor>>;
+}
+
+/// The untouched backbone.
+#[derive(Debug, Clone, Copy)]
+pub struct Untouched;
+
+impl Adapt for Untouched {
+    fn delta(&self, _site: &str, _input: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+}
+
+/// A row of the table of adapter kinds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct AdapterKind {
+    /// The name a config uses.
+    pub name: &'static str,
+    /// The rank without one in the config.
+    pub rank: usize,
+    /// Alpha without one in the config, as a multiple of the rank.
+    pub alpha_over_rank: f64,
+    /// The sites (by group) without any in the config.
+    pub sites: &'static [&'static str],
+    /// The groups it may attach to.
+    pub allowed: &'static [&'static str],
+    /// Names of the matrix that goes down to the rank, and of the one that comes back up.
+    pub names: [&'static str; 2],
+}
+
+/// The adapter kinds there are.
+pub const KINDS: &[AdapterKind] = &[nano::KIND, lora::KIND];
+
+/// The kind of this name.
+pub fn kind(name: &str) -> crate::Result<&'static AdapterKind> {
+    KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| Error::unknown("adapter.kind", name, KINDS.iter().map(|kind| kind.name)))
+}
+
+/// Adapters resolved against a backbone: kind, rank, scale and sites, no tensors yet.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdapterSpec {
+    /// The kind.
+    pub kind: &'static AdapterKind,
+    /// The rank r.
+    pub rank: usize,
+    /// The numerator of the scale alpha / r.
+    pub alpha: f64,
+    /// Where they attach.
+    pub sites: Vec<SiteSpec>,
+}
+
+impl AdapterSpec {
+    /// Resolves a config; `default_kind` is the method's own.
+    pub fn resolve(config: &schema::experiment::AdapterConfig, default_kind: &str, backbone: &Spec) -> crate::Result<Self> {
+        let kind = kind(config.kind.as_deref().unwrap_or(default_kind))?;
+        let rank = config.rank.unwrap_or(kind.rank);
+        if rank == 0 || rank > backbone.d_model {
+            return Err(Error::Usage(format!("adapter.rank = {rank}: expected 1..={} for backbone `{}`", backbone.d_model, backbone.name)));
+        }
+        let groups: Vec<String> = config.sites.clone().unwrap_or_else(|| kind.sites.iter().map(|&site| site.into()).collect());
+        if groups.is_empty() {
+            return Err(Error::Usage(format!("adapter.sites is empty: expected some of {}", kind.allowed.join(", "))));
+        }
+        if let Some(unknown) = groups.iter().find(|group| !kind.allowed.contains(&group.as_str())) {
+            return Err(Error::unknown(&format!("site of adapter.kind = \"{}\"", kind.name), unknown, kind.allowed.iter().copied()));
+        }
+        let sites = backbone.sites.iter().filter(|site| groups.contains(&site.group)).cloned().collect();
+        Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites })
+    }
+
+    /// alpha / r.
+    pub fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
+    /// Trainable parameters.
+    pub fn parameters(&self) -> u64 {
+        self.sites.iter().map(|site| (self.rank * (site.d_in + site.d_out)) as u64).sum()
+    }
+
+    /// Whether every site lies before the decoder, so that clients can leave the LLM on the server.
+    pub fn is_split(&self) -> bool {
+        self.sites.iter().all(|site| site.before_decoder)
+    }
+
+    /// Fresh adapters: down uniform in ±1/sqrt(d_in) (Kaiming with a = sqrt 5, as LoRA's reference code draws A), up zero, so that
+    /// they start as the backbone itself.
+    pub fn init(&self, seed: Seed, dtype: DType, device: &Device) -> Result<Adapters> {
+        let mut stream = seed.stream("adapters");
+        let mut adapters = Adapters::default();
+        for site in &self.sites {
+            let bound = 1.0 / (site.d_in as f64).sqrt();
+            let down: Vec<f64> = (0..self.rank * site.d_in).map(|_| stream.range(-bound, bound)).collect();
+            let down = Tensor::from_vec(down, (self.rank, site.d_in), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+            let [down_name, up_name] = self.names(site);
+            adapters.insert(down_name, down);
+            adapters.insert(up_name, Tensor::zeros((site.d_out, self.rank), dtype, device)?);
+        }
+        Ok(adapters)
+    }
+
+    /// The tensors of a site by name: `<site>.down`, `<site>.up`.
+    pub fn names(&self, site: &SiteSpec) -> [String; 2] {
+        self.kind.names.map(|name| format!("{}.{name}", site.name))
+    }
+
+    /// Adapters at work; sites that the set does not hold stay untouched.
+    pub fn attach(&self, adapters: &Adapters) -> LowRank {
+        let mut attached = LowRank::new(self.scale());
+        for site in &self.sites {
+            let [down, up] = self.names(site);
+            if let (Some(down), Some(up)) = (adapters.get(&down), adapters.get(&up)) {
+                attached.add(&site.name, down.clone(), up.clone());
+            }
+        }
+        attached
+    }
+}

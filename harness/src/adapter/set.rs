@@ -1,0 +1,124 @@
+//! A named set of adapter tensors: what is communicated, aggregated and saved.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{Device, Result, Tensor, Var};
+
+use crate::Error;
+
+/// Tensors by name, in name order wherever they are walked.
+#[derive(Debug, Clone, Default)]
+pub struct Adapters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Adapters {
+    /// Adds or replaces a tensor.
+    pub fn insert(&mut self, name: String, tensor: Tensor) {
+        self.tensors.insert(name, tensor);
+    }
+
+    /// The tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// Names and tensors, in name order.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.tensors.iter()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// Numbers in all tensors.
+    pub fn num_parameters(&self) -> u64 {
+        self.tensors.values().map(|tensor| tensor.elem_count() as u64).sum()
+    }
+
+    /// `f` of every tensor.
+    pub fn map(&self, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| Ok((name.clone(), f(tensor)?))).collect::<Result<_>>()?;
+        Ok(Self { tensors })
+    }
+
+    /// `f` of every pair of tensors of one name; the other set must hold the same names.
+    pub fn zip(&self, other: &Self, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Self> {
+        let pair = |(name, tensor): (&String, &Tensor)| match other.get(name) {
+            Some(partner) => Ok((name.clone(), f(tensor, partner)?)),
+            None => candle_core::bail!("adapter sets differ: `{name}` is only in one of them"),
+        };
+        if self.tensors.len() != other.tensors.len() {
+            candle_core::bail!("adapter sets differ: {} tensors against {}", self.tensors.len(), other.tensors.len())
+        }
+        Ok(Self { tensors: self.tensors.iter().map(pair).collect::<Result<_>>()? })
+    }
+
+    /// Elementwise sum.
+    pub fn add(&self, other: &Self) -> Result<Self> {
+        self.zip(other, |a, b| a + b)
+    }
+
+    /// Every number times `factor`.
+    pub fn scale(&self, factor: f64) -> Result<Self> {
+        self.map(|tensor| tensor * factor)
+    }
+
+    /// The same tensors as variables, copied so that training one leaves this set untouched.
+    pub fn to_vars(&self) -> Result<BTreeMap<String, Var>> {
+        self.tensors.iter().map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&tensor.copy()?)?))).collect()
+    }
+
+    /// A set that shares the variables' tensors, so that gradients reach them.
+    pub fn from_vars(vars: &BTreeMap<String, Var>) -> Self {
+        Self { tensors: vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect() }
+    }
+
+    /// The variables' present values, cut off from any graph.
+    pub fn from_var_values(vars: &BTreeMap<String, Var>) -> Result<Self> {
+        let tensors = vars.iter().map(|(name, var)| Ok((name.clone(), var.as_detached_tensor().copy()?))).collect::<Result<_>>()?;
+        Ok(Self { tensors })
+    }
+
+    /// All numbers, in name order.
+    pub fn flat(&self) -> Result<Vec<f64>> {
+        let mut all = Vec::new();
+        for tensor in self.tensors.values() {
+            all.extend(tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.to_vec1::<f64>()?);
+        }
+        Ok(all)
+    }
+
+    /// The safetensors encoding: what crosses a link and lies in a run folder. Nothing takes no bytes.
+    pub fn to_bytes(&self) -> crate::Result<Vec<u8>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The encoder orders by element type and name, so the bytes do not depend on the order given.
+        safetensors::serialize(self.tensors.iter(), None).map_err(|error| Error::Backbone(format!("cannot encode adapters: {error}")))
+    }
+
+    /// Reads the safetensors encoding.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> crate::Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(bytes, device)?;
+        Ok(Self { tensors: tensors.into_iter().collect() })
+    }
+
+    /// Reads a file.
+    pub fn read(path: &Path, device: &Device) -> crate::Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        Self::from_bytes(&bytes, device).map_err(|error| Error::Backbone(format!("{}: not adapters in safetensors: {error}", path.display())))
+    }
+}
+
+impl FromIterator<(String, Tensor)> for Adapters {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
+        Self { tensors: tensors.into_iter().collect() }
+    }
+}

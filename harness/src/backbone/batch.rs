@@ -1,0 +1,212 @@
+//! Sequences with branches, padded into batches.
+//!
+//! A sequence is a prefix (image placeholders and prompt) and any number of *branches* that continue it, each blind to the
+//! others: the gold answer in training, every option in option scoring. All options then share the prompt's forward pass, and a
+//! branch is computed exactly as if it stood alone, because the mask hides the other branches and positions restart at the
+//! prefix's end.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// A prefix and what may follow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// Token ids; an image placeholder stands once for each of its image's tokens.
+    pub prefix: Vec<u32>,
+    /// Rows of the feature store, in the order of the placeholders.
+    pub images: Vec<usize>,
+    /// Continuations.
+    pub branches: Vec<Branch>,
+}
+
+/// A continuation of the prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// Logits are read for `tokens[read_from..]`, each at the position before it.
+    pub read_from: usize,
+}
+
+impl Branch {
+    /// A branch all of whose tokens are read: an answer.
+    pub fn answer(tokens: Vec<u32>) -> Self {
+        Self { tokens, read_from: 0 }
+    }
+
+    /// The tokens that enter the model: the last is only ever predicted.
+    fn inputs(&self) -> &[u32] {
+        &self.tokens[..self.tokens.len().saturating_sub(1)]
+    }
+}
+
+impl Sequence {
+    /// Tokens that enter the model, image tokens included.
+    pub fn len(&self) -> usize {
+        self.prefix.len() + self.branches.iter().map(|branch| branch.inputs().len()).sum::<usize>()
+    }
+
+    /// Whether it has no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tokens whose logits are read.
+    pub fn num_targets(&self) -> usize {
+        self.branches.iter().map(|branch| branch.tokens.len() - branch.read_from).sum()
+    }
+}
+
+/// Which sequence and branch a row of logits belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowOwner {
+    /// Index of the sequence in its batch.
+    pub sequence: usize,
+    /// Index of the branch in its sequence.
+    pub branch: usize,
+}
+
+/// Sequences of one batch, padded on the right to the longest.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Token ids `[b * t]`.
+    pub tokens: Tensor,
+    /// Where each hidden state comes from, `[b * t]`: the token at that place, or row `b * t + i` for the i-th image token.
+    pub source: Tensor,
+    /// Rows of the feature store for all images in order, `[images]`.
+    pub images: Tensor,
+    /// 1 at image tokens, 0 elsewhere, `[b, t, 1]`.
+    pub image_mask: Tensor,
+    /// 1 at text tokens, 0 elsewhere (padding included), `[b, t, 1]`.
+    pub text_mask: Tensor,
+    /// 0 where a position may look, minus infinity elsewhere, `[b, 1, t, t]`.
+    pub mask: Tensor,
+    /// Position ids, `b` rows of `t`.
+    pub positions: Vec<Vec<u32>>,
+    /// Places whose logits are read, into `[b * t]`.
+    pub rows: Tensor,
+    /// The token each row should predict, `[rows]`.
+    pub targets: Tensor,
+    /// Whose row it is.
+    pub owners: Vec<RowOwner>,
+    /// Sequences in the batch.
+    pub size: usize,
+    /// Tokens that are not padding.
+    pub num_tokens: usize,
+}
+
+impl Batch {
+    /// Pads and masks. `image_token` is the placeholder's id, `dtype` the model's.
+    pub fn new(sequences: &[&Sequence], image_token: u32, dtype: DType, device: &Device) -> Result<Self> {
+        let width = sequences.iter().map(|sequence| sequence.len()).max().unwrap_or(0);
+        let rows: Vec<Row> = sequences.iter().map(|sequence| Row::new(sequence, width)).collect();
+        let mut plan = Plan { text_rows: (sequences.len() * width) as u32, ..Plan::default() };
+        for (index, (sequence, row)) in sequences.iter().zip(&rows).enumerate() {
+            plan.add(index, sequence, row, width, image_token);
+        }
+        let (b, t) = (sequences.len(), width);
+        let float = |values: Vec<f32>, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device);
+        let index = |values: Vec<u32>| {
+            let n = values.len();
+            Tensor::from_vec(values, n, device)
+        };
+        let image_mask = rows.iter().flat_map(|row| row.is_image(image_token)).collect();
+        let text_mask = rows.iter().flat_map(|row| row.is_text(image_token)).collect();
+        Ok(Self {
+            tokens: index(rows.iter().flat_map(|row| row.tokens.clone()).collect())?,
+            source: index(plan.source)?,
+            images: index(plan.images)?,
+            image_mask: float(image_mask, &[b, t, 1])?,
+            text_mask: float(text_mask, &[b, t, 1])?,
+            mask: float(rows.iter().flat_map(Row::mask).collect(), &[b, 1, t, t])?,
+            positions: rows.iter().map(|row| row.positions.clone()).collect(),
+            rows: index(plan.rows)?,
+            targets: index(plan.targets)?,
+            owners: plan.owners,
+            size: b,
+            num_tokens: sequences.iter().map(|sequence| sequence.len()).sum(),
+        })
+    }
+}
+
+/// One padded sequence.
+struct Row {
+    tokens: Vec<u32>,
+    positions: Vec<u32>,
+    /// 0 for the prefix, k + 1 for the k-th branch, `PADDING` for padding.
+    segment: Vec<usize>,
+}
+
+const PADDING: usize = usize::MAX;
+
+impl Row {
+    fn new(sequence: &Sequence, width: usize) -> Self {
+        let mut row = Self { tokens: Vec::new(), positions: Vec::new(), segment: Vec::new() };
+        row.append(&sequence.prefix, 0, 0);
+        for (k, branch) in sequence.branches.iter().enumerate() {
+            row.append(branch.inputs(), sequence.prefix.len(), k + 1);
+        }
+        let padding = vec![0; width - row.tokens.len()];
+        row.append(&padding, 0, PADDING);
+        row
+    }
+
+    fn append(&mut self, tokens: &[u32], first_position: usize, segment: usize) {
+        self.tokens.extend(tokens);
+        self.positions.extend((0..tokens.len()).map(|i| (first_position + i) as u32));
+        self.segment.extend(std::iter::repeat_n(segment, tokens.len()));
+    }
+
+    /// Place `i` sees place `j` if `j` is not later and lies in the prefix or in the same branch.
+    fn mask(&self) -> impl Iterator<Item = f32> + '_ {
+        let t = self.tokens.len();
+        (0..t * t).map(move |place| {
+            let (i, j) = (place / t, place % t);
+            let seen = j <= i && (self.segment[j] == self.segment[i] || (self.segment[j] == 0 && self.segment[i] != PADDING));
+            if seen { 0.0 } else { f32::NEG_INFINITY }
+        })
+    }
+
+    fn is_image(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
+        self.tokens.iter().map(move |&token| f32::from(u8::from(token == image_token)))
+    }
+
+    fn is_text(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
+        let text = move |(&token, &segment): (&u32, &usize)| f32::from(u8::from(token != image_token && segment != PADDING));
+        self.tokens.iter().zip(&self.segment).map(text)
+    }
+}
+
+/// Index lists over a whole batch.
+#[derive(Default)]
+struct Plan {
+    source: Vec<u32>,
+    images: Vec<u32>,
+    /// Rows of text embeddings, after which image rows are counted.
+    text_rows: u32,
+    image_tokens: u32,
+    rows: Vec<u32>,
+    targets: Vec<u32>,
+    owners: Vec<RowOwner>,
+}
+
+impl Plan {
+    fn add(&mut self, index: usize, sequence: &Sequence, row: &Row, width: usize, image_token: u32) {
+        self.images.extend(sequence.images.iter().map(|&image| image as u32));
+        let base = (index * width) as u32;
+        for (i, &token) in row.tokens.iter().enumerate() {
+            let is_image = token == image_token;
+            self.source.push(if is_image { self.text_rows + self.image_tokens } else { base + i as u32 });
+            self.image_tokens += u32::from(is_image);
+        }
+        let mut start = sequence.prefix.len();
+        for (k, branch) in sequence.branches.iter().enumerate() {
+            for (j, &target) in branch.tokens.iter().enumerate().skip(branch.read_from) {
+                let place = if j == 0 { sequence.prefix.len() - 1 } else { start + j - 1 };
+                self.rows.push(base + place as u32);
+                self.targets.push(target);
+                self.owners.push(RowOwner { sequence: index, branch: k });
+            }
+            start += branch.inputs().len();
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `nano`: LLaVA's architecture at a few million parameters, with weights that ship with the suite.
+
+use candle_core::Device;
+
+use super::llava::{Llava, LlavaConfig};
+use crate::{Error, Result};
+
+/// Its name.
+pub const NAME: &str = "nano";
+
+const CONFIG: &str = include_str!("../../assets/nano/config.json");
+const TOKENIZER: &[u8] = include_bytes!("../../assets/nano/tokenizer.json");
+const WEIGHTS: &[u8] = include_bytes!("../../assets/nano/model.safetensors");
+
+/// How the weights came to be: command, seed, commit, time, scores.
+pub const CARD: &str = include_str!("../../assets/nano/card.toml");
+
+/// Its shapes and chat format.
+pub fn config() -> Result<LlavaConfig> {
+    serde_json::from_str(CONFIG).map_err(|error| Error::Backbone(format!("embedded backbone `{NAME}`: {error}")))
+}
+
+/// The embedded weights on a device.
+pub fn load(device: &Device) -> Result<Llava> {
+    Llava::from_bytes(NAME, &config()?, WEIGHTS, TOKENIZER, device)
+}

@@ -1,0 +1,272 @@
+//! Differentiable layers over candle tensors.
+//!
+//! candle's fused `softmax_last_dim`, `rms_norm`, `layer_norm` and `rope` have no backward: with residual streams they yield a
+//! partial gradient, silently. Everything here is composed of operations that have one, or is a custom operation that brings its
+//! own: [`super::kernels`] on the CPU, and [`FrozenLinear`], which for a weight that is not a variable computes `dX = dY W` and
+//! never the weight's gradient.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, D, DType, Layout, Result, Shape, Storage, Tensor};
+use candle_nn::VarBuilder;
+
+use super::kernels;
+
+/// `y = x W^T + b`, with `W` `[out, in]` as checkpoints store it.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// Reads `weight` `[out, in]`, and `bias` `[out]` if `has_bias`.
+    pub fn new(d_in: usize, d_out: usize, has_bias: bool, weights: &VarBuilder) -> Result<Self> {
+        let bias = if has_bias { Some(weights.get(d_out, "bias")?) } else { None };
+        Ok(Self { weight: weights.get((d_out, d_in), "weight")?, bias })
+    }
+
+    /// A linear layer over a given weight, such as a tied head.
+    pub fn from_weight(weight: Tensor) -> Self {
+        Self { weight, bias: None }
+    }
+
+    /// `[.., in]` to `[.., out]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (d_out, d_in) = self.weight.dims2()?;
+        let mut shape = x.dims().to_vec();
+        let rows = x.elem_count() / d_in;
+        let flat = x.reshape((rows, d_in))?;
+        let y = if self.weight.is_variable() {
+            flat.matmul(&self.weight.t()?)?
+        } else {
+            flat.contiguous()?.apply_op1(FrozenLinear { weight: self.weight.clone() })?
+        };
+        if let Some(last) = shape.last_mut() {
+            *last = d_out;
+        }
+        let y = y.reshape(shape)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Multiplication by a constant matrix: `[n, in]` to `[n, out]`, backward `dX = dY W`.
+struct FrozenLinear {
+    weight: Tensor,
+}
+
+impl FrozenLinear {
+    /// The problem's size (batch, rows, out, in) and the layout of `W^T`.
+    fn problem(&self, x: &Layout, weight: &Layout) -> Result<((usize, usize, usize, usize), Layout)> {
+        let (rows, d_in) = x.shape().dims2()?;
+        let (d_out, _) = weight.shape().dims2()?;
+        Ok(((1, rows, d_out, d_in), weight.transpose(0, 1)?))
+    }
+}
+
+impl CustomOp1 for FrozenLinear {
+    fn name(&self) -> &'static str {
+        "frozen-linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (storage, weight_layout) = self.weight.storage_and_layout();
+        let Storage::Cpu(weight) = &*storage else {
+            candle_core::bail!("frozen-linear: the input is on the CPU, the weight is not")
+        };
+        let (size, transposed) = self.problem(layout, weight_layout)?;
+        let y = x.matmul(weight, size, layout, &transposed)?;
+        Ok((y, Shape::from((size.1, size.2))))
+    }
+
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (storage, weight_layout) = self.weight.storage_and_layout();
+        let Storage::Cuda(weight) = &*storage else {
+            candle_core::bail!("frozen-linear: the input is on the GPU, the weight is not")
+        };
+        let (size, transposed) = self.problem(layout, weight_layout)?;
+        let y = x.matmul(weight, size, layout, &transposed)?;
+        Ok((y, Shape::from((size.1, size.2))))
+    }
+
+    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(grad.contiguous()?.matmul(&self.weight)?))
+    }
+}
+
+/// Root-mean-square norm (Zhang & Sennrich, arXiv 1910.07467): `x / sqrt(mean(x^2) + eps) * weight`.
+#[derive(Debug, Clone)]
+pub struct RmsNorm {
+    weight: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    /// Reads `weight` `[d]`.
+    pub fn new(d: usize, eps: f64, weights: &VarBuilder) -> Result<Self> {
+        Ok(Self { weight: weights.get(d, "weight")?, eps })
+    }
+
+    /// `[.., d]` to the same shape.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if kernels::serves(x) {
+            return x.contiguous()?.apply_op2(&self.weight, kernels::RmsNorm { eps: self.eps });
+        }
+        self.composed(x)
+    }
+
+    /// The same of candle operations: for other devices, and what the kernel is tested against.
+    pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
+        x.broadcast_div(&(mean_square + self.eps)?.sqrt()?)?.broadcast_mul(&self.weight)
+    }
+}
+
+/// Layer norm (Ba et al., arXiv 1607.06450) with weight and bias.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Reads `weight` and `bias` `[d]`.
+    pub fn new(d: usize, eps: f64, weights: &VarBuilder) -> Result<Self> {
+        Ok(Self { weight: weights.get(d, "weight")?, bias: weights.get(d, "bias")?, eps })
+    }
+
+    /// `[.., d]` to the same shape.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let normal = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
+        normal.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
+    }
+}
+
+/// Softmax over the last dimension, with a backward (the shift by the maximum is a constant).
+pub fn softmax(x: &Tensor) -> Result<Tensor> {
+    let shifted = x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?;
+    let exp = shifted.exp()?;
+    exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
+}
+
+/// Log-softmax over the last dimension, with a backward.
+pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
+    let shifted = x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?;
+    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+}
+
+/// `x * sigmoid(1.702 x)`, CLIP's activation.
+pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    x * candle_nn::ops::sigmoid(&(x * 1.702)?)?
+}
+
+/// The exact Gaussian error linear unit, LLaVA's connector activation.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    x.gelu_erf()
+}
+
+/// Log-likelihood (nats) of `targets` `[n]` under `logits` `[n, vocabulary]`: `[n]`.
+pub fn log_likelihood(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    log_softmax(logits)?.gather(&targets.unsqueeze(1)?, 1)?.squeeze(1)
+}
+
+/// Cosine and sine tables of a rotary embedding (Su et al., arXiv 2104.09864), in Llama's half-rotated layout.
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Rotary {
+    /// Tables for the given positions, shape `[b, 1, t, head_dim]`.
+    pub fn at(positions: &[Vec<u32>], head_dim: usize, theta: f64, dtype: DType, device: &candle_core::Device) -> Result<Self> {
+        let half = head_dim / 2;
+        let frequency: Vec<f64> = (0..half).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
+        let angles: Vec<f64> = positions
+            .iter()
+            .flatten()
+            .flat_map(|&position| (0..head_dim).map(move |i| (position, i % half)))
+            .map(|(position, i)| f64::from(position) * frequency[i])
+            .collect();
+        let shape = (positions.len(), 1, positions.first().map_or(0, Vec::len), head_dim);
+        let table = |f: fn(f64) -> f64| -> Result<Tensor> {
+            let values: Vec<f64> = angles.iter().map(|&angle| f(angle)).collect();
+            Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+        };
+        Ok(Self { cos: table(f64::cos)?, sin: table(f64::sin)? })
+    }
+
+    /// Rotates `[b, heads, t, head_dim]`.
+    pub fn rotate(&self, x: &Tensor) -> Result<Tensor> {
+        let half = x.dim(D::Minus1)? / 2;
+        let (first, second) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
+        let turned = Tensor::cat(&[&second.neg()?, &first], D::Minus1)?;
+        x.broadcast_mul(&self.cos)? + turned.broadcast_mul(&self.sin)?
+    }
+}
+
+/// Rotary scaled dot-product attention over packed heads (see [`kernels::Attention`]).
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, mask: Option<&Tensor>, rotary: Option<&Rotary>) -> Result<Tensor> {
+    if !kernels::serves(q) {
+        return composed_attention(q, k, v, heads, kv_heads, mask, rotary);
+    }
+    let tables = rotary.map(|rotary| (rotary.cos.clone(), rotary.sin.clone()));
+    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, kernels::Attention { heads, kv_heads, mask: mask.cloned(), rotary: tables })
+}
+
+/// The same of candle operations: for other devices, and what the kernel is tested against.
+pub fn composed_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    kv_heads: usize,
+    mask: Option<&Tensor>,
+    rotary: Option<&Rotary>,
+) -> Result<Tensor> {
+    let rotate = |x: Tensor| rotary.map_or(Ok(x.clone()), |rotary| rotary.rotate(&x));
+    let q = rotate(split_heads(q, heads)?)?;
+    let k = repeat_heads(&rotate(split_heads(k, kv_heads)?)?, heads / kv_heads)?;
+    let v = repeat_heads(&split_heads(v, kv_heads)?, heads / kv_heads)?;
+    let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
+    let scores = (q * scale)?.matmul(&k.transpose(2, 3)?.contiguous()?)?;
+    let scores = match mask {
+        Some(mask) => scores.broadcast_add(mask)?,
+        None => scores,
+    };
+    merge_heads(&softmax(&scores)?.matmul(&v)?)
+}
+
+/// Each key or value head serves `groups` query heads.
+fn repeat_heads(x: &Tensor, groups: usize) -> Result<Tensor> {
+    if groups == 1 {
+        return Ok(x.clone());
+    }
+    let (b, kv, t, head_dim) = x.dims4()?;
+    x.unsqueeze(2)?.broadcast_as((b, kv, groups, t, head_dim))?.reshape((b, kv * groups, t, head_dim))
+}
+
+/// `silu(gate) * up`.
+pub fn silu_gate(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if kernels::serves(gate) {
+        return gate.contiguous()?.apply_op2(&up.contiguous()?, kernels::SiluGate);
+    }
+    gate.silu()? * up
+}
+
+/// `[b, t, heads * head_dim]` to `[b, heads, t, head_dim]`.
+pub fn split_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
+    let (b, t, d) = x.dims3()?;
+    x.reshape((b, t, heads, d / heads))?.transpose(1, 2)?.contiguous()
+}
+
+/// `[b, heads, t, head_dim]` to `[b, t, heads * head_dim]`.
+pub fn merge_heads(x: &Tensor) -> Result<Tensor> {
+    let (b, heads, t, head_dim) = x.dims4()?;
+    x.transpose(1, 2)?.reshape((b, t, heads * head_dim))
+}

@@ -1,0 +1,227 @@
+//! The columns a card names, found in a parquet file and read row by row.
+//!
+//! The reader ignores the Arrow schema that a writer may have embedded and goes by parquet's own types. Every flavour of a type
+//! (large strings and lists, views, dictionaries) then arrives as the plain one, and this file meets few types.
+
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Schema};
+use schema::card::{Card, ChoiceForm};
+
+use super::error::{DataError, listed};
+
+/// What a column is for, hence which types it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    TextOrInteger,
+    Image,
+    List,
+}
+
+impl Kind {
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::TextOrInteger => "a string or an integer",
+            Self::Image => "struct<bytes: binary, path: string> or binary",
+            Self::List => "a list of strings (`choices.form = \"comma\"` reads one string)",
+        }
+    }
+
+    fn accepts(self, found: &DataType) -> bool {
+        let text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::Null);
+        match (self, found) {
+            (_, DataType::Null) | (Self::Text | Self::TextOrInteger, DataType::Utf8) => true,
+            (Self::TextOrInteger, kind) => kind.is_integer() || *kind == DataType::Boolean,
+            (Self::Image, DataType::Binary) => true,
+            (Self::Image, DataType::Struct(fields)) => fields
+                .iter()
+                .any(|field| field.name() == "bytes" && matches!(field.data_type(), DataType::Binary | DataType::Null)),
+            (Self::List, DataType::List(field)) => text(field.data_type()),
+            _ => false,
+        }
+    }
+}
+
+/// The columns that a card names, each with what it is for.
+fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
+    let columns = &card.columns;
+    let mut wanted = vec![(columns.question.as_str(), "the question", Kind::Text)];
+    wanted.extend(columns.images.iter().map(|name| (name.as_str(), "an image", Kind::Image)));
+    match (card.choices.form, &columns.choices) {
+        (ChoiceForm::List, Some(name)) => wanted.push((name, "the choices", Kind::List)),
+        (ChoiceForm::Comma, Some(name)) => wanted.push((name, "the choices", Kind::Text)),
+        _ => {}
+    }
+    wanted.push((&columns.answer, "the answer", Kind::TextOrInteger));
+    wanted.extend(columns.hint.iter().map(|name| (name.as_str(), "the hint", Kind::Text)));
+    wanted.extend(columns.id.iter().map(|name| (name.as_str(), "the id", Kind::TextOrInteger)));
+    wanted.extend(columns.tags.iter().map(|name| (name.as_str(), "a tag", Kind::TextOrInteger)));
+    wanted
+}
+
+/// The indices of the top-level columns that the card names; an error where one is missing or of a type that cannot serve.
+pub(super) fn project(path: &Path, card: &Card, found: &Schema) -> Result<Vec<usize>, DataError> {
+    let all: Vec<(String, String)> =
+        found.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
+    let bad = |message: String, wanted: &str| DataError::Column {
+        path: path.into(),
+        message: format!("{message}; nearest first, there are: {}", described(wanted, &all)),
+    };
+    let mut indices = Vec::new();
+    for (column, role, kind) in wanted(card) {
+        let Some(index) = all.iter().position(|(name, _)| name == column) else {
+            return Err(bad(format!("no column `{column}`, which the card names as {role}"), column));
+        };
+        if !kind.accepts(found.field(index).data_type()) {
+            let message = format!("column `{column}` is {}, but {role} must be {}", all[index].1, kind.wanted());
+            return Err(bad(message, column));
+        }
+        indices.push(index);
+    }
+    Ok(indices)
+}
+
+/// The columns that exist, nearest to `wanted` first, with their types.
+fn described(wanted: &str, all: &[(String, String)]) -> String {
+    let names = schema::nearest(wanted, all.iter().map(|(name, _)| name.as_str()));
+    let kind = |name: &str| all.iter().find(|(other, _)| other == name).map_or("", |(_, kind)| kind.as_str());
+    let shown: Vec<String> = names.into_iter().map(|name| format!("`{name}` ({})", kind(name))).collect();
+    if shown.is_empty() { listed("", []) } else { shown.join(", ") }
+}
+
+/// A type as a dataset's page on the Hub names it.
+pub(super) fn type_name(kind: &DataType) -> String {
+    match kind {
+        DataType::Utf8 => "string".into(),
+        DataType::Boolean => "bool".into(),
+        DataType::List(field) => format!("list<{}>", type_name(field.data_type())),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{}: {}", field.name(), type_name(field.data_type()))).collect();
+            format!("struct<{}>", fields.join(", "))
+        }
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+/// One row's cells, as the file has them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cells<'a> {
+    pub id: Option<String>,
+    pub question: &'a str,
+    pub hint: &'a str,
+    /// The pictures in the card's order; none where the cell is null.
+    pub images: Vec<Option<&'a [u8]>>,
+    pub choices: ChoiceCell<'a>,
+    pub answer: AnswerCell<'a>,
+    /// In the card's order; null is "".
+    pub tags: Vec<String>,
+}
+
+/// A cell of the choices column.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ChoiceCell<'a> {
+    Missing,
+    List(Vec<Option<&'a str>>),
+    Text(&'a str),
+}
+
+/// A cell of the answer column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum AnswerCell<'a> {
+    Missing,
+    Integer(i64),
+    Text(&'a str),
+}
+
+/// The cells of one row of a batch that holds the card's columns.
+pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &Card, row: usize) -> Cells<'a> {
+    let columns = &card.columns;
+    let column = |name: &str| batch.column_by_name(name).expect("`project` found every column of the card");
+    let optional = |name: &Option<String>| name.as_ref().map(|name| column(name));
+    Cells {
+        id: optional(&columns.id).and_then(|array| text_or_integer(array, row)),
+        question: text(column(&columns.question), row).unwrap_or_default(),
+        hint: optional(&columns.hint).and_then(|array| text(array, row)).unwrap_or_default(),
+        images: columns.images.iter().map(|name| image(column(name), row)).collect(),
+        choices: match card.choices.form {
+            ChoiceForm::List | ChoiceForm::Comma => {
+                optional(&columns.choices).map_or(ChoiceCell::Missing, |array| choices(array, row))
+            }
+            ChoiceForm::ClosedSet | ChoiceForm::None => ChoiceCell::Missing,
+        },
+        answer: answer(column(&columns.answer), row),
+        tags: columns.tags.iter().map(|name| text_or_integer(column(name), row).unwrap_or_default()).collect(),
+    }
+}
+
+fn text(array: &ArrayRef, row: usize) -> Option<&str> {
+    let strings = array.as_string_opt::<i32>()?;
+    strings.is_valid(row).then(|| strings.value(row))
+}
+
+fn image(array: &ArrayRef, row: usize) -> Option<&[u8]> {
+    if array.is_null(row) {
+        return None;
+    }
+    let bytes = match array.as_struct_opt() {
+        Some(group) => group.column_by_name("bytes")?,
+        None => array,
+    };
+    let bytes = bytes.as_binary_opt::<i32>()?;
+    (bytes.is_valid(row) && !bytes.value(row).is_empty()).then(|| bytes.value(row))
+}
+
+fn choices(array: &ArrayRef, row: usize) -> ChoiceCell<'_> {
+    if let Some(joined) = text(array, row) {
+        return if joined.trim().is_empty() { ChoiceCell::Missing } else { ChoiceCell::Text(joined) };
+    }
+    let Some(lists) = array.as_list_opt::<i32>().filter(|lists| lists.is_valid(row)) else { return ChoiceCell::Missing };
+    let (start, end) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+    if start == end {
+        return ChoiceCell::Missing;
+    }
+    ChoiceCell::List((start..end).map(|item| text(lists.values(), item)).collect())
+}
+
+fn answer(array: &ArrayRef, row: usize) -> AnswerCell<'_> {
+    match (text(array, row), integer(array, row)) {
+        (Some(text), _) => AnswerCell::Text(text),
+        (_, Some(number)) => AnswerCell::Integer(number),
+        _ => AnswerCell::Missing,
+    }
+}
+
+fn text_or_integer(array: &ArrayRef, row: usize) -> Option<String> {
+    if let Some(flags) = array.as_boolean_opt().filter(|flags| flags.is_valid(row)) {
+        return Some(flags.value(row).to_string());
+    }
+    text(array, row).map(str::to_string).or_else(|| integer(array, row).map(|number| number.to_string()))
+}
+
+fn integer(array: &ArrayRef, row: usize) -> Option<i64> {
+    if array.is_null(row) {
+        return None;
+    }
+    macro_rules! value {
+        ($kind:ty) => {
+            i64::try_from(array.as_primitive::<$kind>().value(row)).ok()
+        };
+    }
+    match array.data_type() {
+        DataType::Int8 => value!(Int8Type),
+        DataType::Int16 => value!(Int16Type),
+        DataType::Int32 => value!(Int32Type),
+        DataType::Int64 => value!(Int64Type),
+        DataType::UInt8 => value!(UInt8Type),
+        DataType::UInt16 => value!(UInt16Type),
+        DataType::UInt32 => value!(UInt32Type),
+        DataType::UInt64 => value!(UInt64Type),
+        _ => None,
+    }
+}

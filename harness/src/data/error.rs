@@ -1,0 +1,149 @@
+//! What can be wrong with data, said so that the person who meets it knows what to change.
+
+use std::path::{Path, PathBuf};
+
+/// Why a dataset, a picture or a partition cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The card contradicts itself.
+    #[error("card of dataset `{dataset}`: {message}")]
+    Card {
+        /// The dataset's name.
+        dataset: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The card has no such split.
+    #[error("dataset `{dataset}` has no split `{split}`; nearest first, there are: {splits}")]
+    NoSplit {
+        /// The dataset's name.
+        dataset: String,
+        /// The split asked for.
+        split: String,
+        /// The splits that exist.
+        splits: String,
+    },
+    /// A file that a split names is not there.
+    #[error("{}: no file `{pattern}`, which split `{split}` of the card names; {there}", dir.display())]
+    NoFile {
+        /// The folder searched.
+        dir: PathBuf,
+        /// The name, or pattern, in the card.
+        pattern: String,
+        /// The split.
+        split: String,
+        /// What is there instead.
+        there: String,
+    },
+    /// The file is not parquet, or not all of it.
+    #[error("{}: cannot be read as parquet ({message}); it may be truncated: download or generate it again", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        message: String,
+    },
+    /// A column that the card names is not in the file, or of a type that cannot serve.
+    #[error("{}: {message}", path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, what would be right, and the columns that exist.
+        message: String,
+    },
+    /// The files hold another number of rows than the card says.
+    #[error("{files}: {found} rows, but the card says that split `{split}` has {wanted}: other files, or an outdated card")]
+    RowCount {
+        /// The split's files.
+        files: String,
+        /// The split.
+        split: String,
+        /// Rows in the files.
+        found: usize,
+        /// Rows in the card.
+        wanted: usize,
+    },
+    /// The files are not the ones the card was written for.
+    #[error("{files}: SHA-256 {found}, but the card says {wanted} for split `{split}`: other files, or an outdated card")]
+    Checksum {
+        /// The split's files.
+        files: String,
+        /// The split.
+        split: String,
+        /// The checksum of the files.
+        found: String,
+        /// The checksum in the card.
+        wanted: String,
+    },
+    /// A row cannot be read.
+    #[error("{}: row {row} (counted from 0): {reason}; `on_bad_row = \"skip\"` in the card leaves such rows out", path.display())]
+    BadRow {
+        /// The file.
+        path: PathBuf,
+        /// The row in this file, from 0.
+        row: usize,
+        /// Why.
+        reason: String,
+    },
+    /// There is nothing to train or to judge on.
+    #[error("{files}: split `{split}` has no usable row ({why})")]
+    NoRows {
+        /// The split's files.
+        files: String,
+        /// The split.
+        split: String,
+        /// How that came.
+        why: String,
+    },
+    /// A picture cannot be used.
+    #[error("{reason}")]
+    Image {
+        /// Why.
+        reason: String,
+    },
+    /// These examples cannot be split as configured.
+    #[error("partition: {message}")]
+    Partition {
+        /// What is wrong and what to change.
+        message: String,
+    },
+    /// A saved partition does not fit.
+    #[error("{}: {message}", path.display())]
+    PartitionFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to change.
+        message: String,
+    },
+}
+
+impl DataError {
+    /// For `map_err` after reading or writing `path`.
+    pub(super) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::File { path: path.into(), source }
+    }
+
+    /// For `map_err` after a parquet or arrow call on `path`.
+    pub(super) fn parquet<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
+        move |error| Self::Parquet { path: path.into(), message: error.to_string() }
+    }
+
+    /// A partition that cannot be drawn.
+    pub(super) fn partition(message: impl Into<String>) -> Self {
+        Self::Partition { message: message.into() }
+    }
+}
+
+/// Names as a message lists them: nearest to `wanted` first, in backquotes.
+pub(super) fn listed<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<String> = schema::nearest(wanted, names).into_iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

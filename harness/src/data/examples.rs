@@ -1,0 +1,256 @@
+//! A split's parquet files become examples, through the dataset's card.
+//!
+//! Files are streamed, row group by row group, and only the columns that the card names are read. A row that cannot be read stops
+//! the load or is left out and listed, as the card says; nothing is dropped silently.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use schema::card::{AnswerForm, BadRow, Card, ChoiceForm};
+use schema::record::Skipped;
+use sha2::{Digest, Sha256};
+
+use super::error::DataError;
+use super::row::{Rejection, Row};
+use super::{columns, files};
+
+/// Rows decoded at a time: pictures are large.
+const BATCH_ROWS: usize = 64;
+
+/// One question with its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// Unique in its split: the card's id column, or `<split>-<row>`.
+    pub id: String,
+    /// The question.
+    pub question: String,
+    /// A context shown before the question; may be empty.
+    pub hint: String,
+    /// The options as a prompt shows them; empty for free text.
+    pub choices: Vec<String>,
+    /// The right answer.
+    pub answer: Answer,
+    /// Its pictures, as indices into [`Dataset::images`].
+    pub images: Vec<usize>,
+    /// The card's tag columns by name; null is "".
+    pub tags: BTreeMap<String, String>,
+    /// Bytes of its encoded pictures and its text: what sending the raw row would cost.
+    pub raw_bytes: u64,
+}
+
+/// The right answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The index of the right choice.
+    Choice(usize),
+    /// Free text.
+    Text(String),
+}
+
+impl Example {
+    /// What a partition splits by: the tag `key`, or for `answer` the right answer's text; none for an unknown key.
+    pub fn label(&self, key: &str) -> Option<String> {
+        match self.tags.get(key) {
+            Some(tag) => Some(tag.clone()),
+            None => (key == "answer").then(|| self.answer_text().to_string()),
+        }
+    }
+
+    /// The text of the right choice, or the free-text answer.
+    pub fn answer_text(&self) -> &str {
+        match &self.answer {
+            Answer::Choice(index) => &self.choices[*index],
+            Answer::Text(text) => text,
+        }
+    }
+}
+
+/// A split in memory.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// What it was read through.
+    pub card: Card,
+    /// The split's name.
+    pub split: String,
+    /// The rows that could be used, in file order.
+    pub examples: Vec<Example>,
+    /// The encoded pictures (PNG or JPEG), each content once.
+    pub images: Vec<Arc<[u8]>>,
+    /// The rows left out.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Dataset {
+    /// Reads a split from the dataset's folder; with a `limit`, only its first so many usable rows.
+    pub fn load(dir: &Path, card: &Card, split: &str, limit: Option<usize>) -> Result<Self, DataError> {
+        check_card(card)?;
+        let paths = files::find(dir, card, split)?;
+        let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+        check_rows(card, split, &paths, readers.iter().map(rows_of).sum())?;
+        files::check_sha256(&paths, files::split(card, split)?, split)?;
+        let mut loader = Loader::new(card, split, limit.unwrap_or(usize::MAX));
+        for (path, reader) in paths.iter().zip(readers) {
+            loader.read_file(path, reader)?;
+        }
+        loader.finish(&paths)
+    }
+
+    /// The label of one of the examples, "" for a key that it does not have.
+    pub fn label(&self, example: &Example, key: &str) -> String {
+        example.label(key).unwrap_or_default()
+    }
+}
+
+type Reader = ParquetRecordBatchReaderBuilder<File>;
+
+/// Opens a parquet file and reads its footer.
+pub(super) fn open(path: &Path) -> Result<Reader, DataError> {
+    let file = File::open(path).map_err(DataError::file(path))?;
+    // See `columns`: an embedded Arrow schema would only multiply the types to handle.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(DataError::parquet(path))
+}
+
+/// Rows of an opened file.
+pub(super) fn rows_of(reader: &Reader) -> usize {
+    usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default()
+}
+
+fn check_rows(card: &Card, split: &str, paths: &[PathBuf], found: usize) -> Result<(), DataError> {
+    match files::split(card, split)?.rows {
+        Some(wanted) if wanted != found => {
+            Err(DataError::RowCount { files: files::joined(paths), split: split.into(), found, wanted })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A card whose parts do not fit together would otherwise make every row a bad one.
+fn check_card(card: &Card) -> Result<(), DataError> {
+    let bad = |message: &str| Err(DataError::Card { dataset: card.name.clone(), message: message.into() });
+    match (card.choices.form, &card.columns.choices) {
+        (ChoiceForm::List | ChoiceForm::Comma, None) => {
+            return bad("`choices.form` is `list` or `comma`, but `columns.choices` names no column");
+        }
+        (ChoiceForm::ClosedSet, _) if card.choices.values.is_empty() => {
+            return bad("`choices.form` is `closed-set`, but `choices.values` is empty");
+        }
+        (ChoiceForm::None, _) if card.answer != AnswerForm::Text => {
+            return bad("`choices.form` is `none`, so `answer` must be `text`");
+        }
+        _ => {}
+    }
+    if card.columns.tags.iter().any(|tag| tag == "answer") {
+        return bad("`columns.tags` holds `answer`, which always names the right answer's text; leave it out");
+    }
+    Ok(())
+}
+
+/// Gathers examples over a split's files.
+struct Loader<'a> {
+    dataset: Dataset,
+    card: &'a Card,
+    limit: usize,
+    /// Rows met so far, over all files.
+    row: usize,
+    /// Where a picture's content (by SHA-256) is in `dataset.images`.
+    known_images: BTreeMap<[u8; 32], usize>,
+    /// Which row first had an id.
+    known_ids: BTreeMap<String, usize>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(card: &'a Card, split: &str, limit: usize) -> Self {
+        let dataset =
+            Dataset { card: card.clone(), split: split.into(), examples: Vec::new(), images: Vec::new(), skipped: Vec::new() };
+        Self { dataset, card, limit, row: 0, known_images: BTreeMap::new(), known_ids: BTreeMap::new() }
+    }
+
+    fn full(&self) -> bool {
+        self.dataset.examples.len() >= self.limit
+    }
+
+    fn read_file(&mut self, path: &Path, reader: Reader) -> Result<(), DataError> {
+        let roots = columns::project(path, self.card, reader.schema())?;
+        let mask = ProjectionMask::roots(reader.parquet_schema(), roots);
+        let batches = reader.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(DataError::parquet(path))?;
+        let first_row = self.row;
+        for batch in batches {
+            if self.full() {
+                break;
+            }
+            self.read_batch(path, first_row, &batch.map_err(DataError::parquet(path))?)?;
+        }
+        Ok(())
+    }
+
+    fn read_batch(&mut self, path: &Path, first_row: usize, batch: &RecordBatch) -> Result<(), DataError> {
+        for index in 0..batch.num_rows() {
+            if self.full() {
+                break;
+            }
+            let row = Row::read(columns::cells(batch, self.card, index), self.card).and_then(|row| self.add(row));
+            match row {
+                Ok(()) => {}
+                Err(Rejection::Bad(reason)) if self.card.on_bad_row == BadRow::Error => {
+                    return Err(DataError::BadRow { path: path.into(), row: self.row - first_row, reason });
+                }
+                Err(Rejection::Bad(reason) | Rejection::Skip(reason)) => {
+                    self.dataset.skipped.push(Skipped { split: self.dataset.split.clone(), row: self.row, reason });
+                }
+            }
+            self.row += 1;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, row: Row<'_>) -> Result<(), Rejection> {
+        let id = row.id.clone().unwrap_or_else(|| format!("{}-{}", self.dataset.split, self.row));
+        if let Some(first) = self.known_ids.get(&id) {
+            return Err(Rejection::bad(format!("the id `{id}` is already that of row {first}")));
+        }
+        self.known_ids.insert(id.clone(), self.row);
+        let images = row.images.iter().map(|encoded| self.intern(encoded)).collect();
+        self.dataset.examples.push(Example {
+            id,
+            raw_bytes: row.raw_bytes(),
+            question: row.question,
+            hint: row.hint,
+            choices: row.choices,
+            answer: row.answer,
+            images,
+            tags: self.card.columns.tags.iter().cloned().zip(row.tags).collect(),
+        });
+        Ok(())
+    }
+
+    /// The index of a picture's content.
+    fn intern(&mut self, encoded: &[u8]) -> usize {
+        let images = &mut self.dataset.images;
+        *self.known_images.entry(Sha256::digest(encoded).into()).or_insert_with(|| {
+            images.push(encoded.into());
+            images.len() - 1
+        })
+    }
+
+    fn finish(self, paths: &[PathBuf]) -> Result<Dataset, DataError> {
+        if !self.dataset.examples.is_empty() {
+            return Ok(self.dataset);
+        }
+        let why = match self.dataset.skipped.first() {
+            Some(first) => format!("all {} were left out; row {}: {}", self.row, first.row, first.reason),
+            None if self.limit == 0 => "a limit of 0 rows was asked for".into(),
+            None => "the files hold none".into(),
+        };
+        Err(DataError::NoRows { files: files::joined(paths), split: self.dataset.split, why })
+    }
+}
+
+#[cfg(test)]
+#[path = "examples_tests.rs"]
+mod tests;

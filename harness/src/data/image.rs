@@ -1,0 +1,274 @@
+//! An encoded picture becomes the pixels that CLIP's image processor makes of it.
+//!
+//! The steps are those of `transformers`' `CLIPImageProcessor` over Pillow: decode, RGB, shortest edge to `size` by bicubic
+//! interpolation with antialiasing, centre crop, scale to [0, 1], normalise, channels first. `tests/fixtures/preprocess/make.py`
+//! writes what Pillow gives, and a test here compares.
+//!
+//! Measured against Pillow 13.0.0 at size 224 on 131 pictures of ScienceQA, TabMWP and IconQA, share of values within 1 of 255:
+//! PNG 99.9998%, JPEG (quality 90) 99.97% without and 97.8% with halved colours (4:2:0, worst 25), which the decoders blow up
+//! differently.
+
+use std::io::Cursor;
+
+use fast_image_resize as fir;
+use fir::images::{Image, ImageRef};
+use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
+
+use super::DataError;
+
+/// A picture more than so many times as long as wide would become huge when its shortest edge is resized.
+const MAX_ASPECT: u32 = 100;
+
+/// CLIP's image processor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preprocess {
+    /// Side of the square that comes out, pixels.
+    pub size: usize,
+    /// Mean of each channel (red, green, blue), on [0, 1].
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel, on [0, 1].
+    pub std: [f32; 3],
+}
+
+impl Preprocess {
+    /// With CLIP's own mean and standard deviation.
+    pub fn clip(size: usize) -> Self {
+        // 0.26130258 and 0.27577711 in the original: the same 32-bit numbers.
+        let mean = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+        let std = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+        Self { size, mean, std }
+    }
+
+    /// The pixels of an encoded picture, channel by channel: `3 x size x size`, row-major, normalised.
+    pub fn pixels(&self, encoded: &[u8], max_image_pixels: u64) -> Result<Vec<f32>, DataError> {
+        let square = self.square(encoded, max_image_pixels)?;
+        let mut pixels = Vec::with_capacity(3 * self.size * self.size);
+        for channel in 0..3 {
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            pixels.extend(square.pixels().map(|pixel| (f32::from(pixel.0[channel]) / 255.0 - mean) / std));
+        }
+        Ok(pixels)
+    }
+
+    /// The picture resized and cropped, `size` x `size`, before normalisation.
+    pub fn square(&self, encoded: &[u8], max_image_pixels: u64) -> Result<RgbImage, DataError> {
+        let rgb = decode(encoded, max_image_pixels).map_err(|reason| DataError::Image { reason })?;
+        let size = u32::try_from(self.size).map_err(|_| image_error("the size is too large"))?;
+        let (width, height) = shortest_edge_to(size, rgb.dimensions());
+        let resized = resize(&rgb, width, height)?;
+        let (left, top) = ((width - size) / 2, (height - size) / 2);
+        Ok(image::imageops::crop_imm(&resized, left, top, size, size).to_image())
+    }
+}
+
+fn image_error(reason: impl std::fmt::Display) -> DataError {
+    DataError::Image { reason: reason.to_string() }
+}
+
+/// Width and height with the shortest edge `size`, the other rounded down, as `transformers` does.
+fn shortest_edge_to(size: u32, (width, height): (u32, u32)) -> (u32, u32) {
+    let (short, long) = (width.min(height), width.max(height));
+    let scaled = (u64::from(size) * u64::from(long) / u64::from(short)) as u32;
+    if width <= height { (size, scaled) } else { (scaled, size) }
+}
+
+/// Bicubic (a = -0.5) with antialiasing on 8-bit values, as Pillow's `BICUBIC`.
+///
+/// Two calls, first the width and then the height: Pillow clips to 8 bits in between, and the library alone starts with the
+/// height.
+fn resize(rgb: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DataError> {
+    stretch(&stretch(rgb, width, rgb.height())?, width, height)
+}
+
+fn stretch(rgb: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DataError> {
+    if rgb.dimensions() == (width, height) {
+        return Ok(rgb.clone());
+    }
+    let source = ImageRef::new(rgb.width(), rgb.height(), rgb.as_raw(), fir::PixelType::U8x3).map_err(image_error)?;
+    let mut target = Image::new(width, height, fir::PixelType::U8x3);
+    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::CatmullRom));
+    fir::Resizer::new().resize(&source, &mut target, &options).map_err(image_error)?;
+    Ok(RgbImage::from_raw(width, height, target.into_vec()).expect("the buffer has the size it was made with"))
+}
+
+/// Decodes to RGB as Pillow's `convert("RGB")` does: transparency is dropped, 16-bit colours lose their low byte.
+fn decode(encoded: &[u8], max_image_pixels: u64) -> Result<RgbImage, String> {
+    check(encoded, max_image_pixels)?;
+    let mut reader = reader(encoded)?;
+    let mut limits = image::Limits::no_limits();
+    // At most 4 channels of 16 bits, and as much again for the decoder.
+    limits.max_alloc = Some(max_image_pixels.saturating_mul(16).saturating_add(1 << 20));
+    reader.limits(limits);
+    let decoded = reader.decode().map_err(|error| format!("the image cannot be decoded: {error}"))?;
+    Ok(to_rgb(decoded))
+}
+
+fn to_rgb(decoded: DynamicImage) -> RgbImage {
+    let (width, height) = (decoded.width(), decoded.height());
+    let high = |value: &u16| (value >> 8) as u8;
+    let bytes: Vec<u8> = match &decoded {
+        DynamicImage::ImageLuma16(gray) => gray.pixels().flat_map(|pixel| [high(&pixel.0[0]); 3]).collect(),
+        DynamicImage::ImageLumaA16(gray) => gray.pixels().flat_map(|pixel| [high(&pixel.0[0]); 3]).collect(),
+        DynamicImage::ImageRgb16(rgb) => rgb.as_raw().iter().map(high).collect(),
+        DynamicImage::ImageRgba16(rgba) => {
+            rgba.pixels().flat_map(|pixel| pixel.0[..3].iter().map(high).collect::<Vec<_>>()).collect()
+        }
+        _ => return decoded.into_rgb8(),
+    };
+    RgbImage::from_raw(width, height, bytes).expect("three bytes for every pixel")
+}
+
+fn reader(encoded: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    let reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format().map_err(|error| error.to_string())?;
+    match reader.format() {
+        Some(ImageFormat::Png | ImageFormat::Jpeg) => Ok(reader),
+        Some(other) => Err(format!("the image is {other:?}, neither PNG nor JPEG")),
+        None => Err(format!("the {} bytes are neither PNG nor JPEG", encoded.len())),
+    }
+}
+
+/// Width and height by the header alone, pixels.
+pub fn dimensions(encoded: &[u8]) -> Result<(u32, u32), DataError> {
+    header(encoded).map_err(|reason| DataError::Image { reason })
+}
+
+fn header(encoded: &[u8]) -> Result<(u32, u32), String> {
+    reader(encoded)?.into_dimensions().map_err(|error| format!("the image's header is damaged or cut off: {error}"))
+}
+
+/// Checks what can be checked without decoding: format, size, and that the file has an end. The error is a reason.
+pub(super) fn check(encoded: &[u8], max_image_pixels: u64) -> Result<(), String> {
+    let (width, height) = header(encoded)?;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > max_image_pixels {
+        return Err(format!(
+            "the image is {width} x {height} = {pixels} pixels, more than `max_image_pixels` = {max_image_pixels}"
+        ));
+    }
+    let (short, long) = (width.min(height), width.max(height));
+    if short == 0 || long / short > MAX_ASPECT {
+        return Err(format!("the image is {width} x {height}: one side must be at most {MAX_ASPECT} times the other"));
+    }
+    if !ends(encoded) {
+        return Err(format!("the image is truncated: {} bytes without an end marker", encoded.len()));
+    }
+    Ok(())
+}
+
+/// Whether an encoded picture has its end: PNG's IEND chunk, JPEG's EOI marker.
+fn ends(encoded: &[u8]) -> bool {
+    if encoded.starts_with(b"\x89PNG") { png_ends(encoded) } else { jpeg_ends(encoded) }
+}
+
+fn png_ends(encoded: &[u8]) -> bool {
+    let mut at = 8;
+    while let Some(head) = encoded.get(at..at + 8) {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        // Length, kind, data, checksum.
+        at = at.saturating_add(length).saturating_add(12);
+        if &head[4..] == b"IEND" {
+            return at <= encoded.len();
+        }
+    }
+    false
+}
+
+/// Walks the segments up to the first scan (a thumbnail in one of them has an end marker of its own), then looks for the marker.
+fn jpeg_ends(encoded: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = encoded.get(at..at + 4) {
+        if marker == 0xff {
+            at += 1;
+            continue;
+        }
+        if marker == 0xda {
+            return encoded[at..].windows(2).any(|pair| pair == [0xff, 0xd9]);
+        }
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn fixtures() -> PathBuf {
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/preprocess");
+        here.canonicalize().expect("fixtures of the repository")
+    }
+
+    /// The names of the pictures of a kind.
+    fn pictures(kind: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(fixtures()).expect("fixtures");
+        let names = entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(kind)).collect();
+        names.sort();
+        names
+    }
+
+    /// Differences to Pillow of one picture, byte by byte.
+    fn differences(name: &str) -> Vec<u8> {
+        let encoded = std::fs::read(fixtures().join(name)).expect(name);
+        let expect = std::fs::read(fixtures().join(format!("{name}.rgb"))).expect(name);
+        let ours = Preprocess::clip(16).square(&encoded, 10_000).expect(name).into_raw();
+        assert_eq!(ours.len(), expect.len(), "{name}");
+        ours.iter().zip(&expect).map(|(ours, theirs)| ours.abs_diff(*theirs)).collect()
+    }
+
+    /// Checks that 99.9% of all values are within 1 of 255, and none further than `worst`.
+    fn check_near(names: &[String], worst: u8) {
+        let all: Vec<u8> = names.iter().flat_map(|name| differences(name)).collect();
+        let near = all.iter().filter(|by| **by <= 1).count();
+        assert!(near as f64 >= 0.999 * all.len() as f64, "{near} of {} within 1", all.len());
+        assert!(all.iter().all(|by| *by <= worst), "worst {:?}", all.iter().max());
+    }
+
+    /// What PNG decodes to is fixed, so that only the interpolation's rounding is left.
+    #[test]
+    fn pixels_of_png_are_pillows() {
+        let names = pictures(".png");
+        assert_eq!(names.len(), 12);
+        check_near(&names, 3);
+    }
+
+    /// JPEG decoders round their transforms, and blow up halved colours, as they like.
+    #[test]
+    fn pixels_of_jpeg_are_nearly_pillows() {
+        let names = pictures(".jpg");
+        assert_eq!(names.len(), 4);
+        check_near(&names, 3);
+    }
+
+    #[test]
+    fn pixels_are_normalised_channel_by_channel() {
+        let encoded = crate::data::testing::png(8, 8);
+        let pixels = Preprocess::clip(4).pixels(&encoded, 1000).expect("pixels");
+        assert_eq!(pixels.len(), 3 * 4 * 4);
+        for (channel, (value, mean, std)) in
+            [(200.0, 0.481_454_66, 0.268_629_54), (30.0, 0.457_827_5, 0.261_302_6), (60.0, 0.408_210_73, 0.275_777_1)]
+                .into_iter()
+                .enumerate()
+        {
+            let expect: f32 = (value / 255.0 - mean) / std;
+            assert!(pixels[channel * 16..][..16].iter().all(|pixel| (pixel - expect).abs() < 1e-6));
+        }
+    }
+
+    #[test]
+    fn sizes_round_down_as_in_transformers() {
+        assert_eq!(shortest_edge_to(16, (61, 40)), (24, 16));
+        assert_eq!(shortest_edge_to(224, (100, 333)), (224, 745));
+    }
+
+    #[test]
+    fn a_picture_damaged_inside_is_an_error_when_decoded() {
+        let mut encoded = crate::data::testing::png(40, 40);
+        let middle = encoded.len() / 2;
+        encoded[middle] ^= 0xff;
+        let error = Preprocess::clip(4).pixels(&encoded, 10_000).expect_err("damaged").to_string();
+        assert!(error.contains("cannot be decoded"), "{error}");
+    }
+}

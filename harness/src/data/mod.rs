@@ -1,0 +1,28 @@
+//! From parquet to what a client trains on, in the order data flows.
+//!
+//! - [`examples`]: a split's parquet files become [`Example`]s, through the dataset's card;
+//! - [`inspect`](mod@inspect): what is in a dataset, for a person who has just written a card;
+//! - [`image`]: an encoded picture becomes the pixels that CLIP's image processor makes of it;
+//! - [`partition`]: which example belongs to which client;
+//! - [`prompt`]: what the model is asked, and what a generated answer means.
+
+pub mod examples;
+pub mod image;
+pub mod inspect;
+pub mod partition;
+pub mod prompt;
+
+mod choices;
+mod columns;
+mod error;
+mod files;
+mod row;
+#[cfg(test)]
+mod testing;
+
+pub use error::DataError;
+pub use examples::{Answer, Dataset, Example};
+pub use image::Preprocess;
+pub use inspect::{Inspection, inspect};
+pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};
+pub use prompt::{Rendered, letter, normalize, parse_choice, render};

@@ -1,0 +1,98 @@
+//! Which example belongs to which client: drawn, saved, read back, tabulated.
+
+mod draw;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use schema::partition::Partition;
+
+use super::error::listed;
+use super::{DataError, Example};
+
+pub use draw::draw;
+pub use table::{LabelTable, label_table};
+
+/// One client's part, as indices into the examples of the train and the test split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardIndices {
+    /// Into the training examples.
+    pub train: Vec<usize>,
+    /// Into the test examples.
+    pub test: Vec<usize>,
+}
+
+/// Reads a saved partition (JSON) and checks its hash.
+pub fn load(path: &Path) -> Result<Partition, DataError> {
+    let bad = |message: String| DataError::PartitionFile { path: path.into(), message };
+    let text = std::fs::read(path).map_err(DataError::file(path))?;
+    let partition: Partition = serde_json::from_slice(&text).map_err(|error| bad(format!("not a saved partition: {error}")))?;
+    let found = Partition::hash_of(&partition.shards);
+    if found != partition.hash {
+        return Err(bad(format!(
+            "the shards' hash is {found}, but the file says {}: it was changed by hand; draw it again",
+            partition.hash
+        )));
+    }
+    Ok(partition)
+}
+
+/// Writes a partition (JSON): aside first, then renamed, so that no half-written file is ever seen.
+pub fn save(partition: &Partition, path: &Path) -> Result<(), DataError> {
+    let json = serde_json::to_vec_pretty(partition).expect("a partition is plain data");
+    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    std::fs::write(&aside, json).map_err(DataError::file(&aside))?;
+    std::fs::rename(&aside, path).map_err(DataError::file(path))
+}
+
+/// Finds a partition's ids among the examples; an error unless it is a disjoint cover of both splits.
+pub fn resolve(partition: &Partition, train: &[Example], test: &[Example]) -> Result<Vec<ShardIndices>, DataError> {
+    let train_ids: Vec<&[String]> = partition.shards.iter().map(|shard| shard.train.as_slice()).collect();
+    let test_ids: Vec<&[String]> = partition.shards.iter().map(|shard| shard.test.as_slice()).collect();
+    let train = indices("train", &train_ids, train)?;
+    let test = indices("test", &test_ids, test)?;
+    Ok(train.into_iter().zip(test).map(|(train, test)| ShardIndices { train, test }).collect())
+}
+
+fn indices(split: &str, shards: &[&[String]], examples: &[Example]) -> Result<Vec<Vec<usize>>, DataError> {
+    let known: BTreeMap<&str, usize> = examples.iter().enumerate().map(|(index, example)| (example.id.as_str(), index)).collect();
+    let mut owner: Vec<Option<usize>> = vec![None; examples.len()];
+    let mut found = Vec::with_capacity(shards.len());
+    for (client, ids) in shards.iter().enumerate() {
+        let mut shard = Vec::with_capacity(ids.len());
+        for id in *ids {
+            let index = *known.get(id.as_str()).ok_or_else(|| unknown(split, client, id, examples))?;
+            if let Some(other) = owner[index].replace(client) {
+                let message = format!("{split} example `{id}` belongs to client {other} and again to client {client}");
+                return Err(DataError::partition(message));
+            }
+            shard.push(index);
+        }
+        found.push(shard);
+    }
+    let uncovered: Vec<&Example> =
+        examples.iter().zip(&owner).filter(|(_, owner)| owner.is_none()).map(|(example, _)| example).collect();
+    match uncovered.first() {
+        None => Ok(found),
+        Some(first) => Err(DataError::partition(format!(
+            "{} of {} {split} examples belong to no client, the first is `{}`; \
+             use the dataset, limits and seed that the partition was drawn with",
+            uncovered.len(),
+            examples.len(),
+            first.id
+        ))),
+    }
+}
+
+fn unknown(split: &str, client: usize, id: &str, examples: &[Example]) -> DataError {
+    let nearest = schema::nearest(id, examples.iter().map(|example| example.id.as_str()));
+    let nearest = listed(id, nearest.into_iter().take(3));
+    DataError::partition(format!(
+        "{split} example `{id}` of client {client} is not in the data (nearest: {nearest}); \
+         use the dataset, limits and seed that the partition was drawn with"
+    ))
+}
+
+#[cfg(test)]
+mod tests;

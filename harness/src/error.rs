@@ -1,0 +1,64 @@
+//! The one error type of the harness.
+
+use std::path::PathBuf;
+
+use crate::data::DataError;
+
+/// What can go wrong between a config and a run folder.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tensor operation failed.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// Data is missing, mistyped or broken.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A TOML file is not what it should be.
+    #[error(transparent)]
+    Toml(#[from] schema::toml_file::TomlError),
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}: {reason}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A config asks for something that does not exist or does not fit.
+    #[error("{0}")]
+    Usage(String),
+    /// A backbone's files are not what they should be.
+    #[error("{0}")]
+    Backbone(String),
+    /// Training produced a number that is not finite.
+    #[error("client {client}, round {round}: the loss is {loss}; lower `optimizer.learning_rate` (now {learning_rate})")]
+    Diverged {
+        /// The client.
+        client: usize,
+        /// The round.
+        round: usize,
+        /// The loss.
+        loss: f64,
+        /// The learning rate.
+        learning_rate: f64,
+    },
+}
+
+/// The harness's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// "unknown method `x`; nearest first, there are: ..."
+    pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let listed: Vec<String> = schema::nearest(name, known).into_iter().map(|name| format!("`{name}`")).collect();
+        Self::Usage(format!("unknown {kind} `{name}`; nearest first, there are: {}", listed.join(", ")))
+    }
+}

@@ -1,0 +1,19 @@
+//! Everything a method may not change: data, backbones, adapters, the federation's loop, metrics and accounting.
+//!
+//! Modules in the order data flows: [`data`] reads parquet into examples; [`backbone`] turns them into logits; [`adapter`] is what
+//! is trained; [`study`] holds one experiment's prepared parts; [`federation`] runs rounds; [`metrics`] judges; [`accounting`]
+//! counts; [`record`] writes the run folder. [`registry`] lists what a config may name.
+
+pub mod accounting;
+pub mod adapter;
+pub mod backbone;
+pub mod data;
+mod error;
+pub mod federation;
+pub mod metrics;
+pub mod record;
+pub mod registry;
+pub mod study;
+pub mod threads;
+
+pub use error::{Error, Result};

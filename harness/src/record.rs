@@ -1,0 +1,149 @@
+//! Writing a run folder: every file aside and renamed, the summary last, so that a folder that has it is complete.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::{Float64Builder, ListBuilder};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use schema::{Prediction, Record, Summary, run_dir};
+use serde::Serialize;
+
+use crate::adapter::Adapters;
+use crate::federation::Outcome;
+use crate::study::Study;
+use crate::{Error, Result};
+
+/// A run folder being written.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// The folder of a run below `out`; created if need be.
+    pub fn create(out: &Path, run_name: &str) -> Result<Self> {
+        let path = out.join(run_name);
+        fs::create_dir_all(&path).map_err(|error| write_error(&path, &error))?;
+        Ok(Self { path })
+    }
+
+    /// Whether a complete run lies there already.
+    pub fn is_complete(out: &Path, run_name: &str) -> bool {
+        out.join(run_name).join(run_dir::SUMMARY).is_file()
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes bytes under a name: aside, then renamed.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (aside, path) = (self.path.join(format!(".{name}.part")), self.path.join(name));
+        fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|error| write_error(&path, &error))
+    }
+
+    /// Writes plain data as JSON.
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(value).map_err(|error| write_error(&self.path.join(name), &error))?;
+        text.push('\n');
+        self.write(name, text.as_bytes())
+    }
+
+    /// Writes plain data as TOML.
+    pub fn write_toml<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        let text = toml::to_string(value).map_err(|error| write_error(&self.path.join(name), &error))?;
+        self.write(name, text.as_bytes())
+    }
+
+    /// What is known before the first round.
+    pub fn write_setup(&self, study: &Study, environment: &schema::Environment) -> Result<()> {
+        let skipped = [&study.train_split().dataset.skipped, &study.test_split().dataset.skipped];
+        self.write_toml(run_dir::EXPERIMENT, study.experiment())?;
+        self.write_toml(run_dir::CARD, study.card())?;
+        self.write_json(run_dir::ENVIRONMENT, environment)?;
+        self.write_json(run_dir::PARTITION, study.partition())?;
+        self.write_json(run_dir::SKIPPED, &skipped.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// What came out; the summary last.
+    pub fn write_outcome(&self, study: &Study, outcome: &Outcome, summary: &Summary) -> Result<()> {
+        self.write(run_dir::RECORDS, &records(&outcome.records)?)?;
+        self.write(run_dir::PREDICTIONS, &predictions(&outcome.predictions)?)?;
+        self.write(run_dir::ADAPTERS, &saved_adapters(outcome)?.to_bytes()?)?;
+        let timings =
+            schema::record::Timings { rounds: outcome.timings.clone(), features_seconds: study.test_split().features_seconds + study.train_split().features_seconds };
+        self.write_json(run_dir::TIMINGS, &timings)?;
+        self.write_json(run_dir::SUMMARY, summary)
+    }
+}
+
+fn write_error(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::Write { path: path.into(), reason: reason.to_string() }
+}
+
+/// The global adapters by name, and each client's own as `client-<id>/<name>`.
+fn saved_adapters(outcome: &Outcome) -> Result<Adapters> {
+    let mut all = outcome.global.clone();
+    for (client, adapters) in &outcome.personal {
+        for (name, tensor) in adapters.iter() {
+            all.insert(format!("client-{client}/{name}"), tensor.clone());
+        }
+    }
+    Ok(all)
+}
+
+/// `records.parquet`.
+pub fn records(records: &[Record]) -> Result<Vec<u8>> {
+    parquet_bytes(vec![
+        ("round", Arc::new(UInt32Array::from_iter_values(records.iter().map(|record| record.round))) as ArrayRef, false),
+        ("client", Arc::new(UInt32Array::from_iter(records.iter().map(|record| record.client))), true),
+        ("metric", Arc::new(StringArray::from_iter_values(records.iter().map(|record| &record.metric))), false),
+        ("value", Arc::new(Float64Array::from_iter_values(records.iter().map(|record| record.value))), false),
+    ])
+}
+
+/// `predictions.parquet`.
+pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
+    let mut scores = ListBuilder::new(Float64Builder::new());
+    for prediction in predictions {
+        scores.append_value(prediction.option_scores.iter().copied().map(Some));
+    }
+    let text = |f: fn(&Prediction) -> &str| Arc::new(StringArray::from_iter_values(predictions.iter().map(f))) as ArrayRef;
+    let id = |f: fn(&Prediction) -> Option<u32>| Arc::new(UInt32Array::from_iter(predictions.iter().map(f))) as ArrayRef;
+    let flag = |f: fn(&Prediction) -> bool| Arc::new(BooleanArray::from(predictions.iter().map(f).collect::<Vec<bool>>())) as ArrayRef;
+    parquet_bytes(vec![
+        ("example", text(|p| &p.example), false),
+        ("client", id(|p| p.client), true),
+        ("shard", id(|p| p.shard), true),
+        ("scoring", text(|p| scoring_name(p.scoring)), false),
+        ("prediction", text(|p| &p.prediction), false),
+        ("gold", text(|p| &p.gold), false),
+        ("correct", flag(|p| p.correct), false),
+        ("parsed", flag(|p| p.parsed), false),
+        ("option_scores", Arc::new(scores.finish()) as ArrayRef, true),
+    ])
+}
+
+/// A scoring's name on disk.
+pub fn scoring_name(scoring: schema::card::Scoring) -> &'static str {
+    match scoring {
+        schema::card::Scoring::OptionLikelihood => "option-likelihood",
+        schema::card::Scoring::Generation => "generation",
+    }
+}
+
+fn parquet_bytes(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
+    let failed = |error: &dyn std::fmt::Display| Error::Write { path: "parquet buffer".into(), reason: error.to_string() };
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(|error| failed(&error))?;
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("fedbench".into()).build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(|error| failed(&error))?;
+    writer.write(&batch).map_err(|error| failed(&error))?;
+    writer.close().map_err(|error| failed(&error))?;
+    Ok(bytes)
+}

@@ -1,0 +1,95 @@
+//! What a config may name: a table of methods, handed down by whoever links them in.
+//!
+//! The harness knows no method by name; `baselines` fills this table, and a user's own crate can add rows to it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::federation::{Method, Placement, Scope};
+use crate::{Error, Result};
+
+/// Builds a method from its own config keys.
+pub type BuildMethod = fn(&BTreeMap<String, Value>) -> Result<Box<dyn Method>>;
+
+/// A row of `fedbench list methods`.
+#[derive(Clone, Copy)]
+pub struct MethodRow {
+    /// The name a config uses.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub sentence: &'static str,
+    /// Its paper, and the section followed.
+    pub source: &'static str,
+    /// The adapter kind it is defined on; an experiment may choose another only where `any_adapter`.
+    pub adapter: &'static str,
+    /// Whether the adapter kind is free.
+    pub any_adapter: bool,
+    /// Tensor sets an update holds, each as large as the adapters: 1 for adapters alone, 2 with a Fisher.
+    pub uploads: u64,
+    /// Tensor sets a client receives in a round.
+    pub downloads: u64,
+    /// Whose examples it trains on.
+    pub scope: Scope,
+    /// Builds it.
+    pub build: BuildMethod,
+}
+
+impl MethodRow {
+    /// Where the model lives when this method trains adapters of a kind whose sites all lie before the decoder, or do not.
+    pub fn placement(&self, split: bool) -> Placement {
+        match (self.scope, split) {
+            (Scope::Shard, true) => Placement::Split,
+            (Scope::Shard, false) => Placement::Client,
+            (Scope::Pooled | Scope::Nothing, _) => Placement::Server,
+        }
+    }
+
+    /// Checks an experiment's adapter kind against the method's.
+    pub fn check_adapter(&self, kind: Option<&str>) -> Result<()> {
+        match kind {
+            Some(kind) if kind != self.adapter && !self.any_adapter => Err(Error::Usage(format!(
+                "adapter.kind = \"{kind}\": method `{}` is defined on adapter kind \"{}\"; leave the key out or choose another method",
+                self.name, self.adapter
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The methods there are.
+#[derive(Clone, Default)]
+pub struct Registry {
+    methods: Vec<MethodRow>,
+}
+
+impl Registry {
+    /// A registry over these rows.
+    pub fn new(methods: &[MethodRow]) -> Self {
+        Self { methods: methods.to_vec() }
+    }
+
+    /// Adds a row.
+    pub fn method(mut self, row: MethodRow) -> Self {
+        self.methods.push(row);
+        self
+    }
+
+    /// All rows, in order.
+    pub fn methods(&self) -> &[MethodRow] {
+        &self.methods
+    }
+
+    /// The row of this name.
+    pub fn find(&self, name: &str) -> Result<&MethodRow> {
+        let names = || self.methods.iter().map(|row| row.name);
+        self.methods.iter().find(|row| row.name == name).ok_or_else(|| Error::unknown("method", name, names()))
+    }
+}
+
+/// Reads a method's own keys, refusing those it does not know.
+pub fn options<T: serde::de::DeserializeOwned>(method: &str, options: &BTreeMap<String, Value>) -> Result<T> {
+    let table = Value::Object(options.clone().into_iter().collect());
+    serde_json::from_value(table)
+        .map_err(|error| Error::Usage(format!("[method] name = \"{method}\": {}", schema::toml_file::explain(&error.to_string()))))
+}

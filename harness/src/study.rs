@@ -1,0 +1,279 @@
+//! One experiment's prepared parts: examples as token sequences, cached image features, shards, adapters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use schema::card::Scoring;
+use schema::partition::Partition;
+use schema::{Card, Experiment};
+use seed::Seed;
+
+use crate::adapter::{Adapt, AdapterSpec, Adapters};
+use crate::backbone::{Backbone, Batch, Sequence, nn};
+use crate::data::{Dataset, ShardIndices, partition, prompt};
+use crate::federation::{Client, Scope};
+use crate::metrics::evaluate::TestExample;
+use crate::{Error, Result};
+
+/// A training example, ready for batches.
+#[derive(Debug, Clone)]
+pub struct TrainExample {
+    /// Prompt and gold answer.
+    pub sequence: Sequence,
+    /// What sending the raw row costs.
+    pub raw_bytes: u64,
+}
+
+/// A dataset's split with its images' frozen features, shared by all experiments that use it.
+pub struct Split {
+    /// The examples.
+    pub dataset: Dataset,
+    /// `[images, tokens, d]`; computed once, because the frozen tower never changes.
+    pub features: Tensor,
+    /// Seconds that took.
+    pub features_seconds: f64,
+}
+
+/// One experiment, prepared: all that training and evaluation read.
+pub struct Study {
+    experiment: Experiment,
+    backbone: Arc<dyn Backbone>,
+    adapter: AdapterSpec,
+    initial: Adapters,
+    train_split: Arc<Split>,
+    test_split: Arc<Split>,
+    train: Vec<TrainExample>,
+    test: Vec<TestExample>,
+    partition: Partition,
+    shards: Vec<ShardIndices>,
+    prompts_cut: usize,
+}
+
+impl Study {
+    /// Prepares an experiment over loaded splits: samples, partitions, renders and tokenizes.
+    pub fn new(
+        experiment: Experiment,
+        default_adapter: &str,
+        backbone: Arc<dyn Backbone>,
+        train_split: Arc<Split>,
+        test_split: Arc<Split>,
+    ) -> Result<Self> {
+        check(&experiment, &train_split.dataset.card)?;
+        let seed = Seed::new(experiment.seed);
+        let adapter = AdapterSpec::resolve(&experiment.adapter, default_adapter, backbone.spec())?;
+        let initial = adapter.init(seed, backbone.dtype(), backbone.device())?;
+        let kept = sample(train_split.dataset.examples.len(), experiment.data.train_limit, seed);
+        let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
+        let test_examples = &test_split.dataset.examples;
+
+        let partition = match &experiment.partition.file {
+            Some(file) => partition::load(std::path::Path::new(file))?,
+            None => partition::draw(&experiment.partition, experiment.seed, &train_split.dataset.card.name, &train_examples, test_examples)?,
+        };
+        let shards = partition::resolve(&partition, &train_examples, test_examples)?;
+
+        let template = template(&train_split.dataset.card, &experiment.data.prompt)?;
+        let limit = experiment.data.max_prompt_tokens;
+        let mut prompts_cut = 0;
+        let mut train = Vec::with_capacity(train_examples.len());
+        for example in &train_examples {
+            let rendered = prompt::render(example, template);
+            let (sequence, cut) = backbone.text().training(&rendered, &example.images, limit)?;
+            prompts_cut += usize::from(cut);
+            train.push(TrainExample { sequence, raw_bytes: example.raw_bytes });
+        }
+        let card = &test_split.dataset.card;
+        let owners = owners(&shards, test_examples.len());
+        let mut test = Vec::with_capacity(test_examples.len());
+        for (example, shard) in test_examples.iter().zip(owners) {
+            let rendered = prompt::render(example, template);
+            let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { card.scoring };
+            let (sequence, cut) = backbone.text().scoring(&rendered, &example.images, limit)?;
+            prompts_cut += usize::from(cut);
+            test.push(TestExample { id: example.id.clone(), sequence, rendered, target: template.target, scoring, shard });
+        }
+        Ok(Self { experiment, backbone, adapter, initial, train_split, test_split, train, test, partition, shards, prompts_cut })
+    }
+
+    /// The experiment.
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// The root of its randomness.
+    pub fn seed(&self) -> Seed {
+        Seed::new(self.experiment.seed)
+    }
+
+    /// The frozen model.
+    pub fn backbone(&self) -> &dyn Backbone {
+        &*self.backbone
+    }
+
+    /// What is trained.
+    pub fn adapter(&self) -> &AdapterSpec {
+        &self.adapter
+    }
+
+    /// The adapters everybody starts from.
+    pub fn initial(&self) -> &Adapters {
+        &self.initial
+    }
+
+    /// The dataset's card.
+    pub fn card(&self) -> &Card {
+        &self.train_split.dataset.card
+    }
+
+    /// The training split.
+    pub fn train_split(&self) -> &Split {
+        &self.train_split
+    }
+
+    /// The test split.
+    pub fn test_split(&self) -> &Split {
+        &self.test_split
+    }
+
+    /// Training examples.
+    pub fn train(&self) -> &[TrainExample] {
+        &self.train
+    }
+
+    /// Test examples.
+    pub(crate) fn test(&self) -> &[TestExample] {
+        &self.test
+    }
+
+    /// Test examples.
+    pub fn num_test(&self) -> usize {
+        self.test.len()
+    }
+
+    /// The partition as it is saved.
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// The partition as indices.
+    pub fn shards(&self) -> &[ShardIndices] {
+        &self.shards
+    }
+
+    /// Prompts that were longer than `data.max_prompt_tokens` and lost their beginning.
+    pub fn prompts_cut(&self) -> usize {
+        self.prompts_cut
+    }
+
+    /// Optimizer steps of a client in a round.
+    pub fn steps_per_round(&self, client: usize) -> usize {
+        let federation = &self.experiment.federation;
+        let per_epoch = self.shards[client].train.len().div_ceil(federation.batch_size);
+        federation.local_steps.unwrap_or(per_epoch * federation.local_epochs)
+    }
+
+    /// Clients of a scope: one per shard, or one that holds all shards and all clients' steps.
+    pub fn clients(&self, scope: Scope) -> Vec<Client<'_>> {
+        let all = 0..self.shards.len();
+        match scope {
+            Scope::Nothing => Vec::new(),
+            Scope::Shard => all.map(|id| Client::new(id, self, self.shards[id].train.clone(), self.steps_per_round(id))).collect(),
+            Scope::Pooled => {
+                let steps = all.map(|id| self.steps_per_round(id)).sum();
+                vec![Client::new(0, self, (0..self.train.len()).collect(), steps)]
+            }
+        }
+    }
+
+    /// The clients of a round: a seeded sample of `federation.cohort` of them, at least one, in id order.
+    pub fn cohort(&self, round: usize, clients: usize) -> Vec<usize> {
+        let wanted = ((self.experiment.federation.cohort * clients as f64).round() as usize).clamp(1, clients.max(1));
+        let mut cohort = self.seed().round("cohort", round).sample(clients, wanted);
+        cohort.sort_unstable();
+        cohort
+    }
+
+    /// Whether a round ends with an evaluation.
+    pub fn evaluates_after(&self, round: usize) -> bool {
+        let every = self.experiment.evaluation.every;
+        round == self.experiment.federation.rounds || (every > 0 && round % every == 0)
+    }
+
+    /// Training examples as a batch.
+    pub fn train_batch(&self, examples: &[usize]) -> Result<Batch> {
+        let sequences: Vec<&Sequence> = examples.iter().map(|&i| &self.train[i].sequence).collect();
+        self.batch(&sequences)
+    }
+
+    /// Sequences as a batch.
+    pub(crate) fn batch(&self, sequences: &[&Sequence]) -> Result<Batch> {
+        let backbone = self.backbone();
+        Ok(Batch::new(sequences, backbone.text().image_token(), backbone.dtype(), backbone.device())?)
+    }
+
+    /// Log-likelihoods of a training batch's answer tokens, `[rows]`.
+    pub fn train_log_likelihoods(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
+        self.log_likelihoods(batch, &self.train_split.features, adapt)
+    }
+
+    /// Log-likelihoods of a test batch's answer tokens, `[rows]`.
+    pub(crate) fn test_log_likelihoods(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
+        self.log_likelihoods(batch, &self.test_split.features, adapt)
+    }
+
+    fn log_likelihoods(&self, batch: &Batch, features: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        let logits = self.backbone.decode(&self.backbone.embed(batch, features)?, adapt)?;
+        Ok(nn::log_likelihood(&logits, &batch.targets)?)
+    }
+}
+
+/// What a config may not ask for, whatever the data.
+fn check(experiment: &Experiment, card: &Card) -> Result<()> {
+    let federation = &experiment.federation;
+    let wrong = |key: &str, value: String, right: &str| Err(Error::Usage(format!("{key} = {value}: expected {right}")));
+    if federation.rounds == 0 {
+        return wrong("federation.rounds", "0".into(), "at least 1 (method `zero-shot` trains nothing)");
+    }
+    if federation.batch_size == 0 || experiment.evaluation.batch_size == 0 {
+        return wrong("batch_size", "0".into(), "at least 1");
+    }
+    if !(federation.cohort > 0.0 && federation.cohort <= 1.0) {
+        return wrong("federation.cohort", federation.cohort.to_string(), "a share of the clients in (0, 1]");
+    }
+    if federation.local_steps == Some(0) || (federation.local_steps.is_none() && federation.local_epochs == 0) {
+        return wrong("federation.local_epochs", "0".into(), "at least 1");
+    }
+    let rate = experiment.optimizer.learning_rate;
+    if !(rate.is_finite() && rate >= 0.0) {
+        return wrong("optimizer.learning_rate", rate.to_string(), "a finite number, 0 or more");
+    }
+    if experiment.partition.clients == 0 {
+        return wrong("partition.clients", "0".into(), "at least 1");
+    }
+    template(card, &experiment.data.prompt).map(|_| ())
+}
+
+/// The card's prompt variant of this name.
+pub fn template<'c>(card: &'c Card, name: &str) -> Result<&'c schema::card::Prompt> {
+    card.prompts
+        .get(name)
+        .ok_or_else(|| Error::unknown(&format!("prompt of dataset `{}`", card.name), name, card.prompts.keys().map(String::as_str)))
+}
+
+/// A seeded sample of `limit` of `n` examples, in their order.
+fn sample(n: usize, limit: Option<usize>, seed: Seed) -> Vec<usize> {
+    let mut kept = match limit {
+        Some(limit) if limit < n => seed.stream("train-limit").sample(n, limit),
+        _ => (0..n).collect(),
+    };
+    kept.sort_unstable();
+    kept
+}
+
+/// The client whose test shard holds each example.
+fn owners(shards: &[ShardIndices], n: usize) -> Vec<Option<usize>> {
+    let owner: BTreeMap<usize, usize> =
+        shards.iter().enumerate().flat_map(|(client, shard)| shard.test.iter().map(move |&example| (example, client))).collect();
+    (0..n).map(|example| owner.get(&example).copied()).collect()
+}

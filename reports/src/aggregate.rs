@@ -1,0 +1,184 @@
+//! Runs that differ in nothing but the seed become a group; anything else that differs keeps them apart, and is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::experiment::PartitionScheme;
+
+use crate::metrics::METRICS;
+use crate::stats::{self, Stat};
+use crate::{ReportError, Run};
+
+/// Runs that differ in nothing but the seed.
+#[derive(Debug)]
+pub struct Group {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The backbone's name.
+    pub backbone: String,
+    /// The method's name.
+    pub method: String,
+    /// The adapter kind.
+    pub adapter: String,
+    /// The partition scheme.
+    pub scheme: PartitionScheme,
+    /// The partition's concentration.
+    pub alpha: f64,
+    /// Clients.
+    pub clients: u32,
+    /// Communication rounds.
+    pub rounds: u32,
+    /// SHA-256 of the experiment without name and seed.
+    pub identity: String,
+    /// What sets it apart from groups of the same method and dataset; empty where nothing does.
+    pub setting: String,
+    /// Its runs, by seed: positions in [`crate::Report::runs`].
+    pub runs: Vec<usize>,
+    /// One for each of [`METRICS`].
+    pub stats: Vec<Stat>,
+    /// Accuracy of the whole federation by round.
+    pub accuracy_by_round: BTreeMap<u32, Stat>,
+}
+
+impl Group {
+    /// The statistic of a metric of [`METRICS`].
+    pub fn stat(&self, metric: &str) -> Stat {
+        let row = METRICS.iter().position(|known| known.name == metric).expect("a name of METRICS");
+        self.stats[row]
+    }
+
+    /// Method and setting, as a person names it.
+    pub fn label(&self) -> String {
+        if self.setting.is_empty() { self.method.clone() } else { format!("{} ({})", self.method, self.setting) }
+    }
+}
+
+/// Zero-shot, local, FedAvg, the federated methods, others, centralized.
+pub fn method_rank(method: &str) -> u8 {
+    match method {
+        "zero-shot" => 0,
+        _ if method.starts_with("local") => 1,
+        _ if method.starts_with("fedavg") => 2,
+        _ if method.starts_with("fed") => 3,
+        _ if method.starts_with("centralized") => 5,
+        _ => 4,
+    }
+}
+
+/// A run that repeats another one's experiment and seed.
+#[derive(Debug)]
+pub struct Repeat {
+    /// Its folder.
+    pub dir: String,
+    /// Whether its accuracy is the same.
+    pub agrees: bool,
+}
+
+/// Sorts runs by dataset, method, setting and seed, and drops those that repeat an experiment and a seed.
+pub fn sort_and_deduplicate(mut runs: Vec<Run>) -> (Vec<Run>, Vec<Repeat>) {
+    runs.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    let mut kept: Vec<Run> = Vec::with_capacity(runs.len());
+    let mut repeats = Vec::new();
+    for run in runs {
+        match kept.last() {
+            Some(last) if last.identity == run.identity && last.summary.seed == run.summary.seed => {
+                repeats.push(Repeat { dir: run.dir.display().to_string(), agrees: last.summary.accuracy == run.summary.accuracy })
+            }
+            _ => kept.push(run),
+        }
+    }
+    (kept, repeats)
+}
+
+type SortKey<'a> = (&'a str, u8, &'a str, &'a str, &'a BTreeMap<String, String>, u64, &'a std::path::Path);
+
+fn sort_key(run: &Run) -> SortKey<'_> {
+    let s = &run.summary;
+    (&s.dataset, method_rank(&s.method), &s.method, &s.backbone, &run.settings, s.seed, &run.dir)
+}
+
+/// Groups sorted runs and aggregates each metric over seeds.
+pub fn groups(runs: &[Run]) -> Result<Vec<Group>, ReportError> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (position, run) in runs.iter().enumerate() {
+        match groups.last_mut() {
+            Some(last) if last.identity == run.identity => last.runs.push(position),
+            _ => groups.push(group(position, run)),
+        }
+    }
+    name_settings(runs, &mut groups);
+    aggregate_metrics(runs, &mut groups)?;
+    aggregate_rounds(runs, &mut groups)?;
+    Ok(groups)
+}
+
+fn group(position: usize, run: &Run) -> Group {
+    let (s, partition) = (&run.summary, &run.experiment.partition);
+    Group {
+        dataset: s.dataset.clone(),
+        backbone: s.backbone.clone(),
+        method: s.method.clone(),
+        adapter: s.adapter.clone(),
+        scheme: partition.scheme,
+        alpha: partition.alpha,
+        clients: s.clients,
+        rounds: s.rounds,
+        identity: run.identity.clone(),
+        setting: String::new(),
+        runs: vec![position],
+        stats: Vec::new(),
+        accuracy_by_round: BTreeMap::new(),
+    }
+}
+
+fn aggregate_metrics(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
+    let mut rows = Vec::with_capacity(runs.len() * METRICS.len());
+    for (g, group) in (0..).zip(groups.iter()) {
+        for &run in &group.runs {
+            rows.extend((0..).zip(METRICS).map(|(m, metric)| ((g, m), (metric.value)(&runs[run].summary))));
+        }
+    }
+    for ((g, _), stat) in stats::by_key(&rows)? {
+        groups[g as usize].stats.push(stat); // in the order of METRICS: the map is sorted
+    }
+    Ok(())
+}
+
+fn aggregate_rounds(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
+    let mut rows = Vec::new();
+    for (g, group) in (0..).zip(groups.iter()) {
+        for &run in &group.runs {
+            rows.extend(runs[run].accuracy_by_round.iter().map(|&(round, accuracy)| ((g, round), accuracy)));
+        }
+    }
+    for ((g, round), stat) in stats::by_key(&rows)? {
+        groups[g as usize].accuracy_by_round.insert(round, stat);
+    }
+    Ok(())
+}
+
+/// Names, for each method, the keys in which its groups on one dataset differ (on any dataset, so that rows line up), and the
+/// backbone where the report has several.
+fn name_settings(runs: &[Run], groups: &mut [Group]) {
+    let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let backbones: BTreeSet<&str> = groups.iter().map(|group| group.backbone.as_str()).collect();
+    for a in groups.iter() {
+        let of_method = keys.entry(a.method.clone()).or_default();
+        if backbones.len() > 1 {
+            of_method.insert("backbone.name".into());
+        }
+        for b in groups.iter().filter(|b| b.dataset == a.dataset && b.method == a.method) {
+            of_method.extend(differing_keys(&runs[a.runs[0]], &runs[b.runs[0]]));
+        }
+    }
+    for group in groups {
+        let settings = &runs[group.runs[0]].settings;
+        let pair = |key: &String| format!("{key}={}", settings.get(key).map_or("unset", String::as_str));
+        group.setting = keys[&group.method].iter().map(pair).collect::<Vec<_>>().join(", ");
+    }
+}
+
+/// The dotted keys in which two experiments differ.
+pub fn differing_keys(a: &Run, b: &Run) -> BTreeSet<String> {
+    let all = a.settings.keys().chain(b.settings.keys());
+    all.filter(|key| a.settings.get(*key) != b.settings.get(*key)).cloned().collect()
+}

@@ -1,0 +1,101 @@
+//! The two parquet files of a run, read column by column and condensed while reading: no string outlives its batch.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::Path;
+
+use arrow_array::{Array, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::ReportError;
+
+const BATCH_ROWS: usize = 65_536;
+
+/// What a run's predictions say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Predictions {
+    /// Rows answered by option likelihood.
+    pub option_likelihood: u64,
+    /// Rows answered by generation.
+    pub generation: u64,
+    /// Rows whose generated text could not be parsed.
+    pub unparsed: u64,
+    /// Global-scope rows beyond the first of an example.
+    pub repeated: u64,
+    /// Global-scope answers (no client): the hash of the example's id, its lowest bit replaced by whether the answer was right;
+    /// sorted, each example once. Eight bytes an example, and two runs pair by one merge.
+    pub answers: Vec<u64>,
+}
+
+/// Reads `predictions.parquet`.
+pub fn predictions(path: &Path) -> Result<Predictions, ReportError> {
+    let mut read = Predictions::default();
+    for batch in open(path, &["example", "client", "scoring", "correct", "parsed"])? {
+        let batch = batch.map_err(|error| bad(path, &error))?;
+        count_predictions(path, &batch, &mut read)?;
+    }
+    read.answers.sort_unstable();
+    let rows = read.answers.len();
+    read.answers.dedup_by_key(|answer| *answer >> 1);
+    read.repeated = (rows - read.answers.len()) as u64;
+    Ok(read)
+}
+
+fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions) -> Result<(), ReportError> {
+    let example: &StringArray = column(path, batch, "example")?;
+    let client: &UInt32Array = column(path, batch, "client")?;
+    let scoring: &StringArray = column(path, batch, "scoring")?;
+    let correct: &BooleanArray = column(path, batch, "correct")?;
+    let parsed: &BooleanArray = column(path, batch, "parsed")?;
+    for row in 0..batch.num_rows() {
+        match scoring.value(row) {
+            "option-likelihood" => read.option_likelihood += 1,
+            "generation" => read.generation += 1,
+            other => return Err(bad(path, &format!("scoring `{other}` is neither `option-likelihood` nor `generation`"))),
+        }
+        read.unparsed += u64::from(!parsed.value(row));
+        if client.is_null(row) {
+            read.answers.push((hash(example.value(row)) & !1) | u64::from(correct.value(row)));
+        }
+    }
+    Ok(())
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+/// Reads the rows of `records.parquet` with metric `accuracy` and no client.
+pub fn accuracy_by_round(path: &Path) -> Result<Vec<(u32, f64)>, ReportError> {
+    let mut rows = Vec::new();
+    for batch in open(path, &["round", "client", "metric", "value"])? {
+        let batch = batch.map_err(|error| bad(path, &error))?;
+        let round: &UInt32Array = column(path, &batch, "round")?;
+        let client: &UInt32Array = column(path, &batch, "client")?;
+        let metric: &StringArray = column(path, &batch, "metric")?;
+        let value: &Float64Array = column(path, &batch, "value")?;
+        let wanted = (0..batch.num_rows()).filter(|&row| client.is_null(row) && metric.value(row) == "accuracy");
+        rows.extend(wanted.map(|row| (round.value(row), value.value(row))));
+    }
+    Ok(rows)
+}
+
+fn open(path: &Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, ReportError> {
+    let file = File::open(path).map_err(|source| ReportError::Read { path: path.into(), source })?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| bad(path, &error))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| bad(path, &error))
+}
+
+fn column<'a, A: Array + 'static>(path: &Path, batch: &'a RecordBatch, name: &str) -> Result<&'a A, ReportError> {
+    let column = batch.column_by_name(name).ok_or_else(|| bad(path, &format!("no column `{name}`")))?;
+    let wrong = || bad(path, &format!("column `{name}` has the unexpected type {}", column.data_type()));
+    column.as_any().downcast_ref().ok_or_else(wrong)
+}
+
+fn bad(path: &Path, error: &impl ToString) -> ReportError {
+    ReportError::Parquet { path: path.into(), message: error.to_string() }
+}

@@ -1,0 +1,65 @@
+//! Why a report could not be made, worded for the person who asked for it.
+
+use std::path::PathBuf;
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Nothing to report.
+    #[error(
+        "no finished run (a folder with summary.json) in {searched}{}",
+        if *.incomplete > 0 { format!("; {incomplete} unfinished: `fedbench run` or `fedbench suite` again completes them") } else { String::new() }
+    )]
+    NoRuns {
+        /// The folders searched.
+        searched: String,
+        /// Runs without a summary.
+        incomplete: usize,
+    },
+    /// A file or folder could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A JSON file is not what it should be.
+    #[error("{path}: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The experiment could not be read.
+    #[error(transparent)]
+    Toml(#[from] schema::toml_file::TomlError),
+    /// A parquet file is not what it should be.
+    #[error("{path}: {message}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A data frame could not be computed.
+    #[error("aggregation failed: {0}")]
+    Frame(#[from] polars::error::PolarsError),
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A format that does not exist.
+    #[error("unknown format `{wanted}`; nearest first, there are: {known}")]
+    UnknownFormat {
+        /// What was asked for.
+        wanted: String,
+        /// The formats there are.
+        known: String,
+    },
+}

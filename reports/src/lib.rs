@@ -1,0 +1,95 @@
+//! Run folders to tables: means and deviations over seeds, paired comparisons, and every doubt beside its number.
+//!
+//! - [`read`]: folders to [`Run`]s; [`columns`]: the parquet files, only the columns that are needed;
+//! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
+//! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
+//! - [`paired`]: differences over equal seeds and McNemar's test, on [`stats`];
+//! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
+//! - [`tables`]: the report as blocks; [`markdown`] and [`terminal`] draw them, [`data`] writes CSV and JSON, [`write`] files.
+//!
+//! ```no_run
+//! let report = reports::Report::read(&["runs".into()])?;
+//! println!("{}", report.terminal());
+//! report.write("report".as_ref(), reports::Format::ALL)?;
+//! # Ok::<(), reports::ReportError>(())
+//! ```
+
+pub mod aggregate;
+pub mod columns;
+pub mod data;
+pub mod error;
+pub mod format;
+pub mod markdown;
+pub mod metrics;
+pub mod paired;
+pub mod provenance;
+pub mod read;
+pub mod stats;
+pub mod tables;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+pub mod warnings;
+pub mod write;
+
+use std::path::PathBuf;
+
+pub use aggregate::Group;
+pub use error::ReportError;
+pub use paired::Comparison;
+pub use read::Run;
+pub use stats::Stat;
+pub use warnings::Warning;
+pub use write::Format;
+
+/// Everything that is reported about some runs.
+#[derive(Debug)]
+pub struct Report {
+    /// The runs, by dataset, method, setting and seed.
+    pub runs: Vec<Run>,
+    /// Runs that differ in nothing but the seed, in the order of the tables.
+    pub groups: Vec<Group>,
+    /// Each method against the reference of its dataset.
+    pub comparisons: Vec<Comparison>,
+    /// What casts doubt on the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+impl Report {
+    /// Reads run folders, or folders searched recursively for run folders (those with a `summary.json`).
+    pub fn read(dirs: &[PathBuf]) -> Result<Self, ReportError> {
+        let found = read::find(dirs)?;
+        let runs = found.complete.iter().map(|dir| Run::read(dir)).collect::<Result<Vec<_>, _>>()?;
+        let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
+        let groups = aggregate::groups(&runs)?;
+        let comparisons = paired::compare(&runs, &groups)?;
+        let mut report = Self { runs, groups, comparisons, warnings: Vec::new() };
+        report.warnings = warnings::collect(&report, &found.incomplete, &repeats);
+        Ok(report)
+    }
+
+    /// The report as Markdown.
+    pub fn markdown(&self) -> String {
+        markdown::render(&tables::blocks(self))
+    }
+
+    /// The report as plain text.
+    pub fn terminal(&self) -> String {
+        terminal::render(&tables::blocks(self))
+    }
+
+    /// One row per dataset, backbone, method (and setting) and metric.
+    pub fn csv(&self) -> String {
+        data::tidy_csv(self)
+    }
+
+    /// One row per run: the summaries as they are.
+    pub fn runs_csv(&self) -> String {
+        data::runs_csv(self)
+    }
+
+    /// Everything, with the values of every seed.
+    pub fn json(&self) -> String {
+        data::json(self)
+    }
+}

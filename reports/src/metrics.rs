@@ -1,0 +1,70 @@
+//! Which numbers of a summary are reported: the rows of `report.csv`.
+
+use schema::Summary;
+use serde::Serialize;
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+    /// A fact, not a merit.
+    None,
+}
+
+/// A number of a summary.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The number itself.
+    pub value: fn(&Summary) -> f64,
+}
+
+const fn metric(name: &'static str, unit: &'static str, direction: Direction, value: fn(&Summary) -> f64) -> Metric {
+    Metric { name, unit, direction, value }
+}
+
+use Direction::{Higher, Lower, None};
+
+/// The metrics, in the order of the tables.
+pub const METRICS: &[Metric] = &[
+    metric("accuracy", "fraction", Higher, |s| s.accuracy),
+    metric("chance_accuracy", "fraction", None, |s| s.chance_accuracy),
+    metric("majority_accuracy", "fraction", None, |s| s.majority_accuracy),
+    metric("unparsed_rate", "fraction", Lower, |s| s.unparsed_rate),
+    metric("client_accuracy_mean", "fraction", Higher, |s| s.client_accuracy_mean),
+    metric("client_accuracy_min", "fraction", Higher, |s| s.client_accuracy_min),
+    metric("client_accuracy_std", "fraction", Lower, |s| s.client_accuracy_std),
+    metric("client_parameters_paper", "parameters", Lower, |s| s.client_parameters_paper as f64),
+    metric("client_share_paper", "fraction", Lower, |s| share(s.client_parameters_paper, s.model_parameters)),
+    metric("client_parameters_deployed", "parameters", Lower, |s| s.client_parameters_deployed as f64),
+    metric("client_share_deployed", "fraction", Lower, |s| share(s.client_parameters_deployed, s.model_parameters)),
+    metric("model_parameters", "parameters", None, |s| s.model_parameters as f64),
+    metric("trainable_parameters", "parameters", Lower, |s| s.trainable_parameters as f64),
+    metric("uploaded_parameters_per_round", "parameters", Lower, |s| s.uploaded_parameters_per_round as f64),
+    metric("uplink_bytes", "bytes", Lower, |s| s.uplink_bytes as f64),
+    metric("downlink_bytes", "bytes", Lower, |s| s.downlink_bytes as f64),
+    metric("activation_uplink_bytes", "bytes", Lower, |s| s.activation_uplink_bytes as f64),
+    metric("activation_downlink_bytes", "bytes", Lower, |s| s.activation_downlink_bytes as f64),
+    metric("total_bytes", "bytes", Lower, |s| total_bytes(s) as f64),
+    metric("optimizer_steps", "steps", None, |s| s.optimizer_steps as f64),
+    metric("wall_seconds", "seconds", Lower, |s| s.wall_seconds),
+    metric("train_examples_per_second", "examples/second", Higher, |s| s.train_examples_per_second),
+    metric("peak_memory_bytes", "bytes", Lower, |s| s.peak_memory_bytes as f64),
+];
+
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+fn total_bytes(summary: &Summary) -> u64 {
+    summary.uplink_bytes + summary.downlink_bytes + summary.activation_uplink_bytes + summary.activation_downlink_bytes
+}

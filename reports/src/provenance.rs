@@ -1,0 +1,74 @@
+//! What produced the runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::Environment;
+
+use crate::{Report, Run};
+
+/// A name, and what a run says under it.
+type Field = (&'static str, fn(&Run) -> Vec<String>);
+
+/// What is said of each run's environment, in this order.
+const FIELDS: &[Field] = &[
+    ("fedbench", |run| vec![run.environment.version.clone()]),
+    ("commit", |run| vec![commit(&run.environment)]),
+    ("compiler", |run| vec![run.environment.rustc.clone()]),
+    ("libraries", |run| run.environment.libraries.iter().map(|(name, version)| format!("{name} {version}")).collect()),
+    ("platform", |run| vec![run.environment.platform.clone()]),
+    ("cpu", |run| vec![run.environment.cpu.clone()]),
+    ("device", |run| vec![run.environment.device.clone()]),
+    ("threads", |run| vec![run.environment.threads.to_string()]),
+    ("backbone", |run| vec![format!("{} sha256 {}", run.summary.backbone, run.environment.backbone_sha256)]),
+    ("command", |run| vec![command(&run.environment.command)]),
+];
+
+/// Each field's different values, sorted; first and last start.
+pub fn fields(report: &Report) -> Vec<(&'static str, Vec<String>)> {
+    let unique = |values: fn(&Run) -> Vec<String>| -> Vec<String> {
+        report.runs.iter().flat_map(values).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let mut fields: Vec<_> = FIELDS.iter().map(|(name, values)| (*name, unique(*values))).collect();
+    let started: BTreeSet<&str> = report.runs.iter().map(|run| run.environment.started.as_str()).collect();
+    let mut ends: Vec<String> = started.first().into_iter().chain(started.last()).map(|text| text.to_string()).collect();
+    ends.dedup();
+    fields.push(("started", ends));
+    fields
+}
+
+/// The same as lines: one per field, one per command.
+pub fn lines(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, values) in fields(report) {
+        match name {
+            "command" => lines.extend(values.iter().map(|value| format!("command: {value}"))),
+            "started" => lines.push(format!("started: {}", values.join(" to "))),
+            _ => lines.push(format!("{name}: {}", values.join(", "))),
+        }
+    }
+    lines
+}
+
+/// The machine, as far as it changes timings.
+pub fn machine(environment: &Environment) -> String {
+    format!("{}, {}, {} threads", environment.cpu, environment.device, environment.threads)
+}
+
+/// Backbone names with several weights.
+pub fn backbones_with_several_weights(runs: &[Run]) -> Vec<&str> {
+    let mut weights: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for run in runs {
+        weights.entry(&run.summary.backbone).or_default().insert(&run.environment.backbone_sha256);
+    }
+    weights.into_iter().filter(|(_, hashes)| hashes.len() > 1).map(|(name, _)| name).collect()
+}
+
+fn commit(environment: &Environment) -> String {
+    format!("{}{}", environment.commit, if environment.dirty { " (uncommitted changes)" } else { "" })
+}
+
+fn command(arguments: &[String]) -> String {
+    let plain = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "'\"\\$`|&;<>*?()#".contains(c));
+    let quote = |text: &String| if plain(text) { text.clone() } else { format!("'{}'", text.replace('\'', r"'\''")) };
+    arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,266 @@
+//! The report as headings, sentences, lists and tables, drawn by [`crate::markdown`] and [`crate::terminal`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::aggregate::method_rank;
+use crate::format::{self, NOTHING};
+use crate::{Group, Report, Stat, provenance};
+
+/// A piece of the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// A heading: its level, from 1, and its text.
+    Heading(usize, String),
+    /// A paragraph.
+    Text(String),
+    /// A list.
+    List(Vec<String>),
+    /// A table.
+    Table(Table),
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// How many leading columns are text, aligned to the left.
+    pub text_columns: usize,
+    /// The names of the columns, with units.
+    pub header: Vec<String>,
+    /// The cells.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// At most so many rows in a table of rounds; JSON has them all.
+const MAX_ROUND_ROWS: usize = 21;
+
+/// The whole report.
+pub fn blocks(report: &Report) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading(1, "fedbench report".into())];
+    let seeds: BTreeSet<u64> = report.runs.iter().map(|run| run.summary.seed).collect();
+    let (runs, groups) = (report.runs.len(), report.groups.len());
+    blocks.push(Block::Text(format!(
+        "{runs} runs, {groups} configurations, seeds {}. ± is the standard deviation (n - 1) over n seeds; ↑ more is better, ↓ less.",
+        join(seeds)
+    )));
+    blocks.push(Block::Heading(2, "Warnings".into()));
+    blocks.push(match report.warnings.is_empty() {
+        true => Block::Text("None.".into()),
+        false => Block::List(report.warnings.iter().map(|warning| warning.message.clone()).collect()),
+    });
+    let sections: [fn(&Report) -> Vec<Block>; 7] = [accuracy, clients, storage, communication, cost, comparisons, rounds];
+    blocks.extend(sections.iter().flat_map(|section| section(report)));
+    blocks.push(Block::Heading(2, "Provenance".into()));
+    blocks.push(Block::List(provenance::lines(report)));
+    blocks
+}
+
+fn join(items: impl IntoIterator<Item = impl ToString>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn section(title: &str, text: &str, table: Table) -> Vec<Block> {
+    vec![Block::Heading(2, title.into()), Block::Text(text.into()), Block::Table(table)]
+}
+
+/// Methods x datasets.
+fn accuracy(report: &Report) -> Vec<Block> {
+    let datasets: BTreeSet<&str> = report.groups.iter().map(|group| group.dataset.as_str()).collect();
+    let mut methods: BTreeMap<(u8, String), BTreeMap<&str, &Group>> = BTreeMap::new();
+    for group in &report.groups {
+        methods.entry((method_rank(&group.method), group.label())).or_default().insert(&group.dataset, group);
+    }
+    let cell = |group: Option<&&Group>| {
+        let stat = group.map(|group| group.stat("accuracy"));
+        stat.map_or(NOTHING.into(), |stat| format!("{} ({})", format::percent(stat), stat.n))
+    };
+    let row = |((_, label), groups): (&(u8, String), &BTreeMap<&str, &Group>)| {
+        std::iter::once(label.clone()).chain(datasets.iter().map(|dataset| cell(groups.get(dataset)))).collect()
+    };
+    let mut rows: Vec<Vec<String>> = methods.iter().map(row).collect();
+    for (name, metric) in [("chance", "chance_accuracy"), ("majority", "majority_accuracy")] {
+        let baseline = datasets.iter().map(|dataset| baseline(report, dataset, metric));
+        rows.push(std::iter::once(name.to_string()).chain(baseline).collect());
+    }
+    let header = std::iter::once("method".into()).chain(datasets.iter().map(|dataset| format!("{dataset} (% ↑)"))).collect();
+    section(
+        "Accuracy",
+        "On the whole test split, mean ± sd (seeds); for methods whose clients end with their own adapters, the mean over clients.",
+        Table { text_columns: 1, header, rows },
+    )
+}
+
+/// The baseline of a dataset's test examples, a range where groups were judged on different ones.
+fn baseline(report: &Report, dataset: &str, metric: &str) -> String {
+    let means = report.groups.iter().filter(|group| group.dataset == dataset).map(|group| group.stat(metric).mean);
+    let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)));
+    let [low, high] = [low, high].map(|value| format!("{:.1}", 100.0 * value));
+    if low == high { low } else { format!("{low} to {high}") }
+}
+
+/// A column's name, and its cell for a group.
+type Column<'a> = (&'a str, &'a dyn Fn(&Group) -> String);
+
+/// One row per group: dataset, method, setting (where any group has one), then the cells.
+fn by_group(report: &Report, columns: &[Column]) -> Table {
+    let settings = report.groups.iter().any(|group| !group.setting.is_empty());
+    let row = |group: &Group| {
+        let names = names(group, settings);
+        names.into_iter().chain(columns.iter().map(|(_, cell)| cell(group))).collect()
+    };
+    let names = name_columns(settings);
+    Table {
+        text_columns: names.len(),
+        header: names.into_iter().chain(columns.iter().map(|(name, _)| *name)).map(String::from).collect(),
+        rows: report.groups.iter().map(row).collect(),
+    }
+}
+
+fn name_columns(settings: bool) -> Vec<&'static str> {
+    if settings { vec!["dataset", "method", "setting"] } else { vec!["dataset", "method"] }
+}
+
+fn names(group: &Group, settings: bool) -> Vec<String> {
+    let mut names = vec![group.dataset.clone(), group.method.clone()];
+    names.extend(settings.then(|| group.setting.clone()));
+    names
+}
+
+fn clients(report: &Report) -> Vec<Block> {
+    let table = by_group(
+        report,
+        &[
+            ("clients", &|g| g.clients.to_string()),
+            ("mean over clients (% ↑)", &|g| format::percent(g.stat("client_accuracy_mean"))),
+            ("worst client (% ↑)", &|g| format::percent(g.stat("client_accuracy_min"))),
+            ("spread over clients (points ↓)", &|g| format::percent(g.stat("client_accuracy_std"))),
+        ],
+    );
+    section("Clients", "Each client's accuracy on its own test shard; the spread is the sd over clients; ± sd over seeds.", table)
+}
+
+fn storage(report: &Report) -> Vec<Block> {
+    let count = |stat: Stat| format::exact(stat, format::count);
+    let table = by_group(
+        report,
+        &[
+            ("paper (parameters ↓)", &|g| count(g.stat("client_parameters_paper"))),
+            ("paper (% of model ↓)", &|g| format::share(g.stat("client_share_paper"))),
+            ("deployed (parameters ↓)", &|g| count(g.stat("client_parameters_deployed"))),
+            ("deployed (% of model ↓)", &|g| format::share(g.stat("client_share_deployed"))),
+            ("trainable (parameters)", &|g| count(g.stat("trainable_parameters"))),
+            ("whole model (parameters)", &|g| count(g.stat("model_parameters"))),
+        ],
+    );
+    let text =
+        "What a client stores. Ledger \"paper\": as FedNano's table counts; ledger \"deployed\": all that a client must hold.";
+    section("Storage", text, table)
+}
+
+fn communication(report: &Report) -> Vec<Block> {
+    let bytes = |stat: Stat| format::exact(stat, format::bytes);
+    let count = |stat: Stat| format::exact(stat, format::count);
+    let table = by_group(
+        report,
+        &[
+            ("paper: upload per client and round (parameters ↓)", &count_of(&count, "uploaded_parameters_per_round")),
+            ("adapters up (↓)", &count_of(&bytes, "uplink_bytes")),
+            ("adapters down (↓)", &count_of(&bytes, "downlink_bytes")),
+            ("activations up (↓)", &count_of(&bytes, "activation_uplink_bytes")),
+            ("activations down (↓)", &count_of(&bytes, "activation_downlink_bytes")),
+            ("total (↓)", &count_of(&bytes, "total_bytes")),
+        ],
+    );
+    let text = "Ledger \"paper\": parameters of one upload. Ledger \"deployed\": bytes (binary units) of all clients and rounds; \
+                activations hold hidden states, labels and gradients of split training, or raw data sent once (centralized).";
+    section("Communication", text, table)
+}
+
+fn count_of<'a>(format: &'a dyn Fn(Stat) -> String, metric: &'static str) -> impl Fn(&Group) -> String + 'a {
+    move |group| format(group.stat(metric))
+}
+
+fn cost(report: &Report) -> Vec<Block> {
+    let seconds = |value: f64| format!("{value:.1}");
+    let memory = |stat: Stat| if stat.mean == 0.0 { NOTHING.into() } else { format::with_sd(stat, format::bytes) };
+    let table = by_group(
+        report,
+        &[
+            ("optimizer steps", &|g| format::exact(g.stat("optimizer_steps"), |steps| format!("{steps:.0}"))),
+            ("wall time (s ↓)", &|g| format::with_sd(g.stat("wall_seconds"), seconds)),
+            ("training (examples/s ↑)", &|g| format::rate(g.stat("train_examples_per_second"))),
+            ("peak memory (↓)", &|g| memory(g.stat("peak_memory_bytes"))),
+        ],
+    );
+    section("Cost", "Of the simulation, all clients one after the other; wall time includes evaluation.", table)
+}
+
+fn comparisons(report: &Report) -> Vec<Block> {
+    if report.comparisons.is_empty() {
+        return Vec::new();
+    }
+    let settings = report.groups.iter().any(|group| !group.setting.is_empty());
+    let confounded = report.comparisons.iter().any(|comparison| !comparison.also_differs.is_empty());
+    let names = name_columns(settings);
+    let mut header: Vec<String> = names.iter().chain(&["reference"]).map(|name| name.to_string()).collect();
+    header.extend(confounded.then(|| "also differs in".into()));
+    let text_columns = header.len();
+    header.extend(["difference (points)", "seeds", "pairs", "b", "c", "McNemar p"].map(String::from));
+    let row = |comparison: &crate::Comparison| {
+        let mut row = self::names(&report.groups[comparison.group], settings);
+        row.push(report.groups[comparison.reference].label());
+        row.extend(confounded.then(|| join(&comparison.also_differs)));
+        row.extend(comparison_cells(comparison));
+        row
+    };
+    let rows = report.comparisons.iter().map(row).collect();
+    let text = "Accuracy minus the reference's over the same seeds, mean ± sd of the differences. b: method right and reference \
+                wrong, c: the converse, on the same examples with global adapters, summed over seeds; p: exact two-sided McNemar \
+                test. Seeds share their test examples, so pairs of different seeds are not independent; p is not corrected for \
+                the number of comparisons.";
+    section("Paired comparison", text, Table { text_columns, header, rows })
+}
+
+fn comparison_cells(comparison: &crate::Comparison) -> Vec<String> {
+    let seeds = comparison.difference.map_or(0, |difference| difference.n);
+    let seeds_cell = if seeds < 3 { format!("{seeds} (fewer than 3)") } else { seeds.to_string() };
+    let mut cells = vec![comparison.difference.map_or(NOTHING.into(), format::points), seeds_cell];
+    cells.extend(match comparison.mcnemar {
+        Some(m) => [m.pairs.to_string(), m.b.to_string(), m.c.to_string(), format::p_value(m.p)],
+        None => [NOTHING; 4].map(String::from),
+    });
+    cells
+}
+
+/// One table per dataset: rounds x methods.
+fn rounds(report: &Report) -> Vec<Block> {
+    let datasets: BTreeSet<&str> = report.groups.iter().map(|group| group.dataset.as_str()).collect();
+    let mut blocks = Vec::new();
+    for dataset in datasets {
+        let measured = |group: &&Group| group.dataset == dataset && !group.accuracy_by_round.is_empty();
+        let groups: Vec<&Group> = report.groups.iter().filter(measured).collect();
+        if let Some(table) = rounds_table(&groups) {
+            blocks.push(Block::Heading(3, dataset.into()));
+            blocks.push(Block::Table(table));
+        }
+    }
+    if !blocks.is_empty() {
+        let text = format!("Mean over seeds, %; round 0 is before the first; at most {MAX_ROUND_ROWS} rounds, evenly spaced.");
+        blocks.splice(0..0, [Block::Heading(2, "Accuracy by round".into()), Block::Text(text)]);
+    }
+    blocks
+}
+
+fn rounds_table(groups: &[&Group]) -> Option<Table> {
+    let rounds: BTreeSet<u32> = groups.iter().flat_map(|group| group.accuracy_by_round.keys().copied()).collect();
+    let rounds: Vec<u32> = rounds.into_iter().collect();
+    let last = rounds.len().checked_sub(1)?;
+    let shown = rounds.len().min(MAX_ROUND_ROWS);
+    let spaced: Vec<u32> = (0..shown).map(|i| rounds[if shown > 1 { i * last / (shown - 1) } else { last }]).collect();
+    let cell = |group: &Group, round| {
+        let stat = group.accuracy_by_round.get(&round);
+        stat.map_or(NOTHING.into(), |stat| format!("{:.1}", 100.0 * stat.mean))
+    };
+    let row = |&round: &u32| std::iter::once(round.to_string()).chain(groups.iter().map(|g| cell(g, round))).collect();
+    let header = std::iter::once("round".into()).chain(groups.iter().map(|group| group.label())).collect();
+    Some(Table { text_columns: 0, header, rows: spaced.iter().map(row).collect() })
+}

@@ -1,0 +1,373 @@
+//! The whole crate on small run folders, made here.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::types::Float64Type;
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Format, Report, ReportError};
+
+/// A run to be written: what the tests vary, and defaults.
+#[derive(Clone)]
+struct Fixture {
+    dataset: &'static str,
+    method: &'static str,
+    seed: u64,
+    accuracy: f64,
+    steps: u64,
+    scoring: Vec<&'static str>,
+    correct: Vec<bool>,
+    data_keys: &'static str,
+    rounds: u32,
+    dirty: bool,
+    skipped: Value,
+}
+
+impl Fixture {
+    fn new(dataset: &'static str, method: &'static str, seed: u64, accuracy: f64) -> Self {
+        let correct = (0..10).map(|example| f64::from(example) < 10.0 * accuracy - 0.5).collect();
+        Self {
+            dataset,
+            method,
+            seed,
+            accuracy,
+            steps: 30,
+            scoring: vec!["option-likelihood"; 10],
+            correct,
+            data_keys: "",
+            rounds: 2,
+            dirty: false,
+            skipped: json!([]),
+        }
+    }
+
+    fn write(&self, root: &Path) -> PathBuf {
+        let dir = root.join(format!("{}-{}-s{}-r{}", self.method.replace('/', "_"), self.dataset.len(), self.seed, self.rounds));
+        fs::create_dir_all(&dir).unwrap();
+        let text = |name: &str, text: String| fs::write(dir.join(name), text).unwrap();
+        text("experiment.toml", self.experiment());
+        text("environment.json", self.environment().to_string());
+        text("skipped.json", self.skipped.to_string());
+        self.write_records(&dir.join("records.parquet"));
+        self.write_predictions(&dir.join("predictions.parquet"));
+        text("summary.json", self.summary().to_string());
+        dir
+    }
+
+    fn experiment(&self) -> String {
+        let quoted = |text: &str| json!(text).to_string();
+        format!(
+            "seed = {}\n[data]\ndataset = {}\n{}\n[method]\nname = {}\n[federation]\nrounds = {}\n",
+            self.seed,
+            quoted(self.dataset),
+            self.data_keys,
+            quoted(self.method),
+            self.rounds
+        )
+    }
+
+    fn environment(&self) -> Value {
+        json!({
+            "version": "0.1.0", "commit": "abc1234", "dirty": self.dirty, "command": ["fedbench", "run", "a b.toml"],
+            "started": format!("2026-11-2{}T00:00:00Z", self.seed), "rustc": "1.95.0", "libraries": { "candle-core": "0.11.1" },
+            "platform": "linux x86_64", "cpu": "TestCPU", "device": "cpu", "threads": 2, "backbone_sha256": "00ff",
+        })
+    }
+
+    fn summary(&self) -> Value {
+        json!({
+            "run": format!("{}-{}-s{}", self.dataset, self.method, self.seed), "experiment": "", "method": self.method,
+            "adapter": "nano", "backbone": "nano", "dataset": self.dataset, "seed": self.seed, "rounds": self.rounds, "clients": 5,
+            "train_examples": 160, "test_examples": 10, "optimizer_steps": self.steps, "scoring": "option-likelihood",
+            "accuracy": self.accuracy, "client_accuracy_mean": self.accuracy, "client_accuracy_min": self.accuracy - 0.1,
+            "client_accuracy_std": 0.05, "chance_accuracy": 0.25, "majority_accuracy": 0.3, "unparsed_rate": 0.0,
+            "uplink_bytes": 2_097_152, "downlink_bytes": 1_048_576, "activation_uplink_bytes": 1024,
+            "activation_downlink_bytes": 512, "client_parameters_paper": 304_556_032, "client_parameters_deployed": 456_607_744,
+            "model_parameters": 7_063_427_072u64, "trainable_parameters": 1_048_576, "uploaded_parameters_per_round": 1_048_576,
+            "wall_seconds": 12.5, "peak_memory_bytes": 1_073_741_824, "train_examples_per_second": 80.0,
+        })
+    }
+
+    fn write_records(&self, path: &Path) {
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            ("round", Arc::new(UInt32Array::from(vec![1, 1, 2, 2])), false),
+            ("client", Arc::new(UInt32Array::from(vec![None, Some(0), None, None])), true),
+            ("metric", Arc::new(StringArray::from(vec!["accuracy", "accuracy", "accuracy", "loss"])), false),
+            ("value", Arc::new(Float64Array::from(vec![self.accuracy / 2.0, 0.9, self.accuracy, 3.0])), false),
+        ];
+        write_parquet(path, columns);
+    }
+
+    fn write_predictions(&self, path: &Path) {
+        let n = self.correct.len();
+        let ids: Vec<String> = (0..n).map(|i| format!("e{i}")).collect();
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            ("example", Arc::new(StringArray::from(ids)), false),
+            ("client", Arc::new(UInt32Array::from(vec![None; n])), true),
+            ("shard", Arc::new(UInt32Array::from(vec![Some(0); n])), true),
+            ("scoring", Arc::new(StringArray::from(self.scoring.clone())), false),
+            ("prediction", Arc::new(StringArray::from(vec!["a"; n])), false),
+            ("gold", Arc::new(StringArray::from(vec!["a"; n])), false),
+            ("correct", Arc::new(BooleanArray::from(self.correct.clone())), false),
+            ("parsed", Arc::new(BooleanArray::from(self.scoring.iter().map(|s| *s != "generation").collect::<Vec<_>>())), false),
+            (
+                "option_scores",
+                Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(-1.0)]); n])),
+                true,
+            ),
+        ];
+        write_parquet(path, columns);
+    }
+}
+
+fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef, bool)>) {
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// 2 methods x 2 datasets x 3 seeds.
+fn study(root: &Path) -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    for (dataset, offset) in [("icongen", 0.0), ("shapes-qa", 0.1)] {
+        for seed in 1..=3 {
+            let spread = 0.1 * (seed as f64 - 2.0);
+            dirs.push(Fixture::new(dataset, "fednano", seed, 0.6 + offset + spread).write(root));
+            dirs.push(Fixture::new(dataset, "fedavg-nano", seed, 0.5 + offset).write(root));
+        }
+    }
+    dirs
+}
+
+fn read(root: &TempDir) -> Report {
+    Report::read(&[root.path().into()]).unwrap()
+}
+
+/// A section of the Markdown: what stands between its heading and the next.
+fn section<'a>(markdown: &'a str, title: &str) -> &'a str {
+    let start = markdown.find(&format!("# {title}\n")).unwrap_or_else(|| panic!("no section {title} in\n{markdown}"));
+    let body = markdown[start..].split_once('\n').unwrap().1;
+    body.split("\n#").next().unwrap()
+}
+
+fn table(markdown: &str, title: &str) -> String {
+    section(markdown, title).lines().filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn accuracy_is_a_table_of_methods_and_datasets() {
+    let root = TempDir::new().unwrap();
+    study(root.path());
+    let expect = "\
+| method      |   icongen (% ↑) | shapes-qa (% ↑) |
+| ----------- | --------------: | --------------: |
+| fedavg-nano |  50.0 ± 0.0 (3) |  60.0 ± 0.0 (3) |
+| fednano     | 60.0 ± 10.0 (3) | 70.0 ± 10.0 (3) |
+| chance      |            25.0 |            25.0 |
+| majority    |            30.0 |            30.0 |
+";
+    assert_eq!(table(&read(&root).markdown(), "Accuracy"), expect);
+}
+
+#[test]
+fn the_other_tables() {
+    let root = TempDir::new().unwrap();
+    study(root.path());
+    let markdown = read(&root).markdown();
+    let row = |title: &str, row: usize| table(&markdown, title).lines().nth(row).unwrap().replace("  ", "").to_string();
+    assert!(row("Clients", 2).contains("50.0 ± 0.0 |") && row("Clients", 2).contains("40.0 ± 0.0"), "{}", row("Clients", 2));
+    assert!(row("Storage", 2).contains("304.56M") && row("Storage", 2).contains("4.31"), "{}", row("Storage", 2));
+    assert!(row("Storage", 2).contains("456.61M") && row("Storage", 2).contains("6.46"), "{}", row("Storage", 2));
+    for cell in ["1.05M", "2.0 MiB", "1.0 MiB", "1.0 KiB", "512 B", "3.0 MiB"] {
+        assert!(row("Communication", 2).contains(cell), "{}", row("Communication", 2));
+    }
+    assert!(row("Cost", 2).contains("12.5 ± 0.0") && row("Cost", 2).contains("1.0 GiB"), "{}", row("Cost", 2));
+    let expect = "\
+| round | fedavg-nano | fednano |
+| ----: | ----------: | ------: |
+|     1 |        25.0 |    30.0 |
+|     2 |        50.0 |    60.0 |
+";
+    assert_eq!(table(&markdown, "icongen"), expect);
+}
+
+#[test]
+fn comparisons_are_paired_by_seed_and_example() {
+    let root = TempDir::new().unwrap();
+    study(root.path());
+    let header = "|dataset|method|reference|difference(points)|seeds|pairs|b|c|McNemarp|";
+    let report = read(&root);
+    let shown = table(&report.markdown(), "Paired comparison");
+    // fednano minus fedavg-nano on icongen: 0, +1 and +2 of ten right.
+    assert!(
+        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |    30 |   3 |   0 |    0.2500 |"),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().next().unwrap().replace(' ', ""), header);
+    let counts = report.comparisons[0].mcnemar.unwrap();
+    assert_eq!((counts.pairs, counts.unpaired, counts.b, counts.c), (30, 0, 3, 0));
+    assert!((counts.p - 0.25).abs() < 1e-12, "{}", counts.p);
+}
+
+#[test]
+fn a_good_study_has_no_warnings() {
+    let root = TempDir::new().unwrap();
+    study(root.path());
+    assert_eq!(read(&root).warnings, []);
+}
+
+#[test]
+fn one_seed_has_no_deviation() {
+    let root = TempDir::new().unwrap();
+    Fixture::new("icongen", "fednano", 1, 0.5).write(root.path());
+    Fixture::new("icongen", "zero-shot", 1, 0.2).write(root.path());
+    let report = read(&root);
+    let markdown = report.markdown();
+    assert!(table(&markdown, "Accuracy").contains("| 50.0 ±n/a (1) |"), "{markdown}");
+    assert!(table(&markdown, "Paired comparison").contains("+30.0 ±n/a | 1 (fewer than 3) |"), "{markdown}");
+    assert!(report.csv().contains(",accuracy,fraction,higher,0.5,,1\n"), "{}", report.csv());
+    assert_eq!(report.warnings[0].message, "fewer than 3 seeds: zero-shot on icongen (1), fednano on icongen (1)");
+}
+
+#[test]
+fn the_order_of_folders_changes_nothing() {
+    let root = TempDir::new().unwrap();
+    let mut dirs = study(root.path());
+    let forward = Report::read(&dirs).unwrap();
+    dirs.reverse();
+    dirs.push(root.path().into()); // every run a second time
+    let backward = Report::read(&dirs).unwrap();
+    assert_eq!(forward.markdown(), backward.markdown());
+    assert_eq!(forward.json(), backward.json());
+    assert_eq!(forward.runs_csv(), backward.runs_csv());
+}
+
+#[test]
+fn methods_stand_in_their_order() {
+    let root = TempDir::new().unwrap();
+    for method in ["centralized", "fedprox", "local", "other", "fedavg-lora", "zero-shot"] {
+        Fixture::new("icongen", method, 1, 0.5).write(root.path());
+    }
+    let shown = table(&read(&root).markdown(), "Accuracy");
+    let methods: Vec<&str> = shown.lines().skip(2).map(|line| line.split('|').nth(1).unwrap().trim()).collect();
+    assert_eq!(methods, ["zero-shot", "local", "fedavg-lora", "fedprox", "other", "centralized", "chance", "majority"]);
+}
+
+#[test]
+fn different_experiments_are_not_averaged_and_say_what_differs() {
+    let root = TempDir::new().unwrap();
+    for rounds in [2, 5] {
+        let base = Fixture::new("icongen", "fednano", 1, 0.1 * f64::from(rounds));
+        Fixture { rounds, ..base }.write(root.path());
+    }
+    let shown = table(&read(&root).markdown(), "Accuracy");
+    assert!(shown.contains("| fednano (federation.rounds=2) | 20.0 ±n/a (1) |"), "{shown}");
+    assert!(shown.contains("| fednano (federation.rounds=5) | 50.0 ±n/a (1) |"), "{shown}");
+}
+
+#[test]
+fn doubts_are_warnings() {
+    let root = TempDir::new().unwrap();
+    let base = Fixture::new("icongen", "fednano", 1, 0.5);
+    let mut scoring = vec!["option-likelihood"; 10];
+    scoring[..2].fill("generation");
+    let skipped = json!([{ "split": "test", "row": 3, "reason": "no image" }]);
+    Fixture { steps: 31, scoring, skipped, dirty: true, data_keys: "test_limit = 10", ..base }.write(root.path());
+    Fixture::new("icongen", "local", 1, 0.5).write(root.path());
+    let unfinished = root.path().join("unfinished");
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("experiment.toml"), "").unwrap();
+    let markdown = read(&root).markdown();
+    let warnings = section(&markdown, "Warnings");
+    for line in [
+        "- unfinished runs, not reported: ",
+        "- fewer than 3 seeds: local on icongen (1), fednano on icongen (1)",
+        "- unequal optimizer steps on icongen: local 30, fednano 31",
+        "- option likelihood and generation in one run: icongen-fednano-s1 (8 and 2)",
+        "- only a part of the data: test_limit = 10 on icongen",
+        "- rows of the data left out: icongen (1)",
+        "- answers that could not be parsed (counted as wrong): fednano on icongen (2 of 10)",
+        "- 1 of 2 runs were made by a build with uncommitted changes",
+    ] {
+        assert!(warnings.contains(line), "no {line:?} in\n{warnings}");
+    }
+}
+
+#[test]
+fn a_repeated_seed_counts_once() {
+    let root = TempDir::new().unwrap();
+    Fixture::new("icongen", "fednano", 1, 0.5).write(&root.path().join("a"));
+    Fixture::new("icongen", "fednano", 1, 0.6).write(&root.path().join("b"));
+    let report = read(&root);
+    assert_eq!((report.runs.len(), report.groups[0].stat("accuracy").mean), (1, 0.5));
+    assert!(report.warnings[0].message.ends_with("(DIFFERENT accuracy)"), "{:?}", report.warnings);
+}
+
+#[test]
+fn hostile_names_stay_in_their_cells() {
+    let root = TempDir::new().unwrap();
+    Fixture::new("ic|on\n# <b>gen", "fed\u{1b}[31m`x`", 1, 0.5).write(root.path());
+    let report = read(&root);
+    let shown = table(&report.markdown(), "Accuracy");
+    assert!(shown.starts_with("| method         | ic\\|on # &lt;b&gt;gen (% ↑) |\n"), "{shown}");
+    assert!(shown.contains("| fed \\[31m\\`x\\` |"), "{shown}");
+    assert!(!report.terminal().contains('\u{1b}'));
+    let csv = report.runs_csv();
+    let rows: Vec<_> = csv::Reader::from_reader(csv.as_bytes()).into_records().map(Result::unwrap).collect();
+    assert_eq!((rows.len(), &rows[0][5]), (1, "ic|on\n# <b>gen"), "the name's line break is quoted");
+}
+
+#[test]
+fn errors_name_the_file() {
+    let check = |spoil: &dyn Fn(&Path), expect: &str| {
+        let root = TempDir::new().unwrap();
+        let dir = Fixture::new("icongen", "fednano", 1, 0.5).write(root.path());
+        spoil(&dir);
+        let error = Report::read(&[root.path().into()]).unwrap_err().to_string();
+        assert!(error.contains(expect), "{error}");
+    };
+    for file in ["experiment.toml", "environment.json", "records.parquet", "predictions.parquet", "skipped.json"] {
+        check(&|dir| fs::remove_file(dir.join(file)).unwrap(), file);
+    }
+    check(&|dir| fs::write(dir.join("summary.json"), "{}").unwrap(), "summary.json: missing field");
+    check(&|dir| fs::write(dir.join("records.parquet"), "x").unwrap(), "records.parquet: ");
+    let swapped = |dir: &Path| assert!(fs::copy(dir.join("records.parquet"), dir.join("predictions.parquet")).unwrap() > 0);
+    check(&swapped, "no column `example`");
+    check(&|dir| fs::remove_file(dir.join("summary.json")).unwrap(), "no finished run");
+    let missing = Report::read(&["/nonexistent/runs".into()]).unwrap_err();
+    assert!(matches!(missing, ReportError::Read { .. }) && missing.to_string().contains("/nonexistent/runs"), "{missing}");
+}
+
+#[test]
+fn files_are_written_whole() {
+    let root = TempDir::new().unwrap();
+    study(&root.path().join("runs"));
+    let report = read(&root);
+    let out = root.path().join("report");
+    let files = report.write(&out, Format::ALL).unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["report.md", "report.csv", "runs.csv", "report.json"]);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 4, "nothing is left aside");
+    assert_eq!(report.runs_csv().lines().count(), 13);
+    assert_eq!(report.csv().lines().count(), 1 + 4 * crate::metrics::METRICS.len());
+    assert!(report.csv().contains("icongen,nano,fednano,,"), "{}", report.csv());
+    assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3\n"), "{}", report.csv());
+    let json: Value = serde_json::from_str(&report.json()).unwrap();
+    assert_eq!(json["groups"][1]["metrics"]["accuracy"]["values"], json!([0.5, 0.6, 0.7]));
+    assert_eq!(json["groups"][1]["seeds"], json!([1, 2, 3]));
+}
+
+#[test]
+fn unknown_formats_list_what_exists() {
+    assert_eq!("md".parse::<Format>().unwrap(), Format::Markdown);
+    let error = "jsn".parse::<Format>().unwrap_err().to_string();
+    assert_eq!(error, "unknown format `jsn`; nearest first, there are: json, csv, md");
+}

@@ -1,0 +1,65 @@
+//! The report as files, written aside and renamed: a reader never sees half of one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::{Report, ReportError};
+
+/// What to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `report.md`.
+    Markdown,
+    /// `report.csv` and `runs.csv`.
+    Csv,
+    /// `report.json`.
+    Json,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: &[Format] = &[Format::Markdown, Format::Csv, Format::Json];
+
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Markdown => "md",
+            Format::Csv => "csv",
+            Format::Json => "json",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = ReportError;
+
+    fn from_str(text: &str) -> Result<Self, ReportError> {
+        let unknown = || ReportError::UnknownFormat {
+            wanted: text.into(),
+            known: schema::nearest(text, Self::ALL.iter().map(|format| format.name())).join(", "),
+        };
+        Self::ALL.iter().copied().find(|format| format.name() == text).ok_or_else(unknown)
+    }
+}
+
+impl Report {
+    /// Writes the report into a folder, made where it is missing; returns the files.
+    pub fn write(&self, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+        fs::create_dir_all(out).map_err(|source| ReportError::Write { path: out.into(), source })?;
+        let files = formats.iter().flat_map(|format| match format {
+            Format::Markdown => vec![("report.md", self.markdown())],
+            Format::Csv => vec![("report.csv", self.csv()), ("runs.csv", self.runs_csv())],
+            Format::Json => vec![("report.json", self.json())],
+        });
+        files.map(|(name, text)| replace(out, name, &text)).collect()
+    }
+}
+
+fn replace(out: &Path, name: &str, text: &str) -> Result<PathBuf, ReportError> {
+    let path = out.join(name);
+    let aside = out.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path));
+    written.map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
