@@ -93,3 +93,11 @@ pub fn options<T: serde::de::DeserializeOwned>(method: &str, options: &BTreeMap<
     serde_json::from_value(table)
         .map_err(|error| Error::Usage(format!("[method] name = \"{method}\": {}", schema::toml_file::explain(&error.to_string()))))
 }
+
+/// A method's own keys with their values, leaving out those that are not set.
+pub fn keys_of<T: serde::Serialize>(method: &T) -> BTreeMap<String, Value> {
+    match serde_json::to_value(method) {
+        Ok(Value::Object(keys)) => keys.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => BTreeMap::new(),
+    }
+}

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 use schema::card::Scoring;
 use schema::partition::Partition;
 use schema::{Card, Experiment};
 use seed::Seed;
 
+use crate::accounting::clock::Stopwatch;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
 use crate::backbone::{Backbone, Batch, Sequence, nn};
 use crate::data::{Dataset, ShardIndices, partition, prompt};
@@ -33,6 +35,35 @@ pub struct Split {
     pub features: Tensor,
     /// Seconds that took.
     pub features_seconds: f64,
+}
+
+impl Split {
+    /// A loaded split with its images' features, computed in chunks that threads share.
+    pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
+        let clock = Stopwatch::start();
+        let features = encode_images(backbone, &dataset)?;
+        Ok(Self { dataset, features, features_seconds: clock.seconds() })
+    }
+}
+
+fn encode_images(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Tensor> {
+    const CHUNK: usize = 32;
+    let preprocess = backbone.preprocess();
+    let size = preprocess.size;
+    let encode = |images: &[Arc<[u8]>]| -> Result<Tensor> {
+        let mut pixels = Vec::with_capacity(images.len() * 3 * size * size);
+        for image in images {
+            pixels.extend(preprocess.pixels(image, dataset.card.max_image_pixels)?);
+        }
+        let pixels = Tensor::from_vec(pixels, (images.len(), 3, size, size), backbone.device())?;
+        Ok(backbone.encode(&pixels.to_dtype(backbone.dtype())?)?)
+    };
+    let chunks: Vec<Tensor> = dataset.images.par_chunks(CHUNK).map(encode).collect::<Result<_>>()?;
+    if chunks.is_empty() {
+        let spec = backbone.spec();
+        return Ok(Tensor::zeros((0, spec.image_tokens, spec.d_model), backbone.dtype(), backbone.device())?);
+    }
+    Ok(Tensor::cat(&chunks, 0)?)
 }
 
 /// One experiment, prepared: all that training and evaluation read.

@@ -46,10 +46,12 @@ fn default_seed() -> u64 {
 }
 
 impl Experiment {
-    /// The run's name: `<dataset>-<method>-s<seed>-<hash>`, the hash over everything that can change a number.
-    pub fn run_name(&self) -> String {
+    /// The run's name: `<dataset>-<method>-s<seed>-<hash>`, the hash over everything that can change a number: this experiment,
+    /// resolved, and `materials`, which names the very weights and data it runs on.
+    pub fn run_name(&self, materials: &str) -> String {
         let identity = Self { name: String::new(), ..self.clone() };
-        let json = serde_json::to_vec(&identity).expect("an experiment is plain data");
+        let mut json = serde_json::to_vec(&identity).expect("an experiment is plain data");
+        json.extend(materials.as_bytes());
         let dataset = self.data.dataset.rsplit('/').next().unwrap_or("data").trim_end_matches(".toml");
         let hash = &crate::sha256_hex(&json)[..12];
         format!("{dataset}-{}-s{}-{hash}", self.method.name, self.seed)

@@ -152,7 +152,7 @@ pub struct Timings {
 /// One round's seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct RoundTiming {
-    /// Local training of all clients, one after the other.
+    /// Local training of the whole cohort, by the wall clock.
     pub train_seconds: f64,
     /// Aggregation at the server.
     pub aggregate_seconds: f64,

@@ -92,6 +92,22 @@ impl AdapterSpec {
         Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites })
     }
 
+    /// The same as a config with every key given.
+    pub fn config(&self) -> schema::experiment::AdapterConfig {
+        let mut groups: Vec<String> = Vec::new();
+        for site in &self.sites {
+            if !groups.contains(&site.group) {
+                groups.push(site.group.clone());
+            }
+        }
+        schema::experiment::AdapterConfig {
+            kind: Some(self.kind.name.into()),
+            rank: Some(self.rank),
+            alpha: Some(self.alpha),
+            sites: Some(groups),
+        }
+    }
+
     /// alpha / r.
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64

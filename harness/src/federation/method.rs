@@ -28,6 +28,11 @@ pub trait Method: Send + Sync {
         None
     }
 
+    /// Its own keys with their values, defaults included: what a run folder keeps.
+    fn config(&self) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::new()
+    }
+
     /// Whose examples a client of this method trains on.
     fn scope(&self) -> Scope {
         Scope::Shard

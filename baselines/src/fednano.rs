@@ -1,0 +1,134 @@
+//! FedNano (arXiv 2506.14824): NanoAdapters merged by Fisher information.
+//!
+//! `theta = sum_k p_k F_k theta_k / sum_k p_k F_k`, elementwise, p_k the data share, F_k the diagonal of the empirical Fisher at the
+//! client's final parameters: squared per-example gradients of the answer's negative log-likelihood, averaged over the shard. Where
+//! the denominator is below `floor`, the plain average. FedNano-EF accumulates F from the squared gradients of the last local
+//! epoch's own steps instead; those are squared per batch, a different and smaller quantity.
+
+use std::collections::BTreeMap;
+
+use harness::adapter::Adapters;
+use harness::federation::client::Step;
+use harness::federation::{Client, Method, Objective, Plain, Update, aggregate};
+use harness::registry::{keys_of, options};
+use harness::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Fisher merging with a Fisher pass after local training.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedNano {
+    /// Denominators below this fall back to the plain average.
+    pub floor: f64,
+    /// At most so many examples of the shard in the Fisher pass; all without it.
+    pub examples: Option<usize>,
+}
+
+impl Default for FedNano {
+    fn default() -> Self {
+        Self { floor: FLOOR, examples: None }
+    }
+}
+
+const FLOOR: f64 = 1e-12;
+
+impl FedNano {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("fednano", given)?;
+        check_floor("fednano", method.floor)?;
+        Ok(Box::new(method))
+    }
+}
+
+fn check_floor(method: &str, floor: f64) -> Result<()> {
+    if floor.is_finite() && floor > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("[method] name = \"{method}\": floor = {floor}: expected a finite number above 0")))
+}
+
+impl Method for FedNano {
+    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update> {
+        let fit = client.fit(global, &mut Plain)?;
+        let fisher = client.fisher(&fit.adapters, self.examples)?;
+        Ok(Update::new(client, &fit).with("adapters", fit.adapters).with("fisher", fisher))
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update]) -> Result<Adapters> {
+        aggregate::fisher_merge(updates, &aggregate::data_weights(updates), self.floor)
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}
+
+/// Fisher merging without an extra pass.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedNanoEf {
+    /// Denominators below this fall back to the plain average.
+    pub floor: f64,
+}
+
+impl Default for FedNanoEf {
+    fn default() -> Self {
+        Self { floor: FLOOR }
+    }
+}
+
+impl FedNanoEf {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("fednano-ef", given)?;
+        check_floor("fednano-ef", method.floor)?;
+        Ok(Box::new(method))
+    }
+}
+
+/// Mean of squared gradients over the last local epoch's steps.
+#[derive(Default)]
+struct LastEpoch {
+    sum: Option<Adapters>,
+    steps: usize,
+}
+
+impl Objective for LastEpoch {
+    fn gradients(&mut self, step: Step, gradients: &Adapters) -> Result<()> {
+        if !step.in_last_epoch {
+            return Ok(());
+        }
+        let squares = gradients.map(|gradient| gradient.sqr())?;
+        self.steps += 1;
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum.add(&squares)?,
+            None => squares,
+        });
+        Ok(())
+    }
+
+    fn wants_gradients(&self) -> bool {
+        true
+    }
+}
+
+impl Method for FedNanoEf {
+    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update> {
+        let mut last_epoch = LastEpoch::default();
+        let fit = client.fit(global, &mut last_epoch)?;
+        let steps = last_epoch.steps.max(1) as f64;
+        let no_step = || Error::Usage(format!("client {} took no step, so there is no gradient to square", client.id()));
+        let fisher = last_epoch.sum.ok_or_else(no_step)?.scale(1.0 / steps)?;
+        Ok(Update::new(client, &fit).with("adapters", fit.adapters).with("fisher", fisher))
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update]) -> Result<Adapters> {
+        aggregate::fisher_merge(updates, &aggregate::data_weights(updates), self.floor)
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

@@ -1,0 +1,129 @@
+//! `fedbench cost`: what a client stores and sends, in both ledgers, from shapes alone.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use harness::accounting::parameters::{ClientParameters, client_parameters};
+use harness::adapter::AdapterSpec;
+use harness::backbone::{self, Spec};
+use harness::federation::Placement;
+use schema::experiment::AdapterConfig;
+use serde::Serialize;
+
+use super::say;
+use crate::session::Session;
+
+/// What a client stores and sends, in both ledgers, without weights.
+#[derive(Args)]
+pub(crate) struct Cost {
+    /// A backbone's name or folder.
+    #[arg(long)]
+    backbone: String,
+    /// A method's name.
+    #[arg(long)]
+    method: String,
+    /// The adapters' rank; 64 on a width of 4096 or more, the kind's default below.
+    #[arg(long)]
+    rank: Option<usize>,
+    /// Where the adapters attach; the kind's default without it.
+    #[arg(long, value_delimiter = ',')]
+    sites: Option<Vec<String>>,
+    /// Text tokens of an example, for the activations of split training.
+    #[arg(long, default_value_t = 100)]
+    text_tokens: u64,
+    /// Bytes of a number on the wire and in storage.
+    #[arg(long, default_value_t = 2)]
+    bytes_per_number: u64,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "md")]
+    format: CostFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CostFormat {
+    Md,
+    Json,
+}
+
+/// Both ledgers.
+#[derive(Serialize)]
+struct Ledgers {
+    backbone: String,
+    method: String,
+    placement: Placement,
+    rank: usize,
+    model_parameters: u64,
+    components: backbone::ComponentParameters,
+    adapter_parameters: u64,
+    client_parameters: ClientParameters,
+    uploaded_parameters_paper: u64,
+    uploaded_parameters_deployed: u64,
+    downloaded_parameters: u64,
+    activation_uplink_bytes_per_example: u64,
+    activation_downlink_bytes_per_example: u64,
+    bytes_per_number: u64,
+}
+
+impl Cost {
+    pub(crate) fn run(self, session: &Session) -> Result<()> {
+        let row = *session.registry().find(&self.method)?;
+        let spec = backbone::spec(&self.backbone)?;
+        let rank = self.rank.or((spec.d_model >= 4096).then_some(64));
+        let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone() };
+        let adapter = AdapterSpec::resolve(&config, row.adapter, &spec)?;
+        let ledgers = self.ledgers(&row, &spec, &adapter);
+        match self.format {
+            CostFormat::Json => say(&serde_json::to_string_pretty(&ledgers)?),
+            CostFormat::Md => say(&ledgers.markdown()),
+        }
+        Ok(())
+    }
+
+    fn ledgers(&self, row: &harness::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> Ledgers {
+        let placement = row.placement(adapter.is_split());
+        let sends = u64::from(row.uploads > 0) * adapter.parameters();
+        let hidden = match placement {
+            Placement::Split => (spec.image_tokens as u64 + self.text_tokens) * spec.d_model as u64 * self.bytes_per_number,
+            _ => 0,
+        };
+        let trained = if row.scope == harness::federation::Scope::Nothing { 0 } else { adapter.parameters() };
+        Ledgers {
+            backbone: spec.name.clone(),
+            method: row.name.into(),
+            placement,
+            rank: adapter.rank,
+            model_parameters: spec.parameters.total(),
+            components: spec.parameters,
+            adapter_parameters: trained,
+            client_parameters: client_parameters(spec, adapter, placement),
+            uploaded_parameters_paper: sends,
+            uploaded_parameters_deployed: row.uploads * adapter.parameters(),
+            downloaded_parameters: row.downloads * adapter.parameters(),
+            activation_uplink_bytes_per_example: hidden,
+            activation_downlink_bytes_per_example: hidden,
+            bytes_per_number: self.bytes_per_number,
+        }
+    }
+}
+
+impl Ledgers {
+    fn markdown(&self) -> String {
+        let share = |n: u64| format!("{n} ({:.3}%)", 100.0 * n as f64 / self.model_parameters as f64);
+        let rows = [
+            ("whole model, parameters", self.model_parameters.to_string(), self.model_parameters.to_string()),
+            ("trained, parameters", share(self.adapter_parameters), share(self.adapter_parameters)),
+            ("a client stores, parameters", share(self.client_parameters.paper), share(self.client_parameters.deployed)),
+            ("a client uploads in a round, parameters", share(self.uploaded_parameters_paper), share(self.uploaded_parameters_deployed)),
+            ("a client downloads in a round, parameters", share(self.downloaded_parameters), share(self.downloaded_parameters)),
+            ("hidden states up per example and epoch, bytes", "not counted".into(), self.activation_uplink_bytes_per_example.to_string()),
+            ("gradients down per example and epoch, bytes", "not counted".into(), self.activation_downlink_bytes_per_example.to_string()),
+        ];
+        let mut lines = vec![
+            format!("`{}` on `{}`, rank {}, {} bytes a number", self.method, self.backbone, self.rank, self.bytes_per_number),
+            String::new(),
+            "| quantity | paper ledger | deployed ledger |".into(),
+            "| --- | ---: | ---: |".into(),
+        ];
+        lines.extend(rows.into_iter().map(|(name, paper, deployed)| format!("| {name} | {paper} | {deployed} |")));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,163 @@
+//! `fedbench data`: make, inspect and partition datasets.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use data_scripts::generated;
+use harness::data::{Dataset, draw, inspect, label_table, resolve, save};
+use schema::experiment::{PartitionConfig, PartitionScheme};
+
+use super::say;
+use crate::session::{GENERATOR_SEED, locate};
+
+/// Make, inspect and partition datasets.
+#[derive(Subcommand)]
+pub(crate) enum Data {
+    /// Make a generated dataset: parquet files and a card.
+    Prepare(Prepare),
+    /// Show a dataset's columns, counts and examples.
+    Inspect(Inspect),
+    /// Draw a partition, show its label table and save it.
+    Partition(Partition),
+}
+
+/// Make a generated dataset.
+#[derive(Args)]
+pub(crate) struct Prepare {
+    /// The generator's name.
+    name: String,
+    /// Its folder; the cache that runs use without it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Training and test rows, as `4000,1000`; the generator's own sizes without it.
+    #[arg(long, value_delimiter = ',', num_args = 2)]
+    rows: Option<Vec<usize>>,
+    /// The seed.
+    #[arg(long, default_value_t = GENERATOR_SEED)]
+    seed: u64,
+}
+
+/// Show a dataset's columns, counts and examples.
+#[derive(Args)]
+pub(crate) struct Inspect {
+    /// A dataset's name, card or folder.
+    dataset: String,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "text")]
+    format: InspectFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum InspectFormat {
+    Text,
+    Json,
+}
+
+/// Draw a partition, show its label table and save it.
+#[derive(Args)]
+pub(crate) struct Partition {
+    /// A dataset's name, card or folder.
+    dataset: String,
+    /// Clients.
+    #[arg(long, default_value_t = 5)]
+    clients: usize,
+    /// `iid`, `dirichlet`, `pathological`, `quantity` or `natural`.
+    #[arg(long, default_value = "iid")]
+    scheme: String,
+    /// The label to split and to tabulate by.
+    #[arg(long)]
+    key: Option<String>,
+    /// Concentration, for `dirichlet` and `quantity`.
+    #[arg(long, default_value_t = 1.0)]
+    alpha: f64,
+    /// Labels per client, for `pathological`.
+    #[arg(long, default_value_t = 2)]
+    classes_per_client: usize,
+    /// The seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The splits, training and test.
+    #[arg(long, value_delimiter = ',', num_args = 2, default_values = ["train", "test"])]
+    splits: Vec<String>,
+    /// Where to save it, as JSON.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Data {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Data::Prepare(command) => command.run(),
+            Data::Inspect(command) => command.run(),
+            Data::Partition(command) => command.run(),
+        }
+    }
+}
+
+impl Prepare {
+    fn run(self) -> Result<()> {
+        let names = generated::GENERATORS.iter().map(|generator| generator.name);
+        let generator = generated::find(&self.name).ok_or_else(|| harness::Error::unknown("generator", &self.name, names))?;
+        let sizes = self.rows.as_deref().and_then(|rows| Some((*rows.first()?, *rows.get(1)?)));
+        let Some(out) = self.out else {
+            say(&format!("{}", locate(generator.name)?.folder.display()));
+            return Ok(());
+        };
+        let card = generated::write(generator, &out, sizes, self.seed)?;
+        for (split, files) in &card.splits {
+            say(&format!("{split}: {} rows in {}", files.rows.unwrap_or_default(), out.display()));
+        }
+        let shortcuts = generated::shortcuts::measure(generator, sizes, self.seed);
+        say(&format!(
+            "without looking: chance {:.1}%, always the most frequent answer {:.1}%, the best text-only model {:.1}%",
+            shortcuts.chance,
+            shortcuts.most_frequent_answer,
+            shortcuts.text_only()
+        ));
+        Ok(())
+    }
+}
+
+impl Inspect {
+    fn run(self) -> Result<()> {
+        let located = locate(&self.dataset)?;
+        let inspection = inspect(&located.folder, &located.card).map_err(harness::Error::from)?;
+        match self.format {
+            InspectFormat::Text => say(&inspection.to_string()),
+            InspectFormat::Json => say(&serde_json::to_string_pretty(&inspection)?),
+        }
+        Ok(())
+    }
+}
+
+impl Partition {
+    fn run(self) -> Result<()> {
+        let located = locate(&self.dataset)?;
+        let load = |split: &str| Dataset::load(&located.folder, &located.card, split, None).map_err(harness::Error::from);
+        let (train, test) = (load(&self.splits[0])?, load(&self.splits[1])?);
+        let config = PartitionConfig {
+            clients: self.clients,
+            scheme: scheme(&self.scheme)?,
+            key: self.key.clone(),
+            alpha: self.alpha,
+            classes_per_client: self.classes_per_client,
+            ..PartitionConfig::default()
+        };
+        let partition = draw(&config, self.seed, &located.card.name, &train.examples, &test.examples).map_err(harness::Error::from)?;
+        let shards = resolve(&partition, &train.examples, &test.examples).map_err(harness::Error::from)?;
+        let key = self.key.or_else(|| located.card.partition_keys.first().cloned()).unwrap_or_else(|| "answer".into());
+        say(&label_table(&shards, &train.examples, &key).to_string());
+        say(&format!("hash {}", partition.hash));
+        if let Some(out) = &self.out {
+            save(&partition, out).map_err(harness::Error::from)?;
+            say(&format!("saved: {}", out.display()));
+        }
+        Ok(())
+    }
+}
+
+fn scheme(name: &str) -> Result<PartitionScheme, harness::Error> {
+    const NAMES: [&str; 5] = ["iid", "dirichlet", "pathological", "quantity", "natural"];
+    serde_json::from_value(serde_json::Value::String(name.into())).map_err(|_| harness::Error::unknown("partition scheme", name, NAMES))
+}

@@ -1,0 +1,166 @@
+//! `fedbench eval`: a backbone, zero-shot or with saved adapters, on a dataset's split.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use harness::adapter::Adapters;
+use harness::record::RunDir;
+use harness::registry::Registry;
+use schema::experiment::{
+    AdapterConfig, BackboneConfig, DataConfig, EvaluationConfig, FederationConfig, MethodConfig, OptimizerConfig, PartitionConfig,
+};
+use schema::{Experiment, run_dir};
+use serde::Serialize;
+
+use super::say;
+use crate::environment::environment;
+use crate::session::{Session, locate};
+
+/// Judge a backbone, with or without adapters; writes predictions.
+#[derive(Args)]
+pub(crate) struct Eval {
+    /// A backbone's name or folder.
+    #[arg(long)]
+    backbone: String,
+    /// A dataset's name, card or folder.
+    #[arg(long)]
+    dataset: String,
+    /// The split.
+    #[arg(long, default_value = "test")]
+    split: String,
+    /// The card's prompt variant.
+    #[arg(long, default_value = "default")]
+    prompt: String,
+    /// At most so many examples.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Adapters from a run folder (`adapters.safetensors`); its experiment.toml beside it says what they are.
+    #[arg(long)]
+    adapters: Option<PathBuf>,
+    /// Examples in a batch; changes speed, never a prediction.
+    #[arg(long, default_value_t = 32)]
+    batch_size: usize,
+    /// `cpu` or `cuda:N`.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Where predictions go.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// `evaluation.json`.
+#[derive(Serialize)]
+struct Evaluation {
+    backbone: String,
+    dataset: String,
+    split: String,
+    prompt: String,
+    adapters: Option<String>,
+    examples: usize,
+    skipped: usize,
+    prompts_cut: usize,
+    accuracy: f64,
+    chance_accuracy: f64,
+    majority_accuracy: f64,
+    unparsed_rate: f64,
+}
+
+impl Eval {
+    pub(crate) fn run(self, session: &mut Session) -> Result<()> {
+        let adapter = self.adapter_config()?;
+        let experiment = self.experiment(adapter);
+        let located = locate(&self.dataset)?;
+        let backbone = session.backbone(&self.backbone, &self.device)?;
+        let split = session.split(&located, &self.split, self.limit, &backbone)?;
+        let default_kind = Registry::new(baselines::METHODS).find("zero-shot")?.adapter;
+        let study = harness::study::Study::new(experiment, default_kind, backbone, split.clone(), split)?;
+        let adapters = match &self.adapters {
+            Some(path) => Adapters::read(path, study.backbone().device())?,
+            None => Adapters::default(),
+        };
+        check_names(&adapters, &study)?;
+        let (judgement, predictions) = harness::metrics::evaluate::judge_global(&study, &adapters)?;
+        let (chance, majority) = harness::metrics::evaluate::trivial_accuracies(&study);
+        let evaluation = Evaluation {
+            backbone: self.backbone.clone(),
+            dataset: study.card().name.clone(),
+            split: self.split.clone(),
+            prompt: self.prompt.clone(),
+            adapters: self.adapters.as_ref().map(|path| path.display().to_string()),
+            examples: study.num_test(),
+            skipped: study.test_split().dataset.skipped.len(),
+            prompts_cut: study.prompts_cut(),
+            accuracy: judgement.accuracy.unwrap_or_default(),
+            chance_accuracy: chance,
+            majority_accuracy: majority,
+            unparsed_rate: judgement.unparsed_rate,
+        };
+        let folder = RunDir::create(&self.out, "")?;
+        folder.write(run_dir::PREDICTIONS, &harness::record::predictions(&predictions)?)?;
+        folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device))?;
+        folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
+        folder.write_json("evaluation.json", &evaluation)?;
+        say(&format!(
+            "accuracy {:.1}% on {} examples ({} skipped); chance {:.1}%, majority {:.1}%: {}",
+            100.0 * evaluation.accuracy,
+            evaluation.examples,
+            evaluation.skipped,
+            100.0 * chance,
+            100.0 * majority,
+            self.out.display()
+        ));
+        Ok(())
+    }
+
+    /// The adapter section of the run that the adapters come from.
+    fn adapter_config(&self) -> Result<AdapterConfig> {
+        let Some(path) = &self.adapters else { return Ok(AdapterConfig::default()) };
+        let file = path.with_file_name(run_dir::EXPERIMENT);
+        let trained: Experiment = schema::toml_file::read(&file)
+            .with_context(|| format!("adapters are read with the {} of their run folder beside them", run_dir::EXPERIMENT))?;
+        let row = Registry::new(baselines::METHODS);
+        let kind = row.find(&trained.method.name).map(|row| row.adapter.to_owned()).ok();
+        Ok(AdapterConfig { kind: trained.adapter.kind.clone().or(kind), ..trained.adapter })
+    }
+
+    /// One client that holds everything.
+    fn experiment(&self, adapter: AdapterConfig) -> Experiment {
+        Experiment {
+            name: "eval".into(),
+            seed: 0,
+            backbone: BackboneConfig { name: self.backbone.clone(), device: self.device.clone() },
+            data: DataConfig {
+                dataset: self.dataset.clone(),
+                prompt: self.prompt.clone(),
+                train_split: self.split.clone(),
+                test_split: self.split.clone(),
+                train_limit: None,
+                test_limit: self.limit,
+                max_prompt_tokens: 512,
+            },
+            partition: PartitionConfig { clients: 1, min_examples: 1, ..PartitionConfig::default() },
+            federation: FederationConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            adapter,
+            method: MethodConfig { name: "zero-shot".into(), options: Default::default() },
+            evaluation: EvaluationConfig { batch_size: self.batch_size, ..EvaluationConfig::default() },
+        }
+    }
+}
+
+/// Every saved tensor must have a place, or the judgement would silently be of something else.
+fn check_names(adapters: &Adapters, study: &harness::study::Study) -> Result<(), harness::Error> {
+    let places = study.initial();
+    for (name, tensor) in adapters.iter().filter(|(name, _)| !name.starts_with("client-")) {
+        match places.get(name) {
+            Some(place) if place.dims() == tensor.dims() => {}
+            Some(place) => {
+                let (got, wanted) = (tensor.dims(), place.dims());
+                return Err(harness::Error::Usage(format!("adapter tensor `{name}` has shape {got:?}; this backbone and rank want {wanted:?}")));
+            }
+            None => return Err(harness::Error::unknown("adapter tensor", name, places.iter().map(|(name, _)| name.as_str()))),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! The command line: what a user types, and what they get back.
+
+mod cost;
+mod data;
+mod eval;
+mod list;
+mod pretrain;
+mod report;
+mod run;
+mod suite;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use harness::registry::Registry;
+use schema::{Experiment, toml_file};
+
+use crate::session::Session;
+
+/// Federated tuning of multimodal LLMs, benchmarked: accuracy, client storage and communication, reproducibly.
+#[derive(Parser)]
+#[command(name = "fedbench", version, about, disable_help_subcommand = true)]
+struct Cli {
+    /// Worker threads; all of the machine's without it. Never changes a result.
+    #[arg(long, global = true)]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All methods on the embedded data and backbone, then the report (also without a command).
+    Quickstart(suite::Quickstart),
+    /// One experiment, one seed.
+    Run(run::Run),
+    /// Experiments x seeds; runs that are complete are skipped.
+    Suite(suite::RunSuite),
+    /// Judge a backbone, with or without adapters; writes predictions.
+    Eval(eval::Eval),
+    /// Tables from run folders.
+    Report(report::MakeReport),
+    /// What a client stores and sends, in both ledgers, without weights.
+    Cost(cost::Cost),
+    /// Make, inspect and partition datasets.
+    #[command(subcommand)]
+    Data(data::Data),
+    /// What there is: methods, backbones, datasets, metrics.
+    List(list::List),
+    /// Everything that can be known of an experiment before computing.
+    Validate(validate::Validate),
+    /// Make the embedded backbone's weights again.
+    #[command(subcommand)]
+    Pretrain(pretrain::Pretrain),
+}
+
+/// An experiment's file and what is changed of it.
+#[derive(Args)]
+pub(crate) struct ExperimentFile {
+    /// The experiment.
+    experiment: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Changes to a config.
+#[derive(Args)]
+pub(crate) struct Overrides {
+    /// Set a key: `--set federation.rounds=3`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// At most so many training and so many test examples: a quick look, marked as such in the report.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// `cpu` or `cuda:N`.
+    #[arg(long)]
+    device: Option<String>,
+}
+
+impl Overrides {
+    /// Lays the changes over a config.
+    fn apply(&self, table: &mut toml::Table) -> Result<(), harness::Error> {
+        for assignment in &self.set {
+            toml_file::set(table, assignment)?;
+        }
+        if let Some(limit) = self.limit {
+            toml_file::set(table, &format!("data.train_limit={limit}"))?;
+            toml_file::set(table, &format!("data.test_limit={limit}"))?;
+        }
+        if let Some(device) = &self.device {
+            toml_file::set(table, &format!("backbone.device={device:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl ExperimentFile {
+    /// The experiment with its changes.
+    fn resolve(&self) -> Result<Experiment, harness::Error> {
+        let mut table = toml_file::read_table(&self.experiment)?;
+        self.overrides.apply(&mut table)?;
+        Ok(toml_file::from_table(&self.experiment.display().to_string(), table)?)
+    }
+}
+
+/// Parses the command line, does it, and says how it went: 0, 1 (the run or check failed), 2 (usage).
+pub fn main(registry: Registry) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wrong = error.use_stderr();
+            // Nothing better can be done where even this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(if wrong { 2 } else { 0 });
+        }
+    };
+    let done = harness::threads::init(cli.threads).map_err(anyhow::Error::from).and_then(|()| dispatch(cli.command, registry));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
+    let mut session = Session::new(registry);
+    match command.unwrap_or_else(|| Command::Quickstart(suite::Quickstart::default())) {
+        Command::Quickstart(command) => command.run(&mut session),
+        Command::Run(command) => command.run(&mut session),
+        Command::Suite(command) => command.run(&mut session),
+        Command::Eval(command) => command.run(&mut session),
+        Command::Report(command) => command.run(),
+        Command::Cost(command) => command.run(&session),
+        Command::Data(command) => command.run(),
+        Command::List(command) => command.run(&session),
+        Command::Validate(command) => command.run(&mut session),
+        Command::Pretrain(command) => command.run(),
+    }
+}
+
+/// Whether the person at the keyboard can mend it by typing something else.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref::<harness::Error>(), Some(harness::Error::Usage(_) | harness::Error::Toml(_)))
+            || cause.downcast_ref::<toml_file::TomlError>().is_some()
+    })
+}
+
+/// Prints to standard output; a closed pipe is not an error worth a trace.
+pub(crate) fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,45 @@
+//! `fedbench run`: one experiment, one seed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{ExperimentFile, say};
+use crate::runner::{self, Ran};
+use crate::session::Session;
+
+/// One experiment, one seed.
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    file: ExperimentFile,
+    /// The seed, instead of the file's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where run folders go.
+    #[arg(long, default_value = "runs")]
+    out: PathBuf,
+    /// No plan and no progress.
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Run {
+    pub(crate) fn run(self, session: &mut Session) -> Result<()> {
+        let mut experiment = self.file.resolve()?;
+        experiment.seed = self.seed.unwrap_or(experiment.seed);
+        match runner::run(session, &experiment, &self.out, self.quiet)? {
+            Ran::Now(folder, summary) => say(&format!(
+                "accuracy {:.1}% (clients {:.1}% on average, {:.1}% the worst) in {:.1} s: {}",
+                100.0 * summary.accuracy,
+                100.0 * summary.client_accuracy_mean,
+                100.0 * summary.client_accuracy_min,
+                summary.wall_seconds,
+                folder.display()
+            )),
+            Ran::Before(folder) => say(&format!("complete already: {}", folder.display())),
+        }
+        Ok(())
+    }
+}

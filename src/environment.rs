@@ -1,0 +1,54 @@
+//! What produced a run.
+
+use std::collections::BTreeMap;
+
+use harness::accounting::clock::now_utc;
+use harness::backbone::Backbone;
+use schema::Environment;
+
+const LOCK: &str = include_str!("../Cargo.lock");
+const LIBRARIES: [&str; 6] = ["candle-core", "gemm", "parquet", "polars", "safetensors", "tokenizers"];
+
+/// The environment of a run that starts now.
+pub fn environment(backbone: &dyn Backbone, device: &str) -> Environment {
+    Environment {
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("FEDBENCH_COMMIT").into(),
+        dirty: env!("FEDBENCH_DIRTY") == "true",
+        command: command(),
+        started: now_utc(),
+        rustc: env!("FEDBENCH_RUSTC").into(),
+        libraries: LIBRARIES.iter().filter_map(|name| Some((name.to_string(), version_of(name)?))).collect::<BTreeMap<_, _>>(),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        cpu: cpu(),
+        device: device.into(),
+        threads: rayon::current_num_threads(),
+        backbone_sha256: backbone.weights_sha256().into(),
+    }
+}
+
+/// The command line, the program by its name alone.
+fn command() -> Vec<String> {
+    std::iter::once("fedbench".into()).chain(std::env::args().skip(1)).collect()
+}
+
+/// A library's version in the lock file that this program was built with.
+fn version_of(name: &str) -> Option<String> {
+    let entry = LOCK.split("[[package]]").find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")))?;
+    entry.split("version = \"").nth(1)?.split('"').next().map(str::to_owned)
+}
+
+fn cpu() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned()));
+    name.unwrap_or_else(|| std::env::consts::ARCH.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn versions_come_from_the_lock_file() {
+        assert!(super::version_of("candle-core").is_some_and(|version| version.starts_with("0.")));
+        assert_eq!(super::version_of("no-such-crate"), None);
+    }
+}

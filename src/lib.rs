@@ -1,0 +1,16 @@
+//! The command line over the suite's crates.
+//!
+//! A user's own crate adds a method as a row and calls the same `main`:
+//!
+//! ```no_run
+//! use harness::registry::Registry;
+//! // let registry = Registry::new(baselines::METHODS).method(my_row);
+//! fedbench::cli::main(Registry::new(baselines::METHODS));
+//! ```
+
+pub mod cli;
+mod environment;
+pub mod plan;
+mod progress;
+pub mod runner;
+pub mod session;

@@ -1,0 +1,129 @@
+//! What a run will do, before it does it.
+
+use anyhow::Result;
+use harness::accounting::clock::Stopwatch;
+use harness::accounting::parameters::client_parameters;
+use harness::federation::link::{Traffic, split_pass};
+use harness::federation::{Placement, Scope};
+use harness::registry::MethodRow;
+use harness::study::Study;
+use serde::Serialize;
+
+use crate::progress::{bytes, duration};
+
+/// A forecast of work, storage, bytes and time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The method.
+    pub method: String,
+    /// The dataset.
+    pub dataset: String,
+    /// Clients.
+    pub clients: usize,
+    /// Training and test examples.
+    pub examples: (usize, usize),
+    /// Rounds.
+    pub rounds: usize,
+    /// Optimizer steps over all clients and rounds.
+    pub steps: usize,
+    /// Trainable parameters.
+    pub trainable_parameters: u64,
+    /// Parameters of the frozen model.
+    pub model_parameters: u64,
+    /// Where the model's parts live.
+    pub placement: Placement,
+    /// A client's parameters, paper and deployed ledger.
+    pub client_parameters: (u64, u64),
+    /// Adapter bytes over the whole run, exact.
+    pub adapters: Traffic,
+    /// Activation bytes over the whole run, without the Fisher pass; for pooled data, its raw rows.
+    pub activations: Traffic,
+    /// Bytes of weights, cached features and one batch, roughly.
+    pub memory_bytes: u64,
+    /// Seconds of training, from one timed batch.
+    pub training_seconds: f64,
+    /// Prompts that will lose their beginning.
+    pub prompts_cut: usize,
+}
+
+impl Plan {
+    /// Forecasts a study; trains one throw-away batch to time it.
+    pub fn new(study: &Study, row: &MethodRow) -> Result<Self> {
+        let (federation, spec) = (&study.experiment().federation, study.backbone().spec());
+        let trains = row.scope != Scope::Nothing;
+        let rounds = if trains { federation.rounds } else { 0 };
+        let clients = study.shards().len();
+        let cohorts = (1..=rounds).flat_map(|round| match row.scope {
+            Scope::Pooled => (0..clients).collect(),
+            _ => study.cohort(round, clients),
+        });
+        let steps = cohorts.map(|client| study.steps_per_round(client)).sum();
+        let placement = row.placement(study.adapter().is_split());
+        let stored = client_parameters(spec, study.adapter(), placement);
+        let payload = study.initial().to_bytes()?.len() as u64 * (study.cohort(1, clients).len() * rounds) as u64;
+        let (seconds_per_step, per_step) = if trains { timed_step(study)? } else { (0.0, Traffic::default()) };
+        let activations = match placement {
+            Placement::Split => Traffic { uplink: per_step.uplink * steps as u64, downlink: per_step.downlink * steps as u64 },
+            Placement::Server if trains => Traffic { uplink: study.train().iter().map(|example| example.raw_bytes).sum(), downlink: 0 },
+            _ => Traffic::default(),
+        };
+        let features = study.train_split().features.elem_count() + study.test_split().features.elem_count();
+        Ok(Self {
+            method: row.name.into(),
+            dataset: study.card().name.clone(),
+            clients,
+            examples: (study.train().len(), study.num_test()),
+            rounds,
+            steps,
+            trainable_parameters: if trains { study.adapter().parameters() } else { 0 },
+            model_parameters: spec.parameters.total(),
+            placement,
+            client_parameters: (stored.paper, stored.deployed),
+            adapters: Traffic { uplink: payload * row.uploads, downlink: payload * row.downloads },
+            activations,
+            memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64 + per_step.uplink * 40 * spec.layers as u64,
+            training_seconds: seconds_per_step * steps as f64 / rayon::current_num_threads().min(if row.scope == Scope::Pooled { 1 } else { clients }) as f64,
+            prompts_cut: study.prompts_cut(),
+        })
+    }
+
+    /// The plan as lines for a person.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!(
+                "  {} clients, {} training and {} test examples; {} rounds, {} optimizer steps",
+                self.clients, self.examples.0, self.examples.1, self.rounds, self.steps
+            ),
+            format!(
+                "  {} of {} parameters trained; a client stores {} (paper ledger) or {} (deployed)",
+                self.trainable_parameters, self.model_parameters, self.client_parameters.0, self.client_parameters.1
+            ),
+            format!(
+                "  adapters {} up, {} down; activations about {} up, {} down",
+                bytes(self.adapters.uplink),
+                bytes(self.adapters.downlink),
+                bytes(self.activations.uplink),
+                bytes(self.activations.downlink)
+            ),
+            format!("  about {} of memory and {} of training", bytes(self.memory_bytes), duration(self.training_seconds)),
+        ];
+        if self.prompts_cut > 0 {
+            lines.push(format!("  {} prompts are longer than data.max_prompt_tokens and lose their beginning", self.prompts_cut));
+        }
+        lines
+    }
+}
+
+/// Seconds and split traffic of one training batch, forward and backward.
+fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
+    let size = study.experiment().federation.batch_size.min(study.train().len());
+    // Every n-th example, so that the batch is as long as batches are.
+    let stride = (study.train().len() / size.max(1)).max(1);
+    let examples: Vec<usize> = (0..study.train().len()).step_by(stride).take(size).collect();
+    let batch = study.train_batch(&examples)?;
+    let vars = study.initial().to_vars()?;
+    let adapters = harness::adapter::Adapters::from_vars(&vars);
+    let clock = Stopwatch::start();
+    study.train_log_likelihoods(&batch, &study.adapter().attach(&adapters))?.mean_all()?.backward()?;
+    Ok((clock.seconds(), split_pass(&batch, study.backbone().spec(), study.experiment().federation.loss_at)))
+}

@@ -1,0 +1,104 @@
+//! One run: from an experiment to a complete run folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use harness::accounting::memory;
+use harness::accounting::parameters::client_parameters;
+use harness::federation::{self, Outcome, Scope};
+use harness::metrics::evaluate::trivial_accuracies;
+use harness::record::RunDir;
+use harness::registry::MethodRow;
+use harness::study::Study;
+use schema::{Experiment, Summary};
+
+use crate::environment::environment;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::session::Session;
+
+/// What became of a run.
+#[derive(Debug, Clone)]
+pub enum Ran {
+    /// It ran now.
+    Now(PathBuf, Box<Summary>),
+    /// A complete folder of it was there.
+    Before(PathBuf),
+}
+
+impl Ran {
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Ran::Now(folder, _) | Ran::Before(folder) => folder,
+        }
+    }
+}
+
+/// Runs an experiment into a folder below `out`, unless it is complete there.
+pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bool) -> Result<Ran> {
+    let mut resolved = session.resolve(experiment)?;
+    let name = resolved.name.clone();
+    if RunDir::is_complete(out, &name) {
+        return Ok(Ran::Before(out.join(name)));
+    }
+    let row = resolved.row;
+    let study = session.study(&resolved)?;
+    let plan = Plan::new(&study, &row)?;
+    let progress = Progress::new(plan.rounds * plan.clients, quiet);
+    progress.line(&name);
+    plan.lines().iter().for_each(|line| progress.line(line));
+
+    let folder = RunDir::create(out, &name)?;
+    folder.write_setup(&study, &environment(study.backbone(), &experiment.backbone.device))?;
+    let outcome = federation::run(&study, &mut *resolved.method, &progress)?;
+    let summary = summary(&name, &study, &row, &outcome);
+    folder.write_outcome(&study, &outcome, &summary)?;
+    Ok(Ran::Now(folder.path().into(), Box::new(summary)))
+}
+
+/// The flat summary of a finished run.
+pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) -> Summary {
+    let (experiment, spec) = (study.experiment(), study.backbone().spec());
+    let trains = row.scope != Scope::Nothing;
+    let stored = client_parameters(spec, study.adapter(), row.placement(study.adapter().is_split()));
+    let trainable = if trains { study.adapter().parameters() } else { 0 };
+    let (chance, majority) = trivial_accuracies(study);
+    let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.timings.iter().map(of).sum::<f64>();
+    let train_seconds = seconds(|round| round.train_seconds);
+    let judgement = &outcome.judgement;
+    Summary {
+        run: name.into(),
+        experiment: experiment.name.clone(),
+        method: row.name.into(),
+        adapter: if trains { study.adapter().kind.name.into() } else { "none".into() },
+        backbone: spec.name.clone(),
+        dataset: study.card().name.clone(),
+        seed: experiment.seed,
+        rounds: if trains { experiment.federation.rounds as u32 } else { 0 },
+        clients: study.shards().len() as u32,
+        train_examples: study.train().len() as u64,
+        test_examples: study.num_test() as u64,
+        optimizer_steps: outcome.steps as u64,
+        scoring: study.card().scoring,
+        accuracy: judgement.accuracy.unwrap_or_default(),
+        client_accuracy_mean: judgement.client_mean().unwrap_or_default(),
+        client_accuracy_min: judgement.client_min().unwrap_or_default(),
+        client_accuracy_std: judgement.client_std(),
+        chance_accuracy: chance,
+        majority_accuracy: majority,
+        unparsed_rate: judgement.unparsed_rate,
+        uplink_bytes: outcome.adapters.uplink,
+        downlink_bytes: outcome.adapters.downlink,
+        activation_uplink_bytes: outcome.activations.uplink,
+        activation_downlink_bytes: outcome.activations.downlink,
+        client_parameters_paper: stored.paper,
+        client_parameters_deployed: stored.deployed,
+        model_parameters: spec.parameters.total() + trainable,
+        trainable_parameters: trainable,
+        uploaded_parameters_per_round: if row.scope == Scope::Shard { outcome.uploaded_parameters } else { 0 },
+        wall_seconds: seconds(|round| round.train_seconds + round.aggregate_seconds + round.evaluate_seconds),
+        peak_memory_bytes: memory::peak_bytes(),
+        train_examples_per_second: if train_seconds > 0.0 { outcome.examples_seen as f64 / train_seconds } else { 0.0 },
+    }
+}

@@ -1,0 +1,210 @@
+//! What a process has loaded: backbones, datasets and their frozen features, each once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use data_scripts::{cards, generated};
+use harness::adapter::AdapterSpec;
+use harness::backbone::{self, Backbone};
+use harness::data::Dataset;
+use harness::federation::Method;
+use harness::registry::{MethodRow, Registry};
+use harness::study::{Split, Study};
+use schema::{Card, Experiment, toml_file};
+
+/// The seed that the embedded datasets are generated with; part of their cards' revision.
+pub const GENERATOR_SEED: u64 = 0;
+
+/// Where a dataset lies and what it is.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its card.
+    pub card: Card,
+}
+
+/// An experiment with its defaults filled in, and what it names.
+pub struct Resolved {
+    /// The run folder's name.
+    pub name: String,
+    /// The experiment, every key given.
+    pub experiment: Experiment,
+    /// Its method's row.
+    pub row: MethodRow,
+    /// Its method.
+    pub method: Box<dyn Method>,
+    /// Its dataset.
+    pub located: Located,
+    /// Its backbone.
+    pub backbone: Arc<dyn Backbone>,
+}
+
+/// Everything loaded so far.
+pub struct Session {
+    registry: Registry,
+    backbones: BTreeMap<(String, String), Arc<dyn Backbone>>,
+    splits: BTreeMap<(String, String, Option<usize>, String), Arc<Split>>,
+}
+
+impl Session {
+    /// Nothing loaded yet.
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, backbones: BTreeMap::new(), splits: BTreeMap::new() }
+    }
+
+    /// The methods there are.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Fills in an experiment's defaults and finds everything it names; reads no row of data.
+    pub fn resolve(&mut self, experiment: &Experiment) -> Result<Resolved> {
+        let mut experiment = experiment.clone();
+        let row = *self.registry.find(&experiment.method.name)?;
+        row.check_adapter(experiment.adapter.kind.as_deref())?;
+        let method = (row.build)(&experiment.method.options)?;
+        let located = locate(&experiment.data.dataset)?;
+        check_partition_key(&experiment, &located.card)?;
+        let backbone = self.backbone(&experiment.backbone.name, &experiment.backbone.device)?;
+        experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?.config();
+        experiment.method.options = method.config();
+        let card = serde_json::to_string(&located.card)?;
+        let name = experiment.run_name(&format!("{} {card}", backbone.weights_sha256()));
+        Ok(Resolved { name, experiment, row, method, located, backbone })
+    }
+
+    /// Loads a resolved experiment's data: all that training and evaluation read.
+    pub fn study(&mut self, resolved: &Resolved) -> Result<Study> {
+        let Resolved { experiment, row, located, backbone, .. } = resolved;
+        let train = self.split(located, &experiment.data.train_split, None, backbone)?;
+        let test = self.split(located, &experiment.data.test_split, experiment.data.test_limit, backbone)?;
+        Ok(Study::new(experiment.clone(), row.adapter, backbone.clone(), train, test)?)
+    }
+
+    /// A backbone with its weights.
+    pub fn backbone(&mut self, name: &str, device: &str) -> Result<Arc<dyn Backbone>> {
+        let key = (name.to_owned(), device.to_owned());
+        if let Some(loaded) = self.backbones.get(&key) {
+            return Ok(loaded.clone());
+        }
+        let loaded: Arc<dyn Backbone> = backbone::load(name, &parse_device(device)?)?.into();
+        self.backbones.insert(key, loaded.clone());
+        Ok(loaded)
+    }
+
+    /// A split with its frozen features.
+    pub fn split(&mut self, located: &Located, split: &str, limit: Option<usize>, backbone: &Arc<dyn Backbone>) -> Result<Arc<Split>> {
+        let identity = format!("{}@{}", backbone.spec().name, backbone.weights_sha256());
+        let key = (located.folder.display().to_string(), split.to_owned(), limit, identity);
+        if let Some(loaded) = self.splits.get(&key) {
+            return Ok(loaded.clone());
+        }
+        let dataset = Dataset::load(&located.folder, &located.card, split, limit).map_err(harness::Error::from)?;
+        let loaded = Arc::new(Split::new(dataset, &**backbone)?);
+        self.splits.insert(key, loaded.clone());
+        Ok(loaded)
+    }
+}
+
+/// `cpu` or `cuda:N`.
+pub fn parse_device(name: &str) -> Result<Device> {
+    match name.split_once(':') {
+        None if name == "cpu" => Ok(Device::Cpu),
+        None if name == "cuda" => cuda(0),
+        Some(("cuda", index)) => cuda(index.parse().map_err(|_| bad_device(name))?),
+        _ => Err(bad_device(name).into()),
+    }
+}
+
+fn bad_device(name: &str) -> harness::Error {
+    harness::Error::Usage(format!("device `{name}`: expected `cpu` or `cuda:N`"))
+}
+
+fn cuda(index: usize) -> Result<Device> {
+    let hint = "needs a build with `--features cuda` and an NVIDIA driver; `--device cpu` always works";
+    Device::new_cuda(index).with_context(|| format!("cannot use device cuda:{index}: {hint}"))
+}
+
+/// Finds a dataset: a card's path, a folder (with a `card.toml`, or named as a known card), or a known card's name, whose files
+/// are generated or lie in `$FEDBENCH_DATA/<name>` (without the variable, `data/<name>`).
+pub fn locate(dataset: &str) -> Result<Located> {
+    let path = Path::new(dataset);
+    if path.extension().is_some_and(|extension| extension == "toml") {
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        return Ok(Located { folder, card: toml_file::read(path).map_err(harness::Error::from)? });
+    }
+    if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()) {
+        return in_folder(path);
+    }
+    if let Some(generator) = generated::find(dataset) {
+        return generate(generator);
+    }
+    let card = known_card(dataset)?;
+    let folder = data_root().join(dataset);
+    if !folder.is_dir() {
+        return Err(harness::Error::Usage(format!(
+            "dataset `{dataset}` is not at hand: expected its parquet files in {} (FEDBENCH_DATA names the folder above); it comes from {}",
+            folder.display(),
+            card.source
+        ))
+        .into());
+    }
+    Ok(Located { folder, card })
+}
+
+fn in_folder(folder: &Path) -> Result<Located> {
+    let own = folder.join("card.toml");
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let card = match own.is_file() {
+        true => toml_file::read(&own).map_err(harness::Error::from)?,
+        false => known_card(&name).with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
+    };
+    Ok(Located { folder: folder.into(), card })
+}
+
+fn known_card(name: &str) -> Result<Card> {
+    let known = cards::CARDS.iter().map(|(name, _)| *name);
+    match cards::CARDS.iter().any(|(known, _)| *known == name) {
+        true => cards::card(name).map_err(|message| harness::Error::Usage(message).into()),
+        false => Err(harness::Error::unknown("dataset", name, known).into()),
+    }
+}
+
+/// Where datasets that are not generated are looked for.
+fn data_root() -> PathBuf {
+    std::env::var_os("FEDBENCH_DATA").map_or_else(|| PathBuf::from("data"), PathBuf::from)
+}
+
+/// Where generated datasets are kept: `$FEDBENCH_CACHE`, else the user's cache folder.
+pub fn cache_root() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    variable("FEDBENCH_CACHE")
+        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("fedbench")))
+        .or_else(|| variable("HOME").map(|home| home.join(".cache/fedbench")))
+        .unwrap_or_else(|| PathBuf::from(".fedbench-cache"))
+}
+
+fn generate(generator: &generated::Generator) -> Result<Located> {
+    let folder = cache_root().join(format!("{}-v{}-s{GENERATOR_SEED}", generator.name, generated::VERSION));
+    let card = folder.join("card.toml");
+    if !card.is_file() {
+        let made = generated::write(generator, &folder, None, GENERATOR_SEED)?;
+        return Ok(Located { folder, card: made });
+    }
+    Ok(Located { card: toml_file::read(&card).map_err(harness::Error::from)?, folder })
+}
+
+/// A partition's key must be one that the card offers.
+fn check_partition_key(experiment: &Experiment, card: &Card) -> Result<()> {
+    match &experiment.partition.key {
+        Some(key) if !card.partition_keys.contains(key) => {
+            let kind = format!("partition.key for dataset `{}`", card.name);
+            Err(harness::Error::unknown(&kind, key, card.partition_keys.iter().map(String::as_str)).into())
+        }
+        _ => Ok(()),
+    }
+}
