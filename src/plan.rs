@@ -64,7 +64,9 @@ impl Plan {
         let (seconds_per_step, per_step) = if trains { timed_step(study)? } else { (0.0, Traffic::default()) };
         let activations = match placement {
             Placement::Split => Traffic { uplink: per_step.uplink * steps as u64, downlink: per_step.downlink * steps as u64 },
-            Placement::Server if trains => Traffic { uplink: study.train().iter().map(|example| example.raw_bytes).sum(), downlink: 0 },
+            Placement::Server if trains => {
+                Traffic { uplink: study.train().iter().map(|example| example.raw_bytes).sum(), downlink: 0 }
+            }
             _ => Traffic::default(),
         };
         let features = study.train_split().features.elem_count() + study.test_split().features.elem_count();
@@ -81,8 +83,10 @@ impl Plan {
             client_parameters: (stored.paper, stored.deployed),
             adapters: Traffic { uplink: payload * row.uploads, downlink: payload * row.downloads },
             activations,
-            memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64 + per_step.uplink * 40 * spec.layers as u64,
-            training_seconds: seconds_per_step * steps as f64 / rayon::current_num_threads().min(if row.scope == Scope::Pooled { 1 } else { clients }) as f64,
+            memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64
+                + per_step.uplink * 40 * spec.layers as u64,
+            training_seconds: seconds_per_step * steps as f64
+                / rayon::current_num_threads().min(if row.scope == Scope::Pooled { 1 } else { clients }) as f64,
             prompts_cut: study.prompts_cut(),
         })
     }

@@ -13,7 +13,8 @@ impl Progress {
     /// Progress over `work` client rounds. The bar shows on a terminal only; the lines of rounds show unless `quiet`.
     pub fn new(work: usize, quiet: bool) -> Self {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(work as u64) };
-        if let Ok(style) = ProgressStyle::with_template("  {bar:30} {pos}/{len} client rounds, {elapsed} gone, about {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("  {bar:30} {pos}/{len} client rounds, {elapsed} gone, about {eta} left")
+        {
             bar.set_style(style);
         }
         Self { bar, quiet }

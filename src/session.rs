@@ -97,7 +97,13 @@ impl Session {
     }
 
     /// A split with its frozen features.
-    pub fn split(&mut self, located: &Located, split: &str, limit: Option<usize>, backbone: &Arc<dyn Backbone>) -> Result<Arc<Split>> {
+    pub fn split(
+        &mut self,
+        located: &Located,
+        split: &str,
+        limit: Option<usize>,
+        backbone: &Arc<dyn Backbone>,
+    ) -> Result<Arc<Split>> {
         let identity = format!("{}@{}", backbone.spec().name, backbone.weights_sha256());
         let key = (located.folder.display().to_string(), split.to_owned(), limit, identity);
         if let Some(loaded) = self.splits.get(&key) {
@@ -161,7 +167,8 @@ fn in_folder(folder: &Path) -> Result<Located> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let card = match own.is_file() {
         true => toml_file::read(&own).map_err(harness::Error::from)?,
-        false => known_card(&name).with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
+        false => known_card(&name)
+            .with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
     };
     Ok(Located { folder: folder.into(), card })
 }

@@ -15,7 +15,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Experiments and suites that ship with the program, by name.
-pub const SUITES: &[(&str, &str)] = &[("quickstart", include_str!("../configs/suites/quickstart.toml"))];
+pub const SUITES: &[(&str, &str)] = &[
+    ("quickstart", include_str!("../configs/suites/quickstart.toml")),
+    ("easy-vqa", include_str!("../configs/suites/easy-vqa.toml")),
+    ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
+];
 
 /// A method without keys of its own.
 #[derive(Deserialize)]

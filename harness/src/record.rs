@@ -75,8 +75,10 @@ impl RunDir {
         self.write(run_dir::RECORDS, &records(&outcome.records)?)?;
         self.write(run_dir::PREDICTIONS, &predictions(&outcome.predictions)?)?;
         self.write(run_dir::ADAPTERS, &saved_adapters(outcome)?.to_bytes()?)?;
-        let timings =
-            schema::record::Timings { rounds: outcome.timings.clone(), features_seconds: study.test_split().features_seconds + study.train_split().features_seconds };
+        let timings = schema::record::Timings {
+            rounds: outcome.timings.clone(),
+            features_seconds: study.test_split().features_seconds + study.train_split().features_seconds,
+        };
         self.write_json(run_dir::TIMINGS, &timings)?;
         self.write_json(run_dir::SUMMARY, summary)
     }
@@ -115,7 +117,8 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
     }
     let text = |f: fn(&Prediction) -> &str| Arc::new(StringArray::from_iter_values(predictions.iter().map(f))) as ArrayRef;
     let id = |f: fn(&Prediction) -> Option<u32>| Arc::new(UInt32Array::from_iter(predictions.iter().map(f))) as ArrayRef;
-    let flag = |f: fn(&Prediction) -> bool| Arc::new(BooleanArray::from(predictions.iter().map(f).collect::<Vec<bool>>())) as ArrayRef;
+    let flag =
+        |f: fn(&Prediction) -> bool| Arc::new(BooleanArray::from(predictions.iter().map(f).collect::<Vec<bool>>())) as ArrayRef;
     parquet_bytes(vec![
         ("example", text(|p| &p.example), false),
         ("client", id(|p| p.client), true),

@@ -90,8 +90,9 @@ impl Registry {
 /// Reads a method's own keys, refusing those it does not know.
 pub fn options<T: serde::de::DeserializeOwned>(method: &str, options: &BTreeMap<String, Value>) -> Result<T> {
     let table = Value::Object(options.clone().into_iter().collect());
-    serde_json::from_value(table)
-        .map_err(|error| Error::Usage(format!("[method] name = \"{method}\": {}", schema::toml_file::explain(&error.to_string()))))
+    serde_json::from_value(table).map_err(|error| {
+        Error::Usage(format!("[method] name = \"{method}\": {}", schema::toml_file::explain(&error.to_string())))
+    })
 }
 
 /// A method's own keys with their values, leaving out those that are not set.

@@ -100,7 +100,13 @@ impl Study {
 
         let partition = match &experiment.partition.file {
             Some(file) => partition::load(std::path::Path::new(file))?,
-            None => partition::draw(&experiment.partition, experiment.seed, &train_split.dataset.card.name, &train_examples, test_examples)?,
+            None => partition::draw(
+                &experiment.partition,
+                experiment.seed,
+                &train_split.dataset.card.name,
+                &train_examples,
+                test_examples,
+            )?,
         };
         let shards = partition::resolve(&partition, &train_examples, test_examples)?;
 
@@ -209,7 +215,9 @@ impl Study {
         let all = 0..self.shards.len();
         match scope {
             Scope::Nothing => Vec::new(),
-            Scope::Shard => all.map(|id| Client::new(id, self, self.shards[id].train.clone(), self.steps_per_round(id))).collect(),
+            Scope::Shard => {
+                all.map(|id| Client::new(id, self, self.shards[id].train.clone(), self.steps_per_round(id))).collect()
+            }
             Scope::Pooled => {
                 let steps = all.map(|id| self.steps_per_round(id)).sum();
                 vec![Client::new(0, self, (0..self.train.len()).collect(), steps)]
@@ -287,9 +295,9 @@ fn check(experiment: &Experiment, card: &Card) -> Result<()> {
 
 /// The card's prompt variant of this name.
 pub fn template<'c>(card: &'c Card, name: &str) -> Result<&'c schema::card::Prompt> {
-    card.prompts
-        .get(name)
-        .ok_or_else(|| Error::unknown(&format!("prompt of dataset `{}`", card.name), name, card.prompts.keys().map(String::as_str)))
+    card.prompts.get(name).ok_or_else(|| {
+        Error::unknown(&format!("prompt of dataset `{}`", card.name), name, card.prompts.keys().map(String::as_str))
+    })
 }
 
 /// A seeded sample of `limit` of `n` examples, in their order.

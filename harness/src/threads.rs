@@ -17,12 +17,18 @@ pub fn init(threads: Option<usize>) -> Result<()> {
         unsafe { std::env::set_var(name, "1") };
     }
     let threads = threads.unwrap_or_else(available);
-    ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))
 }
 
 /// A pool of its own, for work whose thread count is under test.
 pub fn pool(threads: usize) -> Result<ThreadPool> {
-    ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))
 }
 
 /// The machine's threads.

@@ -112,10 +112,22 @@ impl Ledgers {
             ("whole model, parameters", self.model_parameters.to_string(), self.model_parameters.to_string()),
             ("trained, parameters", share(self.adapter_parameters), share(self.adapter_parameters)),
             ("a client stores, parameters", share(self.client_parameters.paper), share(self.client_parameters.deployed)),
-            ("a client uploads in a round, parameters", share(self.uploaded_parameters_paper), share(self.uploaded_parameters_deployed)),
+            (
+                "a client uploads in a round, parameters",
+                share(self.uploaded_parameters_paper),
+                share(self.uploaded_parameters_deployed),
+            ),
             ("a client downloads in a round, parameters", share(self.downloaded_parameters), share(self.downloaded_parameters)),
-            ("hidden states up per example and epoch, bytes", "not counted".into(), self.activation_uplink_bytes_per_example.to_string()),
-            ("gradients down per example and epoch, bytes", "not counted".into(), self.activation_downlink_bytes_per_example.to_string()),
+            (
+                "hidden states up per example and epoch, bytes",
+                "not counted".into(),
+                self.activation_uplink_bytes_per_example.to_string(),
+            ),
+            (
+                "gradients down per example and epoch, bytes",
+                "not counted".into(),
+                self.activation_downlink_bytes_per_example.to_string(),
+            ),
         ];
         let mut lines = vec![
             format!("`{}` on `{}`, rank {}, {} bytes a number", self.method, self.backbone, self.rank, self.bytes_per_number),

@@ -144,7 +144,8 @@ impl Partition {
             classes_per_client: self.classes_per_client,
             ..PartitionConfig::default()
         };
-        let partition = draw(&config, self.seed, &located.card.name, &train.examples, &test.examples).map_err(harness::Error::from)?;
+        let partition =
+            draw(&config, self.seed, &located.card.name, &train.examples, &test.examples).map_err(harness::Error::from)?;
         let shards = resolve(&partition, &train.examples, &test.examples).map_err(harness::Error::from)?;
         let key = self.key.or_else(|| located.card.partition_keys.first().cloned()).unwrap_or_else(|| "answer".into());
         say(&label_table(&shards, &train.examples, &key).to_string());
@@ -159,5 +160,6 @@ impl Partition {
 
 fn scheme(name: &str) -> Result<PartitionScheme, harness::Error> {
     const NAMES: [&str; 5] = ["iid", "dirichlet", "pathological", "quantity", "natural"];
-    serde_json::from_value(serde_json::Value::String(name.into())).map_err(|_| harness::Error::unknown("partition scheme", name, NAMES))
+    serde_json::from_value(serde_json::Value::String(name.into()))
+        .map_err(|_| harness::Error::unknown("partition scheme", name, NAMES))
 }

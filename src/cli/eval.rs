@@ -157,7 +157,9 @@ fn check_names(adapters: &Adapters, study: &harness::study::Study) -> Result<(),
             Some(place) if place.dims() == tensor.dims() => {}
             Some(place) => {
                 let (got, wanted) = (tensor.dims(), place.dims());
-                return Err(harness::Error::Usage(format!("adapter tensor `{name}` has shape {got:?}; this backbone and rank want {wanted:?}")));
+                return Err(harness::Error::Usage(format!(
+                    "adapter tensor `{name}` has shape {got:?}; this backbone and rank want {wanted:?}"
+                )));
             }
             None => return Err(harness::Error::unknown("adapter tensor", name, places.iter().map(|(name, _)| name.as_str()))),
         }

@@ -52,7 +52,9 @@ impl List {
         };
         match self.format {
             ListFormat::Json => say(&serde_json::to_string_pretty(&items)?),
-            ListFormat::Text => items.iter().for_each(|item| say(&format!("{}\n    {}\n    source: {}", item.name, item.sentence, item.source))),
+            ListFormat::Text => {
+                items.iter().for_each(|item| say(&format!("{}\n    {}\n    source: {}", item.name, item.sentence, item.source)))
+            }
         }
         Ok(())
     }

@@ -126,6 +126,7 @@ impl Nano {
 }
 
 fn lesson(sample: lessons::PretrainSample) -> Lesson {
-    let question = |qa: lessons::QuestionAnswer| Question { question: qa.question, answer: qa.answer, choices: qa.choices, topic: qa.topic };
+    let question =
+        |qa: lessons::QuestionAnswer| Question { question: qa.question, answer: qa.answer, choices: qa.choices, topic: qa.topic };
     Lesson { rgb: sample.rgb, caption: sample.caption, questions: sample.qa.into_iter().map(question).collect() }
 }

@@ -71,7 +71,13 @@ impl RunSuite {
             session.registry().find(&experiment.method.name).with_context(|| origin.clone())?;
         }
         if !self.quiet {
-            eprintln!("{}: {} runs ({} experiments x {} seeds)", suite.name, experiments.len(), experiments.len() / suite.seeds.len(), suite.seeds.len());
+            eprintln!(
+                "{}: {} runs ({} experiments x {} seeds)",
+                suite.name,
+                experiments.len(),
+                experiments.len() / suite.seeds.len(),
+                suite.seeds.len()
+            );
         }
         let folders = self.run_all(session, &experiments)?;
         report::write(&folders, &self.out.join("report"), &reports::Format::ALL).map(|_| ())
@@ -82,8 +88,9 @@ impl RunSuite {
         let mut folders = Vec::new();
         let mut ran = 0usize;
         for (i, experiment) in experiments.iter().enumerate() {
-            let done = runner::run(session, experiment, &self.out, self.quiet)
-                .with_context(|| format!("run {} of {} ({}, seed {})", i + 1, experiments.len(), experiment.method.name, experiment.seed))?;
+            let done = runner::run(session, experiment, &self.out, self.quiet).with_context(|| {
+                format!("run {} of {} ({}, seed {})", i + 1, experiments.len(), experiment.method.name, experiment.seed)
+            })?;
             folders.push(done.folder().to_owned());
             ran += usize::from(matches!(done, Ran::Now(..)));
             if !self.quiet && ran > 0 {
@@ -101,7 +108,9 @@ fn read(name: &str) -> Result<(String, Suite), harness::Error> {
     let shipped = baselines::SUITES.iter().find(|(shipped, _)| *shipped == name);
     match shipped {
         Some((name, text)) => Ok((format!("suite {name}"), toml_file::from_table(name, toml_file::parse_table(name, text)?)?)),
-        None if Path::new(name).extension().is_some() || Path::new(name).exists() => Ok((name.into(), toml_file::read(Path::new(name))?)),
+        None if Path::new(name).extension().is_some() || Path::new(name).exists() => {
+            Ok((name.into(), toml_file::read(Path::new(name))?))
+        }
         None => Err(harness::Error::unknown("suite", name, baselines::SUITES.iter().map(|(name, _)| *name))),
     }
 }

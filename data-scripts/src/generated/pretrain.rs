@@ -143,6 +143,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a test of speed; this crate may not use the harness' clock")]
     #[test]
     fn a_sample_is_fast() {
         let start = std::time::Instant::now();

@@ -184,6 +184,7 @@ fn forms_come_in_their_shares() {
     assert!((share("choose_txt") - 0.70).abs() < 0.04 && (share("choose_img") - 0.12).abs() < 0.03, "{counts:?}");
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test of speed; this crate may not use the harness' clock")]
 #[test]
 fn nobody_comes_far_without_looking() {
     for generator in GENERATORS {

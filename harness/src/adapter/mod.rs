@@ -57,7 +57,10 @@ pub const KINDS: &[AdapterKind] = &[nano::KIND, lora::KIND];
 
 /// The kind of this name.
 pub fn kind(name: &str) -> crate::Result<&'static AdapterKind> {
-    KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| Error::unknown("adapter.kind", name, KINDS.iter().map(|kind| kind.name)))
+    KINDS
+        .iter()
+        .find(|kind| kind.name == name)
+        .ok_or_else(|| Error::unknown("adapter.kind", name, KINDS.iter().map(|kind| kind.name)))
 }
 
 /// Adapters resolved against a backbone: kind, rank, scale and sites, no tensors yet.
@@ -79,14 +82,21 @@ impl AdapterSpec {
         let kind = kind(config.kind.as_deref().unwrap_or(default_kind))?;
         let rank = config.rank.unwrap_or(kind.rank);
         if rank == 0 || rank > backbone.d_model {
-            return Err(Error::Usage(format!("adapter.rank = {rank}: expected 1..={} for backbone `{}`", backbone.d_model, backbone.name)));
+            return Err(Error::Usage(format!(
+                "adapter.rank = {rank}: expected 1..={} for backbone `{}`",
+                backbone.d_model, backbone.name
+            )));
         }
         let groups: Vec<String> = config.sites.clone().unwrap_or_else(|| kind.sites.iter().map(|&site| site.into()).collect());
         if groups.is_empty() {
             return Err(Error::Usage(format!("adapter.sites is empty: expected some of {}", kind.allowed.join(", "))));
         }
         if let Some(unknown) = groups.iter().find(|group| !kind.allowed.contains(&group.as_str())) {
-            return Err(Error::unknown(&format!("site of adapter.kind = \"{}\"", kind.name), unknown, kind.allowed.iter().copied()));
+            return Err(Error::unknown(
+                &format!("site of adapter.kind = \"{}\"", kind.name),
+                unknown,
+                kind.allowed.iter().copied(),
+            ));
         }
         let sites = backbone.sites.iter().filter(|site| groups.contains(&site.group)).cloned().collect();
         Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites })

@@ -79,7 +79,8 @@ impl Adapters {
 
     /// The variables' present values, cut off from any graph.
     pub fn from_var_values(vars: &BTreeMap<String, Var>) -> Result<Self> {
-        let tensors = vars.iter().map(|(name, var)| Ok((name.clone(), var.as_detached_tensor().copy()?))).collect::<Result<_>>()?;
+        let tensors =
+            vars.iter().map(|(name, var)| Ok((name.clone(), var.as_detached_tensor().copy()?))).collect::<Result<_>>()?;
         Ok(Self { tensors })
     }
 
@@ -98,7 +99,8 @@ impl Adapters {
             return Ok(Vec::new());
         }
         // The encoder orders by element type and name, so the bytes do not depend on the order given.
-        safetensors::serialize(self.tensors.iter(), None).map_err(|error| Error::Backbone(format!("cannot encode adapters: {error}")))
+        safetensors::serialize(self.tensors.iter(), None)
+            .map_err(|error| Error::Backbone(format!("cannot encode adapters: {error}")))
     }
 
     /// Reads the safetensors encoding.
@@ -113,7 +115,8 @@ impl Adapters {
     /// Reads a file.
     pub fn read(path: &Path, device: &Device) -> crate::Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        Self::from_bytes(&bytes, device).map_err(|error| Error::Backbone(format!("{}: not adapters in safetensors: {error}", path.display())))
+        Self::from_bytes(&bytes, device)
+            .map_err(|error| Error::Backbone(format!("{}: not adapters in safetensors: {error}", path.display())))
     }
 }
 

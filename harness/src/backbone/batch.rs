@@ -104,7 +104,8 @@ impl Batch {
             plan.add(index, sequence, row, width, image_token);
         }
         let (b, t) = (sequences.len(), width);
-        let float = |values: Vec<f32>, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device);
+        let float =
+            |values: Vec<f32>, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device);
         let index = |values: Vec<u32>| {
             let n = values.len();
             Tensor::from_vec(values, n, device)

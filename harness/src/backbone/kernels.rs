@@ -94,7 +94,14 @@ impl<'a, T> Matrix<'a, T> {
 }
 
 #[allow(unsafe_code, reason = "the matrix product takes raw pointers; the sizes are checked first")]
-fn multiply<T: Real>(size: (usize, usize, usize), lhs: Matrix<T>, rhs: Matrix<T>, dst: &mut [T], dst_row: usize, accumulate: bool) {
+fn multiply<T: Real>(
+    size: (usize, usize, usize),
+    lhs: Matrix<T>,
+    rhs: Matrix<T>,
+    dst: &mut [T],
+    dst_row: usize,
+    accumulate: bool,
+) {
     let (m, n, k) = size;
     let fits = |matrix: &Matrix<T>, rows: usize, columns: usize| {
         rows == 0 || columns == 0 || (rows - 1) * matrix.row + (columns - 1) * matrix.column < matrix.data.len()
@@ -299,7 +306,8 @@ impl Attention {
     ) -> Result<()> {
         let hd = width / self.heads;
         let kv_size = t * self.kv_heads * hd;
-        let guards = [hold(self.mask.as_ref()), hold(self.rotary.as_ref().map(|r| &r.0)), hold(self.rotary.as_ref().map(|r| &r.1))];
+        let guards =
+            [hold(self.mask.as_ref()), hold(self.rotary.as_ref().map(|r| &r.0)), hold(self.rotary.as_ref().map(|r| &r.1))];
         let (mask, cos, sin) = (held::<T>(&guards[0])?, held::<T>(&guards[1])?, held::<T>(&guards[2])?);
         work(&|b| Scene {
             t,
@@ -342,7 +350,11 @@ impl Attention {
         let read = |i: usize| held::<T>(&guards[i]).map(|values| values.unwrap_or_default());
         let [dq, dk, dv] = self.backward([read(0)?, read(1)?, read(2)?], read(3)?, shape)?;
         let device = q.device();
-        Ok([Tensor::from_vec(dq, q.shape(), device)?, Tensor::from_vec(dk, k.shape(), device)?, Tensor::from_vec(dv, v.shape(), device)?])
+        Ok([
+            Tensor::from_vec(dq, q.shape(), device)?,
+            Tensor::from_vec(dk, k.shape(), device)?,
+            Tensor::from_vec(dv, v.shape(), device)?,
+        ])
     }
 }
 
@@ -368,7 +380,14 @@ impl CustomOp3 for Attention {
         Ok((out, lq.shape().clone()))
     }
 
-    fn bwd(&self, q: &Tensor, k: &Tensor, v: &Tensor, _: &Tensor, dout: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        _: &Tensor,
+        dout: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let dout = dout.contiguous()?;
         let [dq, dk, dv] = match q.dtype() {
             DType::F64 => self.gradients::<f64>(q, k, v, &dout)?,

@@ -175,7 +175,9 @@ pub fn load(name: &str, device: &Device) -> crate::Result<Box<dyn Backbone>> {
         llava::LLAVA_7B => Err(crate::Error::Usage(format!(
             "backbone `{name}` is known by its shapes only (`fedbench cost`): give a folder with its config.json, tokenizer.json and safetensors"
         ))),
-        folder if std::path::Path::new(folder).is_dir() => Ok(Box::new(llava::Llava::read(std::path::Path::new(folder), device)?)),
+        folder if std::path::Path::new(folder).is_dir() => {
+            Ok(Box::new(llava::Llava::read(std::path::Path::new(folder), device)?))
+        }
         unknown => Err(unknown_backbone(unknown)),
     }
 }

@@ -211,12 +211,24 @@ impl Rotary {
 }
 
 /// Rotary scaled dot-product attention over packed heads (see [`kernels::Attention`]).
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, heads: usize, kv_heads: usize, mask: Option<&Tensor>, rotary: Option<&Rotary>) -> Result<Tensor> {
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: usize,
+    kv_heads: usize,
+    mask: Option<&Tensor>,
+    rotary: Option<&Rotary>,
+) -> Result<Tensor> {
     if !kernels::serves(q) {
         return composed_attention(q, k, v, heads, kv_heads, mask, rotary);
     }
     let tables = rotary.map(|rotary| (rotary.cos.clone(), rotary.sin.clone()));
-    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, kernels::Attention { heads, kv_heads, mask: mask.cloned(), rotary: tables })
+    q.contiguous()?.apply_op3(
+        &k.contiguous()?,
+        &v.contiguous()?,
+        kernels::Attention { heads, kv_heads, mask: mask.cloned(), rotary: tables },
+    )
 }
 
 /// The same of candle operations: for other devices, and what the kernel is tested against.

@@ -112,7 +112,15 @@ pub fn train_tokenizer(config: &LlavaConfig, corpus: impl Iterator<Item = String
         .with_post_processor(None::<tokenizers::PostProcessorWrapper>)
         .with_decoder(Some(ByteLevel::default()))
         .build()
-        .map(|built: tokenizers::TokenizerImpl<BPE, tokenizers::NormalizerWrapper, ByteLevel, tokenizers::PostProcessorWrapper, ByteLevel>| built.into())
+        .map(
+            |built: tokenizers::TokenizerImpl<
+                BPE,
+                tokenizers::NormalizerWrapper,
+                ByteLevel,
+                tokenizers::PostProcessorWrapper,
+                ByteLevel,
+            >| built.into(),
+        )
         .map_err(failed)?;
     tokenizer.train(&mut TrainerWrapper::from(trainer), corpus).map_err(failed)?;
     Ok(tokenizer)
@@ -148,8 +156,10 @@ pub fn pretrain(
     }
     let half: BTreeMap<&String, Tensor> =
         vars.iter().map(|(name, var)| Ok((name, var.as_tensor().to_dtype(DType::F16)?))).collect::<Result<_>>()?;
-    let safetensors = safetensors::serialize(half, None).map_err(|error| Error::Backbone(format!("cannot encode weights: {error}")))?;
-    let tokenizer = tokenizer.to_string(false).map_err(|error| Error::Backbone(format!("cannot encode the tokenizer: {error}")))?;
+    let safetensors =
+        safetensors::serialize(half, None).map_err(|error| Error::Backbone(format!("cannot encode weights: {error}")))?;
+    let tokenizer =
+        tokenizer.to_string(false).map_err(|error| Error::Backbone(format!("cannot encode the tokenizer: {error}")))?;
     Ok(Pretrained { safetensors, tokenizer: tokenizer.into_bytes() })
 }
 
@@ -158,7 +168,8 @@ const PART: usize = 8;
 
 /// Mean negative log-likelihood of the lessons' caption and answer tokens, and its gradients.
 fn gradients(model: &Llava, vars: &BTreeMap<String, Var>, lessons: &[Lesson]) -> Result<(f64, GradStore)> {
-    let parts: Vec<(f64, usize, GradStore)> = lessons.par_chunks(PART).map(|part| part_gradients(model, part)).collect::<Result<_>>()?;
+    let parts: Vec<(f64, usize, GradStore)> =
+        lessons.par_chunks(PART).map(|part| part_gradients(model, part)).collect::<Result<_>>()?;
     let tokens = parts.iter().map(|(_, tokens, _)| tokens).sum::<usize>() as f64;
     let loss = parts.iter().map(|(loss, _, _)| loss).sum::<f64>() / tokens;
     let mut parts = parts.into_iter().map(|(_, _, gradients)| gradients);
@@ -222,7 +233,11 @@ pub fn judge(model: &Llava, lessons: &[Lesson]) -> Result<BTreeMap<&'static str,
         let features = model.encode(&pixels(model, std::slice::from_ref(lesson))?)?;
         for question in lesson.questions.iter().filter(|question| question.choices.len() > 1) {
             let (prefix, _) = model.text().prefix(&question.question, 1, usize::MAX)?;
-            let branches = question.choices.iter().map(|choice| Ok(Branch::answer(model.text().answer(choice)?))).collect::<Result<Vec<_>>>()?;
+            let branches = question
+                .choices
+                .iter()
+                .map(|choice| Ok(Branch::answer(model.text().answer(choice)?)))
+                .collect::<Result<Vec<_>>>()?;
             let sequence = Sequence { prefix, images: vec![0], branches };
             let batch = Batch::new(&[&sequence], model.text().image_token(), DType::F32, &Device::Cpu)?;
             let logits = model.decode(&model.embed(&batch, &features)?, &Untouched)?;
@@ -312,4 +327,3 @@ impl SimpleBackend for SeededWeights {
         true
     }
 }
-

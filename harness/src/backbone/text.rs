@@ -37,7 +37,9 @@ impl TextCodec {
     /// A codec whose images take `image_tokens` tokens each.
     pub fn new(tokenizer: Tokenizer, chat: ChatFormat, image_tokens: usize) -> Result<Self> {
         let id = |token: &str| {
-            tokenizer.token_to_id(token).ok_or_else(|| Error::Backbone(format!("the tokenizer has no token `{token}`, which the chat format needs")))
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| Error::Backbone(format!("the tokenizer has no token `{token}`, which the chat format needs")))
         };
         let (image, end) = (id(&chat.image)?, id(&chat.end)?);
         let begin = chat.begin.as_deref().map(id).transpose()?;
@@ -56,7 +58,8 @@ impl TextCodec {
 
     /// Text to ids, no special tokens added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode(text, false).map_err(|error| Error::Backbone(format!("cannot tokenize: {error}")))?;
+        let encoding =
+            self.tokenizer.encode(text, false).map_err(|error| Error::Backbone(format!("cannot tokenize: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 use rayon::prelude::*;
-use schema::{Prediction, Record};
 use schema::record::RoundTiming;
+use schema::{Prediction, Record};
 
 use super::{Client, Link, Method, Scope, Update};
 use crate::Result;
@@ -118,7 +118,13 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
 }
 
 /// The server sends the global adapters to the cohort; pooled training happens at the server itself.
-fn send(study: &Study, method: &dyn Method, link: &mut Link, cohort: &[usize], global: &Adapters) -> Result<Vec<(usize, Adapters)>> {
+fn send(
+    study: &Study,
+    method: &dyn Method,
+    link: &mut Link,
+    cohort: &[usize],
+    global: &Adapters,
+) -> Result<Vec<(usize, Adapters)>> {
     let receive = |&id: &usize| match method.scope() {
         Scope::Pooled | Scope::Nothing => Ok((id, global.clone())),
         Scope::Shard => Ok((id, link.down(id, global, study.backbone().device())?)),
@@ -148,7 +154,14 @@ fn train(
 }
 
 /// The cohort's updates arrive; so do the activations that training moved, and raw rows where data is pooled.
-fn receive(study: &Study, method: &dyn Method, link: &mut Link, clients: &[Client], updates: Vec<Update>, round: usize) -> Result<Vec<Update>> {
+fn receive(
+    study: &Study,
+    method: &dyn Method,
+    link: &mut Link,
+    clients: &[Client],
+    updates: Vec<Update>,
+    round: usize,
+) -> Result<Vec<Update>> {
     if method.scope() == Scope::Pooled {
         if round == 1 {
             for client in study.clients(Scope::Shard) {
@@ -187,7 +200,15 @@ impl Outcome {
         self.uploaded_parameters = updates.iter().map(Update::num_parameters).max().unwrap_or(0);
     }
 
-    fn evaluate(&mut self, study: &Study, method: &dyn Method, clients: &[Client], global: &Adapters, round: usize, last: bool) -> Result<()> {
+    fn evaluate(
+        &mut self,
+        study: &Study,
+        method: &dyn Method,
+        clients: &[Client],
+        global: &Adapters,
+        round: usize,
+        last: bool,
+    ) -> Result<()> {
         let personal: Vec<(usize, Adapters)> =
             clients.iter().filter_map(|client| Some((client.id(), method.personalize(client)?))).collect();
         let (judgement, predictions) =
@@ -211,14 +232,26 @@ impl Outcome {
 
     fn report(&self, round: usize, updates: Option<&[Update]>, link: &Link) -> RoundReport {
         let judged = |metric: &str| {
-            self.records.iter().rev().take_while(|record| record.round == round as u32).find(|record| record.metric == metric).map(|record| record.value)
+            self.records
+                .iter()
+                .rev()
+                .take_while(|record| record.round == round as u32)
+                .find(|record| record.metric == metric)
+                .map(|record| record.value)
         };
         let (adapters, activations) = link.totals();
         let loss = updates.map(|updates| {
             let weights = super::aggregate::data_weights(updates);
             updates.iter().zip(weights).map(|(update, weight)| update.loss * weight).sum()
         });
-        RoundReport { round, loss, accuracy: judged("accuracy"), client_accuracy: judged("client_accuracy_mean"), adapters, activations }
+        RoundReport {
+            round,
+            loss,
+            accuracy: judged("accuracy"),
+            client_accuracy: judged("client_accuracy_mean"),
+            adapters,
+            activations,
+        }
     }
 }
 

@@ -66,7 +66,8 @@ impl Judgement {
 pub fn judge_global(study: &Study, adapters: &Adapters) -> Result<(Judgement, Vec<Prediction>)> {
     let all: Vec<usize> = (0..study.num_test()).collect();
     let predictions = predict(study, &study.adapter().attach(adapters), &all, None)?;
-    let clients = (0..study.shards().len()).map(|client| accuracy(predictions.iter().filter(|p| p.shard == Some(client as u32)))).collect();
+    let clients =
+        (0..study.shards().len()).map(|client| accuracy(predictions.iter().filter(|p| p.shard == Some(client as u32)))).collect();
     let judgement = Judgement { accuracy: accuracy(&predictions), clients, unparsed_rate: unparsed_rate(&predictions) };
     Ok((judgement, predictions))
 }
@@ -111,7 +112,8 @@ pub fn predict(study: &Study, adapt: &dyn Adapt, examples: &[usize], client: Opt
     let mut answered: Vec<(usize, Prediction)> = Vec::with_capacity(examples.len());
     let size = study.experiment().evaluation.batch_size;
     let ranked = by_length(study, ranked);
-    let scores: Vec<Vec<Vec<f64>>> = ranked.par_chunks(size).map(|chunk| option_scores(study, adapt, chunk)).collect::<Result<_>>()?;
+    let scores: Vec<Vec<Vec<f64>>> =
+        ranked.par_chunks(size).map(|chunk| option_scores(study, adapt, chunk)).collect::<Result<_>>()?;
     for (&example, scores) in ranked.iter().zip(scores.into_iter().flatten()) {
         answered.push((example, ranked_prediction(&study.test()[example], scores, client)));
     }
@@ -218,7 +220,8 @@ fn generated_prediction(example: &TestExample, text: String, client: Option<usiz
 /// Expected accuracy of a uniform guess, and accuracy of always giving the test split's most frequent option position or answer.
 pub fn trivial_accuracies(study: &Study) -> (f64, f64) {
     let n = study.num_test().max(1) as f64;
-    let chance: f64 = study.test().iter().filter(|e| !e.rendered.targets.is_empty()).map(|e| 1.0 / e.rendered.targets.len() as f64).sum();
+    let chance: f64 =
+        study.test().iter().filter(|e| !e.rendered.targets.is_empty()).map(|e| 1.0 / e.rendered.targets.len() as f64).sum();
     let share = |key: &dyn Fn(&TestExample) -> Option<String>| {
         let mut counts = std::collections::BTreeMap::<String, usize>::new();
         for key in study.test().iter().filter_map(key) {

@@ -19,7 +19,13 @@ pub struct Metric {
     pub source: &'static str,
 }
 
-const fn metric(name: &'static str, unit: &'static str, higher_is_better: bool, sentence: &'static str, source: &'static str) -> Metric {
+const fn metric(
+    name: &'static str,
+    unit: &'static str,
+    higher_is_better: bool,
+    sentence: &'static str,
+    source: &'static str,
+) -> Metric {
     Metric { name, unit, higher_is_better, sentence, source }
 }
 
@@ -36,11 +42,23 @@ pub const METRICS: &[Metric] = &[
     ),
     metric("client_accuracy", "share in 0..1", true, "A client's accuracy on its own test shard.", OURS),
     metric("client_accuracy_mean", "share in 0..1", true, "Mean of client_accuracy over clients.", OURS),
-    metric("train_loss", "nats per answer token", false, "Mean negative log-likelihood of the answer tokens over a client's steps of a round.", OURS),
+    metric(
+        "train_loss",
+        "nats per answer token",
+        false,
+        "Mean negative log-likelihood of the answer tokens over a client's steps of a round.",
+        OURS,
+    ),
     metric("optimizer_steps", "steps", false, "Optimizer steps a client took in a round.", OURS),
     metric("uplink_bytes", "bytes", false, "Encoded adapter payload a client sent in a round.", OURS),
     metric("downlink_bytes", "bytes", false, "Encoded adapter payload a client received in a round.", OURS),
-    metric("activation_uplink_bytes", "bytes", false, "Hidden states and labels (or logit gradients) a client sent while training, or raw rows sent once.", OURS),
+    metric(
+        "activation_uplink_bytes",
+        "bytes",
+        false,
+        "Hidden states and labels (or logit gradients) a client sent while training, or raw rows sent once.",
+        OURS,
+    ),
     metric("activation_downlink_bytes", "bytes", false, "Gradients (and logits) a client received while training.", OURS),
 ];
 

@@ -1,0 +1,174 @@
+//! The program as a user meets it: exit codes, messages for bad input, and the whole way from config to report.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A fresh folder and the program run in it.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) -> &Self {
+        std::fs::write(self.path().join(name), text).expect("a file in the temporary folder");
+        self
+    }
+
+    fn fedbench(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_fedbench"))
+            .args(arguments)
+            .current_dir(self.path())
+            .env("FEDBENCH_DATA", self.path().join("no-data"))
+            .output()
+            .expect("the program starts")
+    }
+
+    /// Expects this exit code, and every one of these texts in what was said.
+    fn expect(&self, arguments: &[&str], code: i32, texts: &[&str]) -> String {
+        let output = self.fedbench(arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} said:\n{said}");
+        for text in texts {
+            assert!(said.contains(text), "{arguments:?}: expected {text:?} in:\n{said}");
+        }
+        assert!(!said.contains("panicked"), "{said}");
+        said
+    }
+
+    /// `fedbench validate` of an experiment with `extra` below the minimum.
+    fn refuses(&self, extra: &str, texts: &[&str]) {
+        self.write("x.toml", &format!("{extra}\n{MINIMAL}"));
+        self.expect(&["validate", "x.toml"], 2, texts);
+    }
+}
+
+const MINIMAL: &str = "[data]\ndataset = \"icongen\"\ntrain_limit = 40\ntest_limit = 20\n[method]\nname = \"fednano\"\n";
+
+#[test]
+fn lists_have_a_sentence_and_a_source() {
+    let desk = Desk::new();
+    for what in ["methods", "backbones", "datasets", "metrics"] {
+        let output = desk.fedbench(&["list", what, "--format", "json"]);
+        let items: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(!items.is_empty());
+        for item in items {
+            for key in ["name", "sentence", "source"] {
+                assert!(item[key].as_str().is_some_and(|text| !text.is_empty()), "{what}: {item}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cost_meets_the_anchors_without_weights() {
+    let desk = Desk::new();
+    let output = desk.fedbench(&["cost", "--backbone", "llava-1.5-7b", "--method", "fednano", "--format", "json"]);
+    let cost: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(cost["model_parameters"], 7_063_427_072_u64);
+    assert_eq!(cost["client_parameters"]["paper"], 304_556_032_u64);
+    assert_eq!(cost["uploaded_parameters_paper"], 1_048_576_u64);
+    assert_eq!(cost["uploaded_parameters_deployed"], 2 * 1_048_576_u64);
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    let desk = Desk::new();
+    desk.expect(&["runn"], 2, &["unrecognized subcommand 'runn'"]);
+    desk.expect(&["run"], 2, &["<EXPERIMENT>"]);
+    desk.expect(&["list", "metods"], 2, &["invalid value 'metods'", "methods"]);
+    desk.expect(&["--version"], 0, &["fedbench"]);
+}
+
+#[test]
+fn unknown_names_list_what_exists_nearest_first() {
+    let desk = Desk::new();
+    desk.expect(&["cost", "--backbone", "nanoo", "--method", "fednano"], 2, &["unknown backbone `nanoo`", "there are: `nano`"]);
+    desk.expect(&["cost", "--backbone", "nano", "--method", "fedano"], 2, &["unknown method `fedano`", "there are: `fednano`"]);
+    desk.expect(&["suite", "quickstrt"], 2, &["unknown suite `quickstrt`", "`quickstart`"]);
+    desk.expect(&["data", "inspect", "icongn"], 2, &["unknown dataset `icongn`", "there are: `icongen`"]);
+    desk.expect(&["data", "prepare", "scigenn"], 2, &["unknown generator `scigenn`", "`scigen`"]);
+    desk.expect(&["data", "partition", "scigen", "--scheme", "dirichlett"], 2, &["unknown partition scheme `dirichlett`", "there are: `dirichlet`"]);
+    desk.expect(&["eval", "--backbone", "nano", "--dataset", "icongen", "--split", "tset", "--out", "o"], 1, &["tset", "test"]);
+}
+
+#[test]
+fn unknown_keys_and_values_name_the_file_and_the_key() {
+    let desk = Desk::new();
+    desk.refuses("[federation]\nround = 3", &["x.toml", "unknown key `round`", "`rounds`"]);
+    desk.refuses("[partition]\nscheme = \"dirichlett\"", &["x.toml", "unknown value `dirichlett`", "`dirichlet`"]);
+    desk.refuses("[adapter]\nsites = [\"imgae\"]", &["imgae", "`image`"]);
+    desk.refuses("sed = 3", &["unknown key `sed`", "`seed`"]);
+    desk.write("y.toml", &format!("{MINIMAL}floorr = 1.0\n")).expect(&["validate", "y.toml"], 2, &["fednano", "unknown key `floorr`", "`floor`"]);
+}
+
+#[test]
+fn values_out_of_range_say_what_would_be_right() {
+    let desk = Desk::new();
+    desk.refuses("[federation]\nrounds = 0", &["federation.rounds = 0", "at least 1"]);
+    desk.refuses("[federation]\ncohort = 1.5", &["federation.cohort = 1.5", "(0, 1]"]);
+    desk.refuses("[federation]\nbatch_size = 0", &["batch_size = 0"]);
+    desk.refuses("[partition]\nclients = 0", &["partition.clients = 0"]);
+    desk.refuses("[optimizer]\nlearning_rate = -1.0", &["optimizer.learning_rate = -1"]);
+    desk.refuses("[adapter]\nrank = 0", &["adapter.rank = 0", "expected 1..="]);
+    desk.refuses("[adapter]\nkind = \"lora\"", &["adapter.kind = \"lora\"", "fednano", "nano"]);
+    desk.refuses("[partition]\nscheme = \"dirichlet\"\nkey = \"skils\"", &["partition.key", "skils", "`skills`"]);
+    desk.refuses("[backbone]\ndevice = \"gpu\"", &["device `gpu`", "cuda:N"]);
+}
+
+#[test]
+fn broken_files_are_named() {
+    let desk = Desk::new();
+    desk.expect(&["run", "absent.toml"], 2, &["cannot read absent.toml"]);
+    desk.write("broken.toml", "[data\n").expect(&["run", "broken.toml"], 2, &["broken.toml"]);
+    desk.write("card.toml", "name = \"x\"\n").expect(&["data", "inspect", "card.toml"], 2, &["card.toml", "missing field"]);
+    desk.expect(&["data", "inspect", "easy-vqa"], 2, &["easy-vqa", "not at hand", "FEDBENCH_DATA"]);
+    desk.expect(&["report", "nowhere"], 1, &["nowhere"]);
+    desk.write("x.toml", MINIMAL).expect(&["run", "x.toml", "--set", "rounds"], 2, &["--set rounds", "KEY=VALUE"]);
+    desk.write("adapters.safetensors", "junk");
+    desk.expect(&["eval", "--backbone", "nano", "--dataset", "icongen", "--adapters", "adapters.safetensors", "--out", "o"], 2, &["experiment.toml"]);
+}
+
+#[test]
+fn a_run_is_complete_is_skipped_and_is_reported() {
+    let desk = Desk::new();
+    desk.write("x.toml", &format!("[federation]\nrounds = 1\n[partition]\nclients = 2\n{MINIMAL}"));
+    let said = desk.expect(&["run", "x.toml", "--seed", "4"], 0, &["2 clients, 40 training and 20 test examples", "round   1", "accuracy"]);
+    assert!(said.contains("runs/icongen-fednano-s4-"), "{said}");
+    desk.expect(&["run", "x.toml", "--seed", "4"], 0, &["complete already"]);
+    desk.expect(&["report", "runs", "--out", "tables", "--format", "md,csv"], 0, &["fednano"]);
+    assert!(desk.path().join("tables/report.md").is_file());
+    desk.expect(&["report", "runs", "--out", "tables", "--format", "pdf"], 2, &["unknown report format `pdf`", "`md`"]);
+
+    let run = std::fs::read_dir(desk.path().join("runs")).expect("runs").next().expect("one run").expect("readable").path();
+    for name in ["experiment.toml", "card.toml", "environment.json", "partition.json", "records.parquet", "predictions.parquet", "summary.json"] {
+        assert!(run.join(name).is_file(), "{name}");
+    }
+    let adapters = run.join("adapters.safetensors");
+    let adapters = adapters.to_str().expect("a UTF-8 path");
+    let judge = ["eval", "--backbone", "nano", "--dataset", "icongen", "--limit", "20", "--adapters", adapters, "--out", "judged"];
+    desk.expect(&judge, 0, &["accuracy"]);
+    let summary: serde_json::Value = read_json(&run.join("summary.json"));
+    let judged: serde_json::Value = read_json(&desk.path().join("judged/evaluation.json"));
+    assert_eq!(summary["accuracy"], judged["accuracy"], "saved adapters judge as they did in the run");
+}
+
+fn read_json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON")
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let desk = Desk::new();
+    desk.write("x.toml", &format!("[federation]\nrounds = 1\n[partition]\nclients = 2\n{MINIMAL}"));
+    let output = desk.fedbench(&["run", "x.toml", "--quiet"]);
+    assert!(output.status.success());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,431 @@
+//! The laws of ARCHITECTURE.md, each a line of mathematics, over a tiny backbone and generated rows.
+//!
+//! Tables run over `baselines::METHODS` and `adapter::KINDS`: a new row is tested without anyone writing a test.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use baselines::METHODS;
+use candle_core::{DType, Device};
+use harness::adapter::{Adapters, KINDS, Untouched};
+use harness::backbone::{Backbone, Batch, Branch, Sequence};
+use harness::federation::run::Unwatched;
+use harness::federation::{self, Client, Method, Outcome, Plain, Scope, Update};
+use harness::metrics::evaluate::{judge_global, predict};
+use harness::record::{RunDir, predictions, records};
+use harness::registry::MethodRow;
+use harness::threads;
+use schema::card::Scoring;
+use schema::experiment::PartitionScheme;
+use schema::partition::Partition;
+use schema::run_dir;
+
+use crate::support::{Test, distance, flat, normal, relative, within};
+use crate::tiny::{self, experiment, run, study};
+
+/// Methods whose clients send adapters.
+fn uploading() -> impl Iterator<Item = &'static MethodRow> {
+    METHODS.iter().filter(|row| row.uploads > 0)
+}
+
+/// The largest relative difference between two adapter sets.
+fn difference(found: &Adapters, wanted: &Adapters) -> Result<f64> {
+    assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), wanted.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    let mut worst = 0f64;
+    for (name, tensor) in found.iter() {
+        worst = worst.max(relative(tensor, wanted.get(name).context("no such tensor")?)?);
+    }
+    Ok(worst)
+}
+
+fn drawn(name: &str, positive: bool) -> Result<Adapters> {
+    let draw = |(tensor, shape): (&str, (usize, usize))| {
+        let values = normal(&format!("{name}/{tensor}"), shape, DType::F32)?;
+        Ok((tensor.to_owned(), if positive { (values.sqr()? + 1e-3)? } else { values }))
+    };
+    [("image.down", (2, 16)), ("image.up", (16, 2)), ("text.down", (2, 16)), ("text.up", (16, 2))].into_iter().map(draw).collect()
+}
+
+/// An update that holds whatever a method may ask for.
+fn update(client: usize, num_examples: usize, adapters: Adapters, fisher: Adapters) -> Update {
+    Update { client, num_examples, ..Update::default() }.with("adapters", adapters).with("fisher", fisher)
+}
+
+fn aggregate(row: &MethodRow, updates: &[Update]) -> Result<Adapters> {
+    Ok((row.build)(&BTreeMap::new())?.aggregate(&drawn("global", false)?, updates)?)
+}
+
+/// A zero-initialised adapter is the backbone exactly, for every kind, attached wherever it may be.
+#[test]
+fn fresh_adapters_change_nothing() -> Test {
+    for kind in KINDS {
+        let mut experiment = experiment("zero-shot");
+        experiment.adapter.kind = Some(kind.name.into());
+        experiment.adapter.sites = Some(kind.allowed.iter().map(|&site| site.into()).collect());
+        let (_, study) = study(&experiment)?;
+        let all: Vec<usize> = (0..study.num_test()).collect();
+        let fresh = predict(&study, &study.adapter().attach(study.initial()), &all, None)?;
+        assert_eq!(fresh, predict(&study, &Untouched, &all, None)?, "{}", kind.name);
+    }
+    Ok(())
+}
+
+/// Every method starts from the same adapters and batches: those of the seed.
+#[test]
+fn the_seed_decides_where_a_run_starts() -> Test {
+    for kind in KINDS {
+        let bytes = |method: &str, seed: u64| -> Result<Vec<u8>> {
+            let mut experiment = experiment(method);
+            experiment.seed = seed;
+            experiment.adapter.kind = Some(kind.name.into());
+            Ok(study(&experiment)?.1.initial().to_bytes()?)
+        };
+        for row in METHODS {
+            assert_eq!(bytes(row.name, 1)?, bytes("zero-shot", 1)?, "{}", row.name);
+        }
+        assert_ne!(bytes("local", 1)?, bytes("local", 2)?);
+    }
+    Ok(())
+}
+
+/// With one client there is nothing to federate: one round of any method is local tuning, and FedAvg is in every round.
+#[test]
+fn one_client_is_local_tuning() -> Test {
+    for row in uploading() {
+        let exact = row.name.starts_with("fedavg");
+        let after = |method: &str| -> Result<Outcome> {
+            let mut experiment = experiment(method);
+            experiment.adapter.kind = Some(row.adapter.into());
+            experiment.partition.clients = 1;
+            experiment.federation.rounds = if exact { 2 } else { 1 };
+            Ok(run(&experiment)?.2)
+        };
+        let (federated, local) = (after(row.name)?.global, after("local")?.personal.remove(0).1);
+        let bound = if exact { 0.0 } else { 1e-6 };
+        within(&format!("{} of one client against local", row.name), difference(&federated, &local)?, bound);
+    }
+    Ok(())
+}
+
+/// FedNano with equal Fishers and equal shards is FedAvg.
+#[test]
+fn equal_fishers_are_fedavg() -> Test {
+    let updates = (0..4).map(|k| Ok(update(k, 10, drawn(&format!("theta {k}"), false)?, drawn("fisher", true)?)));
+    let updates: Vec<Update> = updates.collect::<Result<_>>()?;
+    let fedavg = METHODS.iter().find(|row| row.name == "fedavg-nano").context("no FedAvg")?;
+    for row in METHODS.iter().filter(|row| row.name.starts_with("fednano")) {
+        let merged = aggregate(row, &updates)?;
+        within(&format!("{} of equal Fishers against FedAvg", row.name), difference(&merged, &aggregate(fedavg, &updates)?)?, 1e-6);
+    }
+    Ok(())
+}
+
+/// Unequal Fishers matter: the merge leans to the client whose Fisher is larger.
+#[test]
+fn a_dominant_fisher_wins() -> Test {
+    let fisher = drawn("fisher", true)?;
+    let theta = [drawn("theta 0", false)?, drawn("theta 1", false)?];
+    let updates = [update(0, 10, theta[0].clone(), fisher.clone()), update(1, 10, theta[1].clone(), fisher.scale(1e7)?)];
+    for row in METHODS.iter().filter(|row| row.name.starts_with("fednano")) {
+        within(&format!("{} with a dominant Fisher", row.name), difference(&aggregate(row, &updates)?, &theta[1])?, 1e-5);
+    }
+    Ok(())
+}
+
+/// Aggregating identical updates gives that update, whatever the clients' sizes and Fishers.
+#[test]
+fn identical_updates_stay() -> Test {
+    let theta = drawn("theta", false)?;
+    let updates = (0..3).map(|k| Ok(update(k, 3 + 7 * k, theta.clone(), drawn(&format!("fisher {k}"), true)?)));
+    let updates: Vec<Update> = updates.collect::<Result<_>>()?;
+    for row in uploading() {
+        within(&format!("{} of identical updates", row.name), difference(&aggregate(row, &updates)?, &theta)?, 1e-6);
+    }
+    Ok(())
+}
+
+/// Aggregation ignores the order of updates, up to rounding.
+#[test]
+fn order_of_updates_does_not_matter() -> Test {
+    let updates = (0..5).map(|k| Ok(update(k, 2 + 5 * k, drawn(&format!("theta {k}"), false)?, drawn(&format!("fisher {k}"), true)?)));
+    let mut updates: Vec<Update> = updates.collect::<Result<_>>()?;
+    for row in uploading() {
+        let forward = aggregate(row, &updates)?;
+        updates.reverse();
+        within(&format!("{} in another order", row.name), difference(&aggregate(row, &updates)?, &forward)?, 1e-6);
+    }
+    Ok(())
+}
+
+/// Remembers in which order updates come.
+struct Watched(Arc<Mutex<Vec<Vec<usize>>>>);
+
+impl Method for Watched {
+    fn train(&self, client: &mut Client, global: &Adapters) -> harness::Result<Update> {
+        let fit = client.fit(global, &mut Plain)?;
+        Ok(Update::new(client, &fit).with("adapters", fit.adapters))
+    }
+
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update]) -> harness::Result<Adapters> {
+        self.0.lock().expect("no thread panicked").push(updates.iter().map(|update| update.client).collect());
+        Ok(global.clone())
+    }
+}
+
+/// A run passes the cohort's updates in client-id order, and cohorts of the asked size.
+#[test]
+fn updates_come_in_client_order() -> Test {
+    let mut experiment = experiment("fedavg-nano");
+    experiment.partition.clients = 5;
+    experiment.federation.cohort = 0.6;
+    experiment.federation.rounds = 6;
+    experiment.federation.local_steps = Some(1);
+    let (_, study) = study(&experiment)?;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    federation::run(&study, &mut Watched(seen.clone()), &Unwatched)?;
+    let seen = seen.lock().expect("no thread panicked").clone();
+    assert_eq!(seen.len(), 6);
+    for cohort in &seen {
+        assert!(cohort.len() == 3 && cohort.is_sorted(), "{cohort:?}");
+    }
+    assert!(seen.iter().any(|cohort| *cohort != seen[0]), "every round sampled the same clients");
+    Ok(())
+}
+
+/// Bytes on the adapter channel are the payload's, for every method: sets sent x cohort x rounds. Records add up to the totals.
+#[test]
+fn bytes_are_the_payloads() -> Test {
+    for row in METHODS {
+        let mut experiment = experiment(row.name);
+        experiment.federation.cohort = 0.67;
+        let (_, study, outcome) = run(&experiment)?;
+        let payload = study.initial().to_bytes()?.len() as u64;
+        assert!(payload > 4 * study.adapter().parameters());
+        let transfers = if row.scope == Scope::Shard { 2 * experiment.federation.rounds as u64 } else { 0 };
+        assert_eq!(outcome.adapters.uplink, row.uploads * transfers * payload, "{}: uplink", row.name);
+        assert_eq!(outcome.adapters.downlink, row.downloads * transfers * payload, "{}: downlink", row.name);
+        if row.scope == Scope::Shard {
+            assert_eq!(outcome.uploaded_parameters, row.uploads * study.adapter().parameters(), "{}", row.name);
+        }
+        let recorded = |metric: &str| outcome.records.iter().filter(|record| record.metric == metric).map(|record| record.value as u64).sum::<u64>();
+        assert_eq!(recorded("uplink_bytes"), outcome.adapters.uplink, "{}", row.name);
+        assert_eq!(recorded("downlink_bytes"), outcome.adapters.downlink, "{}", row.name);
+        assert_eq!(recorded("activation_uplink_bytes"), outcome.activations.uplink, "{}", row.name);
+        assert_eq!(recorded("activation_downlink_bytes"), outcome.activations.downlink, "{}", row.name);
+        match row.scope {
+            Scope::Nothing => assert_eq!(outcome.activations, Default::default()),
+            Scope::Pooled => {
+                let raw: u64 = study.train().iter().map(|example| example.raw_bytes).sum();
+                assert_eq!((outcome.activations.uplink, outcome.activations.downlink), (raw, 0), "{}", row.name);
+            }
+            Scope::Shard => {
+                let split = study.adapter().is_split();
+                assert_eq!((outcome.activations.uplink > 0, outcome.activations.downlink > 0), (split, split), "{}", row.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Zero-shot trains nothing, sends nothing, and is the untouched backbone.
+#[test]
+fn zero_shot_is_the_backbone() -> Test {
+    let (_, study, outcome) = run(&experiment("zero-shot"))?;
+    assert_eq!((outcome.steps, outcome.adapters, outcome.activations), (0, Default::default(), Default::default()));
+    let all: Vec<usize> = (0..study.num_test()).collect();
+    assert_eq!(outcome.predictions, predict(&study, &Untouched, &all, None)?);
+    Ok(())
+}
+
+/// Methods that train move every adapter tensor, of every client that has its own.
+#[test]
+fn training_moves_every_tensor() -> Test {
+    for row in METHODS.iter().filter(|row| row.scope != Scope::Nothing) {
+        let (_, study, outcome) = run(&experiment(row.name))?;
+        let trained: Vec<&Adapters> = match outcome.personal.is_empty() {
+            true => vec![&outcome.global],
+            false => outcome.personal.iter().map(|(_, adapters)| adapters).collect(),
+        };
+        for adapters in trained {
+            for (name, start) in study.initial().iter() {
+                let end = adapters.get(name).with_context(|| format!("{}: `{name}` is gone", row.name))?;
+                assert!(distance(end, start)? > 1e-4, "{}: `{name}` did not move", row.name);
+                assert!(flat(end)?.iter().all(|x| x.is_finite()), "{}: `{name}` is not finite", row.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All methods that train take the same number of optimizer steps: what the clients' shards, epochs and rounds give.
+#[test]
+fn all_methods_take_the_same_steps() -> Test {
+    for row in METHODS.iter().filter(|row| row.scope != Scope::Nothing) {
+        let mut experiment = experiment(row.name);
+        experiment.partition.scheme = PartitionScheme::Quantity;
+        experiment.federation.local_epochs = 2;
+        let (_, study, outcome) = run(&experiment)?;
+        let federation = &experiment.federation;
+        let per_round: usize = study.shards().iter().map(|shard| 2 * shard.train.len().div_ceil(federation.batch_size)).sum();
+        assert_eq!(outcome.steps, per_round * federation.rounds, "{}", row.name);
+    }
+    Ok(())
+}
+
+/// Saving adapters in a run folder and loading them is identity.
+#[test]
+fn saved_adapters_are_the_same() -> Test {
+    let folder = tempfile::tempdir()?;
+    for row in METHODS.iter().filter(|row| row.scope == Scope::Shard) {
+        let (_, _, outcome) = run(&experiment(row.name))?;
+        let adapters = outcome.personal.first().map_or(&outcome.global, |(_, own)| own);
+        let folder = RunDir::create(folder.path(), row.name)?;
+        folder.write(run_dir::ADAPTERS, &adapters.to_bytes()?)?;
+        let loaded = Adapters::read(&folder.path().join(run_dir::ADAPTERS), &Device::Cpu)?;
+        assert_eq!(difference(&loaded, adapters)?, 0.0, "{}", row.name);
+        assert_eq!(loaded.to_bytes()?, adapters.to_bytes()?, "{}", row.name);
+    }
+    Ok(())
+}
+
+/// Evaluation with batches of 1, 7 and 32 gives identical predictions, ranked and generated, before and after training.
+#[test]
+fn batch_size_changes_no_prediction() -> Test {
+    for dataset in tiny::DATASETS {
+        let mut experiment = experiment("fednano");
+        experiment.data.dataset = dataset.into();
+        let trained = run(&experiment)?.2.global;
+        let mut first = Vec::new();
+        for size in [1, 7, 32] {
+            experiment.evaluation.batch_size = size;
+            let (_, study) = study(&experiment)?;
+            let mut answers = judge_global(&study, &trained)?.1;
+            answers.extend(judge_global(&study, study.initial())?.1);
+            if first.is_empty() {
+                first = answers;
+                continue;
+            }
+            let mut worst = 0f64;
+            assert_eq!(answers.len(), first.len());
+            for (found, wanted) in answers.iter_mut().zip(&first) {
+                found.option_scores.iter().zip(&wanted.option_scores).for_each(|(a, b)| worst = worst.max((a - b).abs()));
+                found.option_scores.clone_from(&wanted.option_scores);
+                assert_eq!(found, wanted, "{dataset}, batches of {size}");
+            }
+            within(&format!("{dataset}: option scores in batches of {size} against 1"), worst, 1e-4);
+        }
+        let generated = first.iter().filter(|answer| answer.scoring == Scoring::Generation).count();
+        assert_eq!(generated > 0, dataset == "icongen", "{dataset}: {generated} generated answers");
+    }
+    Ok(())
+}
+
+/// What a run leaves behind, timings aside.
+fn bytes(outcome: &Outcome) -> Result<Vec<Vec<u8>>> {
+    let mut all = vec![records(&outcome.records)?, predictions(&outcome.predictions)?, outcome.global.to_bytes()?];
+    for (_, own) in &outcome.personal {
+        all.push(own.to_bytes()?);
+    }
+    Ok(all)
+}
+
+/// The same seed gives the same bytes: twice, with one thread and with two. Another seed gives others.
+#[test]
+fn same_seed_same_bytes() -> Test {
+    for row in METHODS {
+        let mut experiment = experiment(row.name);
+        experiment.evaluation.every = 1;
+        let with = |threads: usize, seed: u64| -> Result<Vec<Vec<u8>>> {
+            let experiment = schema::Experiment { seed, ..experiment.clone() };
+            bytes(&threads::pool(threads)?.install(|| run(&experiment))?.2)
+        };
+        let first = with(1, 1)?;
+        assert!(first == with(1, 1)?, "{}: twice with one thread", row.name);
+        assert!(first == with(2, 1)?, "{}: one thread and two", row.name);
+        assert!(row.scope == Scope::Nothing || first != with(1, 2)?, "{}: another seed gives the same", row.name);
+    }
+    Ok(())
+}
+
+/// A run does not depend on the runs before it in the process, nor on which of them used the same study.
+#[test]
+fn runs_do_not_touch_each_other() -> Test {
+    let mut before = BTreeMap::new();
+    for row in METHODS {
+        before.insert(row.name, bytes(&run(&experiment(row.name))?.2)?);
+    }
+    for row in METHODS.iter().rev() {
+        let (_, study) = study(&experiment(row.name))?;
+        for _ in 0..2 {
+            let mut method = (row.build)(&BTreeMap::new())?;
+            let outcome = federation::run(&study, &mut *method, &Unwatched)?;
+            assert!(before[row.name] == bytes(&outcome)?, "{}", row.name);
+        }
+    }
+    Ok(())
+}
+
+/// A partition is a disjoint cover of both splits, and depends only on data, configuration and seed.
+#[test]
+fn partitions_cover() -> Test {
+    for scheme in [
+        PartitionScheme::Iid,
+        PartitionScheme::Dirichlet,
+        PartitionScheme::Pathological,
+        PartitionScheme::Quantity,
+        PartitionScheme::Natural,
+    ] {
+        let of = |method: &str, seed: u64| {
+            let mut experiment = experiment(method);
+            experiment.seed = seed;
+            experiment.partition.scheme = scheme;
+            experiment.partition.key = Some("ques_type".into());
+            Ok::<_, anyhow::Error>(study(&experiment)?.1)
+        };
+        let study = of("local", 1)?;
+        let mut train: Vec<usize> = study.shards().iter().flat_map(|shard| shard.train.clone()).collect();
+        let mut test: Vec<usize> = study.shards().iter().flat_map(|shard| shard.test.clone()).collect();
+        train.sort_unstable();
+        test.sort_unstable();
+        assert_eq!(train, (0..study.train().len()).collect::<Vec<_>>(), "{scheme:?}");
+        assert_eq!(test, (0..study.num_test()).collect::<Vec<_>>(), "{scheme:?}");
+        assert_eq!(study.shards().len(), 3, "{scheme:?}");
+        assert_eq!(Partition::hash_of(&study.partition().shards), study.partition().hash);
+        for row in METHODS {
+            assert_eq!(of(row.name, 1)?.partition().hash, study.partition().hash, "{scheme:?}, {}", row.name);
+        }
+        if scheme != PartitionScheme::Natural {
+            assert_ne!(of("local", 2)?.partition().hash, study.partition().hash, "{scheme:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Branches scored together are scored as if each stood alone, padded or not.
+#[test]
+fn branches_are_blind_to_each_other() -> Test {
+    let model = tiny::llava(&tiny::config(), DType::F32, None)?;
+    let size = model.preprocess().size;
+    let features = model.encode(&normal("pixels", (2, 3, size, size), DType::F32)?)?;
+    let prefix: Vec<u32> = model.text().picture().into_iter().chain([40, 50, 60]).collect();
+    let branches = [
+        Branch::answer(vec![70, 80, 2]),
+        Branch { tokens: vec![71, 81, 91, 101, 111, 2], read_from: 3 },
+        Branch::answer(vec![2]),
+    ];
+    let sequence = |branches: Vec<Branch>| Sequence { prefix: prefix.clone(), images: vec![1], branches };
+    let longer = Sequence { prefix: [prefix.clone(), vec![44; 30]].concat(), images: vec![0], branches: vec![Branch::answer(vec![45, 2])] };
+    let logits = |sequences: &[&Sequence]| -> Result<_> {
+        let batch = Batch::new(sequences, model.text().image_token(), DType::F32, &Device::Cpu)?;
+        Ok(model.decode(&model.embed(&batch, &features)?, &Untouched)?)
+    };
+    let together = sequence(branches.to_vec());
+    let alone: Vec<Sequence> = branches.iter().map(|branch| sequence(vec![branch.clone()])).collect();
+    let wanted = logits(&alone.iter().collect::<Vec<_>>())?;
+    assert_eq!(wanted.dim(0)?, 3 + 3 + 1);
+    within("branches together against alone", distance(&logits(&[&together])?, &wanted)?, 1e-5);
+    let padded = logits(&[&together, &longer])?.narrow(0, 0, 7)?;
+    within("branches beside a longer sequence", distance(&padded, &wanted)?, 1e-5);
+    Ok(())
+}

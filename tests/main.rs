@@ -1,0 +1,14 @@
+//! The suite's integration tests: one binary, a module per question.
+//!
+//! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
+//! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
+//! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
+//! - [`floors`]: does every crate see only what lies below it?
+
+// `mod cli;` (bad input, exit codes, the commands) goes here.
+mod floors;
+mod gradients;
+mod laws;
+mod parity;
+mod support;
+mod tiny;

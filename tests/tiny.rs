@@ -1,0 +1,148 @@
+//! A tiny LLaVA with random weights, and studies of a few generated rows: small enough to run whole federations in a test.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use data_scripts::generated;
+use harness::backbone::llava::{Llava, LlavaConfig};
+use harness::backbone::{Backbone, pretrain};
+use harness::data::Dataset;
+use harness::federation::{self, Outcome, run::Unwatched};
+use harness::registry::{MethodRow, Registry};
+use harness::study::{Split, Study};
+use schema::Experiment;
+use seed::Seed;
+
+use crate::support::setup;
+
+/// Width 16, two blocks, grouped queries, four tokens an image; a byte-level vocabulary.
+pub fn config() -> LlavaConfig {
+    let json = serde_json::json!({
+        "vision_config": {
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 16, "patch_size": 8
+        },
+        "text_config": {
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "vocab_size": 320, "tie_word_embeddings": true
+        },
+        "chat": { "turn": "{images}Q: {prompt}", "image": "<image>", "answer": " A:", "end": "</s>", "begin": "<s>" }
+    });
+    serde_json::from_value(json).expect("a config")
+}
+
+/// `tokenizer.json` of a byte-level BPE with a config's special tokens.
+pub fn tokenizer_json(config: &LlavaConfig) -> Result<Vec<u8>> {
+    let corpus = ["Q: how many shapes are there?", "A: there are three shapes.", "which shape is to the left of the circle?"];
+    let tokenizer = pretrain::train_tokenizer(config, corpus.into_iter().map(String::from))?;
+    Ok(tokenizer.to_string(false).map_err(anyhow::Error::msg)?.into_bytes())
+}
+
+/// A model of these shapes with weights drawn by name, or given.
+pub fn llava(config: &LlavaConfig, dtype: DType, weights: Option<VarBuilder>) -> Result<Llava> {
+    setup();
+    let corpus = ["Q: how many shapes are there?", "A: there are three shapes.", "which shape is to the left of the circle?"];
+    let tokenizer = pretrain::train_tokenizer(config, corpus.into_iter().map(String::from))?;
+    let weights = weights.unwrap_or_else(|| VarBuilder::from_backend(Box::new(Drawn), dtype, Device::Cpu));
+    Ok(Llava::new("tiny", config, &weights, tokenizer, "drawn".into())?)
+}
+
+/// Weights drawn by name, large enough that every part matters (as in `fixtures/tiny.py`).
+struct Drawn;
+
+impl SimpleBackend for Drawn {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let fan_in: usize = shape.dims().iter().skip(1).product();
+        let (mean, std) = match name {
+            _ if name.ends_with("bias") => (0.0, 0.2),
+            _ if name.contains("norm") => (1.0, 0.2),
+            _ if name.contains("embed_tokens") || name.contains("position") || name.contains("class") => (0.0, 0.5),
+            _ => (0.0, (2.0 / fan_in as f64).sqrt()),
+        };
+        let mut stream = Seed::new(5).stream(name);
+        let values: Vec<f64> = (0..shape.elem_count()).map(|_| mean + std * stream.normal()).collect();
+        Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("weight `{name}` is asked for without a shape")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// The datasets that studies are made of: pictures and free text (icongen), rows without a picture and hints (scigen).
+pub const DATASETS: [&str; 2] = ["icongen", "scigen"];
+
+const TRAIN_ROWS: usize = 45;
+const TEST_ROWS: usize = 40;
+
+/// The backbone and both splits of every dataset, made once.
+struct World {
+    backbone: Arc<dyn Backbone>,
+    splits: BTreeMap<&'static str, [Arc<Split>; 2]>,
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| make_world().expect("the tiny world"))
+}
+
+fn make_world() -> Result<World> {
+    let backbone: Arc<dyn Backbone> = Arc::new(llava(&config(), DType::F32, None)?);
+    let mut splits = BTreeMap::new();
+    for name in DATASETS {
+        let folder = tempfile::tempdir()?;
+        let generator = generated::find(name).context("no such generator")?;
+        let card = generated::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
+        let load = |split: &str| -> Result<Arc<Split>> {
+            let dataset = Dataset::load(folder.path(), &card, split, None)?;
+            let features = features(&*backbone, &dataset)?;
+            Ok(Arc::new(Split { dataset, features, features_seconds: 0.0 }))
+        };
+        splits.insert(name, [load("train")?, load("test")?]);
+    }
+    Ok(World { backbone, splits })
+}
+
+fn features(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Tensor> {
+    let (preprocess, n) = (backbone.preprocess(), dataset.images.len());
+    let mut pixels = Vec::new();
+    for image in &dataset.images {
+        pixels.extend(preprocess.pixels(image, u64::MAX)?);
+    }
+    let pixels = Tensor::from_vec(pixels, (n, 3, preprocess.size, preprocess.size), &Device::Cpu)?;
+    Ok(backbone.encode(&pixels)?)
+}
+
+/// Three clients, two rounds, a few steps each.
+pub fn experiment(method: &str) -> Experiment {
+    let text = format!(
+        "seed = 1\n[data]\ndataset = \"icongen\"\nmax_prompt_tokens = 40\n[partition]\nclients = 3\n\
+         [federation]\nrounds = 2\nbatch_size = 4\n[optimizer]\nlearning_rate = 0.01\n[adapter]\nrank = 2\n\
+         [method]\nname = \"{method}\"\n[evaluation]\nevery = 0\nmax_new_tokens = 3\n"
+    );
+    toml::from_str(&text).expect("an experiment")
+}
+
+/// The experiment's row and its prepared study.
+pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
+    let row = *Registry::new(baselines::METHODS).find(&experiment.method.name)?;
+    let World { backbone, splits } = world();
+    let [train, test] = splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
+    let study = Study::new(experiment.clone(), row.adapter, backbone.clone(), train.clone(), test.clone())?;
+    Ok((row, study))
+}
+
+/// A whole run.
+pub fn run(experiment: &Experiment) -> Result<(MethodRow, Study, Outcome)> {
+    let (row, study) = study(experiment)?;
+    let mut method = (row.build)(&experiment.method.options)?;
+    let outcome = federation::run(&study, &mut *method, &Unwatched)?;
+    Ok((row, study, outcome))
+}
