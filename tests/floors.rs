@@ -44,8 +44,13 @@ impl Packages {
         let names: BTreeMap<String, String> =
             list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
         let used = |dependency: &Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev");
-        let dependencies = list(&metadata["resolve"]["nodes"]).iter().map(|node| {
-            let used = list(&node["deps"]).iter().filter(|dependency| used(dependency)).map(|dependency| text(&dependency["pkg"])).collect();
+        let nodes = list(&metadata["resolve"]["nodes"]);
+        let dependencies = nodes.iter().map(|node| {
+            let used = list(&node["deps"])
+                .iter()
+                .filter(|dependency| used(dependency))
+                .map(|dependency| text(&dependency["pkg"]))
+                .collect();
             (text(&node["id"]), used)
         });
         let ours = list(&metadata["workspace_members"]).iter().map(|id| (names[&text(id)].clone(), text(id))).collect();
@@ -77,7 +82,8 @@ fn nobody_sees_up_or_sideways() -> Test {
             assert_eq!(found, None, "`{name}` depends on {library}");
         }
     }
-    let unnamed: Vec<_> = packages.ours.keys().filter(|name| *name != "fedbench" && !FLOORS.iter().any(|floor| floor.0 == **name)).collect();
+    let unnamed: Vec<_> =
+        packages.ours.keys().filter(|name| *name != "fedbench" && !FLOORS.iter().any(|floor| floor.0 == **name)).collect();
     assert!(unnamed.is_empty(), "say on which floor {unnamed:?} are");
     Ok(())
 }
@@ -86,7 +92,9 @@ fn nobody_sees_up_or_sideways() -> Test {
 #[test]
 fn floors_are_seen() -> Test {
     let packages = Packages::read()?;
-    for (name, library) in [("harness", "candle-core"), ("baselines", "candle-core"), ("reports", "polars"), ("data-scripts", "arrow-array")] {
+    for (name, library) in
+        [("harness", "candle-core"), ("baselines", "candle-core"), ("reports", "polars"), ("data-scripts", "arrow-array")]
+    {
         assert!(packages.below(name)?.contains(library), "`{name}` no longer depends on {library}: is this test still right?");
     }
     Ok(())

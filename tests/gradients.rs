@@ -21,7 +21,10 @@ fn gradients(inputs: &[Tensor], f: Function) -> Result<Vec<Tensor>> {
     let vars = inputs.iter().map(Var::from_tensor).collect::<candle_core::Result<Vec<_>>>()?;
     let y = f(&vars.iter().map(|var| var.as_tensor().clone()).collect::<Vec<_>>())?;
     let gradients = (&y * normal("cotangent", y.shape(), y.dtype())?)?.sum_all()?.backward()?;
-    vars.iter().enumerate().map(|(i, var)| gradients.get(var).cloned().with_context(|| format!("input {i} got no gradient"))).collect()
+    vars.iter()
+        .enumerate()
+        .map(|(i, var)| gradients.get(var).cloned().with_context(|| format!("input {i} got no gradient")))
+        .collect()
 }
 
 /// Holds the backward of `f` against central differences, every entry of every input, all f64.
@@ -78,7 +81,9 @@ fn qkv(dtype: DType, t: usize, heads: usize, kv_heads: usize, head_dim: usize) -
 fn attention() -> Test {
     let (mask, rotary) = masked(DType::F64, 4)?;
     let t = mask.dim(3)?;
-    check("masked rotary attention", &qkv(DType::F64, t, 4, 2, 4)?, &|x| nn::attention(&x[0], &x[1], &x[2], 4, 2, Some(&mask), Some(&rotary)))?;
+    check("masked rotary attention", &qkv(DType::F64, t, 4, 2, 4)?, &|x| {
+        nn::attention(&x[0], &x[1], &x[2], 4, 2, Some(&mask), Some(&rotary))
+    })?;
     check("plain attention", &qkv(DType::F64, 5, 2, 2, 3)?, &|x| nn::attention(&x[0], &x[1], &x[2], 2, 2, None, None))?;
 
     let (mask, rotary) = masked(DType::F32, 8)?;
@@ -90,12 +95,9 @@ fn attention() -> Test {
         &|x| nn::composed_attention(&x[0], &x[1], &x[2], 4, 2, Some(&mask), Some(&rotary)),
     )?;
     let inputs = qkv(DType::F32, 37, 4, 4, 8)?;
-    compare(
-        "plain attention",
-        &inputs,
-        &|x| nn::attention(&x[0], &x[1], &x[2], 4, 4, None, None),
-        &|x| nn::composed_attention(&x[0], &x[1], &x[2], 4, 4, None, None),
-    )
+    compare("plain attention", &inputs, &|x| nn::attention(&x[0], &x[1], &x[2], 4, 4, None, None), &|x| {
+        nn::composed_attention(&x[0], &x[1], &x[2], 4, 4, None, None)
+    })
 }
 
 fn rms_norm(weight: &Tensor) -> candle_core::Result<nn::RmsNorm> {
@@ -127,7 +129,9 @@ fn frozen_linear() -> Test {
     check("frozen linear", &[normal("x", (2, 3, 7), DType::F64)?], &|x| frozen.forward(&x[0]))?;
     // A transposed input is not contiguous.
     check("frozen linear, strided", &[normal("x", (2, 7, 3), DType::F64)?], &|x| frozen.forward(&x[0].transpose(1, 2)?))?;
-    check("trained linear", &[normal("x", (2, 3, 7), DType::F64)?, weight], &|x| nn::Linear::from_weight(x[1].clone()).forward(&x[0]))
+    check("trained linear", &[normal("x", (2, 3, 7), DType::F64)?, weight], &|x| {
+        nn::Linear::from_weight(x[1].clone()).forward(&x[0])
+    })
 }
 
 /// The other differentiable parts that stand between an adapter and the loss.
@@ -313,7 +317,8 @@ fn training_begins_at_every_site() -> Test {
 fn fisher_of_a_batch_is_that_of_single_examples() -> Test {
     let task = Task::tiny()?;
     for kind in KINDS {
-        let spec = AdapterSpec::resolve(&AdapterConfig { rank: Some(2), ..AdapterConfig::default() }, kind.name, task.model.spec())?;
+        let spec =
+            AdapterSpec::resolve(&AdapterConfig { rank: Some(2), ..AdapterConfig::default() }, kind.name, task.model.spec())?;
         let adapters = task.drawn(&spec)?;
         let copies = fisher::copies(&adapters, task.sequences.len())?;
         let summed = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&copies)))?;
@@ -351,7 +356,11 @@ fn fisher_of_a_client_does_not_depend_on_batches() -> Test {
         experiment.federation.batch_size = batch_size;
         let (row, study) = tiny::study(&experiment)?;
         let mut clients = study.clients(row.scope);
-        let start: Adapters = study.initial().iter().map(|(name, x)| Ok((name.clone(), (normal(name, x.shape(), DType::F32)? * 0.2)?))).collect::<Result<_>>()?;
+        let start: Adapters = study
+            .initial()
+            .iter()
+            .map(|(name, x)| Ok((name.clone(), (normal(name, x.shape(), DType::F32)? * 0.2)?)))
+            .collect::<Result<_>>()?;
         Ok(clients[0].fisher(&start, None)?)
     };
     let (one, many) = (fisher(1)?, fisher(7)?);

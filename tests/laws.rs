@@ -116,7 +116,11 @@ fn equal_fishers_are_fedavg() -> Test {
     let fedavg = METHODS.iter().find(|row| row.name == "fedavg-nano").context("no FedAvg")?;
     for row in METHODS.iter().filter(|row| row.name.starts_with("fednano")) {
         let merged = aggregate(row, &updates)?;
-        within(&format!("{} of equal Fishers against FedAvg", row.name), difference(&merged, &aggregate(fedavg, &updates)?)?, 1e-6);
+        within(
+            &format!("{} of equal Fishers against FedAvg", row.name),
+            difference(&merged, &aggregate(fedavg, &updates)?)?,
+            1e-6,
+        );
     }
     Ok(())
 }
@@ -148,7 +152,8 @@ fn identical_updates_stay() -> Test {
 /// Aggregation ignores the order of updates, up to rounding.
 #[test]
 fn order_of_updates_does_not_matter() -> Test {
-    let updates = (0..5).map(|k| Ok(update(k, 2 + 5 * k, drawn(&format!("theta {k}"), false)?, drawn(&format!("fisher {k}"), true)?)));
+    let updates =
+        (0..5).map(|k| Ok(update(k, 2 + 5 * k, drawn(&format!("theta {k}"), false)?, drawn(&format!("fisher {k}"), true)?)));
     let mut updates: Vec<Update> = updates.collect::<Result<_>>()?;
     for row in uploading() {
         let forward = aggregate(row, &updates)?;
@@ -208,7 +213,9 @@ fn bytes_are_the_payloads() -> Test {
         if row.scope == Scope::Shard {
             assert_eq!(outcome.uploaded_parameters, row.uploads * study.adapter().parameters(), "{}", row.name);
         }
-        let recorded = |metric: &str| outcome.records.iter().filter(|record| record.metric == metric).map(|record| record.value as u64).sum::<u64>();
+        let recorded = |metric: &str| {
+            outcome.records.iter().filter(|record| record.metric == metric).map(|record| record.value as u64).sum::<u64>()
+        };
         assert_eq!(recorded("uplink_bytes"), outcome.adapters.uplink, "{}", row.name);
         assert_eq!(recorded("downlink_bytes"), outcome.adapters.downlink, "{}", row.name);
         assert_eq!(recorded("activation_uplink_bytes"), outcome.activations.uplink, "{}", row.name);
@@ -415,7 +422,11 @@ fn branches_are_blind_to_each_other() -> Test {
         Branch::answer(vec![2]),
     ];
     let sequence = |branches: Vec<Branch>| Sequence { prefix: prefix.clone(), images: vec![1], branches };
-    let longer = Sequence { prefix: [prefix.clone(), vec![44; 30]].concat(), images: vec![0], branches: vec![Branch::answer(vec![45, 2])] };
+    let longer = Sequence {
+        prefix: [prefix.clone(), vec![44; 30]].concat(),
+        images: vec![0],
+        branches: vec![Branch::answer(vec![45, 2])],
+    };
     let logits = |sequences: &[&Sequence]| -> Result<_> {
         let batch = Batch::new(sequences, model.text().image_token(), DType::F32, &Device::Cpu)?;
         Ok(model.decode(&model.embed(&batch, &features)?, &Untouched)?)
@@ -428,4 +439,17 @@ fn branches_are_blind_to_each_other() -> Test {
     let padded = logits(&[&together, &longer])?.narrow(0, 0, 7)?;
     within("branches beside a longer sequence", distance(&padded, &wanted)?, 1e-5);
     Ok(())
+}
+
+/// Streams are pinned to an independent implementation's numbers: a change here changes every result ever published.
+#[test]
+fn streams_are_pinned() {
+    let seed = |root| seed::Seed::new(root);
+    for (mut stream, wanted) in [
+        (seed(0).stream("partition"), [0x2d7e_6ad9_72fa_a973, 0xd71b_3e97_eb9f_e45a]),
+        (seed(1).client("batches", 1, 2), [0x8fba_b31d_a8f7_1791, 0x9cab_6f70_2595_3da4]),
+        (seed(7).round("cohort", 3), [0x7242_6edb_9ab6_5cdc, 0x81c6_bc44_22af_8a53]),
+    ] {
+        assert_eq!([stream.next_u64(), stream.next_u64()], wanted);
+    }
 }

@@ -82,10 +82,9 @@ fn clip_hidden_states() -> Test {
 /// The decoder's logits are transformers' `LlamaForCausalLM`'s: grouped queries or not, tied head or not, padded or not.
 #[test]
 fn llama_logits() -> Test {
-    for (name, config) in [
-        ("llama_gqa", llama_config(32, 48, 3, 2, false)?),
-        ("llama_mha_tied", llama_config(16, 24, 3, 4, true)?),
-    ] {
+    for (name, config) in
+        [("llama_gqa", llama_config(32, 48, 3, 2, false)?), ("llama_mha_tied", llama_config(16, 24, 3, 4, true)?)]
+    {
         let fixture = load(&format!("{name}.safetensors"))?;
         let llama = Llama::new(&config, &weights(&fixture))?;
         let logits = |rows: &[Vec<u32>]| -> Result<Tensor> {
@@ -232,7 +231,11 @@ fn nano_adapters_and_fisher() -> Test {
     let summed = nn::log_likelihood(&logits, &batch.targets)?.sum_all()?.neg()?;
     let found = fisher::sum_of_squares(&copies, &summed.backward()?)?.scale(0.5)?;
     for (name, found) in found.iter() {
-        within(&format!("nano Fisher of {name}"), relative(found, fixture.get(&format!("expect.nano.fisher.{name}"))?)?, GRADIENTS);
+        within(
+            &format!("nano Fisher of {name}"),
+            relative(found, fixture.get(&format!("expect.nano.fisher.{name}"))?)?,
+            GRADIENTS,
+        );
     }
     Ok(())
 }
@@ -250,16 +253,27 @@ fn names_of_all_transformers_versions() -> Test {
     let fixture = Fixture::load()?;
     let batch = fixture.answers()?;
     let wanted = fixture.logits(&batch, &Untouched)?;
-    let checkpoint = |name: &&String| ["vision_tower.", "multi_modal_projector.", "language_model."].iter().any(|part| name.starts_with(part));
+    let checkpoint =
+        |name: &&String| ["vision_tower.", "multi_modal_projector.", "language_model."].iter().any(|part| name.starts_with(part));
     let versions: [(&str, &[(&str, &str)]); 3] = [
         ("4.37", &[]),
         (
             "4.52",
-            &[("vision_tower.", "model.vision_tower."), ("multi_modal", "model.multi_modal"), ("language_model.model.", "model.language_model."), ("language_model.lm_head", "lm_head")],
+            &[
+                ("vision_tower.", "model.vision_tower."),
+                ("multi_modal", "model.multi_modal"),
+                ("language_model.model.", "model.language_model."),
+                ("language_model.lm_head", "lm_head"),
+            ],
         ),
         (
             "5",
-            &[("vision_tower.vision_model.", "model.vision_tower."), ("multi_modal", "model.multi_modal"), ("language_model.model.", "model.language_model."), ("language_model.lm_head", "lm_head")],
+            &[
+                ("vision_tower.vision_model.", "model.vision_tower."),
+                ("multi_modal", "model.multi_modal"),
+                ("language_model.model.", "model.language_model."),
+                ("language_model.lm_head", "lm_head"),
+            ],
         ),
     ];
     for (version, renames) in versions {
