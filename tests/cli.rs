@@ -95,7 +95,11 @@ fn unknown_names_list_what_exists_nearest_first() {
     desk.expect(&["suite", "quickstrt"], 2, &["unknown suite `quickstrt`", "`quickstart`"]);
     desk.expect(&["data", "inspect", "icongn"], 2, &["unknown dataset `icongn`", "there are: `icongen`"]);
     desk.expect(&["data", "prepare", "scigenn"], 2, &["unknown generator `scigenn`", "`scigen`"]);
-    desk.expect(&["data", "partition", "scigen", "--scheme", "dirichlett"], 2, &["unknown partition scheme `dirichlett`", "there are: `dirichlet`"]);
+    desk.expect(
+        &["data", "partition", "scigen", "--scheme", "dirichlett"],
+        2,
+        &["unknown partition scheme `dirichlett`", "there are: `dirichlet`"],
+    );
     desk.expect(&["eval", "--backbone", "nano", "--dataset", "icongen", "--split", "tset", "--out", "o"], 1, &["tset", "test"]);
 }
 
@@ -106,7 +110,11 @@ fn unknown_keys_and_values_name_the_file_and_the_key() {
     desk.refuses("[partition]\nscheme = \"dirichlett\"", &["x.toml", "unknown value `dirichlett`", "`dirichlet`"]);
     desk.refuses("[adapter]\nsites = [\"imgae\"]", &["imgae", "`image`"]);
     desk.refuses("sed = 3", &["unknown key `sed`", "`seed`"]);
-    desk.write("y.toml", &format!("{MINIMAL}floorr = 1.0\n")).expect(&["validate", "y.toml"], 2, &["fednano", "unknown key `floorr`", "`floor`"]);
+    desk.write("y.toml", &format!("{MINIMAL}floorr = 1.0\n")).expect(
+        &["validate", "y.toml"],
+        2,
+        &["fednano", "unknown key `floorr`", "`floor`"],
+    );
 }
 
 #[test]
@@ -133,14 +141,22 @@ fn broken_files_are_named() {
     desk.expect(&["report", "nowhere"], 1, &["nowhere"]);
     desk.write("x.toml", MINIMAL).expect(&["run", "x.toml", "--set", "rounds"], 2, &["--set rounds", "KEY=VALUE"]);
     desk.write("adapters.safetensors", "junk");
-    desk.expect(&["eval", "--backbone", "nano", "--dataset", "icongen", "--adapters", "adapters.safetensors", "--out", "o"], 2, &["experiment.toml"]);
+    desk.expect(
+        &["eval", "--backbone", "nano", "--dataset", "icongen", "--adapters", "adapters.safetensors", "--out", "o"],
+        2,
+        &["experiment.toml"],
+    );
 }
 
 #[test]
 fn a_run_is_complete_is_skipped_and_is_reported() {
     let desk = Desk::new();
     desk.write("x.toml", &format!("[federation]\nrounds = 1\n[partition]\nclients = 2\n{MINIMAL}"));
-    let said = desk.expect(&["run", "x.toml", "--seed", "4"], 0, &["2 clients, 40 training and 20 test examples", "round   1", "accuracy"]);
+    let said = desk.expect(
+        &["run", "x.toml", "--seed", "4"],
+        0,
+        &["2 clients, 40 training and 20 test examples", "round   1", "accuracy"],
+    );
     assert!(said.contains("runs/icongen-fednano-s4-"), "{said}");
     desk.expect(&["run", "x.toml", "--seed", "4"], 0, &["complete already"]);
     desk.expect(&["report", "runs", "--out", "tables", "--format", "md,csv"], 0, &["fednano"]);
@@ -148,12 +164,21 @@ fn a_run_is_complete_is_skipped_and_is_reported() {
     desk.expect(&["report", "runs", "--out", "tables", "--format", "pdf"], 2, &["unknown report format `pdf`", "`md`"]);
 
     let run = std::fs::read_dir(desk.path().join("runs")).expect("runs").next().expect("one run").expect("readable").path();
-    for name in ["experiment.toml", "card.toml", "environment.json", "partition.json", "records.parquet", "predictions.parquet", "summary.json"] {
+    for name in [
+        "experiment.toml",
+        "card.toml",
+        "environment.json",
+        "partition.json",
+        "records.parquet",
+        "predictions.parquet",
+        "summary.json",
+    ] {
         assert!(run.join(name).is_file(), "{name}");
     }
     let adapters = run.join("adapters.safetensors");
     let adapters = adapters.to_str().expect("a UTF-8 path");
-    let judge = ["eval", "--backbone", "nano", "--dataset", "icongen", "--limit", "20", "--adapters", adapters, "--out", "judged"];
+    let judge =
+        ["eval", "--backbone", "nano", "--dataset", "icongen", "--limit", "20", "--adapters", adapters, "--out", "judged"];
     desk.expect(&judge, 0, &["accuracy"]);
     let summary: serde_json::Value = read_json(&run.join("summary.json"));
     let judged: serde_json::Value = read_json(&desk.path().join("judged/evaluation.json"));

@@ -5,7 +5,7 @@
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`floors`]: does every crate see only what lies below it?
 
-// `mod cli;` (bad input, exit codes, the commands) goes here.
+mod cli;
 mod floors;
 mod gradients;
 mod laws;

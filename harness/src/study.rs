@@ -236,7 +236,7 @@ impl Study {
     /// Whether a round ends with an evaluation.
     pub fn evaluates_after(&self, round: usize) -> bool {
         let every = self.experiment.evaluation.every;
-        round == self.experiment.federation.rounds || (every > 0 && round % every == 0)
+        round == self.experiment.federation.rounds || (every > 0 && round.is_multiple_of(every))
     }
 
     /// Training examples as a batch.

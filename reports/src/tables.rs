@@ -191,7 +191,11 @@ fn cost(report: &Report) -> Vec<Block> {
             ("peak memory (↓)", &|g| memory(g.stat("peak_memory_bytes"))),
         ],
     );
-    section("Cost", "Of the simulation on this machine; wall time includes evaluation, and peak memory is the whole process's so far.", table)
+    section(
+        "Cost",
+        "Of the simulation on this machine; wall time includes evaluation, and peak memory is the whole process's so far.",
+        table,
+    )
 }
 
 fn comparisons(report: &Report) -> Vec<Block> {

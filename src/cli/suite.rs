@@ -80,7 +80,7 @@ impl RunSuite {
             );
         }
         let folders = self.run_all(session, &experiments)?;
-        report::write(&folders, &self.out.join("report"), &reports::Format::ALL).map(|_| ())
+        report::write(&folders, &self.out.join("report"), reports::Format::ALL).map(|_| ())
     }
 
     fn run_all(&self, session: &mut Session, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {

@@ -44,8 +44,11 @@ pub struct QuestionAnswer {
     pub topic: &'static str,
 }
 
-/// The kinds of scene and how often each comes, in percent.
-const SCENES: &[(usize, fn(&mut Stream) -> Scene)] = &[
+/// How often a kind of scene comes, in percent, and what draws it.
+type SceneKind = (usize, fn(&mut Stream) -> Scene);
+
+/// The kinds of scene there are.
+const SCENES: &[SceneKind] = &[
     (30, scenes::single),
     (21, scenes::pair),
     (15, scenes::group),

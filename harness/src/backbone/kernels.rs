@@ -38,7 +38,7 @@ impl Real for f32 {
         let p = p * r + 8.333_452e-3;
         let p = p * r + 4.166_579_6e-2;
         let p = p * r + 1.666_666_5e-1;
-        let p = p * r + 5.000_000_1e-1;
+        let p = p * r + 0.5;
         let y = p * (r * r) + r + 1.0;
         let scaled = f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23));
         if self < -87.0 { 0.0 } else { scaled }
@@ -191,12 +191,12 @@ impl<T: Real> Scene<'_, T> {
         for (i, g) in gradient.chunks_exact(hd).enumerate() {
             let out = &mut packed[(i * heads + head) * hd..][..hd];
             match self.rotary {
-                None => out.iter_mut().zip(g).for_each(|(y, &g)| *y = *y + g * scale),
+                None => out.iter_mut().zip(g).for_each(|(y, &g)| *y += g * scale),
                 Some((cos, sin)) => {
                     let (cos, sin) = (&cos[i * hd..][..hd], &sin[i * hd..][..hd]);
                     for j in 0..half {
-                        out[j] = out[j] + (g[j] * cos[j] + g[j + half] * sin[j + half]) * scale;
-                        out[j + half] = out[j + half] + (g[j + half] * cos[j + half] - g[j] * sin[j]) * scale;
+                        out[j] += (g[j] * cos[j] + g[j + half] * sin[j + half]) * scale;
+                        out[j + half] += (g[j + half] * cos[j + half] - g[j] * sin[j]) * scale;
                     }
                 }
             }
@@ -215,7 +215,7 @@ impl<T: Real> Scene<'_, T> {
         vectorized(|| {
             for (i, row) in p.chunks_exact_mut(t).enumerate() {
                 if let Some(mask) = self.mask {
-                    row.iter_mut().zip(&mask[i * t..][..t]).for_each(|(s, &m)| *s = *s + m);
+                    row.iter_mut().zip(&mask[i * t..][..t]).for_each(|(s, &m)| *s += m);
                 }
                 softmax_row(row);
             }
@@ -275,7 +275,7 @@ fn softmax_row<T: Real>(row: &mut [T]) {
     row.iter_mut().for_each(|x| *x = (*x - max).exponential());
     let total: T = row.iter().copied().sum();
     let inverse = T::one() / total;
-    row.iter_mut().for_each(|x| *x = *x * inverse);
+    row.iter_mut().for_each(|x| *x *= inverse);
 }
 
 /// A tensor's storage, held for reading.
@@ -447,7 +447,7 @@ impl RmsNorm {
         let mut dw = vec![T::zero(); d];
         for (x, g) in x.chunks_exact(d).zip(g.chunks_exact(d)) {
             let inverse = self.inverse(x);
-            dw.iter_mut().zip(x).zip(g).for_each(|((dw, &x), &g)| *dw = *dw + g * x * inverse);
+            dw.iter_mut().zip(x).zip(g).for_each(|((dw, &x), &g)| *dw += g * x * inverse);
         }
         dw
     }
@@ -471,11 +471,11 @@ fn lanes<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
     let mut rest = T::zero();
     for (&a, &b) in a8.remainder().iter().zip(b8.remainder()) {
-        rest = rest + f(a, b);
+        rest += f(a, b);
     }
     for (a, b) in a8.zip(b8) {
         for i in 0..8 {
-            partial[i] = partial[i] + f(a[i], b[i]);
+            partial[i] += f(a[i], b[i]);
         }
     }
     partial.into_iter().fold(rest, |sum, x| sum + x)

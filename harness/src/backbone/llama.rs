@@ -35,6 +35,28 @@ pub struct LlamaConfig {
     /// Whether the head is the token embedding.
     #[serde(default)]
     pub tie_word_embeddings: bool,
+    /// Where transformers 5 writes the base of the rotary frequencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_parameters: Option<RopeParameters>,
+    /// Scaled rotary positions, which are not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<serde_json::Value>,
+    /// The width of a head, where it is not `hidden_size / num_attention_heads`: not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
+    /// Biases in attention, which are not supported yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attention_bias: bool,
+}
+
+/// Rotary settings as transformers 5 writes them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RopeParameters {
+    /// Base of the frequencies.
+    pub rope_theta: f64,
+    /// `default` is supported.
+    #[serde(default)]
+    pub rope_type: Option<String>,
 }
 
 fn default_eps() -> f64 {
@@ -48,6 +70,25 @@ fn default_theta() -> f64 {
 impl LlamaConfig {
     fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads
+    }
+
+    fn theta(&self) -> f64 {
+        self.rope_parameters.as_ref().map_or(self.rope_theta, |rope| rope.rope_theta)
+    }
+
+    /// What this decoder would compute wrongly, if the config asks for any of it.
+    pub fn unsupported(&self) -> Option<String> {
+        let scaled = self.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref()).filter(|&kind| kind != "default");
+        if let Some(kind) = scaled {
+            return Some(format!("rope_parameters.rope_type = \"{kind}\" (only \"default\" is)"));
+        }
+        if self.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
+            return Some("rope_scaling".into());
+        }
+        if self.head_dim.is_some_and(|width| width != self.head_dim()) {
+            return Some("a head_dim other than hidden_size / num_attention_heads".into());
+        }
+        self.attention_bias.then(|| "attention_bias".into())
     }
 
     /// Input and output width of a projection.
@@ -112,7 +153,7 @@ impl Llama {
 
     /// Rotary tables for these positions.
     pub fn rotary(&self, positions: &[Vec<u32>]) -> Result<nn::Rotary> {
-        nn::Rotary::at(positions, self.config.head_dim(), self.config.rope_theta, self.dtype(), self.device())
+        nn::Rotary::at(positions, self.config.head_dim(), self.config.theta(), self.dtype(), self.device())
     }
 
     /// The weights' element type.

@@ -75,6 +75,10 @@ impl LlavaConfig {
                 rms_norm_eps: 1e-5,
                 rope_theta: 10_000.0,
                 tie_word_embeddings: false,
+                rope_parameters: None,
+                rope_scaling: None,
+                head_dim: None,
+                attention_bias: false,
             },
             vision_feature_layer: -2,
             chat: default_chat(),
@@ -84,8 +88,14 @@ impl LlavaConfig {
     /// Reads a `config.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        serde_json::from_str(&text)
-            .map_err(|error| Error::Backbone(format!("{}: {error} (expected a LLaVA config.json)", path.display())))
+        let config: Self = serde_json::from_str(&text)
+            .map_err(|error| Error::Backbone(format!("{}: {error} (expected a LLaVA config.json)", path.display())))?;
+        match config.text_config.unsupported() {
+            Some(what) => {
+                Err(Error::Backbone(format!("{}: {what} is not supported; the decoder would be wrong", path.display())))
+            }
+            None => Ok(config),
+        }
     }
 
     /// Parameters by component.

@@ -32,6 +32,8 @@ pub struct Fit {
     pub loss: f64,
     /// Optimizer steps taken.
     pub steps: usize,
+    /// Examples in these steps' batches, repeats counted.
+    pub examples: usize,
 }
 
 /// What a method adds to the plain loss, and what it wants to see of a step.
@@ -125,7 +127,8 @@ impl<'s> Client<'s> {
             optimizer.step(&gradients)?;
         }
         let steps = batches.len();
-        Ok(Fit { adapters: Adapters::from_var_values(&vars)?, loss: total_loss / steps.max(1) as f64, steps })
+        let examples = batches.iter().map(|(batch, _)| batch.len()).sum();
+        Ok(Fit { adapters: Adapters::from_var_values(&vars)?, loss: total_loss / steps.max(1) as f64, steps, examples })
     }
 
     /// The diagonal of the empirical Fisher at `adapters`, averaged over at most `cap` examples of the shard (all without one).

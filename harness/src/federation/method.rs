@@ -73,6 +73,8 @@ pub struct Update {
     pub loss: f64,
     /// Optimizer steps it took.
     pub steps: usize,
+    /// Examples in these steps' batches, repeats counted.
+    pub examples: usize,
     /// Named tensor sets: `adapters`, `fisher`, ...
     pub sets: BTreeMap<String, Adapters>,
 }
@@ -80,7 +82,14 @@ pub struct Update {
 impl Update {
     /// An update that sends these adapters.
     pub fn new(client: &Client, fit: &super::Fit) -> Self {
-        Self { client: client.id(), num_examples: client.num_examples(), loss: fit.loss, steps: fit.steps, sets: BTreeMap::new() }
+        Self {
+            client: client.id(),
+            num_examples: client.num_examples(),
+            loss: fit.loss,
+            steps: fit.steps,
+            examples: fit.examples,
+            sets: BTreeMap::new(),
+        }
     }
 
     /// Adds a named tensor set.

@@ -1,6 +1,5 @@
 //! A run: rounds of training, aggregation and evaluation, from prepared examples to an outcome.
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
@@ -103,7 +102,7 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         timing.aggregate_seconds = aggregation.seconds();
 
         let evaluation = Stopwatch::start();
-        outcome.record_training(round, &updates, &link, study.experiment().federation.batch_size);
+        outcome.record_training(round, &updates, &link);
         if study.evaluates_after(round) {
             outcome.evaluate(study, &*method, &clients, &global, round, round == rounds)?;
         }
@@ -181,12 +180,12 @@ impl Outcome {
         self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
     }
 
-    fn record_training(&mut self, round: usize, updates: &[Update], link: &Link, batch_size: usize) {
+    fn record_training(&mut self, round: usize, updates: &[Update], link: &Link) {
         for update in updates {
             self.push(round, Some(update.client), "train_loss", update.loss);
             self.push(round, Some(update.client), "optimizer_steps", update.steps as f64);
             self.steps += update.steps;
-            self.examples_seen += (update.steps * batch_size).min(update.steps * update.num_examples);
+            self.examples_seen += update.examples;
         }
         for client in link.per_client() {
             self.push(round, Some(client.client), "uplink_bytes", client.adapters.uplink as f64);
@@ -253,10 +252,4 @@ impl Outcome {
             activations,
         }
     }
-}
-
-/// Whether every number of a tensor is finite.
-pub fn all_finite(tensor: &Tensor) -> candle_core::Result<bool> {
-    let sum = tensor.to_dtype(candle_core::DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?;
-    Ok(sum.is_finite())
 }

@@ -180,9 +180,9 @@ pub fn food_chain(s: &mut Stream) -> Item {
     let (start, back) = (s.below(4), s.chance(0.5));
     let place = |i: usize| corners[if back { start + 8 - i } else { start + i } % 4];
     let letter = |i: usize| ["A", "B", "C", "D"][order[i]];
-    for i in 0..4 {
+    for (i, &colour) in colours.iter().enumerate() {
         let (x, y) = place(i);
-        let rgb = mix(page.rgb(colours[i]), [255, 255, 255], 0.6);
+        let rgb = mix(page.rgb(colour), [255, 255, 255], 0.6);
         page.canvas.rect((x - 9.0, y - 9.0), 18.0, 18.0, rgb);
         page.canvas.frame((x - 9.0, y - 9.0), 18.0, 18.0, page.ink, 1.0);
         let font = page.font;
