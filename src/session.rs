@@ -199,8 +199,15 @@ fn generate(generator: &generated::Generator) -> Result<Located> {
     let folder = cache_root().join(format!("{}-v{}-s{GENERATOR_SEED}", generator.name, generated::VERSION));
     let card = folder.join("card.toml");
     if !card.is_file() {
-        let made = generated::write(generator, &folder, None, GENERATOR_SEED)?;
-        return Ok(Located { folder, card: made });
+        // Made aside under a name of this process, so that processes that start together do not write into each other's files.
+        let aside = cache_root().join(format!(".{}-{}", generator.name, std::process::id()));
+        generated::write(generator, &aside, None, GENERATOR_SEED)?;
+        match std::fs::rename(&aside, &folder) {
+            Err(_) if card.is_file() => {
+                std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?
+            }
+            renamed => renamed.with_context(|| format!("cannot move {} to {}", aside.display(), folder.display()))?,
+        }
     }
     Ok(Located { card: toml_file::read(&card).map_err(harness::Error::from)?, folder })
 }
