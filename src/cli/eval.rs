@@ -68,12 +68,12 @@ struct Evaluation {
 
 impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
-        let adapter = self.adapter_config()?;
+        let adapter = self.adapter_config(session.registry())?;
         let experiment = self.experiment(adapter);
         let located = locate(&self.dataset)?;
         let backbone = session.backbone(&self.backbone, &self.device)?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let default_kind = Registry::new(baselines::METHODS).find("zero-shot")?.adapter;
+        let default_kind = session.registry().find("zero-shot")?.adapter;
         let study = harness::study::Study::new(experiment, default_kind, backbone, split.clone(), split)?;
         let adapters = match &self.adapters {
             Some(path) => Adapters::read(path, study.backbone().device())?,
@@ -114,13 +114,12 @@ impl Eval {
     }
 
     /// The adapter section of the run that the adapters come from.
-    fn adapter_config(&self) -> Result<AdapterConfig> {
+    fn adapter_config(&self, registry: &Registry) -> Result<AdapterConfig> {
         let Some(path) = &self.adapters else { return Ok(AdapterConfig::default()) };
         let file = path.with_file_name(run_dir::EXPERIMENT);
         let trained: Experiment = schema::toml_file::read(&file)
             .with_context(|| format!("adapters are read with the {} of their run folder beside them", run_dir::EXPERIMENT))?;
-        let row = Registry::new(baselines::METHODS);
-        let kind = row.find(&trained.method.name).map(|row| row.adapter.to_owned()).ok();
+        let kind = registry.find(&trained.method.name).map(|row| row.adapter.to_owned()).ok();
         Ok(AdapterConfig { kind: trained.adapter.kind.clone().or(kind), ..trained.adapter })
     }
 
