@@ -113,6 +113,46 @@ fn rms_norms() -> Test {
     compare("RMS norm", &inputs(DType::F32)?, &|x| rms_norm(&x[1])?.forward(&x[0]), &|x| rms_norm(&x[1])?.composed(&x[0]))
 }
 
+fn layer_norm(weight: &Tensor, bias: &Tensor) -> candle_core::Result<nn::LayerNorm> {
+    let tensors = [("weight".to_owned(), weight.clone()), ("bias".to_owned(), bias.clone())].into();
+    nn::LayerNorm::new(weight.elem_count(), 1e-2, &VarBuilder::from_tensors(tensors, weight.dtype(), &Device::Cpu))
+}
+
+/// The layer norm, weight and bias included.
+#[test]
+fn layer_norms() -> Test {
+    let inputs = |dtype| -> Result<[Tensor; 3]> {
+        Ok([normal("x", (2, 35, 11), dtype)?, normal("weight", 11, dtype)?, normal("bias", 11, dtype)?])
+    };
+    check("layer norm", &inputs(DType::F64)?, &|x| layer_norm(&x[1], &x[2])?.forward(&x[0]))?;
+    compare("layer norm", &inputs(DType::F32)?, &|x| layer_norm(&x[1], &x[2])?.forward(&x[0]), &|x| {
+        layer_norm(&x[1], &x[2])?.composed(&x[0])
+    })
+}
+
+/// CLIP's activation, over several threads' worth of numbers.
+#[test]
+fn quick_gelu() -> Test {
+    check("quick GELU", &[normal("x", (4, 9), DType::F64)?], &|x| nn::quick_gelu(&x[0]))?;
+    let inputs = [normal("x", (3, 4001), DType::F32)?];
+    compare("quick GELU", &inputs, &|x| nn::quick_gelu(&x[0]), &|x| nn::composed_quick_gelu(&x[0]))
+}
+
+/// A linear layer's bias, trained and frozen.
+#[test]
+fn bias() -> Test {
+    let inputs = [normal("x", (2, 3, 7), DType::F64)?, normal("w", (5, 7), DType::F64)?, normal("b", 5, DType::F64)?];
+    let linear = |x: &[Tensor]| {
+        let tensors = [("weight".to_owned(), x[1].clone()), ("bias".to_owned(), x[2].clone())].into();
+        nn::Linear::new(7, 5, true, &VarBuilder::from_tensors(tensors, DType::F64, &Device::Cpu))?.forward(&x[0])
+    };
+    let y = linear(&inputs)?;
+    let expect = inputs[0].reshape((6, 7))?.matmul(&inputs[1].t()?)?.broadcast_add(&inputs[2])?.reshape((2, 3, 5))?;
+    within("biased linear, values", relative(&y, &expect)?, 1e-12);
+    check("biased linear", &inputs, &linear)?;
+    check("biased linear, frozen", &inputs[..1], &|x| linear(&[x[0].clone(), inputs[1].clone(), inputs[2].clone()]))
+}
+
 /// The gated activation, over several threads' worth of numbers.
 #[test]
 fn silu_gate() -> Test {
@@ -141,8 +181,7 @@ fn composed_layers() -> Test {
     let targets = Tensor::new(&[0u32, 8, 3, 3], &Device::Cpu)?;
     check("log-likelihood", &x, &|x| nn::log_likelihood(&x[0], &targets))?;
     check("softmax", &x, &|x| nn::softmax(&x[0]))?;
-    check("GELU", &x, &|x| nn::gelu(&x[0]))?;
-    check("quick GELU", &x, &|x| nn::quick_gelu(&x[0]))
+    check("GELU", &x, &|x| nn::gelu(&x[0]))
 }
 
 /// The kernels' f32 exponential: two units in the last place over the range where it is used, exact at the ends.

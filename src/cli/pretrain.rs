@@ -9,7 +9,7 @@ use data_scripts::generated::pretrain as lessons;
 use harness::accounting::clock::{Stopwatch, now_utc};
 use harness::backbone::llava::Llava;
 use harness::backbone::nano;
-use harness::backbone::pretrain::{Lesson, Question, Schedule, judge, pretrain, train_tokenizer};
+use harness::backbone::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepReport, judge, pretrain, train_tokenizer};
 use seed::Seed;
 
 use super::say;
@@ -25,10 +25,16 @@ pub(crate) enum Pretrain {
 /// The small backbone. Its defaults are the recipe of the weights that ship.
 #[derive(Args)]
 pub(crate) struct Nano {
-    /// Optimizer steps.
-    #[arg(long, default_value_t = 5500)]
+    /// Optimizer steps of the first phase: naming what stands where.
+    #[arg(long, default_value_t = 4000)]
+    grounding_steps: usize,
+    /// Pictures in a step of the first phase.
+    #[arg(long, default_value_t = 32)]
+    grounding_batch_size: usize,
+    /// Optimizer steps of the second phase: captions and questions.
+    #[arg(long, default_value_t = 7000)]
     steps: usize,
-    /// Pictures in a step, each with a caption and four or five questions.
+    /// Pictures in a step of the second phase, each with a caption and four or five questions.
     #[arg(long, default_value_t = 16)]
     batch_size: usize,
     /// Highest learning rate.
@@ -62,21 +68,37 @@ impl Nano {
     fn run(self) -> Result<()> {
         let (clock, seed, config) = (Stopwatch::start(), Seed::new(self.seed), nano::config()?);
         let schedule = Schedule {
-            steps: self.steps,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
+            grounding: Phase {
+                steps: self.grounding_steps,
+                batch_size: self.grounding_batch_size,
+                learning_rate: self.learning_rate,
+            },
+            dialogue: Phase { steps: self.steps, batch_size: self.batch_size, learning_rate: self.learning_rate },
+            grounding_weight: 0.3,
             weight_decay: 0.05,
             clip_norm: 1.0,
         };
         if !self.quiet {
-            eprintln!("{} steps of {} pictures, {} parameters", self.steps, self.batch_size, config.parameters().total());
+            eprintln!(
+                "{} steps of {} pictures to name things, then {} steps of {} pictures to answer questions; {} parameters",
+                self.grounding_steps,
+                self.grounding_batch_size,
+                self.steps,
+                self.batch_size,
+                config.parameters().total()
+            );
         }
         let tokenizer = train_tokenizer(&config, lessons::corpus(seed, CORPUS))?;
         let lesson_at = |index: usize| lesson(lessons::sample(seed, index));
+        let mut began = 0.0;
         let trained = pretrain(&config, &tokenizer, seed, schedule, &lesson_at, &mut |report| {
+            if report.step == 1 {
+                began = clock.seconds();
+            }
             if !self.quiet && (report.step % 100 == 0 || report.step == report.steps) {
-                let left = clock.seconds() / report.step as f64 * (report.steps - report.step) as f64;
-                eprintln!("  step {:>5}/{}  loss {:.4}  about {} left", report.step, report.steps, report.loss, duration(left));
+                let left = (clock.seconds() - began) / report.step as f64 * (report.steps - report.step) as f64;
+                let StepReport { phase, step, steps, loss } = report;
+                eprintln!("  {phase} {step:>5}/{steps}  loss {loss:.4}  about {} left in this phase", duration(left));
             }
         })?;
         let model = Llava::from_bytes(nano::NAME, &config, &trained.safetensors, &trained.tokenizer, &Device::Cpu)?;
@@ -106,8 +128,9 @@ impl Nano {
         let mut lines = vec![
             "name = \"nano\"".to_owned(),
             format!(
-                "command = \"fedbench pretrain nano --steps {} --batch-size {} --learning-rate {} --seed {}\"",
-                self.steps, self.batch_size, self.learning_rate, self.seed
+                "command = \"fedbench pretrain nano --grounding-steps {} --grounding-batch-size {} --steps {} --batch-size {} \
+                 --learning-rate {} --seed {}\"",
+                self.grounding_steps, self.grounding_batch_size, self.steps, self.batch_size, self.learning_rate, self.seed
             ),
             format!("commit = \"{}\"", env!("FEDBENCH_COMMIT")),
             format!("dirty = {}", env!("FEDBENCH_DIRTY")),
@@ -128,5 +151,11 @@ impl Nano {
 fn lesson(sample: lessons::PretrainSample) -> Lesson {
     let question =
         |qa: lessons::QuestionAnswer| Question { question: qa.question, answer: qa.answer, choices: qa.choices, topic: qa.topic };
-    Lesson { rgb: sample.rgb, caption: sample.caption, questions: sample.qa.into_iter().map(question).collect() }
+    let mark = |mark: lessons::Mark| Mark { x: mark.centre.0, y: mark.centre.1, words: mark.words };
+    Lesson {
+        rgb: sample.rgb,
+        marks: sample.marks.into_iter().map(mark).collect(),
+        caption: sample.caption,
+        questions: sample.qa.into_iter().map(question).collect(),
+    }
 }

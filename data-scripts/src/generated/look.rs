@@ -149,9 +149,20 @@ const PLAIN: [Rgb; 8] =
 const SOFT: [Rgb; 8] =
     [[204, 56, 60], [238, 142, 50], [240, 204, 70], [64, 160, 92], [62, 112, 204], [134, 74, 168], [36, 34, 40], [142, 146, 150]];
 
+/// What was drawn where, in words: the truth that a vision tower is first taught (`pretrain`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// Its centre, in pixels.
+    pub centre: Point,
+    /// One word for each thing there is to know: its shape, its colour.
+    pub words: Vec<&'static str>,
+}
+
 /// A picture with its look: paper, ink, palette, outline and font.
 #[derive(Debug, Clone)]
 pub struct Page {
+    /// What has been drawn by name.
+    pub marks: Vec<Mark>,
     /// The picture.
     pub canvas: Canvas,
     /// A colour that stands out from the paper, for lines and letters.
@@ -172,13 +183,14 @@ impl Page {
         let paper = paper(theme, dark, s);
         let ink = if dark { [235, 235, 225] } else { [30, 30, 40] };
         let mut page = Self {
+            marks: Vec::new(),
             canvas: Canvas::new(paper),
             ink,
             paper,
             font: font(theme, s),
             palette: palette(theme, s),
             outline: None,
-            wobble: if theme == Theme::Plain { 0.03 } else { 0.045 },
+            wobble: if theme == Theme::Plain { 0.05 } else { 0.045 },
         };
         page.outline = page.draw_outline(theme, dark, s);
         page.decorate(theme, s);
@@ -194,6 +206,12 @@ impl Page {
     pub fn shape(&mut self, s: &mut Stream, shape: Shape, colour: Colour, centre: Point, size: f32) {
         let turn = s.range(-1.0, 1.0) as f32 * self.wobble;
         self.shape_turned(shape, self.rgb(colour), centre, size, turn);
+        self.mark(centre, &[shape.name(), colour.name()]);
+    }
+
+    /// Notes what stands at a place.
+    pub fn mark(&mut self, centre: Point, words: &[&'static str]) {
+        self.marks.push(Mark { centre, words: words.to_vec() });
     }
 
     /// A shape turned by an exact share of a full turn.
@@ -210,9 +228,9 @@ impl Page {
     }
 
     fn draw_outline(&self, theme: Theme, dark: bool, s: &mut Stream) -> Option<f32> {
-        let share = if theme == Theme::Plain { 0.35 } else { 0.7 };
+        let share = if theme == Theme::Plain { 0.5 } else { 0.7 };
         let wanted = s.chance(share);
-        let width = if theme == Theme::Plain { 1.0 } else { s.range(0.8, 1.6) as f32 };
+        let width = s.range(0.8, 1.6) as f32;
         (wanted || dark).then_some(width)
     }
 
@@ -221,11 +239,20 @@ impl Page {
         let faint = mix(self.paper, self.ink, 0.1);
         match (theme, s.below(4)) {
             (Theme::Plain, 0) => self.canvas.rect((0.0, side / 2.0), side, side / 2.0, mix(self.paper, self.ink, 0.06)),
+            (Theme::Plain, 1) => self.specks(s, faint),
             (Theme::Icon, 0) => self.rules(s.between(7, 11) as f32, false, faint),
             (Theme::Icon, 1) => self.canvas.frame((1.0, 1.0), side - 2.0, side - 2.0, mix(self.paper, self.ink, 0.5), 1.5),
             (Theme::Science, 0) => self.rules(s.between(8, 12) as f32, true, faint),
             (Theme::Science, 1) => self.canvas.rect((0.0, side - 3.0), side, 3.0, mix(self.paper, self.ink, 0.25)),
             _ => {}
+        }
+    }
+
+    /// Faint dots all over, as of coarse paper.
+    fn specks(&mut self, s: &mut Stream, rgb: Rgb) {
+        for _ in 0..s.between(6, 24) {
+            let centre = (s.range(0.0, f64::from(SIDE)) as f32, s.range(0.0, f64::from(SIDE)) as f32);
+            self.canvas.disc(centre, s.range(0.6, 1.6) as f32, rgb);
         }
     }
 
@@ -264,7 +291,7 @@ fn font(theme: Theme, s: &mut Stream) -> Font {
 
 /// The theme's palette, every colour shifted in brightness and a little in hue.
 fn palette(theme: Theme, s: &mut Stream) -> [Rgb; 8] {
-    let (base, spread) = if theme == Theme::Plain { (PLAIN, 14.0) } else { (SOFT, 20.0) };
+    let (base, spread) = if theme == Theme::Plain { (PLAIN, 22.0) } else { (SOFT, 20.0) };
     base.map(|rgb| {
         let light = s.range(-spread, spread);
         rgb.map(|channel| (f64::from(channel) + light + s.range(-8.0, 8.0)).clamp(0.0, 255.0) as u8)

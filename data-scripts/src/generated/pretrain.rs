@@ -2,7 +2,7 @@
 //!
 //! It teaches the perception that the benchmarks need (colour, shape, number up to six, place, size, digits, same and different)
 //! in other looks, other phrasings and another mix of topics, and leaves out fractions, bar charts, patterns, probability,
-//! measurement, circuits, magnets, food chains and the rest: those are for tuning. About a third of the scenes are a single
+//! measurement, circuits, magnets, food chains and the rest: those are for tuning. About a quarter of the scenes are a single
 //! object, so that a small model learns something from few pictures.
 //!
 //! ```
@@ -18,6 +18,7 @@ use seed::{Seed, Stream};
 use serde::Serialize;
 
 use super::english;
+pub use super::look::Mark;
 use scenes::Scene;
 
 /// One scene, asked about in several ways.
@@ -27,6 +28,8 @@ pub struct PretrainSample {
     pub rgb: Vec<u8>,
     /// What it shows, in at most twenty words.
     pub caption: String,
+    /// What stands where.
+    pub marks: Vec<Mark>,
     /// Four or five questions about it.
     pub qa: Vec<QuestionAnswer>,
 }
@@ -49,13 +52,13 @@ type SceneKind = (usize, fn(&mut Stream) -> Scene);
 
 /// The kinds of scene there are.
 const SCENES: &[SceneKind] = &[
-    (30, scenes::single),
-    (21, scenes::pair),
+    (24, scenes::single),
+    (20, scenes::pair),
     (15, scenes::group),
-    (10, scenes::two_groups),
-    (8, scenes::mixed),
-    (9, scenes::symbol),
-    (7, scenes::pointer),
+    (11, scenes::two_groups),
+    (10, scenes::mixed),
+    (12, scenes::symbol),
+    (8, scenes::pointer),
 ];
 
 /// The `index`-th pretraining sample.
@@ -94,7 +97,7 @@ fn draw(mut s: Stream) -> PretrainSample {
     let keep = s.between(4, 5).min(scene.qa.len());
     let chosen = s.sample(scene.qa.len(), keep);
     let qa = chosen.into_iter().map(|i| scene.qa[i].clone()).collect();
-    PretrainSample { rgb: scene.page.canvas.rgb(), caption: scene.caption, qa }
+    PretrainSample { rgb: scene.page.canvas.rgb(), caption: scene.caption, marks: scene.page.marks, qa }
 }
 
 #[cfg(test)]

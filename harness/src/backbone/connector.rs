@@ -1,4 +1,5 @@
-//! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with a GELU between them.
+//! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with a GELU between them, where asked for after a pixel
+//! shuffle (Marafioti et al., SmolVLM, arXiv 2504.05299) that merges neighbouring patches into one token.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -8,21 +9,52 @@ use super::nn;
 /// Vision width to the decoder's width.
 #[derive(Debug, Clone)]
 pub struct Connector {
+    scale_factor: usize,
     linear_1: nn::Linear,
     linear_2: nn::Linear,
 }
 
 impl Connector {
-    /// Reads `linear_1.*` and `linear_2.*`.
-    pub fn new(d_vision: usize, d_text: usize, weights: &VarBuilder) -> Result<Self> {
+    /// Reads `linear_1.*` and `linear_2.*`; `scale_factor` squared patches become one token.
+    pub fn new(d_vision: usize, d_text: usize, scale_factor: usize, weights: &VarBuilder) -> Result<Self> {
+        let d_in = d_vision * scale_factor * scale_factor;
         Ok(Self {
-            linear_1: nn::Linear::new(d_vision, d_text, true, &weights.pp("linear_1"))?,
+            scale_factor,
+            linear_1: nn::Linear::new(d_in, d_text, true, &weights.pp("linear_1"))?,
             linear_2: nn::Linear::new(d_text, d_text, true, &weights.pp("linear_2"))?,
         })
     }
 
-    /// `[n, patches, d_vision]` to `[n, patches, d_text]`.
+    /// `[n, patches, d_vision]` to `[n, tokens, d_text]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.linear_2.forward(&nn::gelu(&self.linear_1.forward(x)?)?)
+        let x = pixel_shuffle(x, self.scale_factor)?;
+        self.linear_2.forward(&nn::gelu(&self.linear_1.forward(&x)?)?)
+    }
+}
+
+/// Square blocks of `k x k` neighbours side by side in one token: `[n, s * s, d]` to `[n, (s / k)^2, k * k * d]`, in the order of
+/// Hugging Face's Idefics3.
+fn pixel_shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
+    if k == 1 {
+        return Ok(x.clone());
+    }
+    let (n, patches, d) = x.dims3()?;
+    let columns = patches.isqrt() / k;
+    x.reshape((n, columns, k, columns, k * d))?.transpose(2, 3)?.reshape((n, columns * columns, k * k * d))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// A 4 x 4 picture of patch numbers: each token holds a block, row by row.
+    #[test]
+    fn neighbours_become_one_token() {
+        let x = Tensor::arange(0f32, 16., &Device::Cpu).unwrap().reshape((1, 16, 1)).unwrap();
+        let merged = pixel_shuffle(&x, 2).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(merged, [[0., 1., 4., 5.], [2., 3., 6., 7.], [8., 9., 12., 13.], [10., 11., 14., 15.]]);
+        assert_eq!(pixel_shuffle(&x, 1).unwrap().dims(), [1, 16, 1]);
     }
 }

@@ -166,6 +166,11 @@ impl Llama {
         self.embedding.device()
     }
 
+    /// Hidden states `[n, d]` straight through the head: logits `[n, vocabulary]`.
+    pub fn read_out(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.head.forward(hidden)
+    }
+
     /// Hidden states `[b, t, d]` through all blocks, then logits `[rows, vocabulary]` at the rows asked for.
     pub fn forward(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
         let mut x = hidden.clone();

@@ -30,6 +30,9 @@ pub struct LlavaConfig {
     /// Which hidden state of the tower feeds the connector, counted as Hugging Face counts.
     #[serde(default = "default_feature_layer")]
     pub vision_feature_layer: isize,
+    /// Patches merged `k x k` into one image token before the connector (pixel shuffle, as SmolVLM's `scale_factor`); 1 in LLaVA.
+    #[serde(default = "default_scale_factor")]
+    pub scale_factor: usize,
     /// How prompts are wrapped.
     #[serde(default = "default_chat")]
     pub chat: ChatFormat,
@@ -37,6 +40,10 @@ pub struct LlavaConfig {
 
 fn default_feature_layer() -> isize {
     -2
+}
+
+fn default_scale_factor() -> usize {
+    1
 }
 
 /// Vicuna's format as LLaVA-1.5 uses it.
@@ -81,6 +88,7 @@ impl LlavaConfig {
                 attention_bias: false,
             },
             vision_feature_layer: -2,
+            scale_factor: 1,
             chat: default_chat(),
         }
     }
@@ -90,12 +98,26 @@ impl LlavaConfig {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
         let config: Self = serde_json::from_str(&text)
             .map_err(|error| Error::Backbone(format!("{}: {error} (expected a LLaVA config.json)", path.display())))?;
-        match config.text_config.unsupported() {
+        match config.unsupported() {
             Some(what) => {
                 Err(Error::Backbone(format!("{}: {what} is not supported; the decoder would be wrong", path.display())))
             }
             None => Ok(config),
         }
+    }
+
+    /// What this code cannot run, if anything.
+    fn unsupported(&self) -> Option<String> {
+        let columns = self.vision_config.image_size / self.vision_config.patch_size;
+        if self.scale_factor == 0 || !columns.is_multiple_of(self.scale_factor) {
+            return Some(format!("scale_factor {} (it must divide the {columns} patches of a row)", self.scale_factor));
+        }
+        self.text_config.unsupported()
+    }
+
+    /// Image tokens per image.
+    pub fn image_tokens(&self) -> usize {
+        self.vision_config.num_patches() / self.scale_factor.pow(2)
     }
 
     /// Parameters by component.
@@ -110,7 +132,7 @@ impl LlavaConfig {
         let head = if t.tie_word_embeddings { 0 } else { embedding };
         ComponentParameters {
             vision: vision_block * v.num_hidden_layers as u64 + vision_rest,
-            connector: dv * dt + dt + dt * dt + dt,
+            connector: dv * (self.scale_factor as u64).pow(2) * dt + dt + dt * dt + dt,
             embedding,
             decoder: projections + (2 * t.num_hidden_layers as u64 + 1) * dt + head,
         }
@@ -128,7 +150,7 @@ impl LlavaConfig {
             d_model: d,
             layers: self.text_config.num_hidden_layers,
             vocabulary: self.text_config.vocab_size,
-            image_tokens: self.vision_config.num_patches(),
+            image_tokens: self.image_tokens(),
             bytes_per_number: 4,
             sites,
         }
@@ -155,13 +177,18 @@ impl Llava {
         Ok(Self {
             feature_layer: config.vision_feature_layer,
             tower: ClipVisionTower::new(&config.vision_config, &weights.pp("vision_tower.vision_model"))?,
-            connector: Connector::new(dv, dt, &weights.pp("multi_modal_projector"))?,
+            connector: Connector::new(dv, dt, config.scale_factor, &weights.pp("multi_modal_projector"))?,
             decoder: Llama::new(&config.text_config, &weights.pp("language_model"))?,
             text: TextCodec::new(tokenizer, config.chat.clone(), spec.image_tokens)?,
             preprocess: Preprocess::clip(config.vision_config.image_size),
             spec,
             sha256,
         })
+    }
+
+    /// Hidden states `[n, d]` read as words, without blocks or norm: logits `[n, vocabulary]`.
+    pub fn read_out(&self, hidden: &Tensor) -> candle_core::Result<Tensor> {
+        self.decoder.read_out(hidden)
     }
 
     /// Reads a folder with `config.json`, `model.safetensors` and `tokenizer.json`.

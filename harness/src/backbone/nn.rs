@@ -46,6 +46,7 @@ impl Linear {
         }
         let y = y.reshape(shape)?;
         match &self.bias {
+            Some(bias) if kernels::serves(&y) => y.apply_op2(bias, kernels::AddBias),
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
@@ -140,6 +141,14 @@ impl LayerNorm {
 
     /// `[.., d]` to the same shape.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if kernels::serves(x) {
+            return x.contiguous()?.apply_op3(&self.weight, &self.bias, kernels::LayerNorm { eps: self.eps });
+        }
+        self.composed(x)
+    }
+
+    /// The same of candle operations: for other devices, and what the kernel is tested against.
+    pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let normal = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
@@ -162,6 +171,11 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
 
 /// `x * sigmoid(1.702 x)`, CLIP's activation.
 pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    if kernels::serves(x) { x.contiguous()?.apply_op1(kernels::QuickGelu) } else { composed_quick_gelu(x) }
+}
+
+/// The same of candle operations: for other devices, and what the kernel is tested against.
+pub fn composed_quick_gelu(x: &Tensor) -> Result<Tensor> {
     x * candle_nn::ops::sigmoid(&(x * 1.702)?)?
 }
 

@@ -272,6 +272,7 @@ pub fn symbol(s: &mut Stream) -> Scene {
         let (place, font) = (spot(s, cell, height), page.font);
         let rgb = legible(page.rgb(colours[i]), &page);
         font.write(&mut page.canvas, symbols[i], place.centre, height, rgb);
+        page.mark(place.centre, &[symbols[i], colours[i].name()]);
     }
     let word = if kind.len() == 10 { "number" } else { "letter" };
     let mut ask = Asker::new(s);
@@ -322,6 +323,7 @@ pub fn pointer(s: &mut Stream) -> Scene {
     let centre = spot(s, Area::PAGE, radius * 2.0).centre;
     let word = if dial { "hand" } else { "arrow" };
     draw_pointer(&mut page, dial, centre, radius, turn, colour);
+    page.mark(centre, &[word, DIRECTIONS[way], colour.name()]);
     let mut ask = Asker::new(s);
     ask.of("pointer", &["What way does the {} point?", "The {} points where?"], &[word], DIRECTIONS[way], DIRECTIONS);
     ask.is_it("pointer check", &["Does it point {}?"], DIRECTIONS[way], DIRECTIONS);

@@ -1,0 +1,146 @@
+//! CPU kernels with hand-written backward passes, as candle custom operations.
+//!
+//! Composed of candle operations, attention and norms spend most of their time moving intermediate tensors through memory. Here
+//! each is one pass over its input, parallel over examples or rows, with the intermediate recomputed in the backward pass. The
+//! composed forms in [`super::nn`] stay: they serve other devices, and the tests hold these against them. Elementwise loops are
+//! compiled for several instruction sets and chosen at run time; no sum is reassociated, so every choice gives the same bits.
+
+mod attention;
+mod elementwise;
+mod norm;
+
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
+
+pub use attention::Attention;
+pub use elementwise::{AddBias, QuickGelu, SiluGate};
+pub use norm::{LayerNorm, RmsNorm};
+
+/// Runs elementwise work with the widest instructions the CPU has.
+#[inline(always)]
+fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// The number types that kernels run on.
+pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum {
+    /// e to the x; 0 for minus infinity. Branch-free, so that loops over it vectorize.
+    fn exponential(self) -> Self;
+    /// From a constant.
+    fn of(x: f64) -> Self;
+}
+
+impl Real for f32 {
+    /// Cephes' polynomial after reduction by powers of two: within 2 units in the last place.
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        let clamped = if self > 88.0 { 88.0 } else { self };
+        let clamped = if clamped < -87.0 { -87.0 } else { clamped };
+        // Adding and taking away 1.5 * 2^23 rounds to the nearest integer.
+        let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
+        let n = shifted - 12_582_912.0;
+        let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let p = 1.987_569_1e-4_f32;
+        let p = p * r + 1.398_199_9e-3;
+        let p = p * r + 8.333_452e-3;
+        let p = p * r + 4.166_579_6e-2;
+        let p = p * r + 1.666_666_5e-1;
+        let p = p * r + 0.5;
+        let y = p * (r * r) + r + 1.0;
+        let scaled = f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23));
+        if self < -87.0 { 0.0 } else { scaled }
+    }
+
+    #[inline(always)]
+    fn of(x: f64) -> Self {
+        x as f32
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn exponential(self) -> Self {
+        self.exp()
+    }
+
+    #[inline(always)]
+    fn of(x: f64) -> Self {
+        x
+    }
+}
+
+/// Whether the kernels serve this tensor.
+pub fn serves(x: &Tensor) -> bool {
+    x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
+}
+
+/// A contiguous CPU tensor's numbers.
+fn values<'s, T: Real>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
+        None => candle_core::bail!("a CPU kernel was given a tensor that is not contiguous"),
+    }
+}
+
+/// A tensor's storage, held for reading.
+type Held<'t> = Option<(Box<dyn std::ops::Deref<Target = Storage> + 't>, &'t Layout)>;
+
+fn hold(x: Option<&Tensor>) -> Held<'_> {
+    let x = x?.storage_and_layout();
+    Some((Box::new(x.0), x.1))
+}
+
+fn held<'h, T: Real>(held: &'h Held<'_>) -> Result<Option<&'h [T]>> {
+    match held {
+        None => Ok(None),
+        Some((storage, layout)) => match &***storage {
+            Storage::Cpu(storage) => values(storage, layout).map(Some),
+            _ => candle_core::bail!("a CPU kernel was given a tensor of another device"),
+        },
+    }
+}
+
+/// The numbers of several contiguous tensors.
+struct Numbers<'t>(Vec<Held<'t>>);
+
+impl<'t> Numbers<'t> {
+    fn of(tensors: &[&'t Tensor]) -> Self {
+        Self(tensors.iter().map(|tensor| hold(Some(tensor))).collect())
+    }
+
+    fn get<T: Real>(&self, i: usize) -> Result<&[T]> {
+        held::<T>(&self.0[i]).map(Option::unwrap_or_default)
+    }
+}
+
+/// A tensor of `like`'s shape.
+fn tensor_like<T: Real>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, like.shape(), like.device())
+}
+
+/// A CPU operation's output, computed in the input's type.
+macro_rules! by_dtype {
+    ($dtype:expr, $call:expr) => {
+        match $dtype {
+            DType::F64 => f64::to_cpu_storage_owned($call),
+            _ => f32::to_cpu_storage_owned($call),
+        }
+    };
+}
+use by_dtype;
+
+/// A sum over eight interleaved partial sums: one order for every instruction set, and one that vectorizes.
+#[inline(always)]
+fn lanes<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    let mut partial = [T::zero(); 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let mut rest = T::zero();
+    for (&a, &b) in a8.remainder().iter().zip(b8.remainder()) {
+        rest += f(a, b);
+    }
+    for (a, b) in a8.zip(b8) {
+        for i in 0..8 {
+            partial[i] += f(a[i], b[i]);
+        }
+    }
+    partial.into_iter().fold(rest, |sum, x| sum + x)
+}
