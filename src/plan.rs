@@ -5,6 +5,7 @@ use harness::accounting::clock::Stopwatch;
 use harness::accounting::parameters::client_parameters;
 use harness::federation::link::{Traffic, split_pass};
 use harness::federation::{Placement, Scope};
+use harness::metrics::evaluate::predict;
 use harness::registry::MethodRow;
 use harness::study::Study;
 use serde::Serialize;
@@ -40,8 +41,10 @@ pub struct Plan {
     pub activations: Traffic,
     /// Bytes of weights, cached features and one batch, roughly.
     pub memory_bytes: u64,
-    /// Seconds of training, from one timed batch.
+    /// Seconds of training, from one timed batch; a Fisher pass is not in it.
     pub training_seconds: f64,
+    /// Seconds of judging the global adapters, from one timed batch.
+    pub evaluation_seconds: f64,
     /// Prompts that will lose their beginning.
     pub prompts_cut: usize,
 }
@@ -87,6 +90,10 @@ impl Plan {
                 + per_step.uplink * 40 * spec.layers as u64,
             training_seconds: seconds_per_step * steps as f64
                 / rayon::current_num_threads().min(if row.scope == Scope::Pooled { 1 } else { clients }) as f64,
+            evaluation_seconds: {
+                let evaluations = if trains { (1..=rounds).filter(|&round| study.evaluates_after(round)).count() } else { 1 };
+                timed_evaluation(study)? * (evaluations * study.num_test()) as f64 / rayon::current_num_threads() as f64
+            },
             prompts_cut: study.prompts_cut(),
         })
     }
@@ -109,7 +116,12 @@ impl Plan {
                 bytes(self.activations.uplink),
                 bytes(self.activations.downlink)
             ),
-            format!("  about {} of memory and {} of training", bytes(self.memory_bytes), duration(self.training_seconds)),
+            format!(
+                "  about {} of memory, {} of training and {} of evaluation",
+                bytes(self.memory_bytes),
+                duration(self.training_seconds),
+                duration(self.evaluation_seconds)
+            ),
         ];
         if self.prompts_cut > 0 {
             lines.push(format!("  {} prompts are longer than data.max_prompt_tokens and lose their beginning", self.prompts_cut));
@@ -130,4 +142,14 @@ fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
     let clock = Stopwatch::start();
     study.train_log_likelihoods(&batch, &study.adapter().attach(&adapters))?.mean_all()?.backward()?;
     Ok((clock.seconds(), split_pass(&batch, study.backbone().spec(), study.experiment().federation.loss_at)))
+}
+
+/// Seconds that one thread takes to judge a test example, from one batch.
+fn timed_evaluation(study: &Study) -> Result<f64> {
+    let size = study.experiment().evaluation.batch_size.min(study.num_test());
+    let stride = (study.num_test() / size.max(1)).max(1);
+    let examples: Vec<usize> = (0..study.num_test()).step_by(stride).take(size).collect();
+    let clock = Stopwatch::start();
+    predict(study, &study.adapter().attach(study.initial()), &examples, None)?;
+    Ok(clock.seconds() / examples.len().max(1) as f64)
 }

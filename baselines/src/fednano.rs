@@ -15,6 +15,17 @@ use harness::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Whose gradients are squared into a Fisher. Not a choice yet, but stated in every run's config, because they are different
+/// quantities: a batch's mean gradient squared is smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Squares {
+    /// Every example's own.
+    PerExample,
+    /// A batch's mean.
+    PerBatch,
+}
+
 /// Fisher merging with a Fisher pass after local training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,11 +34,13 @@ pub struct FedNano {
     pub floor: f64,
     /// At most so many examples of the shard in the Fisher pass; all without it.
     pub examples: Option<usize>,
+    /// `per-example`.
+    pub squares: Squares,
 }
 
 impl Default for FedNano {
     fn default() -> Self {
-        Self { floor: FLOOR, examples: None }
+        Self { floor: FLOOR, examples: None, squares: Squares::PerExample }
     }
 }
 
@@ -38,6 +51,7 @@ impl FedNano {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fednano", given)?;
         check_floor("fednano", method.floor)?;
+        check_squares("fednano", method.squares, Squares::PerExample)?;
         Ok(Box::new(method))
     }
 }
@@ -47,6 +61,15 @@ fn check_floor(method: &str, floor: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::Usage(format!("[method] name = \"{method}\": floor = {floor}: expected a finite number above 0")))
+}
+
+fn check_squares(method: &str, given: Squares, supported: Squares) -> Result<()> {
+    if given == supported {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "[method] name = \"{method}\": squares = {given:?}: this method squares {supported:?}; leave the key out"
+    )))
 }
 
 impl Method for FedNano {
@@ -71,11 +94,13 @@ impl Method for FedNano {
 pub struct FedNanoEf {
     /// Denominators below this fall back to the plain average.
     pub floor: f64,
+    /// `per-batch`.
+    pub squares: Squares,
 }
 
 impl Default for FedNanoEf {
     fn default() -> Self {
-        Self { floor: FLOOR }
+        Self { floor: FLOOR, squares: Squares::PerBatch }
     }
 }
 
@@ -84,6 +109,7 @@ impl FedNanoEf {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fednano-ef", given)?;
         check_floor("fednano-ef", method.floor)?;
+        check_squares("fednano-ef", method.squares, Squares::PerBatch)?;
         Ok(Box::new(method))
     }
 }

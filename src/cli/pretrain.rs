@@ -26,13 +26,13 @@ pub(crate) enum Pretrain {
 #[derive(Args)]
 pub(crate) struct Nano {
     /// Optimizer steps of the first phase: naming what stands where.
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 3000)]
     grounding_steps: usize,
     /// Pictures in a step of the first phase.
     #[arg(long, default_value_t = 32)]
     grounding_batch_size: usize,
     /// Optimizer steps of the second phase: captions and questions.
-    #[arg(long, default_value_t = 7000)]
+    #[arg(long, default_value_t = 5500)]
     steps: usize,
     /// Pictures in a step of the second phase, each with a caption and four or five questions.
     #[arg(long, default_value_t = 16)]
@@ -156,6 +156,7 @@ fn lesson(sample: lessons::PretrainSample) -> Lesson {
         rgb: sample.rgb,
         marks: sample.marks.into_iter().map(mark).collect(),
         caption: sample.caption,
+        text: sample.text,
         questions: sample.qa.into_iter().map(question).collect(),
     }
 }

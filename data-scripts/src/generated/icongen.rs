@@ -1,7 +1,7 @@
 //! IconGen: abstract diagrams with short questions, in the schema of `lmms-lab/ICON-QA`.
 //!
-//! The skills follow IconQA (Lu et al. 2021, <https://iconqa.github.io>). About 70% of the rows choose among texts, 12% between
-//! two pictures and 18% are to be filled in.
+//! The skills follow IconQA (Lu et al. 2021, <https://iconqa.github.io>). About 74% of the rows choose among texts, 6% between
+//! two pictures and 20% are to be filled in.
 
 pub(crate) mod drawings;
 mod pictures;
@@ -69,8 +69,8 @@ const CHOOSE_TEXT: &[Topic<Item>] = &[
 const FILL_IN: &[Topic<Item>] = &[
     topic("counting", "prek", topics::counting),
     topic("geometry", "kindergarten", topics::sides),
-    topic("measurement", "grade1", topics::ruler),
-    topic("time", "grade1", topics::hour),
+    topic("measurement", "grade1", topics::cubes),
+    topic("time", "grade1", topics::time),
     topic("algebra", "grade1", topics::algebra),
     topic("chart", "grade2", topics::bar_value),
 ];
@@ -96,8 +96,8 @@ const CHOOSE_PICTURE: &[Topic<PictureChoice>] = &[
 pub fn row(seed: Seed, split: &str, index: usize) -> IconRow {
     let mut s = seed.index(&format!("icongen/{split}"), index);
     let mut row = match s.uniform() {
-        ..0.70 => choose_text(&mut s),
-        ..0.82 => choose_picture(&mut s),
+        ..0.74 => choose_text(&mut s),
+        ..0.80 => choose_picture(&mut s),
         _ => fill_in(&mut s),
     };
     row.question_id = format!("{}-{split}-{index}", row.ques_type);

@@ -1,6 +1,6 @@
 //! SciGen: school science with diagrams, maps and words, in the schema of `derek-thomas/ScienceQA`.
 //!
-//! Subjects and kinds of question follow ScienceQA (Lu et al. 2022, <https://scienceqa.github.io>). About a fifth of the rows
+//! Subjects and kinds of question follow ScienceQA (Lu et al. 2022, <https://scienceqa.github.io>). About an eighth of the rows
 //! have no picture, about half have a hint. Facts that a hint gives are needed together with the picture and never instead of it.
 
 mod language;
@@ -78,17 +78,17 @@ const fn about(
 pub const WITH_PICTURE: &[About] = &[
     about(NATURAL, ["Physics", "states-of-matter", "Identify states of matter"], (2, 4), nature::states, "Particles of a solid keep their places, those of a liquid stay close, those of a gas fly apart."),
     about(NATURAL, ["Physics", "magnets", "Predict whether magnets attract or repel"], (3, 5), nature::magnets, "Unlike poles attract, like poles repel."),
-    about(NATURAL, ["Physics", "circuits", "Identify open and closed circuits"], (4, 6), nature::circuits, "Current flows only in a closed circuit."),
+    about(NATURAL, ["Physics", "circuits", "Predict whether a circuit works"], (4, 6), nature::circuits, "Current flows only in a closed circuit."),
     about(NATURAL, ["Physics", "temperature", "Compare temperatures"], (2, 4), nature::temperature, "The higher the column, the higher the temperature."),
-    about(NATURAL, ["Physics", "forces", "Predict motion from forces"], (3, 6), nature::forces, "A longer arrow is a stronger force; equal forces cancel."),
+    about(NATURAL, ["Physics", "forces", "Predict motion from forces"], (3, 6), nature::forces, "A longer arrow is a stronger force; the stronger force wins."),
     about(NATURAL, ["Biology", "food-chains", "Interpret food chains"], (3, 6), nature::food_chain, "Arrows lead from what is eaten to what eats it."),
     about(NATURAL, ["Biology", "plants", "Identify parts of plants"], (1, 3), nature::plants, "A plant has roots, a stem, leaves and often a flower."),
     about(NATURAL, ["Earth science", "weather", "Read weather symbols"], (1, 3), nature::weather, "Symbols stand for sun, cloud, rain and snow."),
-    about(NATURAL, ["Earth science", "moon-phases", "Identify phases of the moon"], (4, 7), nature::moon, "The lit share of the moon changes over a month."),
+    about(NATURAL, ["Earth science", "moon-phases", "Find the lit side of the moon"], (4, 7), nature::moon, "The sun lights the side of the moon that faces it; how much of it we see changes over a month."),
     about(NATURAL, ["Earth science", "shadows", "Locate shadows"], (2, 4), nature::shadows, "A shadow lies opposite the light."),
-    about(NATURAL, ["Chemistry", "materials", "Identify materials"], (2, 4), nature::materials, "Wood has grain, brick has joints, metal shines, wool is woven."),
-    about(SOCIAL, ["Geography", "map-directions", "Use a compass rose"], (2, 5), society::directions, "On most maps north is up."),
-    about(SOCIAL, ["Geography", "map-grid", "Read a map grid"], (2, 5), society::grid, "A column letter and a row number name a cell."),
+    about(NATURAL, ["Chemistry", "materials", "Identify materials"], (2, 4), nature::materials, "Wood has grain, brick has joints, metal shines, wool is woven, glass has panes."),
+    about(SOCIAL, ["Geography", "map-directions", "Find the way on a map"], (2, 5), society::directions, "On most maps north is up, east right, south down and west left."),
+    about(SOCIAL, ["Geography", "map-grid", "Read a map grid"], (2, 5), society::grid, "A letter names a column and a number a row."),
     about(SOCIAL, ["Geography", "map-legend", "Read a map legend"], (3, 6), society::legend, "A legend tells what the colors on a map mean."),
     about(SOCIAL, ["Economics", "prices", "Compare prices"], (2, 5), society::prices, "A higher number is a higher price."),
 ];
@@ -105,10 +105,10 @@ pub const WITHOUT_PICTURE: &[About] = &[
 /// The `index`-th row of a split.
 pub fn row(seed: Seed, split: &str, index: usize) -> SciRow {
     let mut s = seed.index(&format!("scigen/{split}"), index);
-    let topics = if s.chance(0.2) { WITHOUT_PICTURE } else { WITH_PICTURE };
+    let topics = if s.chance(0.12) { WITHOUT_PICTURE } else { WITH_PICTURE };
     let about = &topics[s.below(topics.len())];
     let item = (about.make.0)(&mut s);
-    let count = s.between(2, 5);
+    let count = s.between(3, 5);
     let (choices, position) = item.options(&mut s, count);
     let hint = if item.hint.is_empty() && s.chance(0.35) { lesson_hint(&mut s, about) } else { item.hint };
     SciRow {

@@ -2,11 +2,9 @@
 //!
 //! candle's fused `softmax_last_dim`, `rms_norm`, `layer_norm` and `rope` have no backward: with residual streams they yield a
 //! partial gradient, silently. Everything here is composed of operations that have one, or is a custom operation that brings its
-//! own: [`super::kernels`] on the CPU, and [`FrozenLinear`], which for a weight that is not a variable computes `dX = dY W` and
-//! never the weight's gradient.
+//! own: [`super::kernels`].
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, D, DType, Layout, Result, Shape, Storage, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::kernels;
@@ -39,7 +37,7 @@ impl Linear {
         let y = if self.weight.is_variable() {
             flat.matmul(&self.weight.t()?)?
         } else {
-            flat.contiguous()?.apply_op1(FrozenLinear { weight: self.weight.clone() })?
+            flat.contiguous()?.apply_op1(kernels::FrozenLinear { weight: self.weight.clone() })?
         };
         if let Some(last) = shape.last_mut() {
             *last = d_out;
@@ -50,50 +48,6 @@ impl Linear {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
-    }
-}
-
-/// Multiplication by a constant matrix: `[n, in]` to `[n, out]`, backward `dX = dY W`.
-struct FrozenLinear {
-    weight: Tensor,
-}
-
-impl FrozenLinear {
-    /// The problem's size (batch, rows, out, in) and the layout of `W^T`.
-    fn problem(&self, x: &Layout, weight: &Layout) -> Result<((usize, usize, usize, usize), Layout)> {
-        let (rows, d_in) = x.shape().dims2()?;
-        let (d_out, _) = weight.shape().dims2()?;
-        Ok(((1, rows, d_out, d_in), weight.transpose(0, 1)?))
-    }
-}
-
-impl CustomOp1 for FrozenLinear {
-    fn name(&self) -> &'static str {
-        "frozen-linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (storage, weight_layout) = self.weight.storage_and_layout();
-        let Storage::Cpu(weight) = &*storage else {
-            candle_core::bail!("frozen-linear: the input is on the CPU, the weight is not")
-        };
-        let (size, transposed) = self.problem(layout, weight_layout)?;
-        let y = x.matmul(weight, size, layout, &transposed)?;
-        Ok((y, Shape::from((size.1, size.2))))
-    }
-
-    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        let (storage, weight_layout) = self.weight.storage_and_layout();
-        let Storage::Cuda(weight) = &*storage else {
-            candle_core::bail!("frozen-linear: the input is on the GPU, the weight is not")
-        };
-        let (size, transposed) = self.problem(layout, weight_layout)?;
-        let y = x.matmul(weight, size, layout, &transposed)?;
-        Ok((y, Shape::from((size.1, size.2))))
-    }
-
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(grad.contiguous()?.matmul(&self.weight)?))
     }
 }
 

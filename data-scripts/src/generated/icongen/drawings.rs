@@ -55,8 +55,8 @@ impl Repeat {
     }
 }
 
-/// A clock face; minutes may be left out.
-pub fn clock(page: &mut Page, s: &mut Stream, hour: usize, minute: Option<usize>) {
+/// A clock face with an hour hand.
+pub fn clock(page: &mut Page, s: &mut Stream, hour: usize) {
     let (centre, radius) = ((32.0 + s.range(-2.0, 2.0) as f32, 32.0 + s.range(-2.0, 2.0) as f32), s.range(24.0, 28.5) as f32);
     let (face, hand) = (mix(page.paper, [255, 255, 255], 0.7), page.rgb(some_colours(s, 1)[0]));
     page.canvas.disc(centre, radius, face);
@@ -72,11 +72,7 @@ pub fn clock(page: &mut Page, s: &mut Stream, hour: usize, minute: Option<usize>
             page.canvas.disc(at_turn(centre, radius * 0.82, i as f32 / 12.0), if i % 3 == 0 { 1.7 } else { 0.9 }, ink);
         }
     }
-    let minutes = minute.unwrap_or(0) as f32;
-    page.canvas.line(centre, at_turn(centre, radius * 0.48, (hour as f32 + minutes / 60.0) / 12.0), ink, 3.4);
-    if minute.is_some() {
-        page.canvas.line(centre, at_turn(centre, radius * 0.7, minutes / 60.0), ink, 1.5);
-    }
+    page.canvas.line(centre, at_turn(centre, radius * 0.56, hour as f32 / 12.0), ink, 3.4);
     page.canvas.disc(centre, 2.0, ink);
 }
 
@@ -154,36 +150,36 @@ pub fn bars(page: &mut Page, s: &mut Stream, values: &[(Colour, usize)]) {
     page.canvas.line((left, floor), (63.0, floor), page.ink, 1.2);
 }
 
-/// A ruler from 0 to 6 with a strip of some length above it.
-pub fn ruler(page: &mut Page, s: &mut Stream, length: usize) {
-    let (left, unit, top) = (5.0, 9.0, s.range(34.0, 40.0) as f32);
-    let wood = mix(page.paper, [225, 190, 120], 0.6);
-    page.canvas.rect((1.0, top), 62.0, 20.0, wood);
-    page.canvas.frame((1.0, top), 62.0, 20.0, page.ink, 1.0);
-    for mark in 0..=6 {
-        let x = left + mark as f32 * unit;
-        page.canvas.line((x, top), (x, top + 6.0), page.ink, 1.1);
-        page.text(&mark.to_string(), (x, top + 12.5), 7.0);
+/// A strip of equal cubes in a row, above a line marked in their width.
+pub fn cubes(page: &mut Page, s: &mut Stream, length: usize) {
+    let (left, side, y) = (s.range(2.0, 5.0) as f32, 11.5, s.range(16.0, 34.0) as f32);
+    let rgb = page.rgb(some_colours(s, 1)[0]);
+    for i in 0..length {
+        let corner = (left + i as f32 * side, y);
+        page.canvas.rect(corner, side, side, rgb);
+        page.canvas.frame(corner, side, side, page.ink, 1.2);
     }
-    let (thick, rgb) = (s.range(7.0, 12.0) as f32, page.rgb(some_colours(s, 1)[0]));
-    let y = top - thick - s.range(2.0, 6.0) as f32;
-    page.canvas.rect((left, y), length as f32 * unit, thick, rgb);
-    page.canvas.frame((left, y), length as f32 * unit, thick, page.ink, 0.8);
+    let floor = y + side + 5.0;
+    page.canvas.line((left, floor), (left + 5.0 * side, floor), page.ink, 1.2);
+    for mark in 0..=5 {
+        let x = left + mark as f32 * side;
+        page.canvas.line((x, floor - 2.0), (x, floor + 2.0), page.ink, 1.0);
+    }
 }
 
-/// A thermometer marked 10 to 50, filled up to a tenth of its height.
-pub fn thermometer(page: &mut Page, s: &mut Stream, centre_x: f32, tens: f32, marks: bool) {
+/// A thermometer, if so wished with marks 1 to 5, filled up to a level.
+pub fn thermometer(page: &mut Page, s: &mut Stream, centre_x: f32, level: f32, marks: bool) {
     let (floor, unit) = (52.0, 8.6);
     let (rgb, white) = ([204 + s.below(40) as u8, 40, 46], mix(page.paper, [255, 255, 255], 0.8));
     page.canvas.line((centre_x, floor), (centre_x, 7.0), page.ink, 9.0);
     page.canvas.line((centre_x, floor), (centre_x, 7.0), white, 7.0);
-    page.canvas.line((centre_x, floor), (centre_x, floor - tens * unit), rgb, 4.6);
+    page.canvas.line((centre_x, floor), (centre_x, floor - level * unit), rgb, 4.6);
     page.canvas.disc((centre_x, floor + 2.0), 7.5, page.ink);
     page.canvas.disc((centre_x, floor + 2.0), 6.5, rgb);
     for mark in (1..=5).filter(|_| marks) {
         let y = floor - mark as f32 * unit;
         page.canvas.line((centre_x + 5.0, y), (centre_x + 9.0, y), page.ink, 1.0);
-        page.text(&format!("{mark}0"), (centre_x + 18.0, y), 7.0);
+        page.text(&mark.to_string(), (centre_x + 15.0, y), 7.5);
     }
 }
 

@@ -15,10 +15,10 @@ fn names(colours: &[Colour]) -> Vec<&'static str> {
     colours.iter().map(|colour| colour.name()).collect()
 }
 
-/// One to eight of a shape, sometimes with a few of another.
+/// One to six of a shape, sometimes with a few of another.
 pub fn counting(s: &mut Stream) -> Item {
-    let (mut page, index, shapes, colours) = (page(s), s.below(8), some_shapes(s, 2), some_colours(s, 3));
-    let strangers = if index < 6 && s.chance(0.5) { s.between(1, 2) } else { 0 };
+    let (mut page, index, shapes, colours) = (page(s), s.below(6), some_shapes(s, 2), some_colours(s, 3));
+    let strangers = if index < 5 && s.chance(0.5) { s.between(1, 2) } else { 0 };
     for (i, place) in spots(s, index + 1 + strangers, Area::PAGE).into_iter().enumerate() {
         let shape = shapes[usize::from(i <= index)];
         let colour = *s.pick(&colours);
@@ -27,7 +27,7 @@ pub fn counting(s: &mut Stream) -> Item {
     let plural = shapes[1].plural();
     let question =
         say(s, &["Count the {}. How many do you get?", "How many {} can you find?", "Which number of {} is shown?"], &[&plural]);
-    Item::among(question, &numbers(1, 8), index, page)
+    Item::among(question, &numbers(1, 6), index, page)
 }
 
 /// More or fewer, longer or shorter.
@@ -68,7 +68,7 @@ fn rows(s: &mut Stream) -> Item {
     page.canvas.line((3.0, 32.0), (61.0, 32.0), page.ink, 1.2);
     let question =
         say(s, &["Which row holds {} shapes?", "Which row has {} shapes in it?"], &[if more { "more" } else { "fewer" }]);
-    Item::among(question, &["the upper row", "the lower row"], index, page)
+    Item::among(question, &["top", "bottom"], index, page)
 }
 
 fn lengths(s: &mut Stream) -> Item {
@@ -135,9 +135,9 @@ fn relation(s: &mut Stream) -> Item {
         page.shape(s, shapes[i], colours[i], centre, place.size);
     }
     let question =
-        say(s, &["Compared with the {1}, where does the {0} sit?", "Which words tell where the {0} is from the {1}?"], &[]);
+        say(s, &["Compared with the {1}, where does the {0} sit?", "Which word tells where the {0} is from the {1}?"], &[]);
     let question = question.replace("{0}", shapes[0].name()).replace("{1}", shapes[1].name());
-    Item::among(question, &["above it", "below it", "to its left", "to its right"], index, page)
+    Item::among(question, &["above", "below", "left", "right"], index, page)
 }
 
 fn corners(s: &mut Stream) -> Item {
@@ -150,7 +150,7 @@ fn corners(s: &mut Stream) -> Item {
         page.shape(s, shapes[i], colours[i], place.centre, place.size);
     }
     let question = say(s, &["In which corner is the {}?", "Which corner has the {} in it?"], &[shapes[0].name()]);
-    Item::among(question, &["upper left", "upper right", "lower left", "lower right"], index, page)
+    Item::among(question, &["top left", "top right", "bottom left", "bottom right"], index, page)
 }
 
 /// Which one does not belong.
@@ -173,25 +173,14 @@ pub fn sorting(s: &mut Stream) -> Item {
 
 /// Naming shapes and counting their sides.
 pub fn geometry(s: &mut Stream) -> Item {
-    if s.chance(0.4) { sides(s) } else { shape_name(s) }
+    if s.chance(0.3) { sides(s) } else { shape_name(s) }
 }
 
 fn shape_name(s: &mut Stream) -> Item {
-    const NAMED: [Shape; 9] = [
-        Shape::Circle,
-        Shape::Square,
-        Shape::Triangle,
-        Shape::Star,
-        Shape::Rectangle,
-        Shape::Oval,
-        Shape::Pentagon,
-        Shape::Hexagon,
-        Shape::Trapezoid,
-    ];
-    let index = s.below(NAMED.len());
-    let page = one_shape(s, NAMED[index], 0.06);
+    let index = s.below(SHAPES.len());
+    let page = one_shape(s, SHAPES[index], 0.06);
     let question = say(s, &["What do we call this figure?", "Which name fits this figure?"], &[]);
-    Item::among(question, &NAMED.map(Shape::name), index, page)
+    Item::among(question, &SHAPES.map(Shape::name), index, page)
 }
 
 /// How many sides or corners.
@@ -199,7 +188,7 @@ pub fn sides(s: &mut Stream) -> Item {
     let index = s.below(4);
     let four = [Shape::Square, Shape::Rectangle, Shape::Trapezoid, Shape::Diamond];
     let shape = [Shape::Triangle, *s.pick(&four), Shape::Pentagon, Shape::Hexagon][index];
-    let page = one_shape(s, shape, 0.5);
+    let page = one_shape(s, shape, 0.08);
     let question = say(s, &["How many sides does this figure have?", "Count the corners of this figure. How many?"], &[]);
     Item::among(question, &numbers(3, 6), index, page)
 }
@@ -225,31 +214,30 @@ pub fn pattern(s: &mut Stream) -> Item {
     Item::among(question, &words, repeat.next(), page)
 }
 
-/// Reading a clock.
-pub fn time(s: &mut Stream) -> Item {
-    let (mut page, hour, minute) = (page(s), s.between(1, 12), *s.pick(&[0, 30]));
-    drawings::clock(&mut page, s, hour, Some(minute));
-    let times: Vec<String> = (1..=12).map(|hour| format!("{hour}:{minute:02}")).collect();
-    let question = say(s, &["What time does the clock show?", "Read the clock. What time is it?"], &[]);
-    Item::among(question, &times, hour - 1, page)
-}
+/// The hours at which the hand points straight up, right, down and left.
+const QUARTERS: [usize; 4] = [12, 3, 6, 9];
 
 /// Reading a clock that has an hour hand only.
-pub fn hour(s: &mut Stream) -> Item {
-    let (mut page, hour) = (page(s), s.between(1, 12));
-    drawings::clock(&mut page, s, hour, None);
-    let question = say(s, &["Which hour does the clock show?", "The hand is at which hour?"], &[]);
-    Item::among(question, &numbers(1, 12), hour - 1, page)
+pub fn time(s: &mut Stream) -> Item {
+    let (mut page, index) = (page(s), s.below(4));
+    drawings::clock(&mut page, s, QUARTERS[index]);
+    let question = say(s, &["What time does the clock show?", "Read the clock. Which hour is it?"], &[]);
+    Item::among(question, &QUARTERS.map(|hour| hour.to_string()), index, page)
 }
 
-/// How much of it is shaded.
+/// Into how many parts it is cut, and how many of them are shaded.
 pub fn fraction(s: &mut Stream) -> Item {
-    const FRACTIONS: [(usize, usize); 7] = [(1, 2), (1, 3), (2, 3), (1, 4), (3, 4), (2, 5), (3, 5)];
-    let (mut page, index) = (page(s), s.below(FRACTIONS.len()));
-    let (shaded, all) = FRACTIONS[index];
+    let (mut page, ask_parts) = (page(s), s.chance(0.5));
+    let drawn = s.between(1, 3);
+    let (shaded, all) = if ask_parts { (s.between(1, drawn), drawn + 1) } else { (drawn, s.between(drawn + 1, 4)) };
     drawings::parts(&mut page, s, shaded, all);
-    let question = say(s, &["What fraction of the figure is shaded?", "Which fraction does the colored part show?"], &[]);
-    Item::among(question, &FRACTIONS.map(|(shaded, all)| format!("{shaded}/{all}")), index, page)
+    if ask_parts {
+        let question =
+            say(s, &["Into how many equal parts is the figure cut?", "What is the bottom number of this fraction?"], &[]);
+        return Item::among(question, &numbers(2, 4), all - 2, page);
+    }
+    let question = say(s, &["How many parts of the figure are shaded?", "What is the top number of this fraction?"], &[]);
+    Item::among(question, &numbers(1, 3), shaded - 1, page)
 }
 
 /// Reading a bar chart.
@@ -282,29 +270,30 @@ pub fn bar_value(s: &mut Stream) -> Item {
     Item::among(question, &numbers(1, 5), index, page)
 }
 
-/// Rulers and thermometers.
+/// Strips of cubes and thermometers.
 pub fn measurement(s: &mut Stream) -> Item {
-    if s.chance(0.5) { ruler(s) } else { thermometer(s) }
+    if s.chance(0.5) { cubes(s) } else { thermometer(s) }
 }
 
 /// How long the strip is.
-pub fn ruler(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(6));
-    drawings::ruler(&mut page, s, index + 1);
-    let question = say(s, &["How long is the strip on the ruler?", "Use the ruler. How many units long is the strip?"], &[]);
-    Item::among(question, &numbers(1, 6), index, page)
+pub fn cubes(s: &mut Stream) -> Item {
+    let (mut page, index) = (page(s), s.below(5));
+    drawings::cubes(&mut page, s, index + 1);
+    let question = say(s, &["How many cubes long is the strip?", "Measure the strip. How many cubes is it?"], &[]);
+    Item::among(question, &numbers(1, 5), index, page)
 }
 
 fn thermometer(s: &mut Stream) -> Item {
     let (mut page, index, x) = (page(s), s.below(5), s.range(14.0, 36.0) as f32);
     drawings::thermometer(&mut page, s, x, index as f32 + 1.0, true);
-    let question = say(s, &["What temperature does the thermometer show?", "Read the thermometer. How many degrees is it?"], &[]);
-    Item::among(question, &["10", "20", "30", "40", "50"], index, page)
+    let question =
+        say(s, &["Up to which mark is the thermometer filled?", "Read the thermometer. Which mark does it reach?"], &[]);
+    Item::among(question, &numbers(1, 5), index, page)
 }
 
 /// Where the spinner stops.
 pub fn probability(s: &mut Stream) -> Item {
-    if s.chance(0.5) { likeliest(s) } else { likelihood(s) }
+    if s.chance(0.6) { likeliest(s) } else { possibility(s) }
 }
 
 fn likeliest(s: &mut Stream) -> Item {
@@ -321,38 +310,34 @@ fn likeliest(s: &mut Stream) -> Item {
     Item::among(question, &names(&colours), 0, page)
 }
 
-fn likelihood(s: &mut Stream) -> Item {
-    let (mut page, colours, index) = (page(s), some_colours(s, 3), s.below(4));
-    let shares = [vec![1.0], vec![3.0, 1.0], vec![1.0, 3.0], vec![0.0, 1.0]][index].clone();
-    let mut slices: Vec<(Colour, f32)> = colours.iter().copied().zip(shares).filter(|slice| slice.1 > 0.0).collect();
-    if slices.len() == 1 && s.chance(0.5) && index == 3 {
-        slices.push((colours[2], 1.0));
-    }
-    drawings::spinner(&mut page, s, &slices);
-    let question =
-        say(s, &["How likely is it that the spinner stops on {}?", "The spinner stopping on {} is what?"], &[colours[0].name()]);
-    Item::among(question, &["certain", "likely", "unlikely", "impossible"], index, page)
+fn possibility(s: &mut Stream) -> Item {
+    let (mut page, colours, possible) = (page(s), some_colours(s, 3), s.chance(0.5));
+    let asked = if possible { *s.pick(&colours[..2]) } else { colours[2] };
+    let share = s.range(0.5, 2.0) as f32;
+    drawings::spinner(&mut page, s, &[(colours[0], 1.0), (colours[1], share)]);
+    let question = say(s, &["Can the spinner stop on {}?", "Is it possible that the spinner lands on {}?"], &[asked.name()]);
+    Item::among(question, &["yes", "no"], usize::from(!possible), page)
 }
 
 /// Sums of dots and of digits.
 pub fn algebra(s: &mut Stream) -> Item {
-    if s.chance(0.5) { domino(s) } else { equation(s) }
+    if s.chance(0.7) { domino(s) } else { equation(s) }
 }
 
 fn domino(s: &mut Stream) -> Item {
-    let (mut page, index, colour) = (page(s), s.below(7), some_colours(s, 1)[0]);
-    let first = s.between((index + 2).saturating_sub(4).max(1), (index + 1).min(4));
+    let (mut page, index, colour) = (page(s), s.below(5), some_colours(s, 1)[0]);
+    let first = s.between((index + 2).saturating_sub(3).max(1), (index + 1).min(3));
     page.canvas.frame((3.0, 14.0), 58.0, 36.0, page.ink, 1.8);
     page.canvas.line((32.0, 14.0), (32.0, 50.0), page.ink, 1.8);
     for (half, count) in [first, index + 2 - first].into_iter().enumerate() {
         let area = Area { corner: (4.0 + 29.0 * half as f32, 16.0), width: 27.0, height: 32.0 };
         for place in spots(s, count, area) {
-            page.canvas.disc(place.centre, 4.4, page.rgb(colour));
+            page.canvas.disc(place.centre, 5.0, page.rgb(colour));
         }
     }
     let question =
         say(s, &["How many dots does the tile have altogether?", "Add both halves of the tile. What is the sum?"], &[]);
-    Item::among(question, &numbers(2, 8), index, page)
+    Item::among(question, &numbers(2, 6), index, page)
 }
 
 fn equation(s: &mut Stream) -> Item {
@@ -374,21 +359,21 @@ pub fn estimation(s: &mut Stream) -> Item {
 
 fn many_dots(s: &mut Stream) -> Item {
     let (mut page, index, colours) = (page(s), s.below(3), some_colours(s, 2));
-    let count = [5, 20, 50][index] + s.below(3) - 1;
-    let side = if index == 0 && s.chance(0.5) { 3 } else { 8 };
-    for cell in s.sample(side * side, count) {
-        let centre = spot(s, Area::PAGE.cell(side, side, cell % side, cell / side), 5.0).centre;
+    let tens = [1, 3, 6][index];
+    let count = tens * 10 + s.below(5) - 2;
+    for cell in s.sample(81, count) {
+        let centre = spot(s, Area::PAGE.cell(9, 9, cell % 9, cell / 9), 5.0).centre;
         let colour = *s.pick(&colours);
-        page.canvas.disc(centre, 2.6, page.rgb(colour));
+        page.canvas.disc(centre, 2.4, page.rgb(colour));
     }
-    let question = say(s, &["About how many dots do you see?", "Estimate the dots. Which number is nearest?"], &[]);
-    Item::among(question, &["5", "20", "50"], index, page)
+    let question = say(s, &["About how many tens of dots do you see?", "Estimate the dots. How many tens are there?"], &[]);
+    Item::among(question, &["1", "3", "6"], index, page)
 }
 
 fn fullness(s: &mut Stream) -> Item {
     let (mut page, index) = (page(s), s.below(4));
     let share = (index + 1) as f32 / 4.0 + s.range(-0.03, 0.0) as f32;
     drawings::glass(&mut page, s, share);
-    let question = say(s, &["About how full is the glass?", "Estimate how much of the glass is filled."], &[]);
-    Item::among(question, &["one quarter", "one half", "three quarters", "all of it"], index, page)
+    let question = say(s, &["About how many quarters of the glass are full?", "Estimate how many quarters are filled."], &[]);
+    Item::among(question, &numbers(1, 4), index, page)
 }

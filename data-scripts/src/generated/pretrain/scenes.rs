@@ -3,6 +3,7 @@
 use seed::Stream;
 
 use super::QuestionAnswer;
+use super::phrases::{self, Phrases};
 use crate::generated::canvas::{Point, at_turn};
 use crate::generated::layout::{Area, Spot, spot, spots};
 use crate::generated::look::{Colour, Page, SHAPES, Shape, Theme, colour_words, shape_words, some_colours, some_shapes};
@@ -33,21 +34,16 @@ pub fn single(s: &mut Stream) -> Scene {
     let (shape_word, colour_word) = (shape.name(), colour.name());
     let size = if big { "big" } else { "small" };
     let mut ask = Asker::new(s);
-    ask.colour(&["What color is the {}?", "What is the color of the {}?", "The {} has what color?"], shape_word, colour);
-    ask.shape(&["What shape is this?", "What shape do you see?", "What is the {} shape?"], colour_word, shape);
-    ask.is_it("color check", &["Is the shape {}?", "Is the color {}?"], colour_word, colour_words());
-    ask.is_it("shape check", &["Is it a {}?", "Is this shape a {}?"], shape_word, &shape_words());
-    ask.of("size", &["Is it big or small?", "Is the {} big or small?"], &[shape_word], size, &["big", "small"]);
+    ask.colour(phrases::COLOUR_OF, shape_word, colour);
+    ask.shape(phrases::SHAPE, "", shape);
+    ask.shape(phrases::SHAPE_OF_COLOUR, colour_word, shape);
+    ask.is_it("color check", phrases::IS_COLOUR, colour_word, colour_words());
+    ask.is_it("shape check", phrases::IS_SHAPE, shape_word, &shape_words());
+    ask.of("size", phrases::SIZE, &[shape_word], size, &["big", "small"]);
     let caption = if big {
         format!("{} {size} {colour_word} {shape_word}", article(size))
     } else {
-        ask.of(
-            "place",
-            &["On what side is the {}?", "At what side of the picture is the {}?"],
-            &[shape_word],
-            SIDES[side],
-            SIDES,
-        );
+        ask.of("place", phrases::PLACE, &[shape_word], SIDES[side], SIDES);
         format!("a {size} {colour_word} {shape_word} at the {}", SIDES[side])
     };
     Scene { qa: ask.qa, page, caption }
@@ -86,12 +82,11 @@ pub fn pair(s: &mut Stream) -> Scene {
     let mut ask = Asker::new(s);
     pair_relations(&mut ask, &names, upright);
     pair_parts(&mut ask, shapes, colours, upright);
-    ask.of("same", &["Do they have the same color?", "Are both the same color?"], &[], yes(colours[0] == colours[1]), YES_NO);
-    ask.of("same", &["Do they have the same shape?", "Are both the same shape?"], &[], yes(shapes[0] == shapes[1]), YES_NO);
+    ask.of("same", phrases::SAME_COLOUR, &[], yes(colours[0] == colours[1]), YES_NO);
+    ask.of("same", phrases::SAME_SHAPE, &[], yes(shapes[0] == shapes[1]), YES_NO);
     if bigger < 2 {
-        let template = if ask.s.chance(0.5) { ["The bigger one is what?"] } else { ["The smaller one is what?"] };
-        let index = if template[0].contains("bigger") { bigger } else { 1 - bigger };
-        pair_sizes(&mut ask, template[0], index, shapes, colours);
+        let (templates, index) = if ask.s.chance(0.5) { (phrases::BIGGER, bigger) } else { (phrases::SMALLER, 1 - bigger) };
+        pair_sizes(&mut ask, templates, index, shapes, colours);
     }
     let relation = if upright { "above" } else { "left of" };
     let long = |i: usize| format!("{} {} {}", article(colours[i].name()), colours[i].name(), shapes[i].name());
@@ -124,36 +119,36 @@ fn pair_relations(ask: &mut Asker, names: &[String; 2], upright: bool) {
     let (one, other) = (names[swap].as_str(), names[1 - swap].as_str());
     let words = if upright { ["above", "below"] } else { ["left", "right"] };
     let truth = words[swap];
-    ask.of("relation", &["Where is the {}, seen from the {}?", "The {} is where, next to the {}?"], &[one, other], truth, &words);
+    ask.of("relation", phrases::RELATION, &[one, other], truth, &words);
     let claim = *ask.s.pick(&words);
     let phrase = match claim {
         "left" => "left of",
         "right" => "right of",
         other => other,
     };
-    ask.of("relation check", &["Is the {} {} the {}?"], &[one, phrase, other], yes(claim == truth), YES_NO);
+    ask.of("relation check", phrases::RELATION_CHECK, &[one, phrase, other], yes(claim == truth), YES_NO);
 }
 
 fn pair_parts(ask: &mut Asker, shapes: [Shape; 2], colours: [Colour; 2], upright: bool) {
     let which = ask.s.below(2);
     let side = if upright { ["top", "bottom"][which] } else { ["left", "right"][which] };
-    ask.colour(&["What color is the {} one?", "What color is at the {}?"], side, colours[which]);
-    ask.shape(&["What shape is the {} one?", "What shape is at the {}?"], side, shapes[which]);
+    ask.colour(phrases::COLOUR_AT, side, colours[which]);
+    ask.shape(phrases::SHAPE_AT, side, shapes[which]);
     if shapes[0] != shapes[1] {
-        ask.colour(&["What color is the {}?", "The {} has what color?"], shapes[which].name(), colours[which]);
+        ask.colour(phrases::COLOUR_OF, shapes[which].name(), colours[which]);
     }
     if colours[0] != colours[1] {
-        ask.shape(&["What shape is {}?", "What is the {} shape?"], colours[which].name(), shapes[which]);
+        ask.shape(phrases::SHAPE_OF_COLOUR, colours[which].name(), shapes[which]);
     }
 }
 
-fn pair_sizes(ask: &mut Asker, template: &str, index: usize, shapes: [Shape; 2], colours: [Colour; 2]) {
+fn pair_sizes(ask: &mut Asker, templates: Phrases, index: usize, shapes: [Shape; 2], colours: [Colour; 2]) {
     if shapes[0] == shapes[1] {
         let words = colours.map(Colour::name);
-        ask.of("compare size", &[template], &[], words[index], &words);
+        ask.of("compare size", templates, &[], words[index], &words);
     } else {
         let words = shapes.map(Shape::name);
-        ask.of("compare size", &[template], &[], words[index], &words);
+        ask.of("compare size", templates, &[], words[index], &words);
     }
 }
 
@@ -167,11 +162,11 @@ pub fn group(s: &mut Stream) -> Scene {
     let plural = shape.plural();
     let mut ask = Asker::new(s);
     let number = NUMBERS[count - 1];
-    ask.of("count", &["How many {} are there?", "How many {} are in the picture?"], &[&plural], number, NUMBERS);
-    ask.of("count", &["How many shapes are there?", "What is the number of shapes?"], &[], number, NUMBERS);
+    ask.of("count", phrases::COUNT_OF, &[&plural], number, NUMBERS);
+    ask.of("count", phrases::COUNT_ALL, &[], number, NUMBERS);
     ask.claim_count(&plural, count);
-    ask.colour(&["What color are they?", "What is the color of the shapes?"], "", colour);
-    ask.shape(&["What shape are they?", "What kind of shape is shown?"], "", shape);
+    ask.colour(phrases::COLOUR_OF_ALL, "", colour);
+    ask.shape(phrases::SHAPE_OF_ALL, "", shape);
     let caption =
         if count == 1 { format!("1 {} {}", colour.name(), shape.name()) } else { format!("{count} {} {plural}", colour.name()) };
     Scene { caption, qa: ask.qa, page }
@@ -195,31 +190,22 @@ pub fn two_groups(s: &mut Stream) -> Scene {
     let plurals = [shapes[0].plural(), shapes[1].plural()];
     let which = s.below(2);
     let mut ask = Asker::new(s);
-    ask.of(
-        "count",
-        &["How many {} are there?", "How many {} are in the picture?"],
-        &[&plurals[which]],
-        NUMBERS[counts[which] - 1],
-        NUMBERS,
-    );
-    ask.of(
-        "count",
-        &["How many are {}?", "How many shapes are {}?"],
-        &[colours[which].name()],
-        NUMBERS[counts[which] - 1],
-        NUMBERS,
-    );
-    ask.of("count", &["How many shapes are there in all?"], &[], NUMBERS[counts[0] + counts[1] - 1], NUMBERS);
-    ask.colour(&["What color are the {}?"], &plurals[which], colours[which]);
+    ask.of("count", phrases::COUNT_OF, &[&plurals[which]], NUMBERS[counts[which] - 1], NUMBERS);
+    ask.of("count", phrases::COUNT_OF_COLOUR, &[colours[which].name()], NUMBERS[counts[which] - 1], NUMBERS);
+    ask.of("count", phrases::COUNT_ALL, &[], NUMBERS[counts[0] + counts[1] - 1], NUMBERS);
+    ask.colour(phrases::COLOUR_OF_MANY, &plurals[which], colours[which]);
     if counts[0] == counts[1] {
-        ask.of("same number", &["Is it the same number of {} and {}?"], &[&plurals[0], &plurals[1]], "yes", YES_NO);
+        ask.of("same number", phrases::SAME_NUMBER, &[&plurals[0], &plurals[1]], "yes", YES_NO);
     } else {
         let more = usize::from(counts[1] > counts[0]);
         let words = [colours[0].name(), colours[1].name()];
-        ask.of("compare", &["The bigger group is what color?"], &[], words[more], &words);
-        ask.of("compare", &["The smaller group is what color?"], &[], words[1 - more], &words);
-        if ask.s.chance(0.35) {
-            ask.of("same number", &["Is it the same number of {} and {}?"], &[&plurals[0], &plurals[1]], "no", YES_NO);
+        ask.of("compare", phrases::MORE_COLOUR, &[], words[more], &words);
+        ask.of("compare", phrases::FEWER_COLOUR, &[], words[1 - more], &words);
+        let words = [shapes[0].name(), shapes[1].name()];
+        ask.of("compare", phrases::MORE_SHAPE, &[], words[more], &words);
+        ask.of("compare", phrases::FEWER_SHAPE, &[], words[1 - more], &words);
+        if ask.s.chance(0.5) {
+            ask.of("same number", phrases::SAME_NUMBER, &[&plurals[0], &plurals[1]], "no", YES_NO);
         }
     }
     let part =
@@ -242,16 +228,10 @@ pub fn mixed(s: &mut Stream) -> Scene {
     let present = |wanted: Colour| kinds.iter().any(|kind| kind.1 == wanted);
     let asked = if s.chance(0.5) { colours[2] } else { colour };
     let mut ask = Asker::new(s);
-    ask.of(
-        "count",
-        &["How many {} are there?", "How many {} are in the picture?"],
-        &[&shape.plural()],
-        NUMBERS[alike - 1],
-        NUMBERS,
-    );
-    ask.of("count", &["How many are {}?", "How many shapes are {}?"], &[colour.name()], NUMBERS[tinted - 1], NUMBERS);
-    ask.of("count", &["How many shapes are there in all?", "How many shapes are there?"], &[], NUMBERS[count - 1], NUMBERS);
-    ask.of("there is", &["Is there something {}?", "Is anything {}?"], &[asked.name()], yes(present(asked)), YES_NO);
+    ask.of("count", phrases::COUNT_OF, &[&shape.plural()], NUMBERS[alike - 1], NUMBERS);
+    ask.of("count", phrases::COUNT_OF_COLOUR, &[colour.name()], NUMBERS[tinted - 1], NUMBERS);
+    ask.of("count", phrases::COUNT_ALL, &[], NUMBERS[count - 1], NUMBERS);
+    ask.of("there is", phrases::ANY_COLOUR, &[asked.name()], yes(present(asked)), YES_NO);
     ask.there_is_shape(&kinds.iter().map(|kind| kind.0).collect::<Vec<_>>());
     let rest = if count - alike == 0 { String::new() } else { " and others".to_owned() };
     let noun = if alike == 1 { shape.name().to_owned() } else { shape.plural() };
@@ -279,11 +259,11 @@ pub fn symbol(s: &mut Stream) -> Scene {
     if two {
         symbol_pair(&mut ask, symbols, &colours, word, kind);
     } else {
-        ask.of("symbol", &["What {} is this?", "What {} do you see?"], &[word], symbols[0], kind);
-        ask.colour(&["What color is the {}?", "What is the color of the {}?"], word, colours[0]);
-        ask.is_it("symbol check", &["Is it the {}?", "Is this the {}?"], symbols[0], kind);
-        ask.of("symbol kind", &["Is this a number or a letter?"], &[], word, &["number", "letter"]);
-        ask.is_it("color check", &["Is it {}?"], colours[0].name(), colour_words());
+        ask.of("symbol", phrases::SYMBOL, &[word], symbols[0], kind);
+        ask.colour(phrases::COLOUR_OF, word, colours[0]);
+        ask.is_it("symbol check", phrases::SYMBOL_CHECK, symbols[0], kind);
+        ask.of("symbol kind", phrases::SYMBOL_KIND, &[], word, &["number", "letter"]);
+        ask.is_it("color check", phrases::IS_COLOUR, colours[0].name(), colour_words());
     }
     let caption = if two {
         format!("the {word}s {} and {}", symbols[0], symbols[1])
@@ -296,15 +276,21 @@ pub fn symbol(s: &mut Stream) -> Scene {
 fn symbol_pair(ask: &mut Asker, symbols: [&str; 2], colours: &[Colour], word: &str, kind: &[&str]) {
     let which = ask.s.below(2);
     let side = ["left", "right"][which];
-    ask.of("symbol", &["What {} is at the {}?", "What {} is on the {} side?"], &[word, side], symbols[which], kind);
-    ask.colour(&["What color is the {} one?", "What color is at the {}?"], side, colours[which]);
-    ask.colour(&["The {} has what color?"], symbols[1 - which], colours[1 - which]);
-    ask.of("symbol kind", &["Are these numbers or letters?"], &[], &format!("{word}s"), &["numbers", "letters"]);
+    ask.of("symbol", phrases::SYMBOL_AT, &[word, side], symbols[which], kind);
+    ask.colour(phrases::COLOUR_AT, side, colours[which]);
+    ask.colour(phrases::COLOUR_OF, symbols[1 - which], colours[1 - which]);
+    ask.of(
+        "symbol kind",
+        &["Are these numbers or letters?", "What is written here, numbers or letters?"],
+        &[],
+        &format!("{word}s"),
+        &["numbers", "letters"],
+    );
     let truth = ["left", "right"][which];
-    ask.of("place", &["On what side is the {}?"], &[symbols[which]], truth, &["left", "right"]);
+    ask.of("place", phrases::PLACE, &[symbols[which]], truth, &["left", "right"]);
     if word == "number" {
         let more = if symbols[0] > symbols[1] { 0 } else { 1 };
-        ask.of("compare", &["The bigger number is what?", "What is the bigger number?"], &[], symbols[more], &symbols);
+        ask.of("compare", phrases::BIGGER_NUMBER, &[], symbols[more], &symbols);
     }
 }
 
@@ -325,11 +311,11 @@ pub fn pointer(s: &mut Stream) -> Scene {
     draw_pointer(&mut page, dial, centre, radius, turn, colour);
     page.mark(centre, &[word, DIRECTIONS[way], colour.name()]);
     let mut ask = Asker::new(s);
-    ask.of("pointer", &["What way does the {} point?", "The {} points where?"], &[word], DIRECTIONS[way], DIRECTIONS);
-    ask.is_it("pointer check", &["Does it point {}?"], DIRECTIONS[way], DIRECTIONS);
-    ask.colour(&["What color is the {}?", "What is the color of the {}?"], word, colour);
-    ask.is_it("color check", &["Is it {}?"], colour.name(), colour_words());
-    ask.of("pointer kind", &["Is there a clock or an arrow?"], &[], if dial { "clock" } else { "arrow" }, &["clock", "arrow"]);
+    ask.of("pointer", phrases::POINTER, &[word], DIRECTIONS[way], DIRECTIONS);
+    ask.is_it("pointer check", phrases::POINTER_CHECK, DIRECTIONS[way], DIRECTIONS);
+    ask.colour(phrases::COLOUR_OF, word, colour);
+    ask.is_it("color check", phrases::IS_COLOUR, colour.name(), colour_words());
+    ask.of("pointer kind", phrases::POINTER_KIND, &[], if dial { "clock" } else { "arrow" }, &["clock", "arrow"]);
     let caption = if dial {
         format!("a clock with a {} hand that points {}", colour.name(), DIRECTIONS[way])
     } else {
@@ -367,6 +353,7 @@ impl<'a> Asker<'a> {
     fn of(&mut self, topic: &'static str, templates: &[&str], words: &[&str], answer: &str, pool: &[&str]) {
         let template = *self.s.pick(templates);
         let question = words.iter().fold(template.to_owned(), |text, word| text.replacen("{}", word, 1));
+        let question = phrases::vary(self.s, question, words);
         let others: Vec<&str> = pool.iter().copied().filter(|other| *other != answer).collect();
         let mut choices = vec![answer.to_owned()];
         choices.extend(self.s.sample(others.len(), others.len().min(3)).into_iter().map(|i| others[i].to_owned()));
@@ -393,14 +380,14 @@ impl<'a> Asker<'a> {
     fn claim_count(&mut self, plural: &str, count: usize) {
         let near = if count == 1 || (count < 6 && self.s.chance(0.5)) { count + 1 } else { count - 1 };
         let claim = if self.s.chance(0.5) { count } else { near };
-        self.of("count check", &["Are there {} {}?"], &[NUMBERS[claim - 1], plural], yes(claim == count), YES_NO);
+        self.of("count check", phrases::COUNT_CHECK, &[NUMBERS[claim - 1], plural], yes(claim == count), YES_NO);
     }
 
     /// "Is there a star?", as often yes as no.
     fn there_is_shape(&mut self, present: &[Shape]) {
         let absent: Vec<Shape> = SHAPES.iter().copied().filter(|shape| !present.contains(shape)).collect();
         let asked = if self.s.chance(0.5) { *self.s.pick(present) } else { *self.s.pick(&absent) };
-        self.of("there is", &["Is there a {}?", "Is there any {}?"], &[asked.name()], yes(present.contains(&asked)), YES_NO);
+        self.of("there is", phrases::ANY_SHAPE, &[asked.name()], yes(present.contains(&asked)), YES_NO);
     }
 }
 

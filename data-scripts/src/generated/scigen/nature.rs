@@ -8,8 +8,21 @@ use crate::generated::item::{Item, say};
 use crate::generated::layout::{Area, spot};
 use crate::generated::look::{Page, Theme, mix, some_colours};
 
+const SIDES: [&str; 2] = ["left", "right"];
+const YES_NO: [&str; 2] = ["yes", "no"];
+
 fn page(s: &mut Stream) -> Page {
     Page::new(Theme::Science, s)
+}
+
+/// Where one of two things goes: side by side, or one above the other.
+fn half_page(upright: bool, i: usize) -> Area {
+    if upright { Area::PAGE.cell(1, 2, 0, i) } else { Area::PAGE.cell(2, 1, i, 0) }
+}
+
+/// The words for the two halves.
+fn halves(upright: bool) -> [&'static str; 2] {
+    if upright { ["top", "bottom"] } else { SIDES }
 }
 
 /// A colour for the next thing that is drawn.
@@ -17,19 +30,27 @@ fn tint(page: &Page, s: &mut Stream) -> Rgb {
     page.rgb(some_colours(s, 1)[0])
 }
 
-/// Particles in a jar.
+/// Two jars of particles in different states.
 pub fn states(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(3));
-    let (rgb, radius) = (tint(&page, s), s.range(2.6, 3.6) as f32);
-    let area = Area { corner: (12.0, 10.0), width: 40.0, height: 46.0 };
-    page.canvas.frame(area.corner, area.width, area.height, page.ink, 2.0);
-    for centre in particles(s, index, area, radius) {
-        page.canvas.disc(centre, radius, rgb);
-        page.canvas.ring(centre, radius, mix(rgb, page.ink, 0.5), 0.7);
+    const FACTS: [&str; 3] = [
+        "The particles of a solid keep their places.",
+        "The particles of a liquid stay close but move.",
+        "The particles of a gas fly apart.",
+    ];
+    let (mut page, index, kinds) = (page(s), s.below(2), s.sample(3, 2));
+    let (rgb, radius, top) = (tint(&page, s), s.range(1.9, 2.4) as f32, s.range(7.0, 13.0) as f32);
+    for i in 0..2 {
+        let area = Area { corner: (3.0 + 31.0 * i as f32, top), width: 27.0, height: 44.0 };
+        page.canvas.frame(area.corner, area.width, area.height, page.ink, 1.8);
+        for centre in particles(s, kinds[usize::from(i != index)], area, radius) {
+            page.canvas.disc(centre, radius, rgb);
+            page.canvas.ring(centre, radius, mix(rgb, page.ink, 0.5), 0.7);
+        }
     }
-    let question = say(s, &["Which state of matter does the model show?", "The jar holds particles of what?"], &[]);
-    let item = Item::among(question, &["a solid", "a liquid", "a gas"], index, page);
-    if s.chance(0.4) { item.with_hint("Each dot in the jar is a particle.") } else { item }
+    let word = ["solid", "liquid", "gas"][kinds[0]];
+    let question = say(s, &["On which side is the {}?", "Which jar holds particles of a {}?"], &[word]);
+    let item = Item::among(question, &SIDES, index, page);
+    if s.chance(0.4) { item.with_hint(format!("Each dot is a particle. {}", FACTS[kinds[0]])) } else { item }
 }
 
 fn particles(s: &mut Stream, state: usize, area: Area, radius: f32) -> Vec<Point> {
@@ -76,8 +97,8 @@ pub fn magnets(s: &mut Stream) -> Item {
             draw_pole(&mut page, pole, corner, (width, height), if pole == 'N' { north } else { south });
         }
     }
-    let question = say(s, &["What will these magnets do to each other?", "Two magnets lie like this. What will they do?"], &[]);
-    let item = Item::among(question, &["attract", "repel"], index, page);
+    let question = say(s, &["Will these magnets pull each other closer?", "Two magnets lie like this. Do they attract?"], &[]);
+    let item = Item::among(question, &YES_NO, index, page);
     if s.chance(0.5) {
         item.with_hint("The poles of a magnet are marked N and S. Unlike poles attract, like poles repel.")
     } else {
@@ -97,7 +118,7 @@ fn draw_pole(page: &mut Page, pole: char, corner: Point, (width, height): Point,
 
 /// A battery, a switch and a bulb.
 pub fn circuits(s: &mut Stream) -> Item {
-    let (mut page, index, lit_question) = (page(s), s.below(2), s.chance(0.5));
+    let (mut page, index) = (page(s), s.below(2));
     let (left, top) = (10.0 + s.range(-3.0, 4.0) as f32, 16.0 + s.range(-3.0, 4.0) as f32);
     let (width, height, wire, ink) = (44.0 + s.range(-4.0, 4.0) as f32, 34.0, s.range(1.4, 2.4) as f32, page.ink);
     let bulb_colour = tint(&page, s);
@@ -114,13 +135,9 @@ pub fn circuits(s: &mut Stream) -> Item {
     let bulb = (if s.chance(0.5) { left } else { left + width }, top + height / 2.0);
     page.canvas.disc(bulb, 6.0, bulb_colour);
     page.canvas.ring(bulb, 6.0, ink, 1.3);
-    if lit_question {
-        let question = say(s, &["Will the lamp in this circuit shine?", "Can current reach the lamp?"], &[]);
-        return Item::among(question, &["yes", "no"], index, page)
-            .with_hint("A lamp shines only if the path from the battery is not broken.");
-    }
-    let question = say(s, &["Which word describes the switch?", "In what state is this circuit?"], &[]);
-    Item::among(question, &["closed", "open"], index, page)
+    let question = say(s, &["Will the lamp in this circuit shine?", "Can current reach the lamp?"], &[]);
+    let item = Item::among(question, &YES_NO, index, page);
+    if s.chance(0.6) { item.with_hint("A lamp shines only if the path from the battery is not broken.") } else { item }
 }
 
 fn draw_battery(page: &mut Page, (x, y): Point) {
@@ -129,47 +146,62 @@ fn draw_battery(page: &mut Page, (x, y): Point) {
     page.canvas.line((x + 3.0, y - 4.0), (x + 3.0, y + 4.0), page.ink, 2.6);
 }
 
-/// Two thermometers, or one and what it feels like.
+/// Two thermometers side by side, or three told apart by colour.
 pub fn temperature(s: &mut Stream) -> Item {
-    if s.chance(0.5) {
-        let (mut page, index, hotter) = (page(s), s.below(2), s.chance(0.5));
-        let levels = [s.range(0.4, 2.2) as f32, s.range(3.0, 4.8) as f32];
-        for i in 0..2 {
-            let high = (i == index) == hotter;
-            thermometer(&mut page, s, 17.0 + 30.0 * i as f32, levels[usize::from(high)], false);
-        }
-        let question = say(
-            s,
-            &["Which sample is {}?", "Two samples are measured. Which one is {}?"],
-            &[if hotter { "warmer" } else { "colder" }],
-        );
-        return Item::among(question, &["the left sample", "the right sample"], index, page);
-    }
-    let (mut page, index) = (page(s), s.below(3));
-    let level = [0.4, 2.4, 4.4][index] + s.range(-0.2, 0.5) as f32;
-    let x = s.range(14.0, 36.0) as f32;
-    thermometer(&mut page, s, x, level, true);
-    let question = say(s, &["Which word describes the air outside?", "How does the air feel?"], &[]);
-    let item = Item::among(question, &["cold", "mild", "hot"], index, page);
-    item.with_hint("The thermometer hangs outside. Below 15 it is cold, above 35 it is hot, and mild between.")
+    if s.chance(0.5) { two_samples(s) } else { three_samples(s) }
 }
 
-/// Two arrows push a box.
+fn two_samples(s: &mut Stream) -> Item {
+    let (mut page, index, hotter) = (page(s), s.below(2), s.chance(0.5));
+    let levels = [s.range(0.4, 2.2) as f32, s.range(3.0, 4.8) as f32];
+    for i in 0..2 {
+        let high = (i == index) == hotter;
+        thermometer(&mut page, s, 17.0 + 30.0 * i as f32, levels[usize::from(high)], false);
+    }
+    let templates = ["On which side is the {} sample?", "Two samples are measured. Which one is {}?"];
+    let question = say(s, &templates, &[if hotter { "warmer" } else { "colder" }]);
+    Item::among(question, &SIDES, index, page)
+}
+
+fn three_samples(s: &mut Stream) -> Item {
+    let (mut page, colours, places, hotter) = (page(s), some_colours(s, 3), s.sample(3, 3), s.chance(0.5));
+    for i in 0..3 {
+        let step = if hotter { 2 - i } else { i };
+        let (level, rgb) = (0.7 + 1.7 * step as f32 + s.range(-0.3, 0.3) as f32, page.rgb(colours[i]));
+        draw_tube(&mut page, 12.0 + 20.0 * places[i] as f32, level, rgb);
+    }
+    let templates = ["Which color is the {} sample?", "Three samples are measured. Which color has the {} one?"];
+    let question = say(s, &templates, &[if hotter { "warmest" } else { "coldest" }]);
+    let values: Vec<&str> = colours.iter().map(|colour| colour.name()).collect();
+    Item::among(question, &values, 0, page)
+}
+
+/// A thermometer with a liquid of some colour.
+fn draw_tube(page: &mut Page, x: f32, level: f32, rgb: Rgb) {
+    let (floor, bulb, white) = (50.0, 53.0, mix(page.paper, [255, 255, 255], 0.8));
+    page.canvas.line((x, floor), (x, 7.0), page.ink, 9.0);
+    page.canvas.line((x, floor), (x, 7.0), white, 7.0);
+    page.canvas.line((x, floor), (x, floor - level * 8.6), rgb, 5.4);
+    page.canvas.disc((x, bulb), 8.2, page.ink);
+    page.canvas.disc((x, bulb), 7.2, rgb);
+}
+
+/// Two arrows push a box; the longer one wins.
 pub fn forces(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(3));
-    let (y, half, colour) = (s.range(26.0, 40.0) as f32, s.range(6.0, 8.0) as f32, some_colours(s, 2));
-    let short = s.range(8.0, 10.0) as f32;
-    let long = s.range(17.0, 21.0) as f32;
-    // The force from the right pushes left, and the other way round.
-    let (from_left, from_right) = [(short, long), (long, short), (long, long)][index];
-    let rgb = page.rgb(colour[1]);
-    page.canvas.rect((32.0 - half, y - half), half * 2.0, half * 2.0, page.rgb(colour[0]));
-    page.canvas.frame((32.0 - half, y - half), half * 2.0, half * 2.0, page.ink, 1.2);
-    page.canvas.arrow((31.0 - half - from_left, y), (31.0 - half, y), rgb, 2.4);
-    page.canvas.arrow((33.0 + half + from_right, y), (33.0 + half, y), rgb, 2.4);
-    page.canvas.line((3.0, y + half + 1.0), (61.0, y + half + 1.0), page.ink, 1.4);
+    let (mut page, index, colours) = (page(s), s.below(4), some_colours(s, 2));
+    let (turn, half) = (index as f32 / 4.0, s.range(6.0, 8.0) as f32);
+    let centre = at_turn((32.0, 32.0), s.range(-8.0, 8.0) as f32, turn + 0.25);
+    let (short, long) = (s.range(8.0, 10.0) as f32, s.range(17.0, 21.0) as f32);
+    let corner = (centre.0 - half, centre.1 - half);
+    page.canvas.rect(corner, half * 2.0, half * 2.0, page.rgb(colours[0]));
+    page.canvas.frame(corner, half * 2.0, half * 2.0, page.ink, 1.2);
+    let rgb = mix(page.rgb(colours[1]), page.ink, 0.4);
+    // The long arrow lies behind the box and pushes it ahead.
+    for (turn, length) in [(turn + 0.5, long), (turn, short)] {
+        page.canvas.arrow(at_turn(centre, half + 1.0 + length, turn), at_turn(centre, half + 1.0, turn), rgb, 2.4);
+    }
     let question = say(s, &["Which way will the box move?", "Two forces push the box. Where does it go?"], &[]);
-    let item = Item::among(question, &["to the left", "to the right", "it stays"], index, page);
+    let item = Item::among(question, &["up", "right", "down", "left"], index, page);
     if s.chance(0.6) { item.with_hint("Arrows are forces. A longer arrow is a stronger force.") } else { item }
 }
 
@@ -205,33 +237,38 @@ pub fn food_chain(s: &mut Stream) -> Item {
     Item::among(question, &values, 0, page).with_hint("The arrows of this food chain lead from what is eaten to what eats it.")
 }
 
-/// A plant with one part circled.
+/// A plant with a coloured dot on each part.
 pub fn plants(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(4));
-    let (x, soil, top) = (32.0 + s.range(-8.0, 8.0) as f32, 46.0 + s.range(-2.0, 2.0) as f32, 13.0 + s.range(-2.0, 2.0) as f32);
-    let (green, petals, earth) = ([70, 150 + s.below(30) as u8, 70], tint(&page, s), [124, 88, 56]);
+    let (mut page, index, colours) = (page(s), s.below(4), some_colours(s, 5));
+    let (x, soil, top) = (32.0 + s.range(-10.0, 10.0) as f32, 46.0 + s.range(-2.0, 2.0) as f32, 12.0 + s.range(-1.5, 2.0) as f32);
+    let side = if s.chance(0.5) { 1.0 } else { -1.0 };
+    let petals = page.rgb(colours[4]);
+    draw_plant(&mut page, s, (x, soil, top), side, petals);
+    let places = [(x, soil + 10.0), (x, soil - 3.5), (x + side * 10.5, (soil + top) / 2.0 + 4.0), (x, top)];
+    for (&place, &colour) in places.iter().zip(&colours) {
+        page.canvas.disc(place, 4.7, [255, 255, 255]);
+        page.canvas.disc(place, 3.9, page.rgb(colour));
+        page.canvas.ring(place, 4.4, [30, 30, 40], 0.8);
+    }
+    let part = ["roots", "stem", "leaf", "flower"][index];
+    let question = say(s, &["Which color marks the {} of the plant?", "Of what color is the dot on the {}?"], &[part]);
+    let values: Vec<&str> = colours[..4].iter().map(|colour| colour.name()).collect();
+    Item::among(question, &values, index, page)
+}
+
+/// Soil, roots, a stem with a leaf on each side (the lower one on `side`), and a flower.
+fn draw_plant(page: &mut Page, s: &mut Stream, (x, soil, top): (f32, f32, f32), side: f32, petals: Rgb) {
+    let (green, earth, middle) = ([70, 150 + s.below(30) as u8, 70], [124, 88, 56], (soil + top) / 2.0);
     page.canvas.rect((0.0, soil), 64.0, 64.0 - soil, mix(page.paper, earth, 0.55));
     page.canvas.line((x, soil), (x, top), green, 2.6);
-    for (dx, dy) in [(-8.0, 13.0), (0.0, 15.0), (8.0, 12.0)] {
+    for (dx, dy) in [(-9.0, 13.0), (0.0, 16.0), (9.0, 12.0)] {
         page.canvas.line((x, soil), (x + dx, soil + dy), [236, 220, 180], 1.6);
     }
-    let middle = (soil + top) / 2.0;
-    let side = if s.chance(0.5) { 1.0 } else { -1.0 };
     draw_leaf(&mut page.canvas, (x, middle + 9.0), side, green);
     draw_leaf(&mut page.canvas, (x, middle + 1.0), -side, green);
     for i in 0..6 {
-        page.canvas.disc(at_turn((x, top), 4.6, i as f32 / 6.0), 3.2, petals);
+        page.canvas.disc(at_turn((x, top), 5.8, i as f32 / 6.0), 3.4, petals);
     }
-    page.canvas.disc((x, top), 2.8, [245, 214, 90]);
-    let marked: Point = [(x, soil + 8.0), (x, soil - 3.5), (x + side * 8.0, middle + 5.5), (x, top)][index];
-    // A leaf is shown from its own side: from the other one the arrow would end at the stem.
-    let left = if index == 2 { side < 0.0 } else { marked.0 > 32.0 };
-    let way = if left { -1.0 } else { 1.0 };
-    let near = [8.5, 3.0, 5.0, 8.5][index];
-    let (from, tip) = ((marked.0 + way * 24.0, marked.1), (marked.0 + way * near, marked.1));
-    page.canvas.arrow(from, tip, [200, 20, 30], 2.4);
-    let question = say(s, &["To which part of the plant does the arrow point?", "Which plant part is marked by the arrow?"], &[]);
-    Item::among(question, &["the roots", "the stem", "a leaf", "the flower"], index, page)
 }
 
 fn draw_leaf(canvas: &mut Canvas, (x, y): Point, side: f32, rgb: Rgb) {
@@ -239,25 +276,33 @@ fn draw_leaf(canvas: &mut Canvas, (x, y): Point, side: f32, rgb: Rgb) {
     canvas.fill(polygon(&leaf), rgb);
 }
 
-/// Sun, cloud, rain or snow.
+/// Two weather symbols: sun, cloud, rain or snow.
 pub fn weather(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(4));
-    let centre = (32.0 + s.range(-8.0, 8.0) as f32, 26.0 + s.range(-5.0, 5.0) as f32);
-    if index == 0 {
-        draw_sun(&mut page.canvas, (centre.0, centre.1 + 5.0), s.range(9.0, 13.0) as f32);
-    } else {
-        draw_cloud(&mut page.canvas, centre, [150 + s.below(40) as u8; 3]);
+    let (mut page, index, kinds, upright) = (page(s), s.below(2), s.sample(4, 2), s.chance(0.5));
+    for i in 0..2 {
+        let scale = s.range(0.66, 0.78) as f32;
+        let centre = spot(s, half_page(upright, i), scale * 36.0).centre;
+        draw_weather(&mut page, kinds[usize::from(i != index)], centre, scale);
     }
-    for i in 0..if index >= 2 { 6 } else { 0 } {
-        let at = (centre.0 - 13.0 + (i % 3) as f32 * 12.0, centre.1 + 16.0 + (i / 3) as f32 * 12.0);
-        if index == 2 {
-            page.canvas.line(at, (at.0 - 3.0, at.1 + 7.0), [60, 110, 210], 2.2);
+    let word = ["sunny", "cloudy but dry", "rainy", "snowy"][kinds[0]];
+    let templates = ["On which side is it {}?", "The symbols show the weather of two towns. Where is it {}?"];
+    Item::among(say(s, &templates, &[word]), &halves(upright), index, page)
+}
+
+fn draw_weather(page: &mut Page, kind: usize, (x, y): Point, scale: f32) {
+    if kind == 0 {
+        return draw_sun(&mut page.canvas, (x, y), 9.5 * scale);
+    }
+    let cloud = (x, y - if kind == 1 { 0.0 } else { 5.0 * scale });
+    draw_cloud(&mut page.canvas, cloud, scale, [164; 3]);
+    for i in 0..if kind == 1 { 0 } else { 3 } {
+        let at = (x + (i as f32 - 1.0) * 11.0 * scale, y + 10.0 * scale);
+        if kind == 2 {
+            page.canvas.line(at, (at.0 - 3.0 * scale, at.1 + 7.0 * scale), [60, 110, 210], 2.2);
         } else {
-            draw_flake(&mut page.canvas, at, page.ink);
+            draw_flake(&mut page.canvas, (at.0, at.1 + 3.0 * scale), 4.6 * scale, page.ink);
         }
     }
-    let question = say(s, &["Which weather does the symbol stand for?", "What is the weather like today?"], &[]);
-    Item::among(question, &["sunny", "cloudy", "rainy", "snowy"], index, page)
 }
 
 fn draw_sun(canvas: &mut Canvas, centre: Point, radius: f32) {
@@ -268,23 +313,23 @@ fn draw_sun(canvas: &mut Canvas, centre: Point, radius: f32) {
     canvas.disc(centre, radius, [248, 196, 50]);
 }
 
-fn draw_cloud(canvas: &mut Canvas, (x, y): Point, rgb: Rgb) {
+fn draw_cloud(canvas: &mut Canvas, (x, y): Point, scale: f32, rgb: Rgb) {
     for (dx, dy, radius) in [(-11.0, 3.0, 7.0), (-2.0, -3.0, 9.5), (9.0, 1.0, 8.0)] {
-        canvas.disc((x + dx, y + dy), radius, rgb);
+        canvas.disc((x + dx * scale, y + dy * scale), radius * scale, rgb);
     }
-    canvas.rect((x - 12.0, y + 1.0), 22.0, 9.0, rgb);
+    canvas.rect((x - 12.0 * scale, y + scale), 22.0 * scale, 9.0 * scale, rgb);
 }
 
-fn draw_flake(canvas: &mut Canvas, centre: Point, rgb: Rgb) {
+fn draw_flake(canvas: &mut Canvas, centre: Point, radius: f32, rgb: Rgb) {
     for i in 0..3 {
         let turn = i as f32 / 6.0;
-        canvas.line(at_turn(centre, 3.6, turn), at_turn(centre, 3.6, turn + 0.5), rgb, 1.1);
+        canvas.line(at_turn(centre, radius, turn), at_turn(centre, radius, turn + 0.5), rgb, 1.1);
     }
 }
 
-/// The lit part of the moon.
+/// A crescent, half or gibbous moon, lit from one side.
 pub fn moon(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(5));
+    let (mut page, index) = (page(s), s.below(2));
     let sky = [14 + s.below(20) as u8, 16 + s.below(20) as u8, 40 + s.below(30) as u8];
     page.canvas.rect((0.0, 0.0), 64.0, 64.0, sky);
     for _ in 0..s.between(3, 9) {
@@ -293,11 +338,10 @@ pub fn moon(s: &mut Stream) -> Item {
     let (centre, radius) = ((32.0 + s.range(-5.0, 5.0) as f32, 32.0 + s.range(-5.0, 5.0) as f32), s.range(17.0, 25.0) as f32);
     let (light, shade) = ([238, 232, 205], mix(sky, [255, 255, 255], 0.16));
     page.canvas.disc(centre, radius, shade);
-    let lit = [0.0, s.range(0.15, 0.3), 0.5, s.range(0.7, 0.85), 1.0][index] as f32;
-    let mirrored = s.chance(0.5);
-    page.canvas.fill(polygon(&lit_part(centre, radius, lit, if mirrored { -1.0 } else { 1.0 })), light);
-    let question = say(s, &["Which phase of the moon is this?", "How is this phase of the moon called?"], &[]);
-    Item::among(question, &["new moon", "crescent", "half moon", "gibbous", "full moon"], index, page)
+    let lit = [s.range(0.18, 0.32), 0.5, s.range(0.62, 0.76)][s.below(3)] as f32;
+    page.canvas.fill(polygon(&lit_part(centre, radius, lit, [-1.0, 1.0][index])), light);
+    let question = say(s, &["Which side of the moon is lit?", "From which side does the sun light the moon?"], &[]);
+    Item::among(question, &SIDES, index, page)
 }
 
 /// The lit part of a ball: from the bright limb to the terminator, which is half an ellipse.
@@ -328,7 +372,7 @@ pub fn shadows(s: &mut Stream) -> Item {
     page.canvas.disc((x, 26.0), s.range(8.0, 11.0) as f32, [70, 140, 80]);
     let question =
         say(s, &["On which side of the tree does its shadow fall?", "The shadow of the tree lies on which side?"], &[]);
-    let item = Item::among(question, &["the left side", "the right side"], index, page);
+    let item = Item::among(question, &SIDES, index, page);
     if s.chance(0.5) {
         item.with_hint(if lamp { "Only the lamp gives light." } else { "The sun is the only light." })
     } else {
@@ -336,20 +380,27 @@ pub fn shadows(s: &mut Stream) -> Item {
     }
 }
 
-/// A block of wood, brick, metal or wool.
+/// Two blocks of wood, brick, metal, wool or glass.
 pub fn materials(s: &mut Stream) -> Item {
-    let (mut page, index) = (page(s), s.below(5));
-    let (width, height) = (s.range(34.0, 54.0) as f32, s.range(30.0, 50.0) as f32);
-    let corner = (32.0 - width / 2.0, 32.0 - height / 2.0);
-    let base = [[186, 130, 78], [176, 82, 62], [170, 176, 186], [214, 190, 210], [186, 222, 236]][index];
-    let base = mix(base, tint(&page, s), 0.12);
+    let (mut page, index, kinds, upright) = (page(s), s.below(2), s.sample(5, 2), s.chance(0.4));
+    for i in 0..2 {
+        let (across, along) = (s.range(23.0, 27.0) as f32, s.range(28.0, 52.0) as f32);
+        let size = if upright { (along, across) } else { (across, along) };
+        draw_block(&mut page, s, kinds[usize::from(i != index)], half_page(upright, i).centre(), size);
+    }
+    let word = ["wood", "brick", "metal", "wool", "glass"][kinds[0]];
+    let question = say(s, &["Which block is made of {}?", "On which side is the block of {}?"], &[word]);
+    Item::among(question, &halves(upright), index, page)
+}
+
+fn draw_block(page: &mut Page, s: &mut Stream, kind: usize, centre: Point, (width, height): Point) {
+    let corner = (centre.0 - width / 2.0, centre.1 - height / 2.0);
+    let base = [[186, 130, 78], [176, 82, 62], [170, 176, 186], [214, 190, 210], [186, 222, 236]][kind];
+    let base = mix(base, tint(page, s), 0.12);
     page.canvas.rect(corner, width, height, base);
-    let dark = mix(base, [40, 30, 30], 0.38);
-    let light = mix(base, [255, 255, 255], 0.7);
-    texture(&mut page.canvas, s, index, corner, (width, height), (dark, light));
+    let (dark, light) = (mix(base, [40, 30, 30], 0.38), mix(base, [255, 255, 255], 0.7));
+    texture(&mut page.canvas, s, kind, corner, (width, height), (dark, light));
     page.canvas.frame(corner, width, height, page.ink, 1.6);
-    let question = say(s, &["Which material is the block made of?", "What is this block made from?"], &[]);
-    Item::among(question, &["wood", "brick", "metal", "wool", "glass"], index, page)
 }
 
 fn texture(canvas: &mut Canvas, s: &mut Stream, kind: usize, (x, y): Point, (width, height): Point, (dark, light): (Rgb, Rgb)) {

@@ -11,7 +11,7 @@ fn page(s: &mut Stream) -> Page {
     Page::new(Theme::Science, s)
 }
 
-/// Which way from one city to another.
+/// Which way on the map from one city to another.
 pub fn directions(s: &mut Stream) -> Item {
     let (mut page, index, colours) = (page(s), s.below(4), some_colours(s, 2));
     let land = mix(page.paper, [120, 180, 110], 0.35);
@@ -29,21 +29,23 @@ pub fn directions(s: &mut Stream) -> Item {
         page.canvas.ring(at, 5.5, page.ink, 1.0);
     }
     let templates = [
-        "You go from the {} city to the {} city. Which direction is that?",
-        "From the {} city, in which direction is the {} city?",
+        "Which way on the map do you go from the {} city to the {} city?",
+        "You are in the {} city. Which way on the map is the {} city?",
     ];
     let question = say(s, &templates, &[colours[1].name(), colours[0].name()]);
-    Item::among(question, &["north", "east", "south", "west"], index, page)
+    Item::among(question, &["up", "right", "down", "left"], index, page)
 }
 
-/// In which cell of the grid.
+/// In which column or row of the grid.
 pub fn grid(s: &mut Stream) -> Item {
-    let (mut page, index, colour) = (page(s), s.below(9), some_colours(s, 2));
+    const COLUMNS: [&str; 3] = ["A", "B", "C"];
+    const ROWS: [&str; 3] = ["1", "2", "3"];
+    let (mut page, index, colours, by_column) = (page(s), s.below(9), some_colours(s, 2), s.chance(0.5));
     let area = Area { corner: (11.0, 11.0), width: 51.0, height: 51.0 };
     for i in 0..3 {
         let at = 19.5 + i as f32 * 17.0;
-        page.text(["A", "B", "C"][i], (at, 5.5), 7.0);
-        page.text(["1", "2", "3"][i], (5.5, at), 7.0);
+        page.text(COLUMNS[i], (at, 5.5), 7.0);
+        page.text(ROWS[i], (5.5, at), 7.0);
         for j in 0..3 {
             let corner = area.cell(3, 3, i, j).corner;
             page.canvas.frame(corner, 17.0, 17.0, page.ink, 1.0);
@@ -54,11 +56,12 @@ pub fn grid(s: &mut Stream) -> Item {
     let other = (index + s.between(1, 8)) % 9;
     for (i, cell) in [index, other].into_iter().enumerate() {
         let place = spot(s, area.cell(3, 3, cell % 3, cell / 3), 12.5);
-        page.shape(s, shapes[order[i]], colour[i], place.centre, place.size);
+        page.shape(s, shapes[order[i]], colours[i], place.centre, place.size);
     }
-    let cells: Vec<String> = (0..9).map(|cell| format!("{}{}", ["A", "B", "C"][cell % 3], cell / 3 + 1)).collect();
-    let question = say(s, &["In which map cell is the {}?", "Which cell of the map holds the {}?"], &[shapes[order[0]].name()]);
-    Item::among(question, &cells, index, page)
+    let (word, values, answer) = if by_column { ("column", COLUMNS, index % 3) } else { ("row", ROWS, index / 3) };
+    let templates = ["In which {} of the map is the {}?", "Read the map. Which {} holds the {}?"];
+    let question = say(s, &templates, &[word, shapes[order[0]].name()]);
+    Item::among(question, &values, answer, page)
 }
 
 /// How many regions have the colour that means something.
@@ -78,9 +81,9 @@ pub fn legend(s: &mut Stream) -> Item {
     Item::among(question, &numbers(1, 5), index, page).with_hint(hint)
 }
 
-/// Which thing costs more.
+/// Which ticket costs the most or the least.
 pub fn prices(s: &mut Stream) -> Item {
-    let (mut page, count, more) = (page(s), s.between(2, 3), s.chance(0.5));
+    let (mut page, count, more) = (page(s), s.between(3, 4), s.chance(0.5));
     let colours = some_colours(s, count);
     let mut costs = s.sample(9, count);
     costs.sort_unstable();
@@ -96,10 +99,10 @@ pub fn prices(s: &mut Stream) -> Item {
         page.canvas.frame((x - half, 6.0), half * 2.0, 22.0, page.ink, 1.2);
         page.canvas.line((x, 28.0), (x, 34.0), page.ink, 1.0);
         page.canvas.frame((x - half, 34.0), half * 2.0, 23.0, page.ink, 1.0);
-        page.text(&(costs[i] + 1).to_string(), (x, y + 13.5), 14.0);
+        page.text(&(costs[i] + 1).to_string(), (x, y + 13.5), half * 1.75);
     }
     let word = if more { "the most" } else { "the least" };
-    let question = say(s, &["Which ticket costs {}?", "Of these tickets, which one costs {}?"], &[word]);
-    let values: Vec<String> = colours.iter().map(|colour| format!("the {} one", colour.name())).collect();
+    let question = say(s, &["Which color is the ticket that costs {}?", "Of these tickets, which color costs {}?"], &[word]);
+    let values: Vec<&str> = colours.iter().map(|colour| colour.name()).collect();
     Item::among(question, &values, 0, page)
 }

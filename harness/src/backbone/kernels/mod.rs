@@ -7,12 +7,15 @@
 
 mod attention;
 mod elementwise;
+mod linear;
+mod matrix;
 mod norm;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
 pub use attention::Attention;
 pub use elementwise::{AddBias, QuickGelu, SiluGate};
+pub use linear::FrozenLinear;
 pub use norm::{LayerNorm, RmsNorm};
 
 /// Runs elementwise work with the widest instructions the CPU has.

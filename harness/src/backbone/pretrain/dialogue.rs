@@ -30,12 +30,22 @@ impl Dialogues {
     }
 }
 
-/// A picture, then its caption and each of its questions as branches.
+/// What a plain sentence begins with.
+const TEXT: &str = "Text:";
+
+/// A picture, then its caption, a plain sentence and each of its questions as branches.
 fn sequence(model: &Llava, image: usize, lesson: &Lesson) -> Result<Sequence> {
     let text = model.text();
-    let mut branches = vec![Branch { tokens: text.answer(&lesson.caption)?, read_from: 0 }];
+    let mut branches = vec![Branch::answer(text.answer(&lesson.caption)?), plain(model, &lesson.text)?];
     for question in &lesson.questions {
         branches.push(text.dialogue(&question.question, &question.answer)?);
     }
     Ok(Sequence { prefix: text.picture(), images: vec![image], branches })
+}
+
+fn plain(model: &Llava, sentence: &str) -> Result<Branch> {
+    let mut tokens = model.text().encode(TEXT)?;
+    let read_from = tokens.len();
+    tokens.extend(model.text().answer(sentence)?);
+    Ok(Branch { tokens, read_from })
 }

@@ -1,7 +1,7 @@
 //! Pretraining a small LLaVA-shaped backbone from scratch, seeded, in two phases, each AdamW with warm-up and cosine decay.
 //!
 //! *Grounding* teaches tower, connector and embeddings to name what stands where ([`grounding`]); the decoder does not run.
-//! *Dialogue* then trains everything on captions and questions: they are branches of one sequence, so a picture's tokens are
+//! *Dialogue* then trains everything on captions, questions and plain sentences: they are branches of one sequence, so a picture's tokens are
 //! computed once per lesson (see [`super::batch`]); grounding stays as a second term of the loss.
 
 mod dialogue;
@@ -38,6 +38,8 @@ pub struct Lesson {
     pub marks: Vec<Mark>,
     /// A sentence that describes it.
     pub caption: String,
+    /// A sentence that has nothing to do with it: plain language.
+    pub text: String,
     /// Questions with their answers and, for judging, the options.
     pub questions: Vec<Question>,
 }
