@@ -35,8 +35,9 @@ pub struct Generator {
     pub title: &'static str,
     /// What it is, in a sentence.
     pub sentence: &'static str,
-    /// The splits and how many rows each has unless asked for another number: `train`, then `test`.
-    pub splits: [(&'static str, usize); 2],
+    /// The splits and how many rows each has unless asked for another number: `train`, `test`, and `validation`, on which settings
+    /// such as a learning rate are chosen.
+    pub splits: [(&'static str, usize); 3],
     rows: fn(Seed, &str, Range<usize>) -> RecordBatch,
     text: fn(Seed, &str, usize) -> TextRow,
 }
@@ -47,7 +48,7 @@ pub const GENERATORS: &[Generator] = &[
         name: "icongen",
         title: "IconGen",
         sentence: "Abstract diagrams with short questions in thirteen skills, in the schema of ICON-QA.",
-        splits: [("train", 4000), ("test", 1000)],
+        splits: [("train", 4000), ("test", 1000), ("validation", 500)],
         rows: parquet_out::icon_rows,
         text: shortcuts::icon_text,
     },
@@ -55,7 +56,7 @@ pub const GENERATORS: &[Generator] = &[
         name: "scigen",
         title: "SciGen",
         sentence: "School science with diagrams, maps and words in nineteen topics, in the schema of ScienceQA.",
-        splits: [("train", 3000), ("test", 1000)],
+        splits: [("train", 3000), ("test", 1000), ("validation", 500)],
         rows: parquet_out::sci_rows,
         text: shortcuts::sci_text,
     },
@@ -100,15 +101,15 @@ pub enum GenerateError {
 
 /// Writes a dataset into its folder: one parquet file per split, and `card.toml` with row counts and checksums.
 ///
-/// `sizes` are the rows of train and test if not the default ones. Row i of a split depends on the seed, the split and i alone,
+/// `sizes` are the rows of train and test if not the default ones; validation is never larger than test. Row i of a split depends on the seed, the split and i alone,
 /// so a smaller dataset is the beginning of a larger one. Every file is written aside and renamed, the card last.
 pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, GenerateError> {
     std::fs::create_dir_all(dir).map_err(|source| GenerateError::Io { path: dir.into(), source })?;
     let mut card = cards::card(generator.name).map_err(|message| GenerateError::Card { name: generator.name.into(), message })?;
     card.revision = format!("generator version {VERSION}, seed {seed}");
     card.splits.clear();
-    let sizes = sizes.unwrap_or((generator.splits[0].1, generator.splits[1].1));
-    for ((split, _), rows) in generator.splits.iter().zip([sizes.0, sizes.1]) {
+    let (train, test) = sizes.unwrap_or((generator.splits[0].1, generator.splits[1].1));
+    for ((split, _), rows) in generator.splits.iter().zip([train, test, test.min(generator.splits[2].1)]) {
         let file = format!("{split}-00000-of-00001.parquet");
         let path = dir.join(&file);
         let batches = chunks(rows).map(|range| (generator.rows)(Seed::new(seed), split, range));

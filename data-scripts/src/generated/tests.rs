@@ -24,11 +24,13 @@ fn writing_twice_gives_the_same_bytes_and_a_smaller_one_is_the_beginning() {
         let (first, second) = (temporary(&format!("{}-a", generator.name)), temporary(&format!("{}-b", generator.name)));
         let card = write(generator, &first, Some((60, 20)), 7).unwrap();
         assert_eq!(card, write(generator, &second, Some((60, 20)), 7).unwrap());
-        for file in ["train-00000-of-00001.parquet", "test-00000-of-00001.parquet", "card.toml"] {
+        for file in
+            ["train-00000-of-00001.parquet", "test-00000-of-00001.parquet", "validation-00000-of-00001.parquet", "card.toml"]
+        {
             assert_eq!(std::fs::read(first.join(file)).unwrap(), std::fs::read(second.join(file)).unwrap(), "{file}");
         }
         assert_eq!(card, schema::toml_file::read(&first.join("card.toml")).unwrap());
-        assert_eq!(card.splits["train"].rows, Some(60));
+        assert_eq!(["train", "test", "validation"].map(|split| card.splits[split].rows), [Some(60), Some(20), Some(20)]);
         let (short, long) = ((generator.rows)(*SEED, "test", 0..5), (generator.rows)(*SEED, "test", 0..9));
         assert_eq!(short, long.slice(0, 5));
         std::fs::remove_dir_all(first).unwrap();
