@@ -26,19 +26,19 @@ pub(crate) enum Pretrain {
 #[derive(Args)]
 pub(crate) struct Nano {
     /// Optimizer steps of the first phase: naming what stands where.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 2500)]
     grounding_steps: usize,
     /// Pictures in a step of the first phase.
     #[arg(long, default_value_t = 32)]
     grounding_batch_size: usize,
     /// Optimizer steps of the second phase: captions and questions.
-    #[arg(long, default_value_t = 5500)]
+    #[arg(long, default_value_t = 7500)]
     steps: usize,
-    /// Pictures in a step of the second phase, each with a caption and four or five questions.
+    /// Pictures in a step of the second phase, each with a caption and five to eight questions.
     #[arg(long, default_value_t = 16)]
     batch_size: usize,
     /// Highest learning rate.
-    #[arg(long, default_value_t = 1.5e-3)]
+    #[arg(long, default_value_t = 5e-3)]
     learning_rate: f64,
     /// The seed.
     #[arg(long, default_value_t = 1)]

@@ -36,7 +36,6 @@ pub enum Shape {
     Heart,
     Cross,
     Rectangle,
-    Oval,
     Pentagon,
     Hexagon,
     Trapezoid,
@@ -58,7 +57,6 @@ impl Shape {
             Self::Heart => "heart",
             Self::Cross => "cross",
             Self::Rectangle => "rectangle",
-            Self::Oval => "oval",
             Self::Pentagon => "pentagon",
             Self::Hexagon => "hexagon",
             Self::Trapezoid => "trapezoid",
@@ -85,7 +83,6 @@ impl Shape {
             Self::Hexagon => place(&regular(6)),
             Self::Star => place(&star()),
             Self::Cross => place(&cross()),
-            Self::Oval => place(&(0..24).map(|i| oval_point(i as f32 / 24.0)).collect::<Vec<_>>()),
             Self::Heart => heart(centre, size, turn),
         }
     }
@@ -107,11 +104,6 @@ fn star() -> Vec<Point> {
 fn cross() -> Vec<Point> {
     let (a, b) = (0.17, 0.5);
     vec![(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)]
-}
-
-fn oval_point(turn: f32) -> Point {
-    let (x, y) = at_turn((0.0, 0.0), 1.0, turn);
-    (x * 0.52, y * 0.32)
 }
 
 fn heart(centre: Point, size: f32, turn: f32) -> Option<Path> {

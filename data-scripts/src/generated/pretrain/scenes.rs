@@ -3,15 +3,14 @@
 use seed::Stream;
 
 use super::QuestionAnswer;
+use super::asker::{Asker, article};
 use super::phrases::{self, Phrases};
 use crate::generated::canvas::{Point, at_turn};
 use crate::generated::layout::{Area, Spot, spot, spots};
-use crate::generated::look::{Colour, Page, SHAPES, Shape, Theme, colour_words, shape_words, some_colours, some_shapes};
+use crate::generated::look::{Colour, Page, SHAPES, Shape, Theme, colour_words, mix, shape_words, some_colours, some_shapes};
 
-const NUMBERS: &[&str] = &["1", "2", "3", "4", "5", "6"];
 const SIDES: &[&str] = &["left", "right", "top", "bottom"];
 const DIRECTIONS: &[&str] = &["up", "down", "left", "right"];
-const YES_NO: &[&str] = &["yes", "no"];
 const SYMBOLS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F"];
 
 /// A drawn scene and all questions about it.
@@ -82,8 +81,8 @@ pub fn pair(s: &mut Stream) -> Scene {
     let mut ask = Asker::new(s);
     pair_relations(&mut ask, &names, upright);
     pair_parts(&mut ask, shapes, colours, upright);
-    ask.of("same", phrases::SAME_COLOUR, &[], yes(colours[0] == colours[1]), YES_NO);
-    ask.of("same", phrases::SAME_SHAPE, &[], yes(shapes[0] == shapes[1]), YES_NO);
+    ask.check("same", phrases::SAME_COLOUR, &[], colours[0] == colours[1]);
+    ask.check("same", phrases::SAME_SHAPE, &[], shapes[0] == shapes[1]);
     if bigger < 2 {
         let (templates, index) = if ask.s.chance(0.5) { (phrases::BIGGER, bigger) } else { (phrases::SMALLER, 1 - bigger) };
         pair_sizes(&mut ask, templates, index, shapes, colours);
@@ -120,13 +119,14 @@ fn pair_relations(ask: &mut Asker, names: &[String; 2], upright: bool) {
     let words = if upright { ["above", "below"] } else { ["left", "right"] };
     let truth = words[swap];
     ask.of("relation", phrases::RELATION, &[one, other], truth, &words);
-    let claim = *ask.s.pick(&words);
-    let phrase = match claim {
-        "left" => "left of",
-        "right" => "right of",
-        other => other,
-    };
-    ask.of("relation check", phrases::RELATION_CHECK, &[one, phrase, other], yes(claim == truth), YES_NO);
+    for claim in words {
+        let phrase = match claim {
+            "left" => "left of",
+            "right" => "right of",
+            other => other,
+        };
+        ask.check("relation check", phrases::RELATION_CHECK, &[one, phrase, other], claim == truth);
+    }
 }
 
 fn pair_parts(ask: &mut Asker, shapes: [Shape; 2], colours: [Colour; 2], upright: bool) {
@@ -161,9 +161,8 @@ pub fn group(s: &mut Stream) -> Scene {
     }
     let plural = shape.plural();
     let mut ask = Asker::new(s);
-    let number = NUMBERS[count - 1];
-    ask.of("count", phrases::COUNT_OF, &[&plural], number, NUMBERS);
-    ask.of("count", phrases::COUNT_ALL, &[], number, NUMBERS);
+    ask.number("count", phrases::COUNT_OF, &[&plural], count);
+    ask.number("count", phrases::COUNT_ALL, &[], count);
     ask.claim_count(&plural, count);
     ask.colour(phrases::COLOUR_OF_ALL, "", colour);
     ask.shape(phrases::SHAPE_OF_ALL, "", shape);
@@ -188,14 +187,15 @@ pub fn two_groups(s: &mut Stream) -> Scene {
         }
     }
     let plurals = [shapes[0].plural(), shapes[1].plural()];
-    let which = s.below(2);
     let mut ask = Asker::new(s);
-    ask.of("count", phrases::COUNT_OF, &[&plurals[which]], NUMBERS[counts[which] - 1], NUMBERS);
-    ask.of("count", phrases::COUNT_OF_COLOUR, &[colours[which].name()], NUMBERS[counts[which] - 1], NUMBERS);
-    ask.of("count", phrases::COUNT_ALL, &[], NUMBERS[counts[0] + counts[1] - 1], NUMBERS);
-    ask.colour(phrases::COLOUR_OF_MANY, &plurals[which], colours[which]);
+    for i in 0..2 {
+        ask.number("count", phrases::COUNT_OF, &[&plurals[i]], counts[i]);
+        ask.number("count", phrases::COUNT_OF_COLOUR, &[colours[i].name()], counts[i]);
+        ask.colour(phrases::COLOUR_OF_MANY, &plurals[i], colours[i]);
+    }
+    ask.number("count", phrases::COUNT_ALL, &[], counts[0] + counts[1]);
     if counts[0] == counts[1] {
-        ask.of("same number", phrases::SAME_NUMBER, &[&plurals[0], &plurals[1]], "yes", YES_NO);
+        ask.check("same number", phrases::SAME_NUMBER, &[&plurals[0], &plurals[1]], true);
     } else {
         let more = usize::from(counts[1] > counts[0]);
         let words = [colours[0].name(), colours[1].name()];
@@ -205,7 +205,7 @@ pub fn two_groups(s: &mut Stream) -> Scene {
         ask.of("compare", phrases::MORE_SHAPE, &[], words[more], &words);
         ask.of("compare", phrases::FEWER_SHAPE, &[], words[1 - more], &words);
         if ask.s.chance(0.5) {
-            ask.of("same number", phrases::SAME_NUMBER, &[&plurals[0], &plurals[1]], "no", YES_NO);
+            ask.check("same number", phrases::SAME_NUMBER, &[&plurals[0], &plurals[1]], false);
         }
     }
     let part =
@@ -223,16 +223,20 @@ pub fn mixed(s: &mut Stream) -> Scene {
         page.shape(s, shape, colour, place.centre, place.size);
     }
     let (shape, colour) = *s.pick(&kinds);
-    let alike = kinds.iter().filter(|kind| kind.0 == shape).count();
-    let tinted = kinds.iter().filter(|kind| kind.1 == colour).count();
-    let present = |wanted: Colour| kinds.iter().any(|kind| kind.1 == wanted);
-    let asked = if s.chance(0.5) { colours[2] } else { colour };
+    let (kinds_of_shape, kinds_of_colour): (Vec<Shape>, Vec<Colour>) = kinds.iter().copied().unzip();
     let mut ask = Asker::new(s);
-    ask.of("count", phrases::COUNT_OF, &[&shape.plural()], NUMBERS[alike - 1], NUMBERS);
-    ask.of("count", phrases::COUNT_OF_COLOUR, &[colour.name()], NUMBERS[tinted - 1], NUMBERS);
-    ask.of("count", phrases::COUNT_ALL, &[], NUMBERS[count - 1], NUMBERS);
-    ask.of("there is", phrases::ANY_COLOUR, &[asked.name()], yes(present(asked)), YES_NO);
-    ask.there_is_shape(&kinds.iter().map(|kind| kind.0).collect::<Vec<_>>());
+    for wanted in shapes {
+        let alike = kinds_of_shape.iter().filter(|&&shape| shape == wanted).count();
+        if alike > 0 {
+            ask.number("count", phrases::COUNT_OF, &[&wanted.plural()], alike);
+        }
+    }
+    let tinted = kinds_of_colour.iter().filter(|&&other| other == colour).count();
+    ask.number("count", phrases::COUNT_OF_COLOUR, &[colour.name()], tinted);
+    ask.number("count", phrases::COUNT_ALL, &[], count);
+    ask.there_is_colour(&kinds_of_colour);
+    ask.there_is_shape(&kinds_of_shape);
+    let alike = kinds_of_shape.iter().filter(|&&other| other == shape).count();
     let rest = if count - alike == 0 { String::new() } else { " and others".to_owned() };
     let noun = if alike == 1 { shape.name().to_owned() } else { shape.plural() };
     Scene { caption: format!("{alike} {noun}{rest}, {count} shapes in all"), qa: ask.qa, page }
@@ -245,7 +249,8 @@ pub fn symbol(s: &mut Stream) -> Scene {
     let two = s.chance(0.4);
     let kind = if s.chance(0.7) { &SYMBOLS[..10] } else { &SYMBOLS[10..] };
     let indices = s.sample(kind.len(), 2);
-    let symbols = [kind[indices[0]], kind[indices[1]]];
+    let twice = two && s.chance(0.4);
+    let symbols = [kind[indices[0]], kind[indices[usize::from(!twice)]]];
     let height = if two { s.range(20.0, 32.0) } else { s.range(18.0, 46.0) } as f32;
     for i in 0..if two { 2 } else { 1 } {
         let cell = if two { Area::PAGE.cell(2, 1, i, 0) } else { Area::PAGE };
@@ -259,6 +264,7 @@ pub fn symbol(s: &mut Stream) -> Scene {
     if two {
         symbol_pair(&mut ask, symbols, &colours, word, kind);
     } else {
+        ask.of("symbol", phrases::SYMBOL, &[word], symbols[0], kind);
         ask.of("symbol", phrases::SYMBOL, &[word], symbols[0], kind);
         ask.colour(phrases::COLOUR_OF, word, colours[0]);
         ask.is_it("symbol check", phrases::SYMBOL_CHECK, symbols[0], kind);
@@ -274,30 +280,31 @@ pub fn symbol(s: &mut Stream) -> Scene {
 }
 
 fn symbol_pair(ask: &mut Asker, symbols: [&str; 2], colours: &[Colour], word: &str, kind: &[&str]) {
-    let which = ask.s.below(2);
-    let side = ["left", "right"][which];
-    ask.of("symbol", phrases::SYMBOL_AT, &[word, side], symbols[which], kind);
-    ask.colour(phrases::COLOUR_AT, side, colours[which]);
-    ask.colour(phrases::COLOUR_OF, symbols[1 - which], colours[1 - which]);
-    ask.of(
-        "symbol kind",
-        &["Are these numbers or letters?", "What is written here, numbers or letters?"],
-        &[],
-        &format!("{word}s"),
-        &["numbers", "letters"],
-    );
-    let truth = ["left", "right"][which];
-    ask.of("place", phrases::PLACE, &[symbols[which]], truth, &["left", "right"]);
+    for (i, side) in ["left", "right"].into_iter().enumerate() {
+        ask.of("symbol", phrases::SYMBOL_AT, &[word, side], symbols[i], kind);
+        ask.colour(phrases::COLOUR_AT, side, colours[i]);
+    }
+    ask.of("symbol kind", phrases::SYMBOL_KINDS, &[], &format!("{word}s"), &["numbers", "letters"]);
+    if symbols[0] == symbols[1] {
+        return ask.check("same", phrases::SAME_SYMBOL, &[word], true);
+    }
+    if ask.s.chance(0.67) {
+        ask.check("same", phrases::SAME_SYMBOL, &[word], false);
+    }
+    for (i, side) in ["left", "right"].into_iter().enumerate() {
+        ask.colour(phrases::COLOUR_OF, symbols[i], colours[i]);
+        ask.of("place", phrases::PLACE, &[symbols[i]], side, &["left", "right"]);
+    }
     if word == "number" {
-        let more = if symbols[0] > symbols[1] { 0 } else { 1 };
+        let more = usize::from(symbols[1] > symbols[0]);
         ask.of("compare", phrases::BIGGER_NUMBER, &[], symbols[more], &symbols);
     }
 }
 
 /// Lines as thin as letters need contrast: a colour near the paper's brightness is drawn darker or lighter.
-fn legible(rgb: [u8; 3], page: &Page) -> [u8; 3] {
+pub fn legible(rgb: [u8; 3], page: &Page) -> [u8; 3] {
     let light = |c: [u8; 3]| c.iter().map(|&channel| i32::from(channel)).sum::<i32>() / 3;
-    if (light(rgb) - light(page.paper)).abs() < 45 { crate::generated::look::mix(rgb, page.ink, 0.22) } else { rgb }
+    if (light(rgb) - light(page.paper)).abs() < 45 { mix(rgb, page.ink, 0.22) } else { rgb }
 }
 
 /// An arrow, or a dial with one hand: which way does it point.
@@ -336,65 +343,4 @@ fn draw_pointer(page: &mut Page, dial: bool, centre: Point, radius: f32, turn: f
     } else {
         page.canvas.arrow(at_turn(centre, radius, turn + 0.5), at_turn(centre, radius, turn), rgb, radius * 0.22);
     }
-}
-
-/// Collects the questions about a scene.
-struct Asker<'a> {
-    s: &'a mut Stream,
-    qa: Vec<QuestionAnswer>,
-}
-
-impl<'a> Asker<'a> {
-    fn new(s: &'a mut Stream) -> Self {
-        Self { s, qa: Vec::new() }
-    }
-
-    /// One of the templates, its `{}` filled in order; the answer among up to three others of the pool.
-    fn of(&mut self, topic: &'static str, templates: &[&str], words: &[&str], answer: &str, pool: &[&str]) {
-        let template = *self.s.pick(templates);
-        let question = words.iter().fold(template.to_owned(), |text, word| text.replacen("{}", word, 1));
-        let question = phrases::vary(self.s, question, words);
-        let others: Vec<&str> = pool.iter().copied().filter(|other| *other != answer).collect();
-        let mut choices = vec![answer.to_owned()];
-        choices.extend(self.s.sample(others.len(), others.len().min(3)).into_iter().map(|i| others[i].to_owned()));
-        self.s.shuffle(&mut choices);
-        self.qa.push(QuestionAnswer { question, answer: answer.to_owned(), choices, topic });
-    }
-
-    fn colour(&mut self, templates: &[&str], word: &str, colour: Colour) {
-        self.of("color", templates, &[word], colour.name(), colour_words());
-    }
-
-    fn shape(&mut self, templates: &[&str], word: &str, shape: Shape) {
-        self.of("shape", templates, &[word], shape.name(), &shape_words());
-    }
-
-    /// A yes/no question that names the truth or, as often, something else.
-    fn is_it(&mut self, topic: &'static str, templates: &[&str], truth: &str, pool: &[&str]) {
-        let others: Vec<&str> = pool.iter().copied().filter(|other| *other != truth).collect();
-        let claim = if self.s.chance(0.5) { truth } else { *self.s.pick(&others) };
-        self.of(topic, templates, &[claim], yes(claim == truth), YES_NO);
-    }
-
-    /// "Are there 3 stars?", as often right as one off.
-    fn claim_count(&mut self, plural: &str, count: usize) {
-        let near = if count == 1 || (count < 6 && self.s.chance(0.5)) { count + 1 } else { count - 1 };
-        let claim = if self.s.chance(0.5) { count } else { near };
-        self.of("count check", phrases::COUNT_CHECK, &[NUMBERS[claim - 1], plural], yes(claim == count), YES_NO);
-    }
-
-    /// "Is there a star?", as often yes as no.
-    fn there_is_shape(&mut self, present: &[Shape]) {
-        let absent: Vec<Shape> = SHAPES.iter().copied().filter(|shape| !present.contains(shape)).collect();
-        let asked = if self.s.chance(0.5) { *self.s.pick(present) } else { *self.s.pick(&absent) };
-        self.of("there is", phrases::ANY_SHAPE, &[asked.name()], yes(present.contains(&asked)), YES_NO);
-    }
-}
-
-fn yes(truth: bool) -> &'static str {
-    if truth { "yes" } else { "no" }
-}
-
-fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Storage, Tensor, WithDType};
 
 use super::matrix::{Matrix, rows_times};
-use super::{Numbers, Real, by_dtype, held, hold, serves, values};
+use super::{Numbers, Real, by_dtype, serves, values};
 
 /// `[n, in]` times the transpose of `weight` `[out, in]`: `[n, out]`. Backward `dX = dY W`; the weight has no gradient.
 pub struct FrozenLinear {
@@ -15,9 +15,8 @@ pub struct FrozenLinear {
 impl FrozenLinear {
     fn forward<T: Real>(&self, x: &[T]) -> Result<Vec<T>> {
         let (d_out, d_in) = self.weight.dims2()?;
-        let guard = hold(Some(&self.weight));
-        let weight = held::<T>(&guard)?.unwrap_or_default();
-        Ok(rows_times(x, d_in, Matrix::new(weight, d_in, 1).t(), d_out))
+        let numbers = Numbers::of(&[&self.weight]);
+        Ok(rows_times(x, d_in, Matrix::new(numbers.get(0)?, d_in, 1).t(), d_out))
     }
 
     fn backward<T: Real>(&self, dy: &Tensor) -> Result<Tensor> {

@@ -33,10 +33,13 @@ impl Dialogues {
 /// What a plain sentence begins with.
 const TEXT: &str = "Text:";
 
-/// A picture, then its caption, a plain sentence and each of its questions as branches.
+/// A picture, then its caption, a plain sentence if there is one, and each of its questions as branches.
 fn sequence(model: &Llava, image: usize, lesson: &Lesson) -> Result<Sequence> {
     let text = model.text();
-    let mut branches = vec![Branch::answer(text.answer(&lesson.caption)?), plain(model, &lesson.text)?];
+    let mut branches = vec![Branch::answer(text.answer(&lesson.caption)?)];
+    if let Some(sentence) = &lesson.text {
+        branches.push(plain(model, sentence)?);
+    }
     for question in &lesson.questions {
         branches.push(text.dialogue(&question.question, &question.answer)?);
     }

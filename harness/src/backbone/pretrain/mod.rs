@@ -1,4 +1,5 @@
-//! Pretraining a small LLaVA-shaped backbone from scratch, seeded, in two phases, each AdamW with warm-up and cosine decay.
+//! Pretraining a small LLaVA-shaped backbone from scratch, seeded, in two phases, each with warm-up and cosine decay; AdamW, and Muon for
+//! the hidden matrices ([`muon`]).
 //!
 //! *Grounding* teaches tower, connector and embeddings to name what stands where ([`grounding`]); the decoder does not run.
 //! *Dialogue* then trains everything on captions, questions and plain sentences: they are branches of one sequence, so a picture's tokens are
@@ -7,6 +8,7 @@
 mod dialogue;
 mod grounding;
 mod judge;
+mod muon;
 mod tokenizer;
 mod weights;
 
@@ -24,6 +26,7 @@ use super::llava::{Llava, LlavaConfig};
 use crate::{Error, Result};
 use dialogue::Dialogues;
 use grounding::Names;
+use muon::Muon;
 use weights::SeededWeights;
 
 pub use judge::judge;
@@ -38,8 +41,8 @@ pub struct Lesson {
     pub marks: Vec<Mark>,
     /// A sentence that describes it.
     pub caption: String,
-    /// A sentence that has nothing to do with it: plain language.
-    pub text: String,
+    /// Now and then a sentence that has nothing to do with it: plain language.
+    pub text: Option<String>,
     /// Questions with their answers and, for judging, the options.
     pub questions: Vec<Question>,
 }
@@ -180,21 +183,25 @@ impl Trainer<'_> {
         report: &mut dyn FnMut(StepReport),
     ) -> Result<()> {
         let parameters = ParamsAdamW { beta2: 0.98, weight_decay: self.schedule.weight_decay, ..ParamsAdamW::default() };
-        let mut optimizer = AdamW::new(self.vars.values().cloned().collect(), parameters)?;
+        let others = self.vars.iter().filter(|(name, var)| !Muon::serves(name, var)).map(|(_, var)| var.clone());
+        let (mut adamw, mut muon) =
+            (AdamW::new(others.collect(), parameters)?, Muon::new(self.vars, self.schedule.weight_decay)?);
         for step in 0..phase.steps {
             let first = first + step * phase.batch_size;
             let lessons: Vec<Lesson> = (first..first + phase.batch_size).into_par_iter().map(self.lesson).collect();
             let (loss, mut gradients) = judge(&lessons)?;
             clip(self.vars, &mut gradients, self.schedule.clip_norm)?;
-            optimizer.set_learning_rate(phase.rate(step));
-            optimizer.step(&gradients)?;
+            let rate = phase.rate(step);
+            muon.step(&gradients, rate)?;
+            adamw.set_learning_rate(rate);
+            adamw.step(&gradients)?;
             report(StepReport { phase: name, step: step + 1, steps: phase.steps, loss });
         }
         Ok(())
     }
 
     fn grounding(&self, lessons: &[Lesson]) -> Result<Judged> {
-        let names = lessons.chunks(PART).map(|part| Names::new(self.model, part)).collect::<Result<Vec<_>>>()?;
+        let names = lessons.par_chunks(PART).map(|part| Names::new(self.model, part)).collect::<Result<Vec<_>>>()?;
         let counts = total(&names);
         self.over_parts(lessons, |i, features| {
             let loss = names[i].loss(self.model, features, counts)?;
@@ -203,7 +210,7 @@ impl Trainer<'_> {
     }
 
     fn dialogue(&self, lessons: &[Lesson]) -> Result<Judged> {
-        let parts = || lessons.chunks(PART);
+        let parts = || lessons.par_chunks(PART);
         let names = parts().map(|part| Names::new(self.model, part)).collect::<Result<Vec<_>>>()?;
         let dialogues = parts().map(|part| Dialogues::new(self.model, part)).collect::<Result<Vec<_>>>()?;
         let counts = total(&names);
