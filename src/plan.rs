@@ -64,7 +64,15 @@ impl Plan {
         let placement = row.placement(study.adapter().is_split());
         let stored = client_parameters(spec, study.adapter(), placement);
         let payload = study.initial().to_bytes()?.len() as u64 * (study.cohort(1, clients).len() * rounds) as u64;
-        let (seconds_per_step, per_step) = if trains { timed_step(study)? } else { (0.0, Traffic::default()) };
+        // Clients and evaluation batches run at the same time, a thread each; pooled training has one client with all threads.
+        let (one, threads) = (harness::threads::pool(1)?, rayon::current_num_threads());
+        let pooled = row.scope == Scope::Pooled;
+        let at_once = if pooled { 1 } else { threads.min(clients) } as f64;
+        let (seconds_per_step, per_step) = match (trains, pooled) {
+            (false, _) => (0.0, Traffic::default()),
+            (true, true) => timed_step(study)?,
+            (true, false) => one.install(|| timed_step(study))?,
+        };
         let activations = match placement {
             Placement::Split => Traffic { uplink: per_step.uplink * steps as u64, downlink: per_step.downlink * steps as u64 },
             Placement::Server if trains => {
@@ -88,11 +96,10 @@ impl Plan {
             activations,
             memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64
                 + per_step.uplink * 40 * spec.layers as u64,
-            training_seconds: seconds_per_step * steps as f64
-                / rayon::current_num_threads().min(if row.scope == Scope::Pooled { 1 } else { clients }) as f64,
+            training_seconds: seconds_per_step * steps as f64 / at_once,
             evaluation_seconds: {
                 let evaluations = if trains { (1..=rounds).filter(|&round| study.evaluates_after(round)).count() } else { 1 };
-                timed_evaluation(study)? * (evaluations * study.num_test()) as f64 / rayon::current_num_threads() as f64
+                one.install(|| timed_evaluation(study))? * (evaluations * study.num_test()) as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
         })
@@ -144,7 +151,7 @@ fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
     Ok((clock.seconds(), split_pass(&batch, study.backbone().spec(), study.experiment().federation.loss_at)))
 }
 
-/// Seconds that one thread takes to judge a test example, from one batch.
+/// Seconds to judge a test example, from one batch.
 fn timed_evaluation(study: &Study) -> Result<f64> {
     let size = study.experiment().evaluation.batch_size.min(study.num_test());
     let stride = (study.num_test() / size.max(1)).max(1);

@@ -16,6 +16,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ("reports", &["schema"], &["candle"]),
     ("harness", &["schema", "seed"], &["polars"]),
     ("baselines", &["harness", "schema", "seed"], &["polars"]),
+    ("bench", &["baselines", "data-scripts", "harness", "schema", "seed"], &["polars"]),
 ];
 
 fn output(command: &mut Command) -> Result<String> {

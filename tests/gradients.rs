@@ -351,6 +351,53 @@ fn training_begins_at_every_site() -> Test {
     Ok(())
 }
 
+/// An adapter that does not tell its form: the decoder goes block by block.
+struct Opaque(Box<dyn Adapt>);
+
+impl Adapt for Opaque {
+    fn delta(&self, site: &str, input: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        self.0.delta(site, input)
+    }
+}
+
+/// The decoder as one operation gives what it gives block by block: the loss and every gradient, with pairs at all projections at
+/// once and with adapters before the decoder; and a second backward pass gives the same again.
+#[test]
+fn at_once_is_block_by_block() -> Test {
+    let mut shallow = tiny::config();
+    shallow.text_config.num_hidden_layers = 1;
+    let shallow = Task::new("one block", tiny::llava(&shallow, DType::F64, None)?)?;
+    for task in [Task::tiny()?, shallow, Task::nano()?] {
+        for kind in KINDS {
+            let config = AdapterConfig {
+                kind: Some(kind.name.into()),
+                rank: Some(3),
+                alpha: Some(5.0),
+                sites: Some(kind.allowed.iter().map(|&group| group.into()).collect()),
+            };
+            let spec = AdapterSpec::resolve(&config, kind.name, task.model.spec())?;
+            let vars = task.drawn(&spec)?.to_vars()?;
+            let attached = || Box::new(spec.attach(&Adapters::from_vars(&vars)));
+            let wanted = task.loss(&task.sequences, &Opaque(attached()))?;
+            let found = task.loss(&task.sequences, &*attached())?;
+            let what = format!("{}, {}", task.name, kind.name);
+            within(&format!("{what}: loss at once against block by block"), relative(&found, &wanted)?, 1e-12);
+            let (wanted, first, second) = (wanted.backward()?, found.backward()?, found.backward()?);
+            let mut worst = 0.0;
+            for (name, var) in &vars {
+                let get = |gradients: &candle_core::backprop::GradStore| {
+                    gradients.get(var).cloned().with_context(|| format!("`{name}` got no gradient"))
+                };
+                let wanted = get(&wanted)?;
+                worst = nan_max(relative(&get(&first)?, &wanted)?, worst);
+                worst = nan_max(relative(&get(&second)?, &wanted)?, worst);
+            }
+            within(&format!("{what}: gradients at once against block by block"), worst, 1e-10);
+        }
+    }
+    Ok(())
+}
+
 /// The Fisher from one backward pass over a batch of adapter copies is that of a loop over single examples.
 #[test]
 fn fisher_of_a_batch_is_that_of_single_examples() -> Test {

@@ -97,6 +97,7 @@ fn llama_logits() -> Test {
                 text_mask: batch.text_mask,
                 mask: batch.mask,
                 rotary: llama.rotary(&batch.positions)?,
+                read: batch.read,
                 rows: batch.rows,
             };
             Ok(llama.forward(&hidden, &embeddings, &Untouched)?)

@@ -18,17 +18,16 @@ pub struct Stat {
 
 /// Mean, deviation and count of the values of each key.
 pub fn by_key(rows: &[((u32, u32), f64)]) -> PolarsResult<BTreeMap<(u32, u32), Stat>> {
+    if rows.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let major: Vec<u32> = rows.iter().map(|row| row.0.0).collect();
     let minor: Vec<u32> = rows.iter().map(|row| row.0.1).collect();
     let value: Vec<f64> = rows.iter().map(|row| row.1).collect();
     let columns =
         vec![Column::new("major".into(), major), Column::new("minor".into(), minor), Column::new("value".into(), value)];
     // Stable: the values of a key are summed in the order given, so the sum repeats bit for bit.
-    let frame = DataFrame::new(rows.len(), columns)?
-        .lazy()
-        .group_by_stable([col("major"), col("minor")])
-        .agg([col("value").mean().alias("mean"), col("value").std(1).alias("sd"), col("value").count().alias("n")])
-        .collect()?;
+    let frame = DataFrame::new(rows.len(), columns)?.group_by_stable(["major", "minor"])?.apply(summary)?;
     let (major, minor) = (frame.column("major")?.u32()?, frame.column("minor")?.u32()?);
     let (mean, sd, n) = (frame.column("mean")?.f64()?, frame.column("sd")?.f64()?, frame.column("n")?.u32()?);
     let stats = (0..frame.height()).filter_map(|row| {
@@ -37,6 +36,14 @@ pub fn by_key(rows: &[((u32, u32), f64)]) -> PolarsResult<BTreeMap<(u32, u32), S
         Some(((major.get(row)?, minor.get(row)?), Stat { mean: mean.get(row)?, sd, n }))
     });
     Ok(stats.collect())
+}
+
+/// One row for the rows of one key.
+fn summary(group: DataFrame) -> PolarsResult<DataFrame> {
+    let (key, value) = (group.select(["major", "minor"])?.head(Some(1)), group.column("value")?.f64()?);
+    let column = |name: &str, value: Option<f64>| Column::new(name.into(), [value]);
+    let n = Column::new("n".into(), [group.height() as u32]);
+    key.hstack(&[column("mean", value.mean()), column("sd", value.std(1)), n])
 }
 
 /// The two-sided exact p-value of McNemar's test: `min(1, 2 P(X <= min(b, c)))` with `X ~ Binomial(b + c, 1/2)`.

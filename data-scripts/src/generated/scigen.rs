@@ -1,6 +1,6 @@
 //! SciGen: school science with diagrams, maps and words, in the schema of `derek-thomas/ScienceQA`.
 //!
-//! Subjects and kinds of question follow ScienceQA (Lu et al. 2022, <https://scienceqa.github.io>). About an eighth of the rows
+//! Subjects and kinds of question follow ScienceQA (Lu et al. 2022, <https://scienceqa.github.io>). About a twelfth of the rows
 //! have no picture, about half have a hint. Facts that a hint gives are needed together with the picture and never instead of it.
 
 mod language;
@@ -86,9 +86,9 @@ pub const WITH_PICTURE: &[About] = &[
     about(NATURAL, ["Earth science", "weather", "Read weather symbols"], (1, 3), nature::weather, "Symbols stand for sun, cloud, rain and snow."),
     about(NATURAL, ["Earth science", "moon-phases", "Find the lit side of the moon"], (4, 7), nature::moon, "The sun lights the side of the moon that faces it; how much of it we see changes over a month."),
     about(NATURAL, ["Earth science", "shadows", "Locate shadows"], (2, 4), nature::shadows, "A shadow lies opposite the light."),
-    about(NATURAL, ["Chemistry", "materials", "Identify materials"], (2, 4), nature::materials, "Wood has grain, brick has joints, metal shines, wool is woven, glass has panes."),
-    about(SOCIAL, ["Geography", "map-directions", "Find the way on a map"], (2, 5), society::directions, "On most maps north is up, east right, south down and west left."),
-    about(SOCIAL, ["Geography", "map-grid", "Read a map grid"], (2, 5), society::grid, "A letter names a column and a number a row."),
+    about(NATURAL, ["Chemistry", "materials", "Identify materials"], (2, 4), nature::materials, "Wood has grain, wool has stitches, glass has panes."),
+    about(SOCIAL, ["Geography", "map-directions", "Find the way on a map"], (2, 5), society::directions, "On most maps north is above, east right, south below and west left."),
+    about(SOCIAL, ["Geography", "map-grid", "Read a map grid"], (2, 5), society::grid, "A field is named by the letter of its column and the number of its row."),
     about(SOCIAL, ["Geography", "map-legend", "Read a map legend"], (3, 6), society::legend, "A legend tells what the colors on a map mean."),
     about(SOCIAL, ["Economics", "prices", "Compare prices"], (2, 5), society::prices, "A higher number is a higher price."),
 ];
@@ -105,12 +105,12 @@ pub const WITHOUT_PICTURE: &[About] = &[
 /// The `index`-th row of a split.
 pub fn row(seed: Seed, split: &str, index: usize) -> SciRow {
     let mut s = seed.index(&format!("scigen/{split}"), index);
-    let topics = if s.chance(0.12) { WITHOUT_PICTURE } else { WITH_PICTURE };
+    let topics = if s.chance(0.08) { WITHOUT_PICTURE } else { WITH_PICTURE };
     let about = &topics[s.below(topics.len())];
     let item = (about.make.0)(&mut s);
     let count = s.between(3, 5);
     let (choices, position) = item.options(&mut s, count);
-    let hint = if item.hint.is_empty() && s.chance(0.35) { lesson_hint(&mut s, about) } else { item.hint };
+    let hint = if item.hint.is_empty() && s.chance(0.2) { lesson_hint(&mut s, about) } else { item.hint };
     SciRow {
         image: item.page.map(|page| page.canvas.png()),
         question: item.question,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
 
-use super::Adapt;
+use super::{Adapt, Form};
 
 /// `scale * up(down(x))` per site; `down` `[r, d_in]`, `up` `[d_out, r]`.
 ///
@@ -39,5 +39,13 @@ impl Adapt for LowRank {
             low.matmul(&up.t()?)?.reshape((b, t, ()))?
         };
         (delta * self.scale).map(Some)
+    }
+
+    fn form(&self, site: &str) -> Form<'_> {
+        match self.pairs.get(site) {
+            None => Form::Nothing,
+            Some((down, up)) if down.rank() == 2 => Form::Pair { down, up, scale: self.scale },
+            Some(_) => Form::Opaque,
+        }
     }
 }

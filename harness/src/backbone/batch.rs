@@ -82,7 +82,10 @@ pub struct Batch {
     pub mask: Tensor,
     /// Position ids, `b` rows of `t`.
     pub positions: Vec<Vec<u32>>,
-    /// Places whose logits are read, into `[b * t]`.
+    /// The places of each sequence at which a logit is read, `[b * r]` into `[b * t]`, filled up with the sequence's first place:
+    /// behind the last attention nothing else is computed.
+    pub read: Tensor,
+    /// Where the read logits are, into `[b * r]`.
     pub rows: Tensor,
     /// The token each row should predict, `[rows]`.
     pub targets: Tensor,
@@ -104,6 +107,7 @@ impl Batch {
             plan.add(index, sequence, row, width, image_token);
         }
         let (b, t) = (sequences.len(), width);
+        let (read, read_rows) = plan.read(width);
         let float =
             |values: Vec<f32>, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device);
         let index = |values: Vec<u32>| {
@@ -120,7 +124,8 @@ impl Batch {
             text_mask: float(text_mask, &[b, t, 1])?,
             mask: float(rows.iter().flat_map(Row::mask).collect(), &[b, 1, t, t])?,
             positions: rows.iter().map(|row| row.positions.clone()).collect(),
-            rows: index(plan.rows)?,
+            read: index(read)?,
+            rows: index(read_rows)?,
             targets: index(plan.targets)?,
             owners: plan.owners,
             size: b,
@@ -185,7 +190,10 @@ struct Plan {
     /// Rows of text embeddings, after which image rows are counted.
     text_rows: u32,
     image_tokens: u32,
-    rows: Vec<u32>,
+    /// The places of each sequence that are read, each once.
+    places: Vec<Vec<u32>>,
+    /// For each target, which of its sequence's places predicts it.
+    rows: Vec<usize>,
     targets: Vec<u32>,
     owners: Vec<RowOwner>,
 }
@@ -200,14 +208,36 @@ impl Plan {
             self.image_tokens += u32::from(is_image);
         }
         let mut start = sequence.prefix.len();
+        let mut places: Vec<u32> = Vec::new();
         for (k, branch) in sequence.branches.iter().enumerate() {
             for (j, &target) in branch.tokens.iter().enumerate().skip(branch.read_from) {
                 let place = if j == 0 { sequence.prefix.len() - 1 } else { start + j - 1 };
-                self.rows.push(base + place as u32);
+                self.rows.push(slot(&mut places, base + place as u32));
                 self.targets.push(target);
                 self.owners.push(RowOwner { sequence: index, branch: k });
             }
             start += branch.inputs().len();
         }
+        self.places.push(places);
     }
+
+    /// [`Batch::read`] and [`Batch::rows`].
+    fn read(&self, width: usize) -> (Vec<u32>, Vec<u32>) {
+        let most = self.places.iter().map(Vec::len).max().unwrap_or(0);
+        let mut read = Vec::with_capacity(self.places.len() * most);
+        for (index, places) in self.places.iter().enumerate() {
+            read.extend(places);
+            read.resize((index + 1) * most, (index * width) as u32);
+        }
+        let rows = self.rows.iter().zip(&self.owners).map(|(slot, owner)| (owner.sequence * most + slot) as u32).collect();
+        (read, rows)
+    }
+}
+
+/// Where a place stands among the places so far; it is added if it is new.
+fn slot(places: &mut Vec<u32>, place: u32) -> usize {
+    places.iter().position(|&other| other == place).unwrap_or_else(|| {
+        places.push(place);
+        places.len() - 1
+    })
 }

@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::{Embeddings, SiteSpec, nn};
-use crate::adapter::Adapt;
+use super::{Embeddings, SiteSpec, kernels, nn};
+use crate::adapter::{Adapt, Form};
 
 /// The decoder projections an adapter may attach to, by the names a config uses.
 pub const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -171,16 +171,74 @@ impl Llama {
         self.head.forward(hidden)
     }
 
-    /// Hidden states `[b, t, d]` through all blocks, then logits `[rows, vocabulary]` at the rows asked for.
+    /// Hidden states `[b, t, d]` through all blocks, then logits `[rows, vocabulary]` at the rows asked for. Behind the last
+    /// block's attention only the places that are read go on.
     pub fn forward(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
-        let mut x = hidden.clone();
-        for block in &self.blocks {
-            x = block.forward(&x, context, adapt)?;
-        }
-        let (b, t, d) = x.dims3()?;
-        let read = x.reshape((b * t, d))?.index_select(&context.rows, 0)?;
+        let x = match self.pairs(hidden, adapt)? {
+            Some((pairs, packed)) => self.at_once(hidden, context, pairs, &packed)?,
+            None => self.block_by_block(hidden, context, adapt)?,
+        };
+        let read = x.flatten(0, 1)?.index_select(&context.rows, 0)?;
         self.head.forward(&self.norm.forward(&read)?)
     }
+
+    fn block_by_block(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
+        if self.blocks.is_empty() {
+            return at_places(hidden, &context.read);
+        }
+        let mut x = hidden.clone();
+        for (i, block) in self.blocks.iter().enumerate() {
+            let read = (i + 1 == self.blocks.len()).then_some(&context.read);
+            x = block.forward(&x, context, read, adapt)?;
+        }
+        Ok(x)
+    }
+
+    /// The adapters as pairs with their packed numbers, if [`kernels::Decoder`] can serve them: frozen weights on the CPU, and
+    /// nothing but pairs that all examples share.
+    fn pairs(&self, hidden: &Tensor, adapt: &dyn Adapt) -> Result<Option<(Vec<kernels::Pair>, Tensor)>> {
+        if !kernels::serves(hidden) || self.blocks.is_empty() || self.blocks.iter().any(Block::is_trained) {
+            return Ok(None);
+        }
+        let (mut pairs, mut numbers) = (Vec::new(), Vec::new());
+        for (block, weights) in self.blocks.iter().enumerate() {
+            for (projection, site) in weights.projections().into_iter().enumerate() {
+                match adapt.form(&site.site) {
+                    Form::Nothing => {}
+                    Form::Pair { down, up, scale } => {
+                        pairs.push(kernels::Pair { block, projection, rank: down.dim(0)?, scale });
+                        numbers.extend([down.flatten_all()?, up.flatten_all()?]);
+                    }
+                    Form::Opaque => return Ok(None),
+                }
+            }
+        }
+        let packed = if numbers.is_empty() { Tensor::zeros(1, self.dtype(), self.device())? } else { Tensor::cat(&numbers, 0)? };
+        Ok(Some((pairs, packed)))
+    }
+
+    fn at_once(&self, hidden: &Tensor, context: &Embeddings, pairs: Vec<kernels::Pair>, packed: &Tensor) -> Result<Tensor> {
+        let decoder = kernels::Decoder {
+            blocks: self.blocks.iter().map(Block::weights).collect(),
+            heads: self.config.num_attention_heads,
+            kv_heads: self.config.num_key_value_heads,
+            eps: self.config.rms_norm_eps,
+            mask: context.mask.clone(),
+            rotary: context.rotary.tables(),
+            read: context.read.to_vec1()?,
+            pairs,
+            keep: hidden.track_op() || packed.track_op(),
+            input_is_trained: hidden.track_op(),
+            kept: Default::default(),
+        };
+        hidden.contiguous()?.apply_op2(packed, decoder)
+    }
+}
+
+/// Places `[b * r]` of hidden states `[b, t, d]`: `[b, r, d]`.
+fn at_places(x: &Tensor, places: &Tensor) -> Result<Tensor> {
+    let (b, _, d) = x.dims3()?;
+    x.flatten(0, 1)?.index_select(places, 0)?.reshape((b, (), d))
 }
 
 /// A projection that is a site.
@@ -240,8 +298,31 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
-        let x = (x + self.attend(&self.norm1.forward(x)?, context, adapt)?)?;
+    /// In the order of [`PROJECTIONS`].
+    fn projections(&self) -> [&Projection; 7] {
+        [&self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down]
+    }
+
+    fn is_trained(&self) -> bool {
+        let weights = self.weights();
+        [&weights.norm1, &weights.norm2].into_iter().chain(&weights.projections).any(Tensor::is_variable)
+    }
+
+    fn weights(&self) -> kernels::Block {
+        kernels::Block {
+            norm1: self.norm1.weight().clone(),
+            norm2: self.norm2.weight().clone(),
+            projections: self.projections().map(|projection| projection.linear.weight().clone()),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, context: &Embeddings, read: Option<&Tensor>, adapt: &dyn Adapt) -> Result<Tensor> {
+        let attended = self.attend(&self.norm1.forward(x)?, context, adapt)?;
+        let (x, attended) = match read {
+            Some(places) => (at_places(x, places)?, at_places(&attended, places)?),
+            None => (x.clone(), attended),
+        };
+        let x = (x + self.o.forward(&attended, adapt)?)?;
         let h = self.norm2.forward(&x)?;
         let gated = nn::silu_gate(&self.gate.forward(&h, adapt)?, &self.up.forward(&h, adapt)?)?;
         &x + self.down.forward(&gated, adapt)?
@@ -249,7 +330,6 @@ impl Block {
 
     fn attend(&self, h: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
         let (q, k, v) = (self.q.forward(h, adapt)?, self.k.forward(h, adapt)?, self.v.forward(h, adapt)?);
-        let attended = nn::attention(&q, &k, &v, self.heads, self.kv_heads, Some(&context.mask), Some(&context.rotary))?;
-        self.o.forward(&attended, adapt)
+        nn::attention(&q, &k, &v, self.heads, self.kv_heads, Some(&context.mask), Some(&context.rotary))
     }
 }

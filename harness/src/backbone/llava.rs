@@ -276,6 +276,7 @@ impl Backbone for Llava {
             text_mask: batch.text_mask.clone(),
             mask: batch.mask.clone(),
             rotary: self.decoder.rotary(&batch.positions)?,
+            read: batch.read.clone(),
             rows: batch.rows.clone(),
         })
     }

@@ -92,7 +92,9 @@ pub struct Embeddings {
     pub mask: Tensor,
     /// Rotary tables.
     pub rotary: nn::Rotary,
-    /// Places whose logits are read, into `[b * t]`.
+    /// The places at which anything is read, `[b * r]` into `[b * t]`.
+    pub read: Tensor,
+    /// Where the read logits are, into `[b * r]`.
     pub rows: Tensor,
 }
 

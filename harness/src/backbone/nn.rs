@@ -28,6 +28,11 @@ impl Linear {
         Self { weight, bias: None }
     }
 
+    /// `[out, in]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// `[.., in]` to `[.., out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (d_out, d_in) = self.weight.dims2()?;
@@ -62,6 +67,11 @@ impl RmsNorm {
     /// Reads `weight` `[d]`.
     pub fn new(d: usize, eps: f64, weights: &VarBuilder) -> Result<Self> {
         Ok(Self { weight: weights.get(d, "weight")?, eps })
+    }
+
+    /// `[d]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
     }
 
     /// `[.., d]` to the same shape.
@@ -154,19 +164,24 @@ impl Rotary {
     /// Tables for the given positions, shape `[b, 1, t, head_dim]`.
     pub fn at(positions: &[Vec<u32>], head_dim: usize, theta: f64, dtype: DType, device: &candle_core::Device) -> Result<Self> {
         let half = head_dim / 2;
+        // Angles are computed once for each position, however many tokens stand there.
+        let last = positions.iter().flatten().copied().max().unwrap_or(0);
         let frequency: Vec<f64> = (0..half).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
-        let angles: Vec<f64> = positions
-            .iter()
-            .flatten()
-            .flat_map(|&position| (0..head_dim).map(move |i| (position, i % half)))
-            .map(|(position, i)| f64::from(position) * frequency[i])
-            .collect();
+        let angles: Vec<f64> =
+            (0..=last).flat_map(|position| frequency.iter().map(move |frequency| f64::from(position) * frequency)).collect();
         let shape = (positions.len(), 1, positions.first().map_or(0, Vec::len), head_dim);
         let table = |f: fn(f64) -> f64| -> Result<Tensor> {
             let values: Vec<f64> = angles.iter().map(|&angle| f(angle)).collect();
-            Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+            let rows = positions.iter().flatten().map(|&position| &values[position as usize * half..][..half]);
+            let twice: Vec<f64> = rows.flat_map(|row| row.iter().chain(row)).copied().collect();
+            Tensor::from_vec(twice, shape, &candle_core::Device::Cpu)?.to_dtype(dtype)?.to_device(device)
         };
         Ok(Self { cos: table(f64::cos)?, sin: table(f64::sin)? })
+    }
+
+    /// Cosines and sines, `[b, 1, t, head_dim]` each.
+    pub fn tables(&self) -> (Tensor, Tensor) {
+        (self.cos.clone(), self.sin.clone())
     }
 
     /// Rotates `[b, heads, t, head_dim]`.
@@ -191,7 +206,7 @@ pub fn attention(
     if !kernels::serves(q) {
         return composed_attention(q, k, v, heads, kv_heads, mask, rotary);
     }
-    let tables = rotary.map(|rotary| (rotary.cos.clone(), rotary.sin.clone()));
+    let tables = rotary.map(Rotary::tables);
     q.contiguous()?.apply_op3(
         &k.contiguous()?,
         &v.contiguous()?,

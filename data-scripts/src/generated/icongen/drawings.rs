@@ -167,8 +167,8 @@ pub fn cubes(page: &mut Page, s: &mut Stream, length: usize) {
     }
 }
 
-/// A thermometer, if so wished with marks 1 to 5, filled up to a level.
-pub fn thermometer(page: &mut Page, s: &mut Stream, centre_x: f32, level: f32, marks: bool) {
+/// A thermometer with marks 1 to 5, filled up to a level.
+pub fn thermometer(page: &mut Page, s: &mut Stream, centre_x: f32, level: f32) {
     let (floor, unit) = (52.0, 8.6);
     let (rgb, white) = ([204 + s.below(40) as u8, 40, 46], mix(page.paper, [255, 255, 255], 0.8));
     page.canvas.line((centre_x, floor), (centre_x, 7.0), page.ink, 9.0);
@@ -176,7 +176,7 @@ pub fn thermometer(page: &mut Page, s: &mut Stream, centre_x: f32, level: f32, m
     page.canvas.line((centre_x, floor), (centre_x, floor - level * unit), rgb, 4.6);
     page.canvas.disc((centre_x, floor + 2.0), 7.5, page.ink);
     page.canvas.disc((centre_x, floor + 2.0), 6.5, rgb);
-    for mark in (1..=5).filter(|_| marks) {
+    for mark in 1..=5 {
         let y = floor - mark as f32 * unit;
         page.canvas.line((centre_x + 5.0, y), (centre_x + 9.0, y), page.ink, 1.0);
         page.text(&mark.to_string(), (centre_x + 15.0, y), 7.5);

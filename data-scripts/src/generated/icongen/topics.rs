@@ -285,7 +285,7 @@ pub fn cubes(s: &mut Stream) -> Item {
 
 fn thermometer(s: &mut Stream) -> Item {
     let (mut page, index, x) = (page(s), s.below(5), s.range(14.0, 36.0) as f32);
-    drawings::thermometer(&mut page, s, x, index as f32 + 1.0, true);
+    drawings::thermometer(&mut page, s, x, index as f32 + 1.0);
     let question =
         say(s, &["Up to which mark is the thermometer filled?", "Read the thermometer. Which mark does it reach?"], &[]);
     Item::among(question, &numbers(1, 5), index, page)

@@ -3,10 +3,9 @@
 use seed::Stream;
 
 use crate::generated::canvas::{Canvas, Point, Rgb, at_turn, polygon};
-use crate::generated::icongen::drawings::thermometer;
 use crate::generated::item::{Item, say};
 use crate::generated::layout::{Area, spot};
-use crate::generated::look::{Page, Theme, mix, some_colours};
+use crate::generated::look::{Page, Theme, mix, some_colours, some_shapes};
 
 const SIDES: [&str; 2] = ["left", "right"];
 const YES_NO: [&str; 2] = ["yes", "no"];
@@ -48,7 +47,7 @@ pub fn states(s: &mut Stream) -> Item {
         }
     }
     let word = ["solid", "liquid", "gas"][kinds[0]];
-    let question = say(s, &["On which side is the {}?", "Which jar holds particles of a {}?"], &[word]);
+    let question = say(s, &["On what side is the jar of {}?", "At which side of the page is the {}?"], &[word]);
     let item = Item::among(question, &SIDES, index, page);
     if s.chance(0.4) { item.with_hint(format!("Each dot is a particle. {}", FACTS[kinds[0]])) } else { item }
 }
@@ -80,22 +79,21 @@ fn particles(s: &mut Stream, state: usize, area: Area, radius: f32) -> Vec<Point
     liquid
 }
 
-/// Two bar magnets facing each other.
+/// Two bar magnets, seen where their poles face each other.
 pub fn magnets(s: &mut Stream) -> Item {
-    let (mut page, index, upright, gap) = (page(s), s.below(2), s.chance(0.3), s.range(3.0, 7.0) as f32);
-    let (north, south) = if s.chance(0.5) { ([206, 60, 60], [70, 110, 200]) } else { (tint(&page, s), [150, 152, 158]) };
-    let facing = s.chance(0.5);
-    let first = if facing { "NS" } else { "SN" };
-    let second = if (index == 0) == facing { "NS" } else { "SN" };
-    let (length, thick) = ((60.0 - gap) / 2.0, s.range(13.0, 17.0) as f32);
-    for (i, poles) in [first, second].into_iter().enumerate() {
-        for (half, pole) in poles.chars().enumerate() {
-            let along = 2.0 + i as f32 * (length + gap) + half as f32 * length / 2.0;
-            let across = 32.0 - thick / 2.0;
-            let (corner, width, height) =
-                if upright { ((across, along), thick, length / 2.0) } else { ((along, across), length / 2.0, thick) };
-            draw_pole(&mut page, pole, corner, (width, height), if pole == 'N' { north } else { south });
-        }
+    let (mut page, index, upright, gap) = (page(s), s.below(2), s.chance(0.3), s.range(4.0, 9.0) as f32);
+    let (rgb, iron) = (some_colours(s, 2).into_iter().map(|colour| page.rgb(colour)).collect::<Vec<_>>(), [150, 152, 158]);
+    let first = s.below(2);
+    let (side, thick) = (s.range(16.0, 20.0) as f32, s.range(20.0, 26.0) as f32);
+    let middle = 32.0 + s.range(-5.0, 5.0) as f32;
+    for (i, pole) in [first, if index == 0 { 1 - first } else { first }].into_iter().enumerate() {
+        let (near, far) = if i == 0 { (32.0 - gap / 2.0 - side, 1.0) } else { (32.0 + gap / 2.0, 32.0 + gap / 2.0 + side) };
+        let place = |along: f32| if upright { (middle - thick / 2.0, along) } else { (along, middle - thick / 2.0) };
+        let extent = |length: f32| if upright { (thick, length) } else { (length, thick) };
+        let (width, height) = extent(if i == 0 { near - far } else { 63.0 - far });
+        page.canvas.rect(place(far), width, height, iron);
+        page.canvas.frame(place(far), width, height, page.ink, 1.0);
+        draw_pole(&mut page, ['N', 'S'][pole], place(near), extent(side), rgb[pole]);
     }
     let question = say(s, &["Will these magnets pull each other closer?", "Two magnets lie like this. Do they attract?"], &[]);
     let item = Item::among(question, &YES_NO, index, page);
@@ -106,14 +104,14 @@ pub fn magnets(s: &mut Stream) -> Item {
     }
 }
 
-/// One half of a magnet; its letter is light on a dark half and dark on a light one.
+/// A pole; its letter is light on a dark one and dark on a light one.
 fn draw_pole(page: &mut Page, pole: char, corner: Point, (width, height): Point, rgb: Rgb) {
     page.canvas.rect(corner, width, height, rgb);
     page.canvas.frame(corner, width, height, page.ink, 1.0);
     let light = rgb.iter().map(|&channel| u32::from(channel)).sum::<u32>() > 390;
     let letter = if light { [20, 20, 30] } else { [255, 255, 255] };
     let (font, middle) = (page.font, (corner.0 + width / 2.0, corner.1 + height / 2.0));
-    font.write(&mut page.canvas, &pole.to_string(), middle, 8.5, letter);
+    font.write(&mut page.canvas, &pole.to_string(), middle, 12.0, letter);
 }
 
 /// A battery, a switch and a bulb.
@@ -153,13 +151,16 @@ pub fn temperature(s: &mut Stream) -> Item {
 
 fn two_samples(s: &mut Stream) -> Item {
     let (mut page, index, hotter) = (page(s), s.below(2), s.chance(0.5));
-    let levels = [s.range(0.4, 2.2) as f32, s.range(3.0, 4.8) as f32];
+    let (levels, rgb) = ([s.range(0.7, 2.0) as f32, s.range(3.2, 4.6) as f32], [204 + s.below(40) as u8, 40, 46]);
     for i in 0..2 {
         let high = (i == index) == hotter;
-        thermometer(&mut page, s, 17.0 + 30.0 * i as f32, levels[usize::from(high)], false);
+        draw_tube(&mut page, 17.0 + 30.0 * i as f32, levels[usize::from(high)], rgb);
     }
-    let templates = ["On which side is the {} sample?", "Two samples are measured. Which one is {}?"];
-    let question = say(s, &templates, &[if hotter { "warmer" } else { "colder" }]);
+    let question = if s.chance(0.5) {
+        say(s, &["Which side has the {} sample?"], &[if hotter { "warmer" } else { "colder" }])
+    } else {
+        say(s, &["Heat makes it rise. At which side is it {}?"], &[if hotter { "higher" } else { "lower" }])
+    };
     Item::among(question, &SIDES, index, page)
 }
 
@@ -170,20 +171,26 @@ fn three_samples(s: &mut Stream) -> Item {
         let (level, rgb) = (0.7 + 1.7 * step as f32 + s.range(-0.3, 0.3) as f32, page.rgb(colours[i]));
         draw_tube(&mut page, 12.0 + 20.0 * places[i] as f32, level, rgb);
     }
-    let templates = ["Which color is the {} sample?", "Three samples are measured. Which color has the {} one?"];
-    let question = say(s, &templates, &[if hotter { "warmest" } else { "coldest" }]);
+    let question = if s.chance(0.5) {
+        say(s, &["What color is the {} sample?"], &[if hotter { "warmest" } else { "coldest" }])
+    } else {
+        say(s, &["Heat makes it rise. What color is the {} one?"], &[if hotter { "highest" } else { "lowest" }])
+    };
     let values: Vec<&str> = colours.iter().map(|colour| colour.name()).collect();
     Item::among(question, &values, 0, page)
 }
 
-/// A thermometer with a liquid of some colour.
+/// A wide thermometer with a liquid of some colour.
 fn draw_tube(page: &mut Page, x: f32, level: f32, rgb: Rgb) {
-    let (floor, bulb, white) = (50.0, 53.0, mix(page.paper, [255, 255, 255], 0.8));
-    page.canvas.line((x, floor), (x, 7.0), page.ink, 9.0);
-    page.canvas.line((x, floor), (x, 7.0), white, 7.0);
-    page.canvas.line((x, floor), (x, floor - level * 8.6), rgb, 5.4);
-    page.canvas.disc((x, bulb), 8.2, page.ink);
-    page.canvas.disc((x, bulb), 7.2, rgb);
+    let (top, floor, width, white) = (6.0, 58.0, 13.0, mix(page.paper, [255, 255, 255], 0.8));
+    let surface = floor - 4.0 - level * 9.4;
+    page.canvas.rect((x - width / 2.0, top), width, floor - top, white);
+    page.canvas.rect((x - width / 2.0, surface), width, floor - surface, rgb);
+    page.canvas.frame((x - width / 2.0, top), width, floor - top, page.ink, 1.6);
+    for mark in 1..=4 {
+        let y = floor - 4.0 - mark as f32 * 9.4;
+        page.canvas.line((x, y), (x + width / 2.0, y), page.ink, 0.8);
+    }
 }
 
 /// Two arrows push a box; the longer one wins.
@@ -200,58 +207,57 @@ pub fn forces(s: &mut Stream) -> Item {
     for (turn, length) in [(turn + 0.5, long), (turn, short)] {
         page.canvas.arrow(at_turn(centre, half + 1.0 + length, turn), at_turn(centre, half + 1.0, turn), rgb, 2.4);
     }
-    let question = say(s, &["Which way will the box move?", "Two forces push the box. Where does it go?"], &[]);
+    let question =
+        say(s, &["Two forces push the box. Where does it go?", "The stronger force wins. Where does the long arrow point?"], &[]);
     let item = Item::among(question, &["up", "right", "down", "left"], index, page);
     if s.chance(0.6) { item.with_hint("Arrows are forces. A longer arrow is a stronger force.") } else { item }
 }
 
-/// Letters joined by arrows.
+/// Three living things in a row or column, joined by arrows.
 pub fn food_chain(s: &mut Stream) -> Item {
-    let (mut page, colours, order) = (page(s), some_colours(s, 4), s.sample(4, 4));
-    let corners = [(15.0, 15.0), (49.0, 15.0), (49.0, 49.0), (15.0, 49.0)];
-    let (start, back) = (s.below(4), s.chance(0.5));
-    let place = |i: usize| corners[if back { start + 8 - i } else { start + i } % 4];
-    let letter = |i: usize| ["A", "B", "C", "D"][order[i]];
-    for (i, &colour) in colours.iter().enumerate() {
-        let (x, y) = place(i);
-        let rgb = mix(page.rgb(colour), [255, 255, 255], 0.6);
-        page.canvas.rect((x - 9.0, y - 9.0), 18.0, 18.0, rgb);
-        page.canvas.frame((x - 9.0, y - 9.0), 18.0, 18.0, page.ink, 1.0);
-        let font = page.font;
-        font.write(&mut page.canvas, letter(i), (x, y), 11.0, [25, 25, 35]);
-    }
+    let (mut page, shapes, colours, upright) = (page(s), some_shapes(s, 5), some_colours(s, 3), s.chance(0.4));
+    let size = s.range(12.5, 15.0) as f32;
+    let place = |i: usize| {
+        let along = 10.0 + 22.0 * i as f32;
+        if upright { (32.0, along) } else { (along, 32.0) }
+    };
     for i in 0..3 {
-        let (from, to) = (place(i), place(i + 1));
-        let at = |share: f32| (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
-        page.canvas.arrow(at(0.3), at(0.71), page.ink, 2.0);
+        page.shape(s, shapes[i], colours[i], place(i), size);
     }
-    let (eats, asked) = (s.chance(0.5), s.below(3));
+    for i in 0..2 {
+        let ((x0, y0), (x1, y1)) = (place(i), place(i + 1));
+        let at = |share: f32| (x0 + (x1 - x0) * share, y0 + (y1 - y0) * share);
+        page.canvas.arrow(at(0.36), at(0.64), page.ink, 1.6);
+    }
+    let (eats, asked) = (s.chance(0.5), s.below(2));
     let (known, answer) = if eats { (asked, asked + 1) } else { (asked + 1, asked) };
     let template = if eats {
-        ["Which animal eats {}?", "By which one is {} eaten?"]
+        ["Which animal eats the {}?", "Which shape eats the {}?"]
     } else {
-        ["Which one is the food of {}?", "What does {} eat?"]
+        ["Which shape is food for the {}?", "What does the {} eat?"]
     };
-    let values: Vec<&str> = [answer].into_iter().chain((0..4).filter(|&i| i != answer && i != known)).map(letter).collect();
-    let question = say(s, &template, &[letter(known)]);
-    Item::among(question, &values, 0, page).with_hint("The arrows of this food chain lead from what is eaten to what eats it.")
+    let values: Vec<&str> =
+        [answer].into_iter().chain((0..5).filter(|&i| i != answer && i != known)).map(|i| shapes[i].name()).collect();
+    let question = say(s, &template, &[shapes[known].name()]);
+    let hint = "Each shape stands for an animal. The arrows of this food chain lead from what is eaten to what eats it.";
+    Item::among(question, &values, 0, page).with_hint(hint)
 }
 
 /// A plant with a coloured dot on each part.
 pub fn plants(s: &mut Stream) -> Item {
-    let (mut page, index, colours) = (page(s), s.below(4), some_colours(s, 5));
+    let (mut page, index, colours) = (page(s), s.below(3), some_colours(s, 5));
     let (x, soil, top) = (32.0 + s.range(-10.0, 10.0) as f32, 46.0 + s.range(-2.0, 2.0) as f32, 12.0 + s.range(-1.5, 2.0) as f32);
     let side = if s.chance(0.5) { 1.0 } else { -1.0 };
     let petals = page.rgb(colours[4]);
     draw_plant(&mut page, s, (x, soil, top), side, petals);
-    let places = [(x, soil + 10.0), (x, soil - 3.5), (x + side * 10.5, (soil + top) / 2.0 + 4.0), (x, top)];
+    let places = [(x, soil + 9.5), (x, (soil + top) / 2.0), (x, top)];
     for (&place, &colour) in places.iter().zip(&colours) {
-        page.canvas.disc(place, 4.7, [255, 255, 255]);
-        page.canvas.disc(place, 3.9, page.rgb(colour));
-        page.canvas.ring(place, 4.4, [30, 30, 40], 0.8);
+        page.canvas.disc(place, 6.4, [255, 255, 255]);
+        page.canvas.disc(place, 5.6, page.rgb(colour));
+        page.canvas.ring(place, 6.0, [30, 30, 40], 0.8);
     }
-    let part = ["roots", "stem", "leaf", "flower"][index];
-    let question = say(s, &["Which color marks the {} of the plant?", "Of what color is the dot on the {}?"], &[part]);
+    let part = ["roots", "stem", "flower"][index];
+    let question = say(s, &["What color is the dot on the {}?", "Look at the plant. The {} has what color of dot?"], &[part]);
     let values: Vec<&str> = colours[..4].iter().map(|colour| colour.name()).collect();
     Item::among(question, &values, index, page)
 }
@@ -284,9 +290,13 @@ pub fn weather(s: &mut Stream) -> Item {
         let centre = spot(s, half_page(upright, i), scale * 36.0).centre;
         draw_weather(&mut page, kinds[usize::from(i != index)], centre, scale);
     }
-    let word = ["sunny", "cloudy but dry", "rainy", "snowy"][kinds[0]];
-    let templates = ["On which side is it {}?", "The symbols show the weather of two towns. Where is it {}?"];
-    Item::among(say(s, &templates, &[word]), &halves(upright), index, page)
+    let question = if s.chance(0.5) {
+        say(s, &["On what side is it {}?"], &[["sunny", "cloudy but dry", "rainy", "snowy"][kinds[0]]])
+    } else {
+        let word = ["sun", "dry cloud", "rain", "snow"][kinds[0]];
+        say(s, &["Two towns have this weather. Where do you see the {}?"], &[word])
+    };
+    Item::among(question, &halves(upright), index, page)
 }
 
 fn draw_weather(page: &mut Page, kind: usize, (x, y): Point, scale: f32) {
@@ -340,7 +350,7 @@ pub fn moon(s: &mut Stream) -> Item {
     page.canvas.disc(centre, radius, shade);
     let lit = [s.range(0.18, 0.32), 0.5, s.range(0.62, 0.76)][s.below(3)] as f32;
     page.canvas.fill(polygon(&lit_part(centre, radius, lit, [-1.0, 1.0][index])), light);
-    let question = say(s, &["Which side of the moon is lit?", "From which side does the sun light the moon?"], &[]);
+    let question = say(s, &["On what side is the light of the moon?", "At which side is the moon lit?"], &[]);
     Item::among(question, &SIDES, index, page)
 }
 
@@ -370,8 +380,7 @@ pub fn shadows(s: &mut Stream) -> Item {
     }
     page.canvas.rect((x - 2.0, 30.0), 4.0, ground - 30.0, [120, 84, 52]);
     page.canvas.disc((x, 26.0), s.range(8.0, 11.0) as f32, [70, 140, 80]);
-    let question =
-        say(s, &["On which side of the tree does its shadow fall?", "The shadow of the tree lies on which side?"], &[]);
+    let question = say(s, &["On what side is the shadow of the tree?", "The tree has a shadow. At which side is it?"], &[]);
     let item = Item::among(question, &SIDES, index, page);
     if s.chance(0.5) {
         item.with_hint(if lamp { "Only the lamp gives light." } else { "The sun is the only light." })
@@ -380,67 +389,54 @@ pub fn shadows(s: &mut Stream) -> Item {
     }
 }
 
-/// Two blocks of wood, brick, metal, wool or glass.
+/// Two blocks of wood, wool or glass.
 pub fn materials(s: &mut Stream) -> Item {
-    let (mut page, index, kinds, upright) = (page(s), s.below(2), s.sample(5, 2), s.chance(0.4));
+    let (mut page, index, kinds, upright) = (page(s), s.below(2), s.sample(3, 2), s.chance(0.4));
     for i in 0..2 {
-        let (across, along) = (s.range(23.0, 27.0) as f32, s.range(28.0, 52.0) as f32);
+        let (across, along) = (s.range(23.0, 27.0) as f32, s.range(24.0, 36.0) as f32);
         let size = if upright { (along, across) } else { (across, along) };
         draw_block(&mut page, s, kinds[usize::from(i != index)], half_page(upright, i).centre(), size);
     }
-    let word = ["wood", "brick", "metal", "wool", "glass"][kinds[0]];
-    let question = say(s, &["Which block is made of {}?", "On which side is the block of {}?"], &[word]);
+    let word = ["wood", "wool", "glass"][kinds[0]];
+    let question = say(s, &["On what side is the block of {}?", "Where do you find the {} block?"], &[word]);
     Item::among(question, &halves(upright), index, page)
 }
 
 fn draw_block(page: &mut Page, s: &mut Stream, kind: usize, centre: Point, (width, height): Point) {
     let corner = (centre.0 - width / 2.0, centre.1 - height / 2.0);
-    let base = [[186, 130, 78], [176, 82, 62], [170, 176, 186], [214, 190, 210], [186, 222, 236]][kind];
-    let base = mix(base, tint(page, s), 0.12);
+    let base = mix([[196, 140, 84], [214, 190, 210], [186, 222, 236]][kind], tint(page, s), 0.2);
     page.canvas.rect(corner, width, height, base);
-    let (dark, light) = (mix(base, [40, 30, 30], 0.38), mix(base, [255, 255, 255], 0.7));
-    texture(&mut page.canvas, s, kind, corner, (width, height), (dark, light));
+    match kind {
+        0 => grain(&mut page.canvas, s, corner, (width, height), mix(base, [40, 25, 10], 0.6)),
+        1 => knit(&mut page.canvas, corner, (width, height), mix(base, [40, 20, 60], 0.6)),
+        _ => panes(&mut page.canvas, corner, (width, height), mix(base, [20, 40, 60], 0.5)),
+    }
     page.canvas.frame(corner, width, height, page.ink, 1.6);
 }
 
-fn texture(canvas: &mut Canvas, s: &mut Stream, kind: usize, (x, y): Point, (width, height): Point, (dark, light): (Rgb, Rgb)) {
-    let rows = (height / 6.0) as usize;
-    for row in 0..rows {
-        let at = y + (row as f32 + 0.7) * height / rows as f32;
-        match kind {
-            0 => canvas.line((x + 1.0, at), (x + width - 1.0, at + s.range(-2.0, 2.0) as f32), dark, s.range(0.8, 1.8) as f32),
-            1 => {
-                canvas.line((x, at), (x + width, at), light, 1.3);
-                for joint in 0..4 {
-                    let along = x + (joint as f32 + if row % 2 == 0 { 0.3 } else { 0.8 }) * width / 4.0;
-                    canvas.line((along, at), (along, (at - height / rows as f32).max(y)), light, 1.3);
-                }
-            }
-            3 => {
-                for loop_at in 0..(width / 5.0) as usize {
-                    canvas.ring((x + 2.8 + loop_at as f32 * 5.0, at - 1.0), 1.9, dark, 0.9);
-                }
-            }
-            _ => {}
-        }
+/// Lines along the wood.
+fn grain(canvas: &mut Canvas, s: &mut Stream, (x, y): Point, (width, height): Point, rgb: Rgb) {
+    let lines = (height / 5.5) as usize;
+    for line in 0..lines {
+        let at = y + (line as f32 + 0.5) * height / lines as f32;
+        canvas.line((x + 1.0, at + s.range(-0.8, 0.8) as f32), (x + width - 1.0, at + s.range(-0.8, 0.8) as f32), rgb, 1.5);
     }
-    match kind {
-        2 => canvas.fill(
-            polygon(&[
-                (x + 3.0, y + height * 0.6),
-                (x + width * 0.6, y + 2.0),
-                (x + width * 0.9, y + 2.0),
-                (x + 3.0, y + height * 0.95),
-            ]),
-            light,
-        ),
-        4 => {
-            for share in [0.25, 0.45] {
-                canvas.line((x + width * share - 5.0, y + height * 0.5), (x + width * share + 7.0, y + height * 0.2), light, 2.0);
-            }
-            canvas.line((x + width / 2.0, y), (x + width / 2.0, y + height), dark, 1.6);
-            canvas.line((x, y + height / 2.0), (x + width, y + height / 2.0), dark, 1.6);
-        }
-        _ => {}
+}
+
+/// Rows of stitches.
+fn knit(canvas: &mut Canvas, (x, y): Point, (width, height): Point, rgb: Rgb) {
+    let (columns, rows) = ((width / 5.5) as usize, (height / 5.5) as usize);
+    for stitch in 0..columns * rows {
+        let across = x + ((stitch % columns) as f32 + 0.5) * width / columns as f32;
+        canvas.disc((across, y + ((stitch / columns) as f32 + 0.5) * height / rows as f32), 1.5, rgb);
+    }
+}
+
+/// Window bars both ways.
+fn panes(canvas: &mut Canvas, (x, y): Point, (width, height): Point, rgb: Rgb) {
+    for i in 1..4 {
+        let share = i as f32 / 4.0;
+        canvas.line((x, y + height * share), (x + width, y + height * share), rgb, 1.1);
+        canvas.line((x + width * share, y), (x + width * share, y + height), rgb, 1.1);
     }
 }

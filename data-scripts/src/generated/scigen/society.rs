@@ -5,7 +5,7 @@ use seed::Stream;
 use crate::generated::canvas::{Point, at_turn, polygon};
 use crate::generated::item::{Item, numbers, say};
 use crate::generated::layout::{Area, spot};
-use crate::generated::look::{Page, Shape, Theme, mix, some_colours};
+use crate::generated::look::{Page, Theme, mix, some_colours, some_shapes};
 
 fn page(s: &mut Stream) -> Page {
     Page::new(Theme::Science, s)
@@ -20,48 +20,49 @@ pub fn directions(s: &mut Stream) -> Item {
     page.canvas.arrow((8.0, 26.0), (8.0, 12.0), page.ink, 1.6);
     page.text("N", (8.0, 6.5), 7.0);
     let middle = (36.0 + s.range(-4.0, 4.0) as f32, 34.0 + s.range(-4.0, 4.0) as f32);
-    let reach = s.range(9.0, 15.0) as f32;
+    let reach = s.range(11.0, 16.0) as f32;
     let lean = s.range(-0.04, 0.04) as f32;
     let turn = index as f32 / 4.0 + lean;
     for (i, turn) in [turn, turn + 0.5].into_iter().enumerate() {
         let at = at_turn(middle, reach, turn);
-        page.canvas.disc(at, 5.5, page.rgb(colours[i]));
-        page.canvas.ring(at, 5.5, page.ink, 1.0);
+        page.canvas.disc(at, 7.0, page.rgb(colours[i]));
+        page.canvas.ring(at, 7.0, page.ink, 1.0);
     }
     let templates = [
-        "Which way on the map do you go from the {} city to the {} city?",
-        "You are in the {} city. Which way on the map is the {} city?",
+        "A map shows two cities. Where is the {} one, seen from the {} one?",
+        "On this map, where is the {} city, seen from the {} city?",
     ];
-    let question = say(s, &templates, &[colours[1].name(), colours[0].name()]);
-    Item::among(question, &["up", "right", "down", "left"], index, page)
+    let question = say(s, &templates, &[colours[0].name(), colours[1].name()]);
+    Item::among(question, &["above", "right", "below", "left"], index, page)
 }
 
-/// In which column or row of the grid.
+/// In which field of the grid, or in which corner of the map.
 pub fn grid(s: &mut Stream) -> Item {
-    const COLUMNS: [&str; 3] = ["A", "B", "C"];
-    const ROWS: [&str; 3] = ["1", "2", "3"];
-    let (mut page, index, colours, by_column) = (page(s), s.below(9), some_colours(s, 2), s.chance(0.5));
+    const FIELDS: [&str; 4] = ["A1", "B1", "A2", "B2"];
+    const CORNERS: [&str; 4] = ["top left", "top right", "bottom left", "bottom right"];
+    let (mut page, index, colours, shapes) = (page(s), s.below(4), some_colours(s, 2), some_shapes(s, 2));
     let area = Area { corner: (11.0, 11.0), width: 51.0, height: 51.0 };
-    for i in 0..3 {
-        let at = 19.5 + i as f32 * 17.0;
-        page.text(COLUMNS[i], (at, 5.5), 7.0);
-        page.text(ROWS[i], (5.5, at), 7.0);
-        for j in 0..3 {
-            let corner = area.cell(3, 3, i, j).corner;
-            page.canvas.frame(corner, 17.0, 17.0, page.ink, 1.0);
+    for i in 0..2 {
+        let at = 23.75 + i as f32 * 25.5;
+        page.text(["A", "B"][i], (at, 5.5), 7.0);
+        page.text(["1", "2"][i], (5.5, at), 7.0);
+        for j in 0..2 {
+            let cell = area.cell(2, 2, i, j);
+            page.canvas.frame(cell.corner, cell.width, cell.height, page.ink, 1.0);
         }
     }
-    let shapes = [Shape::Star, Shape::Heart, Shape::Cross, Shape::Circle];
-    let order = s.sample(shapes.len(), 2);
-    let other = (index + s.between(1, 8)) % 9;
+    let other = (index + s.between(1, 3)) % 4;
     for (i, cell) in [index, other].into_iter().enumerate() {
-        let place = spot(s, area.cell(3, 3, cell % 3, cell / 3), 12.5);
-        page.shape(s, shapes[order[i]], colours[i], place.centre, place.size);
+        let place = spot(s, area.cell(2, 2, cell % 2, cell / 2), 17.0);
+        page.shape(s, shapes[i], colours[i], place.centre, place.size);
     }
-    let (word, values, answer) = if by_column { ("column", COLUMNS, index % 3) } else { ("row", ROWS, index / 3) };
-    let templates = ["In which {} of the map is the {}?", "Read the map. Which {} holds the {}?"];
-    let question = say(s, &templates, &[word, shapes[order[0]].name()]);
-    Item::among(question, &values, answer, page)
+    let (templates, values) = if s.chance(0.5) {
+        (["Which field of the map is the {} in?", "The {} is in what field of the map?"], FIELDS)
+    } else {
+        (["Read the map. Which corner is the {} in?", "Read the map. The {} is in what corner?"], CORNERS)
+    };
+    let question = say(s, &templates, &[shapes[0].name()]);
+    Item::among(question, &values, index, page)
 }
 
 /// How many regions have the colour that means something.
@@ -77,14 +78,14 @@ pub fn legend(s: &mut Stream) -> Item {
         page.canvas.frame(place.corner, place.width, place.height, page.ink, 1.4);
     }
     let hint = format!("On this map, {} regions are {meaning}.", colours[0].name());
-    let question = say(s, &["How many regions of the map are {}?", "Count the regions that are {}."], &[meaning]);
+    let question = say(s, &["How many regions of the map are {}?", "Count the {} regions."], &[meaning]);
     Item::among(question, &numbers(1, 5), index, page).with_hint(hint)
 }
 
 /// Which ticket costs the most or the least.
 pub fn prices(s: &mut Stream) -> Item {
-    let (mut page, count, more) = (page(s), s.between(3, 4), s.chance(0.5));
-    let colours = some_colours(s, count);
+    let (mut page, count, more) = (page(s), s.between(2, 3), s.chance(0.5));
+    let colours = some_colours(s, count + 2);
     let mut costs = s.sample(9, count);
     costs.sort_unstable();
     if more {
@@ -102,7 +103,7 @@ pub fn prices(s: &mut Stream) -> Item {
         page.text(&(costs[i] + 1).to_string(), (x, y + 13.5), half * 1.75);
     }
     let word = if more { "the most" } else { "the least" };
-    let question = say(s, &["Which color is the ticket that costs {}?", "Of these tickets, which color costs {}?"], &[word]);
+    let question = say(s, &["What color is the ticket that costs {}?", "Which color has the ticket for {}?"], &[word]);
     let values: Vec<&str> = colours.iter().map(|colour| colour.name()).collect();
     Item::among(question, &values, 0, page)
 }

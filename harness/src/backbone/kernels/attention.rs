@@ -23,16 +23,16 @@ pub struct Attention {
 }
 
 /// One example's view of everything attention reads.
-struct Scene<'a, T> {
-    t: usize,
-    hd: usize,
-    heads: usize,
-    kv_heads: usize,
-    q: &'a [T],
-    k: &'a [T],
-    v: &'a [T],
-    mask: Option<&'a [T]>,
-    rotary: Option<(&'a [T], &'a [T])>,
+pub(super) struct Scene<'a, T> {
+    pub(super) t: usize,
+    pub(super) hd: usize,
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) q: &'a [T],
+    pub(super) k: &'a [T],
+    pub(super) v: &'a [T],
+    pub(super) mask: Option<&'a [T]>,
+    pub(super) rotary: Option<(&'a [T], &'a [T])>,
 }
 
 impl<T: Real> Scene<'_, T> {
@@ -98,7 +98,7 @@ impl<T: Real> Scene<'_, T> {
         self.heads / self.kv_heads
     }
 
-    fn forward(&self, out: &mut [T]) {
+    pub(super) fn forward(&self, out: &mut [T]) {
         let (t, hd, width) = (self.t, self.hd, self.heads * self.hd);
         for kv in 0..self.kv_heads {
             let k = self.rotated(self.k, self.kv_heads, kv, T::one());
@@ -110,7 +110,8 @@ impl<T: Real> Scene<'_, T> {
         }
     }
 
-    fn backward(&self, dout: &[T], dq: &mut [T], dk: &mut [T], dv: &mut [T]) {
+    /// Adds to `dq`, `dk` and `dv`.
+    pub(super) fn backward(&self, dout: &[T], dq: &mut [T], dk: &mut [T], dv: &mut [T]) {
         let (t, hd, width, kv_width) = (self.t, self.hd, self.heads * self.hd, self.kv_heads * self.hd);
         let scale = self.scale();
         for kv in 0..self.kv_heads {

@@ -12,25 +12,38 @@ pub struct SiluGate;
 impl SiluGate {
     fn forward<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
         let mut y = vec![T::zero(); gate.len()];
-        y.par_chunks_mut(CHUNK).zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK))).for_each(|(y, (gate, up))| {
-            vectorized(|| y.iter_mut().zip(gate).zip(up).for_each(|((y, &g), &u)| *y = g * sigmoid(g) * u));
-        });
+        y.par_chunks_mut(CHUNK)
+            .zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)))
+            .for_each(|(y, (gate, up))| Self::part(gate, up, y));
         y
+    }
+
+    /// On this thread.
+    pub(super) fn part<T: Real>(gate: &[T], up: &[T], y: &mut [T]) {
+        vectorized(|| y.iter_mut().zip(gate).zip(up).for_each(|((y, &g), &u)| *y = g * sigmoid(g) * u));
     }
 
     fn backward<T: Real>(gate: &[T], up: &[T], dy: &[T]) -> (Vec<T>, Vec<T>) {
         let (mut dgate, mut dup) = (vec![T::zero(); gate.len()], vec![T::zero(); gate.len()]);
         let inputs = gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-        dgate.par_chunks_mut(CHUNK).zip(dup.par_chunks_mut(CHUNK)).zip(inputs).for_each(|((dgate, dup), ((gate, up), dy))| {
-            vectorized(|| {
-                for (i, &g) in gate.iter().enumerate() {
-                    let s = sigmoid(g);
-                    dup[i] = dy[i] * g * s;
-                    dgate[i] = dy[i] * up[i] * s * (T::one() + g * (T::one() - s));
-                }
-            });
-        });
+        dgate
+            .par_chunks_mut(CHUNK)
+            .zip(dup.par_chunks_mut(CHUNK))
+            .zip(inputs)
+            .for_each(|((dgate, dup), ((gate, up), dy))| Self::part_back(gate, up, dy, dgate, dup));
         (dgate, dup)
+    }
+
+    /// On this thread.
+    pub(super) fn part_back<T: Real>(gate: &[T], up: &[T], dy: &[T], dgate: &mut [T], dup: &mut [T]) {
+        vectorized(|| {
+            let inputs = gate.iter().zip(up).zip(dy);
+            for ((dgate, dup), ((&g, &up), &dy)) in dgate.iter_mut().zip(dup).zip(inputs) {
+                let s = sigmoid(g);
+                *dup = dy * g * s;
+                *dgate = dy * up * s * (T::one() + g * (T::one() - s));
+            }
+        });
     }
 
     fn gradients<T: Real>(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

@@ -6,6 +6,7 @@
 //! compiled for several instruction sets and chosen at run time; no sum is reassociated, so every choice gives the same bits.
 
 mod attention;
+mod decoder;
 mod elementwise;
 mod linear;
 mod matrix;
@@ -14,6 +15,7 @@ mod norm;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
 pub use attention::Attention;
+pub use decoder::{Block, Decoder, Pair};
 pub use elementwise::{AddBias, QuickGelu, SiluGate};
 pub use linear::FrozenLinear;
 pub use norm::{LayerNorm, RmsNorm};
@@ -143,6 +145,23 @@ fn lanes<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     for (a, b) in a8.zip(b8) {
         for i in 0..8 {
             partial[i] += f(a[i], b[i]);
+        }
+    }
+    partial.into_iter().fold(rest, |sum, x| sum + x)
+}
+
+/// The sum of `a b c`, in the same order as [`lanes`].
+#[inline(always)]
+fn lanes3<T: Real>(a: &[T], b: &[T], c: &[T]) -> T {
+    let mut partial = [T::zero(); 8];
+    let (a8, b8, c8) = (a.chunks_exact(8), b.chunks_exact(8), c.chunks_exact(8));
+    let mut rest = T::zero();
+    for ((&a, &b), &c) in a8.remainder().iter().zip(b8.remainder()).zip(c8.remainder()) {
+        rest += a * b * c;
+    }
+    for ((a, b), c) in a8.zip(b8).zip(c8) {
+        for i in 0..8 {
+            partial[i] += a[i] * b[i] * c[i];
         }
     }
     partial.into_iter().fold(rest, |sum, x| sum + x)

@@ -4,7 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::{Numbers, Real, by_dtype, lanes, tensor_like, values, vectorized};
+use super::{Numbers, Real, by_dtype, lanes, lanes3, tensor_like, values, vectorized};
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 64;
@@ -19,15 +19,19 @@ impl RmsNorm {
     fn forward<T: Real>(&self, x: &[T], weight: &[T]) -> Vec<T> {
         let d = weight.len();
         let mut y = vec![T::zero(); x.len()];
-        y.par_chunks_mut(ROWS * d).zip(x.par_chunks(ROWS * d)).for_each(|(y, x)| {
-            vectorized(|| {
-                for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                    let inverse = self.inverse(x);
-                    y.iter_mut().zip(x).zip(weight).for_each(|((y, &x), &w)| *y = x * inverse * w);
-                }
-            });
-        });
+        y.par_chunks_mut(ROWS * d).zip(x.par_chunks(ROWS * d)).for_each(|(y, x)| self.rows(x, weight, y));
         y
+    }
+
+    /// Rows of `x` to rows of `y`, on this thread.
+    pub(super) fn rows<T: Real>(&self, x: &[T], weight: &[T], y: &mut [T]) {
+        let d = weight.len();
+        vectorized(|| {
+            for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+                let inverse = self.inverse(x);
+                y.iter_mut().zip(x).zip(weight).for_each(|((y, &x), &w)| *y = x * inverse * w);
+            }
+        });
     }
 
     #[inline(always)]
@@ -35,21 +39,27 @@ impl RmsNorm {
         T::one() / (lanes(x, x, |a, b| a * b) / T::of(x.len() as f64) + T::of(self.eps)).sqrt()
     }
 
-    /// `dx = (g w - x (g w . x) / (d rms^2)) / rms`; `dw = sum over rows of g x / rms`.
     fn backward<T: Real>(&self, x: &[T], weight: &[T], g: &[T]) -> Vec<T> {
         let d = weight.len();
         let mut dx = vec![T::zero(); x.len()];
-        dx.par_chunks_mut(ROWS * d).zip(x.par_chunks(ROWS * d).zip(g.par_chunks(ROWS * d))).for_each(|(dx, (x, g))| {
-            vectorized(|| {
-                for ((dx, x), g) in dx.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(g.chunks_exact(d)) {
-                    let inverse = self.inverse(x);
-                    dx.iter_mut().zip(g).zip(weight).for_each(|((dx, &g), &w)| *dx = g * w);
-                    let pull = lanes(dx, x, |a, b| a * b) * inverse * inverse * inverse / T::of(d as f64);
-                    dx.iter_mut().zip(x).for_each(|(dx, &x)| *dx = *dx * inverse - x * pull);
-                }
-            });
-        });
+        dx.par_chunks_mut(ROWS * d)
+            .zip(x.par_chunks(ROWS * d).zip(g.par_chunks(ROWS * d)))
+            .for_each(|(dx, (x, g))| self.rows_back(x, weight, g, dx));
         dx
+    }
+
+    /// Adds to `dx`, on this thread: `dx = (g w - x (g w . x) / (d rms^2)) / rms`; `dw = sum over rows of g x / rms`.
+    pub(super) fn rows_back<T: Real>(&self, x: &[T], weight: &[T], g: &[T], dx: &mut [T]) {
+        let d = weight.len();
+        vectorized(|| {
+            for ((dx, x), g) in dx.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(g.chunks_exact(d)) {
+                let inverse = self.inverse(x);
+                let along = lanes3(g, weight, x) * inverse * inverse * inverse / T::of(d as f64);
+                dx.iter_mut()
+                    .zip(x.iter().zip(g.iter().zip(weight)))
+                    .for_each(|(dx, (&x, (&g, &w)))| *dx += g * w * inverse - x * along);
+            }
+        });
     }
 
     fn weight_gradient<T: Real>(&self, x: &[T], g: &[T], d: usize) -> Vec<T> {

@@ -27,7 +27,7 @@ pub(super) struct Muon {
 impl Muon {
     /// Whether a parameter is a matrix that maps hidden states to hidden states.
     pub(super) fn serves(name: &str, var: &Var) -> bool {
-        var.rank() == 2 && !name.contains("embed")
+        var.rank() == 2 && !name.contains("embed") && !name.contains("lm_head")
     }
 
     pub(super) fn new(vars: &BTreeMap<String, Var>, weight_decay: f64) -> Result<Self> {

@@ -1,0 +1,453 @@
+//! A frozen decoder's blocks as one operation, low-rank pairs included.
+//!
+//! As a graph of operations a training step spends much of its time between them: storing what backward may need, waking threads,
+//! walking the graph. Here a thread takes a few sequences through all blocks and keeps, per block, only what backward cannot
+//! cheaply compute again; frozen weights get no gradient. Sequences are cut into the same parts on any number of threads, and the
+//! pairs' gradients are summed in the parts' order, so no number depends on it.
+
+use std::any::Any;
+use std::sync::Mutex;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
+use rayon::prelude::*;
+
+use super::attention::Scene;
+use super::elementwise::SiluGate;
+use super::matrix::{Matrix, multiply};
+use super::norm::RmsNorm;
+use super::{Numbers, Real, by_dtype, tensor_like, values};
+
+/// Projections of a block, in the order of [`Block::projections`].
+const Q: usize = 0;
+const K: usize = 1;
+const V: usize = 2;
+const O: usize = 3;
+const GATE: usize = 4;
+const UP: usize = 5;
+const DOWN: usize = 6;
+
+/// A block's frozen weights (handles, not copies).
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Weight of the norm before attention, `[d]`.
+    pub norm1: Tensor,
+    /// Weight of the norm before the MLP, `[d]`.
+    pub norm2: Tensor,
+    /// q, k, v, o, gate, up, down, each `[out, in]`.
+    pub projections: [Tensor; 7],
+}
+
+/// A low-rank pair at a projection: `y += scale * (x down^T) up^T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair {
+    /// The block.
+    pub block: usize,
+    /// The projection, as in [`Block::projections`].
+    pub projection: usize,
+    /// The rank r.
+    pub rank: usize,
+    /// alpha / r.
+    pub scale: f64,
+}
+
+/// All blocks over hidden states `[b, t, d]`, then the places that are read, `[b, r, d]`.
+///
+/// The second input holds the pairs' numbers, `down` `[r, in]` then `up` `[out, r]`, pair after pair; a single zero without any.
+pub struct Decoder {
+    /// The blocks' weights.
+    pub blocks: Vec<Block>,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Floor of the norms.
+    pub eps: f64,
+    /// Added to the scores, `[b, 1, t, t]`.
+    pub mask: Tensor,
+    /// Rotary tables, `[b, 1, t, hd]` each.
+    pub rotary: (Tensor, Tensor),
+    /// Places that are read, `b` times `r` of them, into `[b * t]`.
+    pub read: Vec<u32>,
+    /// Low-rank pairs.
+    pub pairs: Vec<Pair>,
+    /// Whether a backward pass may follow.
+    pub keep: bool,
+    /// Whether anything before the decoder is trained.
+    pub input_is_trained: bool,
+    /// What the forward pass kept, part by part.
+    pub kept: Slot,
+}
+
+/// What the forward pass left for the backward pass.
+pub type Slot = Mutex<Option<Box<dyn Any + Send>>>;
+
+/// What one block keeps of one part.
+struct Kept<T> {
+    x: Vec<T>,
+    q: Vec<T>,
+    k: Vec<T>,
+    v: Vec<T>,
+    attended: Vec<T>,
+    x2: Vec<T>,
+    gate: Vec<T>,
+    up: Vec<T>,
+}
+
+/// A block's weights as numbers.
+struct Weights<'a, T> {
+    norm1: &'a [T],
+    norm2: &'a [T],
+    projections: [(&'a [T], usize, usize); 7],
+}
+
+/// Some sequences of a batch, and everything their way through the blocks reads.
+struct Part<'a, T> {
+    decoder: &'a Decoder,
+    weights: &'a [Weights<'a, T>],
+    packed: &'a [T],
+    t: usize,
+    d: usize,
+    mask: &'a [T],
+    cos: &'a [T],
+    sin: &'a [T],
+    /// Read places, from the part's first.
+    read: Vec<usize>,
+}
+
+/// Rows that a part should have about.
+const ROWS: usize = 256;
+
+/// Sequences in a part.
+fn part_size(b: usize, t: usize) -> usize {
+    let parts = (b * t / ROWS).max(1).next_multiple_of(2);
+    b.div_ceil(parts).max(1)
+}
+
+impl<T: Real> Part<'_, T> {
+    /// The pair at a projection: where its numbers begin, and it.
+    fn pair(&self, block: usize, projection: usize) -> Option<(usize, Pair)> {
+        let mut at = 0;
+        for &pair in &self.decoder.pairs {
+            if (pair.block, pair.projection) == (block, projection) {
+                return Some((at, pair));
+            }
+            let (_, d_out, d_in) = self.weights[pair.block].projections[pair.projection];
+            at += pair.rank * (d_in + d_out);
+        }
+        None
+    }
+
+    /// `x W^T`, and what the pair adds.
+    fn project(&self, block: usize, projection: usize, x: &[T]) -> Vec<T> {
+        let (weight, d_out, d_in) = self.weights[block].projections[projection];
+        let n = x.len() / d_in;
+        let mut y = vec![T::zero(); n * d_out];
+        multiply((n, d_out, d_in), Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t(), &mut y, d_out, false);
+        if let Some((at, pair)) = self.pair(block, projection) {
+            let (low, up) = (self.low(at, pair, x, d_in), &self.packed[at + pair.rank * d_in..]);
+            multiply(
+                (n, d_out, pair.rank),
+                Matrix::new(&low, pair.rank, 1),
+                Matrix::new(up, pair.rank, 1).t(),
+                &mut y,
+                d_out,
+                true,
+            );
+        }
+        y
+    }
+
+    /// `scale * x down^T`.
+    fn low(&self, at: usize, pair: Pair, x: &[T], d_in: usize) -> Vec<T> {
+        let (n, rank) = (x.len() / d_in, pair.rank);
+        let mut low = vec![T::zero(); n * rank];
+        multiply((n, rank, d_in), Matrix::new(x, d_in, 1), Matrix::new(&self.packed[at..], d_in, 1).t(), &mut low, rank, false);
+        scale(&mut low, pair.scale);
+        low
+    }
+
+    /// Adds `dy W` to `dx`, and the pair's part of all three gradients; `x` is what entered the projection.
+    fn project_back(&self, block: usize, projection: usize, x: &[T], dy: &[T], dx: &mut [T], dpacked: &mut [T]) {
+        let (weight, d_out, d_in) = self.weights[block].projections[projection];
+        let n = dy.len() / d_out;
+        multiply((n, d_in, d_out), Matrix::new(dy, d_out, 1), Matrix::new(weight, d_in, 1), dx, d_in, true);
+        if let Some((at, rank, dlow)) = self.pair_back(block, projection, x, dy, dpacked) {
+            multiply((n, d_in, rank), Matrix::new(&dlow, rank, 1), Matrix::new(&self.packed[at..], d_in, 1), dx, d_in, true);
+        }
+    }
+
+    /// Adds the gradients of a projection's pair; where its `down` begins, its rank, and the gradient of what `down` gives.
+    fn pair_back(&self, block: usize, projection: usize, x: &[T], dy: &[T], dpacked: &mut [T]) -> Option<(usize, usize, Vec<T>)> {
+        let (at, pair) = self.pair(block, projection)?;
+        let (_, d_out, d_in) = self.weights[block].projections[projection];
+        let (n, rank, up) = (dy.len() / d_out, pair.rank, at + pair.rank * d_in);
+        let low = self.low(at, pair, x, d_in);
+        multiply((d_out, rank, n), Matrix::new(dy, d_out, 1).t(), Matrix::new(&low, rank, 1), &mut dpacked[up..], rank, true);
+        let mut dlow = vec![T::zero(); n * rank];
+        multiply((n, rank, d_out), Matrix::new(dy, d_out, 1), Matrix::new(&self.packed[up..], rank, 1), &mut dlow, rank, false);
+        scale(&mut dlow, pair.scale);
+        multiply((rank, d_in, n), Matrix::new(&dlow, rank, 1).t(), Matrix::new(x, d_in, 1), &mut dpacked[at..], d_in, true);
+        Some((at, rank, dlow))
+    }
+
+    fn normalized(&self, x: &[T], weight: &[T]) -> Vec<T> {
+        let mut y = vec![T::zero(); x.len()];
+        RmsNorm { eps: self.decoder.eps }.rows(x, weight, &mut y);
+        y
+    }
+
+    /// The `i`-th sequence as attention sees it.
+    fn scene<'s>(&'s self, i: usize, q: &'s [T], k: &'s [T], v: &'s [T]) -> Scene<'s, T> {
+        let (t, hd, kv) = (self.t, self.d / self.decoder.heads, self.d / self.decoder.heads * self.decoder.kv_heads);
+        Scene {
+            t,
+            hd,
+            heads: self.decoder.heads,
+            kv_heads: self.decoder.kv_heads,
+            q: &q[i * t * self.d..][..t * self.d],
+            k: &k[i * t * kv..][..t * kv],
+            v: &v[i * t * kv..][..t * kv],
+            mask: Some(&self.mask[i * t * t..][..t * t]),
+            rotary: Some((&self.cos[i * t * hd..][..t * hd], &self.sin[i * t * hd..][..t * hd])),
+        }
+    }
+
+    /// Whether nothing behind this block's attention goes on but the places that are read.
+    fn is_last(&self, block: usize) -> bool {
+        block + 1 == self.weights.len()
+    }
+
+    fn gather(&self, x: &[T]) -> Vec<T> {
+        self.read.iter().flat_map(|&place| &x[place * self.d..][..self.d]).copied().collect()
+    }
+
+    /// Adds rows to the places they were gathered from.
+    fn scatter(&self, rows: &[T], x: &mut [T]) {
+        for (row, &place) in rows.chunks_exact(self.d).zip(&self.read) {
+            x[place * self.d..][..self.d].iter_mut().zip(row).for_each(|(x, &row)| *x += row);
+        }
+    }
+
+    /// Hidden states to those at the read places; what backward needs, block by block, if it is to be kept.
+    fn forward(&self, x: &[T]) -> (Vec<T>, Vec<Kept<T>>) {
+        let (mut x, mut kept) = (x.to_vec(), Vec::new());
+        for block in 0..self.weights.len() {
+            let (next, keep) = self.block(block, x);
+            x = next;
+            if self.decoder.keep {
+                kept.push(keep);
+            }
+        }
+        (x, kept)
+    }
+
+    fn block(&self, block: usize, x: Vec<T>) -> (Vec<T>, Kept<T>) {
+        let weights = &self.weights[block];
+        let h = self.normalized(&x, weights.norm1);
+        let (q, k, v) = (self.project(block, Q, &h), self.project(block, K, &h), self.project(block, V, &h));
+        let mut attended = vec![T::zero(); x.len()];
+        for (i, out) in attended.chunks_exact_mut(self.t * self.d).enumerate() {
+            self.scene(i, &q, &k, &v).forward(out);
+        }
+        let mut x2 = if self.is_last(block) { self.gather(&x) } else { x.clone() };
+        if self.is_last(block) {
+            attended = self.gather(&attended);
+        }
+        add(&mut x2, &self.project(block, O, &attended));
+        let h = self.normalized(&x2, weights.norm2);
+        let (gate, up) = (self.project(block, GATE, &h), self.project(block, UP, &h));
+        let mut next = x2.clone();
+        add(&mut next, &self.project(block, DOWN, &gated(&gate, &up)));
+        (next, Kept { x, q, k, v, attended, x2, gate, up })
+    }
+
+    /// From the gradient at the read places: the gradients of the hidden states and of the pairs.
+    fn backward(&self, dout: &[T], kept: &[Kept<T>]) -> (Vec<T>, Vec<T>) {
+        let (mut dx, mut dpacked) = (dout.to_vec(), vec![T::zero(); self.packed.len()]);
+        for (block, kept) in kept.iter().enumerate().rev() {
+            dx = self.block_back(block, kept, dx, &mut dpacked);
+        }
+        (dx, dpacked)
+    }
+
+    fn block_back(&self, block: usize, kept: &Kept<T>, dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
+        let dx2 = self.mlp_back(block, kept, dnext, dpacked);
+        let mut dattended = vec![T::zero(); kept.attended.len()];
+        self.project_back(block, O, &kept.attended, &dx2, &mut dattended, dpacked);
+        if !self.is_last(block) {
+            return self.attention_back(block, kept, dx2, &dattended, dpacked);
+        }
+        let (mut dx, mut spread) = (vec![T::zero(); kept.x.len()], vec![T::zero(); kept.x.len()]);
+        self.scatter(&dx2, &mut dx);
+        self.scatter(&dattended, &mut spread);
+        self.attention_back(block, kept, dx, &spread, dpacked)
+    }
+
+    fn mlp_back(&self, block: usize, kept: &Kept<T>, dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
+        let weight = self.weights[block].norm2;
+        let mut dgated = vec![T::zero(); kept.gate.len()];
+        let inner = if self.pair(block, DOWN).is_some() { gated(&kept.gate, &kept.up) } else { Vec::new() };
+        self.project_back(block, DOWN, &inner, &dnext, &mut dgated, dpacked);
+        let (mut dgate, mut dup) = (vec![T::zero(); dgated.len()], vec![T::zero(); dgated.len()]);
+        SiluGate::part_back(&kept.gate, &kept.up, &dgated, &mut dgate, &mut dup);
+        let h = if self.touches(block, &[GATE, UP]) { self.normalized(&kept.x2, weight) } else { Vec::new() };
+        let mut dh = vec![T::zero(); dnext.len()];
+        self.project_back(block, GATE, &h, &dgate, &mut dh, dpacked);
+        self.project_back(block, UP, &h, &dup, &mut dh, dpacked);
+        let mut dx2 = dnext;
+        RmsNorm { eps: self.decoder.eps }.rows_back(&kept.x2, weight, &dh, &mut dx2);
+        dx2
+    }
+
+    /// `dx` is what comes past the attention; the gradient through it is added.
+    fn attention_back(&self, block: usize, kept: &Kept<T>, mut dx: Vec<T>, dattended: &[T], dpacked: &mut [T]) -> Vec<T> {
+        let weight = self.weights[block].norm1;
+        let (size, kv_size) = (self.t * self.d, self.t * kept.k.len() / (kept.x.len() / self.d));
+        let (mut dq, mut dk, mut dv) =
+            (vec![T::zero(); kept.q.len()], vec![T::zero(); kept.k.len()], vec![T::zero(); kept.v.len()]);
+        let gradients = dq.chunks_exact_mut(size).zip(dk.chunks_exact_mut(kv_size).zip(dv.chunks_exact_mut(kv_size)));
+        for (i, (dq, (dk, dv))) in gradients.enumerate() {
+            self.scene(i, &kept.q, &kept.k, &kept.v).backward(&dattended[i * size..][..size], dq, dk, dv);
+        }
+        let h = if self.touches(block, &[Q, K, V]) { self.normalized(&kept.x, weight) } else { Vec::new() };
+        if block == 0 && !self.decoder.input_is_trained {
+            for (projection, dy) in [(Q, &dq), (K, &dk), (V, &dv)] {
+                self.pair_back(block, projection, &h, dy, dpacked);
+            }
+            return dx;
+        }
+        let mut dh = vec![T::zero(); dx.len()];
+        for (projection, dy) in [(Q, &dq), (K, &dk), (V, &dv)] {
+            self.project_back(block, projection, &h, dy, &mut dh, dpacked);
+        }
+        RmsNorm { eps: self.decoder.eps }.rows_back(&kept.x, weight, &dh, &mut dx);
+        dx
+    }
+
+    fn touches(&self, block: usize, projections: &[usize]) -> bool {
+        projections.iter().any(|&projection| self.pair(block, projection).is_some())
+    }
+}
+
+fn scale<T: Real>(x: &mut [T], factor: f64) {
+    let factor = T::of(factor);
+    x.iter_mut().for_each(|x| *x *= factor);
+}
+
+fn add<T: Real>(sum: &mut [T], x: &[T]) {
+    sum.iter_mut().zip(x).for_each(|(sum, &x)| *sum += x);
+}
+
+fn gated<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
+    let mut y = vec![T::zero(); gate.len()];
+    SiluGate::part(gate, up, &mut y);
+    y
+}
+
+impl Decoder {
+    /// Calls `work` on every part, in parallel; the results in the parts' order.
+    fn on_parts<T: Real, R: Send>(
+        &self,
+        (b, t, d): (usize, usize, usize),
+        packed: &[T],
+        work: impl Fn(usize, std::ops::Range<usize>, &Part<T>) -> R + Sync,
+    ) -> Result<Vec<R>> {
+        let tensors: Vec<&Tensor> = self.tensors().collect();
+        let numbers = Numbers::of(&tensors);
+        let weights = (0..self.blocks.len()).map(|block| self.weights(block, &numbers)).collect::<Result<Vec<_>>>()?;
+        let extra = Numbers::of(&[&self.mask, &self.rotary.0, &self.rotary.1]);
+        let (mask, cos, sin) = (extra.get::<T>(0)?, extra.get::<T>(1)?, extra.get::<T>(2)?);
+        let (size, hd, r) = (part_size(b, t), d / self.heads, self.read.len() / b);
+        let part = |index: usize| {
+            let range = index * size..((index + 1) * size).min(b);
+            let (from, to) = (range.start, range.end);
+            let read = self.read[from * r..to * r].iter().map(|&place| place as usize - from * t).collect();
+            let part = Part {
+                decoder: self,
+                weights: &weights,
+                packed,
+                t,
+                d,
+                mask: &mask[from * t * t..to * t * t],
+                cos: &cos[from * t * hd..to * t * hd],
+                sin: &sin[from * t * hd..to * t * hd],
+                read,
+            };
+            work(index, range, &part)
+        };
+        Ok((0..b.div_ceil(size)).into_par_iter().map(part).collect())
+    }
+
+    /// Nine tensors a block.
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.blocks.iter().flat_map(|block| [&block.norm1, &block.norm2].into_iter().chain(&block.projections))
+    }
+
+    fn weights<'n, T: Real>(&self, block: usize, numbers: &'n Numbers) -> Result<Weights<'n, T>> {
+        let at = block * 9;
+        let mut projections = [(&[][..], 0, 0); 7];
+        for (i, projection) in projections.iter_mut().enumerate() {
+            let (d_out, d_in) = self.blocks[block].projections[i].dims2()?;
+            *projection = (numbers.get(at + 2 + i)?, d_out, d_in);
+        }
+        Ok(Weights { norm1: numbers.get(at)?, norm2: numbers.get(at + 1)?, projections })
+    }
+
+    fn forward<T: Real>(&self, x: &[T], packed: &[T], shape: (usize, usize, usize)) -> Result<Vec<T>> {
+        let size = shape.1 * shape.2;
+        let parts = self.on_parts(shape, packed, |_, range, part| part.forward(&x[range.start * size..range.end * size]))?;
+        let (rows, kept): (Vec<Vec<T>>, Vec<Vec<Kept<T>>>) = parts.into_iter().unzip();
+        if self.keep
+            && let Ok(mut slot) = self.kept.lock()
+        {
+            *slot = Some(Box::new(kept));
+        }
+        Ok(rows.concat())
+    }
+
+    /// Gradients of hidden states and pairs.
+    fn backward<T: Real>(&self, x: &Tensor, packed: &Tensor, dout: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let ((b, t, d), numbers) = (x.dims3()?, Numbers::of(&[x, packed, dout]));
+        let (x_numbers, packed_numbers, dout) = (numbers.get::<T>(0)?, numbers.get::<T>(1)?, numbers.get::<T>(2)?);
+        let kept = self.kept.lock().ok().and_then(|mut slot| slot.take());
+        let kept = kept.and_then(|kept| kept.downcast::<Vec<Vec<Kept<T>>>>().ok());
+        let (size, read_size) = (t * d, dout.len() / b);
+        let parts = self.on_parts((b, t, d), packed_numbers, |index, range, part| {
+            let dout = &dout[range.start * read_size..range.end * read_size];
+            match &kept {
+                Some(kept) => part.backward(dout, &kept[index]),
+                // A second backward pass through one forward pass: the first one took what was kept.
+                None => part.backward(dout, &part.forward(&x_numbers[range.start * size..range.end * size]).1),
+            }
+        })?;
+        let mut sum = vec![T::zero(); packed_numbers.len()];
+        parts.iter().for_each(|(_, part)| add(&mut sum, part));
+        let dx = match self.input_is_trained {
+            true => Some(tensor_like(parts.into_iter().flat_map(|(dx, _)| dx).collect(), x)?),
+            false => None,
+        };
+        let dpacked = if self.pairs.is_empty() { None } else { Some(tensor_like(sum, packed)?) };
+        Ok((dx, dpacked))
+    }
+}
+
+impl CustomOp2 for Decoder {
+    fn name(&self) -> &'static str {
+        "frozen-decoder"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, packed: &CpuStorage, lp: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (b, t, d) = lx.shape().dims3()?;
+        let y = by_dtype!(x.dtype(), self.forward(values(x, lx)?, values(packed, lp)?, (b, t, d))?);
+        Ok((y, Shape::from((b, self.read.len() / b, d))))
+    }
+
+    fn bwd(&self, x: &Tensor, packed: &Tensor, _: &Tensor, dout: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dout = dout.contiguous()?;
+        match x.dtype() {
+            DType::F64 => self.backward::<f64>(x, packed, &dout),
+            _ => self.backward::<f32>(x, packed, &dout),
+        }
+    }
+}
