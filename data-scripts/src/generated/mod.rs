@@ -63,7 +63,7 @@ pub const GENERATORS: &[Generator] = &[
 ];
 
 /// The version of the generators; a change of any row is a new version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The generator of a name.
 pub fn find(name: &str) -> Option<&'static Generator> {
@@ -101,8 +101,9 @@ pub enum GenerateError {
 
 /// Writes a dataset into its folder: one parquet file per split, and `card.toml` with row counts and checksums.
 ///
-/// `sizes` are the rows of train and test if not the default ones; validation is never larger than test. Row i of a split depends on the seed, the split and i alone,
-/// so a smaller dataset is the beginning of a larger one. Every file is written aside and renamed, the card last.
+/// `sizes` are the rows of train and test if not the default ones; validation is never larger than test. Row i of a split depends
+/// on the seed, the split and i alone, so a smaller dataset is the beginning of a larger one. Every file is written aside and
+/// renamed, the card last.
 pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, GenerateError> {
     std::fs::create_dir_all(dir).map_err(|source| GenerateError::Io { path: dir.into(), source })?;
     let mut card = cards::card(generator.name).map_err(|message| GenerateError::Card { name: generator.name.into(), message })?;

@@ -337,7 +337,7 @@ fn draw_flake(canvas: &mut Canvas, centre: Point, radius: f32, rgb: Rgb) {
     }
 }
 
-/// A crescent, half or gibbous moon, lit from one side.
+/// A crescent, half or gibbous moon, lit from one side and dark on the other.
 pub fn moon(s: &mut Stream) -> Item {
     let (mut page, index) = (page(s), s.below(2));
     let sky = [14 + s.below(20) as u8, 16 + s.below(20) as u8, 40 + s.below(30) as u8];
@@ -350,8 +350,13 @@ pub fn moon(s: &mut Stream) -> Item {
     page.canvas.disc(centre, radius, shade);
     let lit = [s.range(0.18, 0.32), 0.5, s.range(0.62, 0.76)][s.below(3)] as f32;
     page.canvas.fill(polygon(&lit_part(centre, radius, lit, [-1.0, 1.0][index])), light);
-    let question = say(s, &["On what side is the light of the moon?", "At which side is the moon lit?"], &[]);
-    Item::among(question, &SIDES, index, page)
+    if s.chance(0.5) {
+        let question = say(s, &["On what side is the light of the moon?", "At which side is the moon lit?"], &[]);
+        Item::among(question, &SIDES, index, page)
+    } else {
+        let question = say(s, &["On what side is the shade of the moon?", "At which side is the moon dark?"], &[]);
+        Item::among(question, &SIDES, 1 - index, page)
+    }
 }
 
 /// The lit part of a ball: from the bright limb to the terminator, which is half an ellipse.
@@ -364,7 +369,7 @@ fn lit_part(centre: Point, radius: f32, lit: f32, side: f32) -> Vec<Point> {
     limb.chain(edge).map(|(x, y)| (centre.0 + side * x, centre.1 + y)).collect()
 }
 
-/// A tree, the sun, and where the shadow falls.
+/// A tree, the sun or a lamp, and where the shadow falls or the light comes from.
 pub fn shadows(s: &mut Stream) -> Item {
     let (mut page, index) = (page(s), s.below(2));
     let (x, ground) = (32.0 + s.range(-5.0, 5.0) as f32, 52.0);
@@ -380,8 +385,13 @@ pub fn shadows(s: &mut Stream) -> Item {
     }
     page.canvas.rect((x - 2.0, 30.0), 4.0, ground - 30.0, [120, 84, 52]);
     page.canvas.disc((x, 26.0), s.range(8.0, 11.0) as f32, [70, 140, 80]);
-    let question = say(s, &["On what side is the shadow of the tree?", "The tree has a shadow. At which side is it?"], &[]);
-    let item = Item::among(question, &SIDES, index, page);
+    let item = if s.chance(0.6) {
+        let question = say(s, &["On what side is the shadow of the tree?", "The tree has a shadow. At which side is it?"], &[]);
+        Item::among(question, &SIDES, index, page)
+    } else {
+        let question = say(s, &["On what side of the tree is it bright?", "The light shines on the tree. From which side?"], &[]);
+        Item::among(question, &SIDES, 1 - index, page)
+    };
     if s.chance(0.5) {
         item.with_hint(if lamp { "Only the lamp gives light." } else { "The sun is the only light." })
     } else {
