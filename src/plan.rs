@@ -3,8 +3,8 @@
 use anyhow::Result;
 use harness::accounting::clock::Stopwatch;
 use harness::accounting::parameters::client_parameters;
-use harness::federation::link::{Traffic, split_pass};
-use harness::federation::{Placement, Scope};
+use harness::federation::link::Traffic;
+use harness::federation::{Placement, Scope, Task};
 use harness::metrics::evaluate::predict;
 use harness::registry::MethodRow;
 use harness::study::Study;
@@ -35,13 +35,13 @@ pub struct Plan {
     pub placement: Placement,
     /// A client's parameters, paper and deployed ledger.
     pub client_parameters: (u64, u64),
-    /// Adapter bytes over the whole run, exact.
+    /// Adapter bytes over the whole run, without the encoding's headers.
     pub adapters: Traffic,
     /// Activation bytes over the whole run, without the Fisher pass; for pooled data, its raw rows.
     pub activations: Traffic,
     /// Bytes of weights, cached features and one batch, roughly.
     pub memory_bytes: u64,
-    /// Seconds of training, from one timed batch; a Fisher pass is not in it.
+    /// Seconds of training, from one timed batch.
     pub training_seconds: f64,
     /// Seconds of judging the global adapters, from one timed batch.
     pub evaluation_seconds: f64,
@@ -63,7 +63,9 @@ impl Plan {
         let steps = cohorts.map(|client| study.steps_per_round(client)).sum();
         let placement = row.placement(study.adapter().is_split());
         let stored = client_parameters(spec, study.adapter(), placement);
-        let payload = study.initial().to_bytes()?.len() as u64 * (study.cohort(1, clients).len() * rounds) as u64;
+        let transfers = (study.cohort(1, clients).len() * rounds) as u64;
+        let [up, down] =
+            (row.traffic)(study.adapter(), clients).map(|numbers| numbers * transfers * spec.bytes_per_number as u64);
         // Clients and evaluation batches run at the same time, a thread each; pooled training has one client with all threads.
         let (one, threads) = (harness::threads::pool(1)?, rayon::current_num_threads());
         let pooled = row.scope == Scope::Pooled;
@@ -92,11 +94,11 @@ impl Plan {
             model_parameters: spec.parameters.total(),
             placement,
             client_parameters: (stored.paper, stored.deployed),
-            adapters: Traffic { uplink: payload * row.uploads, downlink: payload * row.downloads },
+            adapters: Traffic { uplink: up, downlink: down },
             activations,
             memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64
                 + per_step.uplink * 40 * spec.layers as u64,
-            training_seconds: seconds_per_step * steps as f64 / at_once,
+            training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
             evaluation_seconds: {
                 let evaluations = if trains { (1..=rounds).filter(|&round| study.evaluates_after(round)).count() } else { 1 };
                 one.install(|| timed_evaluation(study))? * (evaluations * study.num_test()) as f64 / threads as f64
@@ -117,7 +119,7 @@ impl Plan {
                 self.trainable_parameters, self.model_parameters, self.client_parameters.0, self.client_parameters.1
             ),
             format!(
-                "  adapters {} up, {} down; activations about {} up, {} down",
+                "  adapters about {} up, {} down; activations about {} up, {} down",
                 bytes(self.adapters.uplink),
                 bytes(self.adapters.downlink),
                 bytes(self.activations.uplink),
@@ -143,12 +145,14 @@ fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
     // Every n-th example, so that the batch is as long as batches are.
     let stride = (study.train().len() / size.max(1)).max(1);
     let examples: Vec<usize> = (0..study.train().len()).step_by(stride).take(size).collect();
-    let batch = study.train_batch(&examples)?;
     let vars = study.initial().to_vars()?;
     let adapters = harness::adapter::Adapters::from_vars(&vars);
     let clock = Stopwatch::start();
-    study.train_log_likelihoods(&batch, &study.adapter().attach(&adapters))?.mean_all()?.backward()?;
-    Ok((clock.seconds(), split_pass(&batch, study.backbone().spec(), study.experiment().federation.loss_at)))
+    let answers = study.answers(&examples, &adapters)?;
+    answers.loss()?.backward()?;
+    let mut moved = Traffic::default();
+    answers.passes.into_iter().for_each(|pass| moved += pass);
+    Ok((clock.seconds(), moved))
 }
 
 /// Seconds to judge a test example, from one batch.
@@ -157,6 +161,6 @@ fn timed_evaluation(study: &Study) -> Result<f64> {
     let stride = (study.num_test() / size.max(1)).max(1);
     let examples: Vec<usize> = (0..study.num_test()).step_by(stride).take(size).collect();
     let clock = Stopwatch::start();
-    predict(study, &study.adapter().attach(study.initial()), &examples, None)?;
+    predict(study, &study.adapter().attach(study.initial())?, &examples, None)?;
     Ok(clock.seconds() / examples.len().max(1) as f64)
 }

@@ -65,7 +65,7 @@ impl Session {
     pub fn resolve(&mut self, experiment: &Experiment) -> Result<Resolved> {
         let mut experiment = experiment.clone();
         let row = *self.registry.find(&experiment.method.name)?;
-        row.check_adapter(experiment.adapter.kind.as_deref())?;
+        row.check(&experiment)?;
         let method = (row.build)(&experiment.method.options)?;
         let located = locate(&experiment.data.dataset)?;
         check_partition_key(&experiment, &located.card)?;
@@ -82,7 +82,7 @@ impl Session {
         let Resolved { experiment, row, located, backbone, .. } = resolved;
         let train = self.split(located, &experiment.data.train_split, None, backbone)?;
         let test = self.split(located, &experiment.data.test_split, experiment.data.test_limit, backbone)?;
-        Ok(Study::new(experiment.clone(), row.adapter, backbone.clone(), train, test)?)
+        Ok(Study::new(experiment.clone(), row, backbone.clone(), train, test)?)
     }
 
     /// A backbone with its weights.

@@ -254,7 +254,7 @@ impl Task {
     }
 
     fn value(&self, spec: &AdapterSpec, adapters: &Adapters) -> Result<f64> {
-        Ok(self.loss(&self.sequences, &spec.attach(adapters))?.to_scalar::<f64>()?)
+        Ok(self.loss(&self.sequences, &spec.attach(adapters)?)?.to_scalar::<f64>()?)
     }
 
     fn spec(&self, kind: &str, group: &str) -> Result<AdapterSpec> {
@@ -276,10 +276,11 @@ impl Task {
         for (kind, group) in KINDS.iter().flat_map(|kind| kind.allowed.iter().map(move |group| (kind.name, *group))) {
             let spec = self.spec(kind, group)?;
             let adapters = self.drawn(&spec)?;
-            assert_eq!(adapters.iter().count(), 2 * spec.sites.len());
+            let tensors = if spec.kind.biases.is_some() { 4 } else { 2 };
+            assert_eq!(adapters.iter().count(), tensors * spec.sites.len());
             assert!(!adapters.is_empty(), "{kind} at {group} attaches nowhere");
             let vars = adapters.to_vars()?;
-            let gradients = self.loss(&self.sequences, &spec.attach(&Adapters::from_vars(&vars)))?.backward()?;
+            let gradients = self.loss(&self.sequences, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
             for (name, tensor) in adapters.iter() {
                 let gradient = gradients.get(&vars[name]).with_context(|| format!("{}: `{name}` got no gradient", self.name))?;
                 let gradient = flat(gradient)?;
@@ -341,7 +342,7 @@ fn training_begins_at_every_site() -> Test {
     for (kind, group) in KINDS.iter().flat_map(|kind| kind.allowed.iter().map(move |group| (kind.name, *group))) {
         let spec = task.spec(kind, group)?;
         let vars = spec.init(seed::Seed::new(0), DType::F64, &Device::Cpu)?.to_vars()?;
-        let gradients = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&vars)))?.backward()?;
+        let gradients = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
         for site in &spec.sites {
             let [_, up] = spec.names(site);
             let gradient = gradients.get(&vars[&up]).with_context(|| format!("`{up}` got no gradient"))?;
@@ -377,9 +378,9 @@ fn at_once_is_block_by_block() -> Test {
             };
             let spec = AdapterSpec::resolve(&config, kind.name, task.model.spec())?;
             let vars = task.drawn(&spec)?.to_vars()?;
-            let attached = || Box::new(spec.attach(&Adapters::from_vars(&vars)));
-            let wanted = task.loss(&task.sequences, &Opaque(attached()))?;
-            let found = task.loss(&task.sequences, &*attached())?;
+            let attached = || spec.attach(&Adapters::from_vars(&vars)).map(Box::new);
+            let wanted = task.loss(&task.sequences, &Opaque(attached()?))?;
+            let found = task.loss(&task.sequences, &*attached()?)?;
             let what = format!("{}, {}", task.name, kind.name);
             within(&format!("{what}: loss at once against block by block"), relative(&found, &wanted)?, 1e-12);
             let (wanted, first, second) = (wanted.backward()?, found.backward()?, found.backward()?);
@@ -407,13 +408,13 @@ fn fisher_of_a_batch_is_that_of_single_examples() -> Test {
             AdapterSpec::resolve(&AdapterConfig { rank: Some(2), ..AdapterConfig::default() }, kind.name, task.model.spec())?;
         let adapters = task.drawn(&spec)?;
         let copies = fisher::copies(&adapters, task.sequences.len())?;
-        let summed = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&copies)))?;
+        let summed = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&copies))?)?;
         let batched = fisher::sum_of_squares(&copies, &summed.backward()?)?;
 
         let mut looped: Option<Adapters> = None;
         for sequence in &task.sequences {
             let vars = adapters.to_vars()?;
-            let gradients = task.loss(std::slice::from_ref(sequence), &spec.attach(&Adapters::from_vars(&vars)))?.backward()?;
+            let gradients = task.loss(std::slice::from_ref(sequence), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
             let squares = vars.iter().map(|(name, var)| {
                 let gradient = gradients.get(var).with_context(|| format!("`{name}` got no gradient"))?;
                 Ok((name.clone(), gradient.sqr()?))

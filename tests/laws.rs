@@ -7,26 +7,32 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use baselines::METHODS;
-use candle_core::{DType, Device};
-use harness::adapter::{Adapters, KINDS, Untouched};
-use harness::backbone::{Backbone, Batch, Branch, Sequence};
+use candle_core::{DType, Device, Tensor};
+use harness::adapter::{Adapt, AdapterSpec, Adapters, KINDS, Untouched};
+use harness::backbone::{Backbone, Batch, Branch, Sequence, SiteSpec};
 use harness::federation::run::Unwatched;
-use harness::federation::{self, Client, Method, Outcome, Plain, Scope, Update};
+use harness::federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Update};
 use harness::metrics::evaluate::{judge_global, predict};
 use harness::record::{RunDir, predictions, records};
 use harness::registry::MethodRow;
+use harness::study::Study;
 use harness::threads;
 use schema::card::Scoring;
 use schema::experiment::PartitionScheme;
 use schema::partition::Partition;
 use schema::run_dir;
 
-use crate::support::{Test, distance, flat, normal, relative, within};
+use crate::support::{Test, distance, flat, nan_max, normal, relative, within};
 use crate::tiny::{self, experiment, run, study};
+
+/// A row's adapters on the tiny backbone.
+fn spec(row: &MethodRow) -> Result<AdapterSpec> {
+    Ok(study(&experiment(row.name))?.1.adapter().clone())
+}
 
 /// Methods whose clients send adapters.
 fn uploading() -> impl Iterator<Item = &'static MethodRow> {
-    METHODS.iter().filter(|row| row.uploads > 0)
+    METHODS.iter().filter(|row| spec(row).is_ok_and(|spec| (row.traffic)(&spec, 3)[0] > 0))
 }
 
 /// The largest relative difference between two adapter sets.
@@ -39,6 +45,19 @@ fn difference(found: &Adapters, wanted: &Adapters) -> Result<f64> {
     Ok(worst)
 }
 
+/// What adapters add at a site to drawn hidden states.
+fn effect(spec: &AdapterSpec, site: &SiteSpec, adapters: &Adapters) -> Result<Tensor> {
+    let x = normal(&site.name, (1, 5, site.d_in), DType::F32)?;
+    let nothing = || Tensor::zeros((1, 5, site.d_out), DType::F32, &Device::Cpu);
+    Ok(spec.attach(adapters)?.delta(&site.name, &x)?.map_or_else(nothing, Ok)?)
+}
+
+/// The largest difference at any site between what two adapter sets add there.
+fn difference_in_effect(spec: &AdapterSpec, found: &Adapters, wanted: &Adapters) -> Result<f64> {
+    let at = |site| -> Result<f64> { Ok(distance(&effect(spec, site, found)?, &effect(spec, site, wanted)?)?) };
+    spec.sites.iter().try_fold(0f64, |worst, site| Ok(nan_max(at(site)?, worst)))
+}
+
 fn drawn(name: &str, positive: bool) -> Result<Adapters> {
     let draw = |(tensor, shape): (&str, (usize, usize))| {
         let values = normal(&format!("{name}/{tensor}"), shape, DType::F32)?;
@@ -47,13 +66,29 @@ fn drawn(name: &str, positive: bool) -> Result<Adapters> {
     [("image.down", (2, 16)), ("image.up", (16, 2)), ("text.down", (2, 16)), ("text.up", (16, 2))].into_iter().map(draw).collect()
 }
 
-/// An update that holds whatever a method may ask for.
+/// An update of NanoAdapters with a Fisher.
 fn update(client: usize, num_examples: usize, adapters: Adapters, fisher: Adapters) -> Update {
     Update { client, num_examples, ..Update::default() }.with("adapters", adapters).with("fisher", fisher)
 }
 
+const FIRST: Round = Round { index: 1, total: 2, clients: 3 };
+
 fn aggregate(row: &MethodRow, updates: &[Update]) -> Result<Adapters> {
-    Ok((row.build)(&BTreeMap::new())?.aggregate(&drawn("global", false)?, updates)?)
+    Ok((row.build)(&BTreeMap::new())?.aggregate(&drawn("global", false)?, updates, FIRST)?)
+}
+
+/// What three clients of a method send in the first round, and the method with its global adapters, about to aggregate.
+fn after_one_round(row: &MethodRow) -> Result<(Vec<Update>, Box<dyn Method>, Adapters, Study)> {
+    let (_, study) = study(&experiment(row.name))?;
+    let mut method = (row.build)(&BTreeMap::new())?;
+    let global = method.start(study.initial().clone(), study.adapter());
+    let train = |mut client: Client| {
+        client.begin_round(FIRST);
+        let received = method.send(client.id(), &global, FIRST)?;
+        Ok(method.train(&mut client, &received)?)
+    };
+    let updates = study.clients(row.scope).into_iter().map(train).collect::<Result<_>>()?;
+    Ok((updates, method, global, study))
 }
 
 /// A zero-initialised adapter is the backbone exactly, for every kind, attached wherever it may be.
@@ -65,7 +100,7 @@ fn fresh_adapters_change_nothing() -> Test {
         experiment.adapter.sites = Some(kind.allowed.iter().map(|&site| site.into()).collect());
         let (_, study) = study(&experiment)?;
         let all: Vec<usize> = (0..study.num_test()).collect();
-        let fresh = predict(&study, &study.adapter().attach(study.initial()), &all, None)?;
+        let fresh = predict(&study, &study.adapter().attach(study.initial())?, &all, None)?;
         assert_eq!(fresh, predict(&study, &Untouched, &all, None)?, "{}", kind.name);
     }
     Ok(())
@@ -81,7 +116,7 @@ fn the_seed_decides_where_a_run_starts() -> Test {
             experiment.adapter.kind = Some(kind.name.into());
             Ok(study(&experiment)?.1.initial().to_bytes()?)
         };
-        for row in METHODS {
+        for row in METHODS.iter().filter(|row| row.any_adapter || row.adapter == kind.name) {
             assert_eq!(bytes(row.name, 1)?, bytes("zero-shot", 1)?, "{}", row.name);
         }
         assert_ne!(bytes("local", 1)?, bytes("local", 2)?);
@@ -89,21 +124,34 @@ fn the_seed_decides_where_a_run_starts() -> Test {
     Ok(())
 }
 
-/// With one client there is nothing to federate: one round of any method is local tuning, and FedAvg is in every round.
+/// Methods that train otherwise than by descending the plain loss from the common start, or whose server goes beyond the mean.
+const NOT_LOCAL_TUNING: [&str; 9] =
+    ["fedprox", "feddyn", "fedadagrad", "fedyogi", "fedadam", "feddat", "ffa-lora", "hetlora", "flora"];
+
+/// With one client there is nothing to federate: one round of any other method is local tuning, and FedAvg is in every round.
 #[test]
 fn one_client_is_local_tuning() -> Test {
-    for row in uploading() {
-        let exact = row.name.starts_with("fedavg");
-        let after = |method: &str| -> Result<Outcome> {
+    for row in uploading().filter(|row| !NOT_LOCAL_TUNING.contains(&row.name)) {
+        let exact = row.name.starts_with("fedavg-");
+        let after = |method: &str| -> Result<(Study, Outcome)> {
             let mut experiment = experiment(method);
             experiment.adapter.kind = Some(row.adapter.into());
             experiment.partition.clients = 1;
             experiment.federation.rounds = if exact { 2 } else { 1 };
-            Ok(run(&experiment)?.2)
+            let (_, study, outcome) = run(&experiment)?;
+            Ok((study, outcome))
         };
-        let (federated, local) = (after(row.name)?.global, after("local")?.personal.remove(0).1);
-        let bound = if exact { 0.0 } else { 1e-6 };
-        within(&format!("{} of one client against local", row.name), difference(&federated, &local)?, bound);
+        let ((study, federated), local) = (after(row.name)?, after("local")?.1.personal.remove(0).1);
+        // FedSA-LoRA has no global B.
+        let shared = match federated.personal.first() {
+            Some((_, own)) if row.name == "fedsa-lora" => own,
+            _ => &federated.global,
+        };
+        if exact {
+            assert_eq!(difference(shared, &local)?, 0.0, "{} of one client against local", row.name);
+        }
+        let error = difference_in_effect(study.adapter(), shared, &local)?;
+        within(&format!("{} of one client against local", row.name), error, 1e-5);
     }
     Ok(())
 }
@@ -137,14 +185,21 @@ fn a_dominant_fisher_wins() -> Test {
     Ok(())
 }
 
-/// Aggregating identical updates gives that update, whatever the clients' sizes and Fishers.
+/// Methods whose server goes beyond the mean of what it received.
+const BEYOND_THE_MEAN: [&str; 4] = ["feddyn", "fedadagrad", "fedyogi", "fedadam"];
+
+/// Aggregating identical updates gives that update, whatever the clients' sizes.
 #[test]
 fn identical_updates_stay() -> Test {
-    let theta = drawn("theta", false)?;
-    let updates = (0..3).map(|k| Ok(update(k, 3 + 7 * k, theta.clone(), drawn(&format!("fisher {k}"), true)?)));
-    let updates: Vec<Update> = updates.collect::<Result<_>>()?;
-    for row in uploading() {
-        within(&format!("{} of identical updates", row.name), difference(&aggregate(row, &updates)?, &theta)?, 1e-6);
+    for row in uploading().filter(|row| !BEYOND_THE_MEAN.contains(&row.name)) {
+        let (mut updates, mut method, global, study) = after_one_round(row)?;
+        let first = updates.remove(0);
+        let same = (0..3).map(|client| Update { client, num_examples: 3 + 7 * client, ..first.clone() });
+        let merged = method.aggregate(&global, &same.collect::<Vec<_>>(), FIRST)?;
+        let (merged, sent) = (study.initial().with(&merged), study.initial().with(first.set("adapters")?));
+        // FLoRA's global adapters are what was merged into the frozen weights.
+        let error = difference_in_effect(study.adapter(), &merged, &sent)?;
+        within(&format!("{} of identical updates", row.name), error, 1e-5);
     }
     Ok(())
 }
@@ -152,13 +207,48 @@ fn identical_updates_stay() -> Test {
 /// Aggregation ignores the order of updates, up to rounding.
 #[test]
 fn order_of_updates_does_not_matter() -> Test {
-    let updates =
-        (0..5).map(|k| Ok(update(k, 2 + 5 * k, drawn(&format!("theta {k}"), false)?, drawn(&format!("fisher {k}"), true)?)));
-    let mut updates: Vec<Update> = updates.collect::<Result<_>>()?;
     for row in uploading() {
-        let forward = aggregate(row, &updates)?;
-        updates.reverse();
-        within(&format!("{} in another order", row.name), difference(&aggregate(row, &updates)?, &forward)?, 1e-6);
+        let merged = |backwards: bool| -> Result<(Adapters, AdapterSpec)> {
+            let (mut updates, mut method, global, study) = after_one_round(row)?;
+            if backwards {
+                updates.reverse();
+            }
+            Ok((study.initial().with(&method.aggregate(&global, &updates, FIRST)?), study.adapter().clone()))
+        };
+        let ((forwards, spec), (backwards, _)) = (merged(false)?, merged(true)?);
+        within(&format!("{} in another order", row.name), difference_in_effect(&spec, &forwards, &backwards)?, 1e-5);
+    }
+    Ok(())
+}
+
+/// A server optimizer without momentum at learning rate 1 is FedAvg.
+#[test]
+fn a_server_step_of_one_is_fedavg() -> Test {
+    let row = METHODS.iter().find(|row| row.name == "fedavgm").context("no FedAvgM")?;
+    let (updates, _, global, _) = after_one_round(row)?;
+    let plain: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::json!({ "beta1": 0.0 }))?;
+    let stepped = (row.build)(&plain)?.aggregate(&global, &updates, FIRST)?;
+    let mean = harness::federation::aggregate::weighted_mean(
+        &updates,
+        "adapters",
+        &harness::federation::aggregate::data_weights(&updates),
+    )?;
+    within("FedAvgM without momentum against FedAvg", difference(&stepped, &mean)?, 1e-6);
+    Ok(())
+}
+
+/// One wild client moves the mean as far as it likes, the median and the trimmed mean not at all.
+#[test]
+fn robust_means_do_not_follow_one_client() -> Test {
+    for (name, follows) in [("fedavg-lora", true), ("fedmedian", false), ("fedtrimmedmean", false)] {
+        let row = METHODS.iter().find(|row| row.name == name).context("no such method")?;
+        let (mut updates, mut method, global, _) = after_one_round(row)?;
+        updates.extend([updates[0].clone(), updates[1].clone()]);
+        let calm = method.aggregate(&global, &updates, FIRST)?;
+        updates[2] =
+            Update { sets: Sets::default(), ..updates[2].clone() }.with("adapters", updates[2].set("adapters")?.scale(1e6)?);
+        let moved = difference(&method.aggregate(&global, &updates, FIRST)?, &calm)?;
+        assert_eq!(moved > 100.0, follows, "{name} moved by {moved}");
     }
     Ok(())
 }
@@ -167,12 +257,12 @@ fn order_of_updates_does_not_matter() -> Test {
 struct Watched(Arc<Mutex<Vec<Vec<usize>>>>);
 
 impl Method for Watched {
-    fn train(&self, client: &mut Client, global: &Adapters) -> harness::Result<Update> {
-        let fit = client.fit(global, &mut Plain)?;
-        Ok(Update::new(client, &fit).with("adapters", fit.adapters))
+    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+        let fit = client.fit(received.get("adapters")?, &mut Plain)?;
+        Ok(Update::new(client, fit.work).with("adapters", fit.adapters))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update]) -> harness::Result<Adapters> {
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> harness::Result<Adapters> {
         self.0.lock().expect("no thread panicked").push(updates.iter().map(|update| update.client).collect());
         Ok(global.clone())
     }
@@ -198,21 +288,36 @@ fn updates_come_in_client_order() -> Test {
     Ok(())
 }
 
-/// Bytes on the adapter channel are the payload's, for every method: sets sent x cohort x rounds. Records add up to the totals.
+/// Numbers that cross the link in a run of two rounds, up and down, from the table's line for a whole round.
+fn numbers(row: &MethodRow, spec: &AdapterSpec, cohort: u64) -> [u64; 2] {
+    let ([up, down], both) = ((row.traffic)(spec, 3), 2 * cohort);
+    match row.name {
+        // The last round is local.
+        "feddpa-f" => [up * cohort, down * both],
+        // There is nothing to merge before the second round.
+        "flora" => [up * both, down * cohort],
+        "fedex-lora" => [up * both, spec.parameters() * both + (down - spec.parameters()) * cohort],
+        _ => [up * both, down * both],
+    }
+}
+
+/// Bytes on the adapter channel are four for each number of the table, and the encoding's headers; records add up to the totals.
 #[test]
 fn bytes_are_the_payloads() -> Test {
     for row in METHODS {
         let mut experiment = experiment(row.name);
-        experiment.federation.cohort = 0.67;
+        experiment.federation.cohort = if row.needs_all_clients { 1.0 } else { 0.67 };
         let (_, study, outcome) = run(&experiment)?;
-        let payload = study.initial().to_bytes()?.len() as u64;
-        assert!(payload > 4 * study.adapter().parameters());
-        let transfers = if row.scope == Scope::Shard { 2 * experiment.federation.rounds as u64 } else { 0 };
-        assert_eq!(outcome.adapters.uplink, row.uploads * transfers * payload, "{}: uplink", row.name);
-        assert_eq!(outcome.adapters.downlink, row.downloads * transfers * payload, "{}: downlink", row.name);
-        if row.scope == Scope::Shard {
-            assert_eq!(outcome.uploaded_parameters, row.uploads * study.adapter().parameters(), "{}", row.name);
+        let cohort = study.cohort(1, 3).len() as u64;
+        let [up, down] = numbers(row, study.adapter(), cohort);
+        let header = 12 * cohort * (8 + 160 * study.initial().iter().count() as u64);
+        for (what, numbers, bytes) in [("up", up, outcome.adapters.uplink), ("down", down, outcome.adapters.downlink)] {
+            let fits = if numbers == 0 { bytes == 0 } else { (4 * numbers + 1..4 * numbers + header).contains(&bytes) };
+            assert!(fits, "{}: {bytes} bytes {what} for {numbers} numbers", row.name);
         }
+        let whole_round =
+            if row.scope == Scope::Shard { (row.traffic)(study.adapter(), 3)[0] } else { outcome.uploaded_parameters };
+        assert_eq!(outcome.uploaded_parameters, whole_round, "{}", row.name);
         let recorded = |metric: &str| {
             outcome.records.iter().filter(|record| record.metric == metric).map(|record| record.value as u64).sum::<u64>()
         };
@@ -245,7 +350,7 @@ fn zero_shot_is_the_backbone() -> Test {
     Ok(())
 }
 
-/// Methods that train move every adapter tensor, of every client that has its own.
+/// Methods that train move every adapter tensor, of every client that has its own; what a method freezes stays, bit for bit.
 #[test]
 fn training_moves_every_tensor() -> Test {
     for row in METHODS.iter().filter(|row| row.scope != Scope::Nothing) {
@@ -255,10 +360,19 @@ fn training_moves_every_tensor() -> Test {
             false => outcome.personal.iter().map(|(_, adapters)| adapters).collect(),
         };
         for adapters in trained {
-            for (name, start) in study.initial().iter() {
-                let end = adapters.get(name).with_context(|| format!("{}: `{name}` is gone", row.name))?;
-                assert!(distance(end, start)? > 1e-4, "{}: `{name}` did not move", row.name);
+            for (name, end) in adapters.iter() {
                 assert!(flat(end)?.iter().all(|x| x.is_finite()), "{}: `{name}` is not finite", row.name);
+            }
+            for site in &study.adapter().sites {
+                let moved =
+                    distance(&effect(study.adapter(), site, adapters)?, &effect(study.adapter(), site, study.initial())?)?;
+                assert!(moved > 1e-4, "{}: `{}` does nothing", row.name, site.name);
+            }
+            for (name, start) in study.initial().iter() {
+                // Mixtures, stacks and splits by singular values have other shapes.
+                let Some(end) = adapters.get(name).filter(|end| end.dims() == start.dims()) else { continue };
+                let (frozen, moved) = (row.name == "ffa-lora" && name.ends_with("lora_A"), distance(end, start)?);
+                assert!(if frozen { moved == 0.0 } else { moved > 1e-4 }, "{}: `{name}` moved by {moved}", row.name);
             }
         }
     }

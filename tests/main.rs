@@ -3,12 +3,14 @@
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
+//! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`floors`]: does every crate see only what lies below it?
 
 mod cli;
 mod floors;
 mod gradients;
 mod laws;
+mod methods;
 mod parity;
 mod support;
 mod tiny;

@@ -179,7 +179,7 @@ impl Fixture {
         assert_eq!(spec.parameters(), adapters.num_parameters());
         let vars = adapters.to_vars()?;
         let batch = self.answers()?;
-        let logits = self.logits(&batch, &spec.attach(&Adapters::from_vars(&vars)))?;
+        let logits = self.logits(&batch, &spec.attach(&Adapters::from_vars(&vars))?)?;
         let loss = nn::log_likelihood(&logits, &batch.targets)?.mean_all()?.neg()?;
         within(&format!("{kind} logits"), distance(&logits, self.get(&format!("expect.{kind}.logits"))?)?, LOGITS);
         within(&format!("{kind} loss"), distance(&loss, self.get(&format!("expect.{kind}.loss"))?)?, 1e-5);
@@ -228,7 +228,7 @@ fn nano_adapters_and_fisher() -> Test {
     let adapters = fixture.check("nano", "adapter.", &nano_names())?;
     let copies = fisher::copies(&adapters, 2)?;
     let batch = fixture.answers()?;
-    let logits = fixture.logits(&batch, &fixture.spec("nano")?.attach(&Adapters::from_vars(&copies)))?;
+    let logits = fixture.logits(&batch, &fixture.spec("nano")?.attach(&Adapters::from_vars(&copies))?)?;
     let summed = nn::log_likelihood(&logits, &batch.targets)?.sum_all()?.neg()?;
     let found = fisher::sum_of_squares(&copies, &summed.backward()?)?.scale(0.5)?;
     for (name, found) in found.iter() {

@@ -135,7 +135,7 @@ pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
     let row = *Registry::new(baselines::METHODS).find(&experiment.method.name)?;
     let World { backbone, splits } = world();
     let [train, test] = splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
-    let study = Study::new(experiment.clone(), row.adapter, backbone.clone(), train.clone(), test.clone())?;
+    let study = Study::new(experiment.clone(), &row, backbone.clone(), train.clone(), test.clone())?;
     Ok((row, study))
 }
 

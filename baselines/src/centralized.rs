@@ -2,20 +2,21 @@
 
 use harness::Result;
 use harness::adapter::Adapters;
-use harness::federation::{Client, Method, Plain, Scope, Update};
+use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
+
+use crate::fedavg;
 
 /// One trainer over all shards.
 pub struct Centralized;
 
 impl Method for Centralized {
-    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update> {
-        let fit = client.fit(global, &mut Plain)?;
-        Ok(Update::new(client, &fit).with("adapters", fit.adapters))
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update]) -> Result<Adapters> {
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
         match updates {
-            [pooled] => Ok(pooled.set("adapters")?.clone()),
+            [pooled] => Ok(pooled.set(ADAPTERS)?.clone()),
             _ => Err(harness::Error::Usage(format!("centralized tuning has one trainer, not {}", updates.len()))),
         }
     }

@@ -1,22 +1,50 @@
-//! FedAvg (McMahan et al., arXiv 1602.05629) on adapters: `theta = sum_k n_k/n theta_k`, every tensor by itself.
+//! FedAvg (McMahan et al., arXiv 1602.05629) on adapters: `theta = sum_k p_k theta_k`, every tensor by itself.
 //!
 //! On LoRA this is FedIT (Zhang et al., arXiv 2305.05644): A and B are averaged separately, so the product is not the average of
 //! the products; that inexactness belongs to the method.
 
+use std::collections::BTreeMap;
+
 use harness::Result;
 use harness::adapter::Adapters;
-use harness::federation::{Client, Method, Plain, Update, aggregate};
+use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// The data-weighted mean of the clients' adapters.
-pub struct FedAvg;
+use crate::weights::Weights;
+
+/// The weighted mean of the clients' adapters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedAvg {
+    /// `examples` or `uniform`.
+    pub weights: Weights,
+}
+
+impl FedAvg {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(Box::new(options::<Self>("fedavg", given)?))
+    }
+}
 
 impl Method for FedAvg {
-    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update> {
-        let fit = client.fit(global, &mut Plain)?;
-        Ok(Update::new(client, &fit).with("adapters", fit.adapters))
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update]) -> Result<Adapters> {
-        aggregate::weighted_mean(updates, "adapters", &aggregate::data_weights(updates))
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        self.weights.mean(updates)
     }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}
+
+/// The received adapters, tuned and sent back.
+pub(crate) fn tuned(client: &mut Client, received: &Sets, objective: &mut dyn Objective) -> Result<Update> {
+    let fit = client.fit(received.get(ADAPTERS)?, objective)?;
+    Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
 }

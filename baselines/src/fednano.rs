@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 
 use harness::adapter::Adapters;
-use harness::federation::client::Step;
-use harness::federation::{Client, Method, Objective, Plain, Update, aggregate};
+use harness::federation::aggregate::Sum;
+use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update, aggregate};
 use harness::registry::{keys_of, options};
 use harness::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::keys;
 
 /// Whose gradients are squared into a Fisher. Not a choice yet, but stated in every run's config, because they are different
 /// quantities: a batch's mean gradient squared is smaller.
@@ -45,22 +47,17 @@ impl Default for FedNano {
 }
 
 const FLOOR: f64 = 1e-12;
+/// The tensor set that is sent beside the adapters.
+const FISHER: &str = "fisher";
 
 impl FedNano {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fednano", given)?;
-        check_floor("fednano", method.floor)?;
+        keys::positive("fednano", "floor", method.floor)?;
         check_squares("fednano", method.squares, Squares::PerExample)?;
         Ok(Box::new(method))
     }
-}
-
-fn check_floor(method: &str, floor: f64) -> Result<()> {
-    if floor.is_finite() && floor > 0.0 {
-        return Ok(());
-    }
-    Err(Error::Usage(format!("[method] name = \"{method}\": floor = {floor}: expected a finite number above 0")))
 }
 
 fn check_squares(method: &str, given: Squares, supported: Squares) -> Result<()> {
@@ -73,13 +70,13 @@ fn check_squares(method: &str, given: Squares, supported: Squares) -> Result<()>
 }
 
 impl Method for FedNano {
-    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update> {
-        let fit = client.fit(global, &mut Plain)?;
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let fit = client.fit(received.get(ADAPTERS)?, &mut Plain)?;
         let fisher = client.fisher(&fit.adapters, self.examples)?;
-        Ok(Update::new(client, &fit).with("adapters", fit.adapters).with("fisher", fisher))
+        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update]) -> Result<Adapters> {
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
         aggregate::fisher_merge(updates, &aggregate::data_weights(updates), self.floor)
     }
 
@@ -108,7 +105,7 @@ impl FedNanoEf {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fednano-ef", given)?;
-        check_floor("fednano-ef", method.floor)?;
+        keys::positive("fednano-ef", "floor", method.floor)?;
         check_squares("fednano-ef", method.squares, Squares::PerBatch)?;
         Ok(Box::new(method))
     }
@@ -117,22 +114,17 @@ impl FedNanoEf {
 /// Mean of squared gradients over the last local epoch's steps.
 #[derive(Default)]
 struct LastEpoch {
-    sum: Option<Adapters>,
+    sum: Sum,
     steps: usize,
 }
 
 impl Objective for LastEpoch {
-    fn gradients(&mut self, step: Step, gradients: &Adapters) -> Result<()> {
-        if !step.in_last_epoch {
-            return Ok(());
+    fn gradients(&mut self, step: Step, gradients: Adapters) -> Result<Adapters> {
+        if step.in_last_epoch {
+            self.sum.add(gradients.map(|gradient| gradient.sqr())?)?;
+            self.steps += 1;
         }
-        let squares = gradients.map(|gradient| gradient.sqr())?;
-        self.steps += 1;
-        self.sum = Some(match self.sum.take() {
-            Some(sum) => sum.add(&squares)?,
-            None => squares,
-        });
-        Ok(())
+        Ok(gradients)
     }
 
     fn wants_gradients(&self) -> bool {
@@ -141,16 +133,16 @@ impl Objective for LastEpoch {
 }
 
 impl Method for FedNanoEf {
-    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update> {
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let mut last_epoch = LastEpoch::default();
-        let fit = client.fit(global, &mut last_epoch)?;
+        let fit = client.fit(received.get(ADAPTERS)?, &mut last_epoch)?;
         let steps = last_epoch.steps.max(1) as f64;
         let no_step = || Error::Usage(format!("client {} took no step, so there is no gradient to square", client.id()));
-        let fisher = last_epoch.sum.ok_or_else(no_step)?.scale(1.0 / steps)?;
-        Ok(Update::new(client, &fit).with("adapters", fit.adapters).with("fisher", fisher))
+        let fisher = last_epoch.sum.total().ok_or_else(no_step)?.scale(1.0 / steps)?;
+        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update]) -> Result<Adapters> {
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
         aggregate::fisher_merge(updates, &aggregate::data_weights(updates), self.floor)
     }
 

@@ -1,32 +1,37 @@
 //! Local tuning (LocFT): each client on its own shard, from round to round, without communication.
 
 use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::{Client, Method, Plain, Update};
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::{Client, Method, Plain, Round, Sets, Update};
 
 /// Adapters that never leave their client.
 pub struct Local;
 
-const OWN: &str = "own";
+/// What a client keeps its own adapters under.
+pub(crate) const OWN: &str = "own";
 
 impl Method for Local {
-    fn start(&self, _initial: Adapters) -> Adapters {
+    fn start(&mut self, _initial: Adapters, _spec: &AdapterSpec) -> Adapters {
         Adapters::default()
     }
 
-    fn train(&self, client: &mut Client, _global: &Adapters) -> Result<Update> {
-        let start = client.memory.get(OWN).cloned().unwrap_or_else(|| client.initial());
+    fn send(&self, _client: usize, _global: &Adapters, _round: Round) -> Result<Sets> {
+        Ok(Sets::default())
+    }
+
+    fn train(&self, client: &mut Client, _received: &Sets) -> Result<Update> {
+        let start = client.recall(OWN, || client.initial());
         let fit = client.fit(&start, &mut Plain)?;
-        let update = Update::new(client, &fit);
+        let update = Update::new(client, fit.work);
         client.memory.insert(OWN.into(), fit.adapters);
         Ok(update)
     }
 
-    fn aggregate(&mut self, global: &Adapters, _updates: &[Update]) -> Result<Adapters> {
+    fn aggregate(&mut self, global: &Adapters, _updates: &[Update], _round: Round) -> Result<Adapters> {
         Ok(global.clone())
     }
 
-    fn personalize(&self, client: &Client) -> Option<Adapters> {
-        Some(client.memory.get(OWN).cloned().unwrap_or_else(|| client.initial()))
+    fn personalize(&self, client: &Client, _global: &Adapters) -> Result<Option<Adapters>> {
+        Ok(Some(client.recall(OWN, || client.initial())))
     }
 }

@@ -1,22 +1,26 @@
 //! Zero-shot: nothing is trained, nothing is sent.
 
 use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::{Client, Method, Scope, Update};
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::{Client, Method, Round, Scope, Sets, Update};
 
 /// The untouched backbone.
 pub struct ZeroShot;
 
 impl Method for ZeroShot {
-    fn start(&self, _initial: Adapters) -> Adapters {
+    fn start(&mut self, _initial: Adapters, _spec: &AdapterSpec) -> Adapters {
         Adapters::default()
     }
 
-    fn train(&self, client: &mut Client, _global: &Adapters) -> Result<Update> {
+    fn send(&self, _client: usize, _global: &Adapters, _round: Round) -> Result<Sets> {
+        Ok(Sets::default())
+    }
+
+    fn train(&self, client: &mut Client, _received: &Sets) -> Result<Update> {
         Ok(Update { client: client.id(), ..Update::default() })
     }
 
-    fn aggregate(&mut self, global: &Adapters, _updates: &[Update]) -> Result<Adapters> {
+    fn aggregate(&mut self, global: &Adapters, _updates: &[Update], _round: Round) -> Result<Adapters> {
         Ok(global.clone())
     }
 

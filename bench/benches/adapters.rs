@@ -7,7 +7,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use harness::adapter::{Adapt, Adapters, LowRank, fisher};
-use harness::federation::{Update, aggregate};
+use harness::federation::{Sets, Update, aggregate};
 use seed::Seed;
 
 fn main() {
@@ -104,6 +104,6 @@ fn update(client: usize) -> Update {
         loss: 0.0,
         steps: 1,
         examples: 20,
-        sets: [("adapters".to_owned(), set("adapters")), ("fisher".to_owned(), fisher)].into_iter().collect(),
+        sets: Sets::default().with("adapters", set("adapters")).with("fisher", fisher),
     }
 }

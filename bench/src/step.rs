@@ -113,7 +113,7 @@ impl Step {
 
     fn loss(&self, adapters: &Adapters) -> Result<Tensor> {
         let embeddings = self.model.embed(&self.batch, &self.features)?;
-        let logits = self.model.decode(&embeddings, &self.spec.attach(adapters))?;
+        let logits = self.model.decode(&embeddings, &self.spec.attach(adapters)?)?;
         Ok(nn::log_likelihood(&logits, &self.batch.targets)?.mean_all()?.neg()?)
     }
 }

@@ -39,6 +39,6 @@ pub fn task(rows: usize) -> Result<Task> {
     };
     let experiment = toml::from_str("seed = 1\n[data]\ndataset = \"icongen\"\n[method]\nname = \"fednano\"\n")?;
     let row = *Registry::new(baselines::METHODS).find("fednano")?;
-    let study = Study::new(experiment, row.adapter, backbone.clone(), split("train")?, split("test")?)?;
+    let study = Study::new(experiment, &row, backbone.clone(), split("train")?, split("test")?)?;
     Ok(Task { study, card, folder })
 }

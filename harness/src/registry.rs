@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use schema::Experiment;
 use serde_json::Value;
 
+use crate::adapter::AdapterSpec;
 use crate::federation::{Method, Placement, Scope};
 use crate::{Error, Result};
 
@@ -25,10 +27,12 @@ pub struct MethodRow {
     pub adapter: &'static str,
     /// Whether the adapter kind is free.
     pub any_adapter: bool,
-    /// Tensor sets an update holds, each as large as the adapters: 1 for adapters alone, 2 with a Fisher.
-    pub uploads: u64,
-    /// Tensor sets a client receives in a round.
-    pub downloads: u64,
+    /// Numbers that cross the link for one client in a round, up and down, from the adapters and the number of clients.
+    pub traffic: fn(&AdapterSpec, usize) -> [u64; 2],
+    /// What a step costs, in steps of plain tuning: 2 for two adapters trained one after the other.
+    pub compute: f64,
+    /// Whether it needs every client in every round, because clients' own weights drift apart otherwise.
+    pub needs_all_clients: bool,
     /// Whose examples it trains on.
     pub scope: Scope,
     /// Builds it.
@@ -45,9 +49,16 @@ impl MethodRow {
         }
     }
 
-    /// Checks an experiment's adapter kind against the method's.
-    pub fn check_adapter(&self, kind: Option<&str>) -> Result<()> {
-        match kind {
+    /// Checks an experiment against what the method can do.
+    pub fn check(&self, experiment: &Experiment) -> Result<()> {
+        let federation = &experiment.federation;
+        if self.needs_all_clients && (federation.cohort < 1.0 || federation.dropout > 0.0) {
+            return Err(Error::Usage(format!(
+                "federation.cohort = {}, federation.dropout = {}: method `{}` changes the clients' frozen weights in every round and needs all of them: expected 1.0 and 0.0",
+                federation.cohort, federation.dropout, self.name
+            )));
+        }
+        match experiment.adapter.kind.as_deref() {
             Some(kind) if kind != self.adapter && !self.any_adapter => Err(Error::Usage(format!(
                 "adapter.kind = \"{kind}\": method `{}` is defined on adapter kind \"{}\"; leave the key out or choose another method",
                 self.name, self.adapter

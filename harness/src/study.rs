@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use rayon::prelude::*;
 use schema::card::Scoring;
+use schema::experiment::Budget;
 use schema::partition::Partition;
 use schema::{Card, Experiment};
 use seed::Seed;
@@ -14,8 +15,10 @@ use crate::accounting::clock::Stopwatch;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
 use crate::backbone::{Backbone, Batch, Sequence, nn};
 use crate::data::{Dataset, ShardIndices, partition, prompt};
-use crate::federation::{Client, Scope};
+use crate::federation::link::{Traffic, split_passes};
+use crate::federation::{Answers, Client, Scope, Task};
 use crate::metrics::evaluate::TestExample;
+use crate::registry::MethodRow;
 use crate::{Error, Result};
 
 /// A training example, ready for batches.
@@ -79,20 +82,21 @@ pub struct Study {
     partition: Partition,
     shards: Vec<ShardIndices>,
     prompts_cut: usize,
+    step_cost: f64,
 }
 
 impl Study {
-    /// Prepares an experiment over loaded splits: samples, partitions, renders and tokenizes.
+    /// Prepares an experiment over loaded splits: samples, partitions, renders and tokenizes. The row is its method's.
     pub fn new(
         experiment: Experiment,
-        default_adapter: &str,
+        row: &MethodRow,
         backbone: Arc<dyn Backbone>,
         train_split: Arc<Split>,
         test_split: Arc<Split>,
     ) -> Result<Self> {
         check(&experiment, &train_split.dataset.card)?;
         let seed = Seed::new(experiment.seed);
-        let adapter = AdapterSpec::resolve(&experiment.adapter, default_adapter, backbone.spec())?;
+        let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
         let initial = adapter.init(seed, backbone.dtype(), backbone.device())?;
         let kept = sample(train_split.dataset.examples.len(), experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
@@ -130,7 +134,24 @@ impl Study {
             prompts_cut += usize::from(cut);
             test.push(TestExample { id: example.id.clone(), sequence, rendered, target: template.target, scoring, shard });
         }
-        Ok(Self { experiment, backbone, adapter, initial, train_split, test_split, train, test, partition, shards, prompts_cut })
+        let step_cost = match experiment.federation.budget {
+            Budget::Steps => 1.0,
+            Budget::Flops => row.compute,
+        };
+        Ok(Self {
+            experiment,
+            backbone,
+            adapter,
+            initial,
+            train_split,
+            test_split,
+            train,
+            test,
+            partition,
+            shards,
+            prompts_cut,
+            step_cost,
+        })
     }
 
     /// The experiment.
@@ -207,7 +228,8 @@ impl Study {
     pub fn steps_per_round(&self, client: usize) -> usize {
         let federation = &self.experiment.federation;
         let per_epoch = self.shards[client].train.len().div_ceil(federation.batch_size);
-        federation.local_steps.unwrap_or(per_epoch * federation.local_epochs)
+        let steps = federation.local_steps.unwrap_or(per_epoch * federation.local_epochs);
+        if steps == 0 { 0 } else { ((steps as f64 / self.step_cost).round() as usize).max(1) }
     }
 
     /// Clients of a scope: one per shard, or one that holds all shards and all clients' steps.
@@ -233,6 +255,13 @@ impl Study {
         cohort
     }
 
+    /// Those of a cohort whose updates never arrive: a seeded sample of `federation.dropout` of them, never all.
+    pub fn dropped(&self, round: usize, cohort: &[usize]) -> Vec<usize> {
+        let lost = (self.experiment.federation.dropout * cohort.len() as f64).round() as usize;
+        let lost = lost.min(cohort.len().saturating_sub(1));
+        self.seed().round("dropout", round).sample(cohort.len(), lost).into_iter().map(|i| cohort[i]).collect()
+    }
+
     /// Whether a round ends with an evaluation.
     pub fn evaluates_after(&self, round: usize) -> bool {
         let every = self.experiment.evaluation.every;
@@ -251,19 +280,45 @@ impl Study {
         Ok(Batch::new(sequences, backbone.text().image_token(), backbone.dtype(), backbone.device())?)
     }
 
-    /// Log-likelihoods of a training batch's answer tokens, `[rows]`.
-    pub fn train_log_likelihoods(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
-        self.log_likelihoods(batch, &self.train_split.features, adapt)
-    }
-
     /// Log-likelihoods of a test batch's answer tokens, `[rows]`.
     pub(crate) fn test_log_likelihoods(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
-        self.log_likelihoods(batch, &self.test_split.features, adapt)
+        Ok(nn::log_likelihood(&self.logits(batch, &self.test_split.features, adapt)?, &batch.targets)?)
     }
 
-    fn log_likelihoods(&self, batch: &Batch, features: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
-        let logits = self.backbone.decode(&self.backbone.embed(batch, features)?, adapt)?;
-        Ok(nn::log_likelihood(&logits, &batch.targets)?)
+    fn logits(&self, batch: &Batch, features: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        Ok(self.backbone.decode(&self.backbone.embed(batch, features)?, adapt)?)
+    }
+}
+
+impl Task for Study {
+    fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    fn adapter(&self) -> &AdapterSpec {
+        &self.adapter
+    }
+
+    fn initial(&self) -> &Adapters {
+        &self.initial
+    }
+
+    fn length(&self, example: usize) -> usize {
+        self.train[example].sequence.len()
+    }
+
+    fn raw_bytes(&self, example: usize) -> u64 {
+        self.train[example].raw_bytes
+    }
+
+    fn answers(&self, examples: &[usize], adapters: &Adapters) -> Result<Answers> {
+        let batch = self.train_batch(examples)?;
+        let logits = self.logits(&batch, &self.train_split.features, &self.adapter.attach(adapters)?)?;
+        let passes = match self.adapter.is_split() {
+            true => split_passes(&batch, self.backbone.spec(), self.experiment.federation.loss_at),
+            false => [Traffic::default(); 2],
+        };
+        Ok(Answers { logits, targets: batch.targets, passes })
     }
 }
 
@@ -279,6 +334,9 @@ fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     }
     if !(federation.cohort > 0.0 && federation.cohort <= 1.0) {
         return wrong("federation.cohort", federation.cohort.to_string(), "a share of the clients in (0, 1]");
+    }
+    if !(0.0..1.0).contains(&federation.dropout) {
+        return wrong("federation.dropout", federation.dropout.to_string(), "a share of the cohort in [0, 1)");
     }
     if federation.local_steps == Some(0) || (federation.local_steps.is_none() && federation.local_epochs == 0) {
         return wrong("federation.local_epochs", "0".into(), "at least 1");

@@ -27,6 +27,9 @@ pub(crate) struct Cost {
     /// Where the adapters attach; the kind's default without it.
     #[arg(long, value_delimiter = ',')]
     sites: Option<Vec<String>>,
+    /// The number of clients, for methods whose download grows with it.
+    #[arg(long, default_value_t = 5)]
+    clients: usize,
     /// Text tokens of an example, for the activations of split training.
     #[arg(long, default_value_t = 100)]
     text_tokens: u64,
@@ -80,7 +83,7 @@ impl Cost {
 
     fn ledgers(&self, row: &harness::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> Ledgers {
         let placement = row.placement(adapter.is_split());
-        let sends = u64::from(row.uploads > 0) * adapter.parameters();
+        let [up, down] = (row.traffic)(adapter, self.clients);
         let hidden = match placement {
             Placement::Split => (spec.image_tokens as u64 + self.text_tokens) * spec.d_model as u64 * self.bytes_per_number,
             _ => 0,
@@ -95,9 +98,10 @@ impl Cost {
             components: spec.parameters,
             adapter_parameters: trained,
             client_parameters: client_parameters(spec, adapter, placement),
-            uploaded_parameters_paper: sends,
-            uploaded_parameters_deployed: row.uploads * adapter.parameters(),
-            downloaded_parameters: row.downloads * adapter.parameters(),
+            // The paper counts the adapters alone, whatever else an update holds.
+            uploaded_parameters_paper: up.min(adapter.parameters()),
+            uploaded_parameters_deployed: up,
+            downloaded_parameters: down,
             activation_uplink_bytes_per_example: hidden,
             activation_downlink_bytes_per_example: hidden,
             bytes_per_number: self.bytes_per_number,

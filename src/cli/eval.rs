@@ -73,8 +73,8 @@ impl Eval {
         let located = locate(&self.dataset)?;
         let backbone = session.backbone(&self.backbone, &self.device)?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let default_kind = session.registry().find("zero-shot")?.adapter;
-        let study = harness::study::Study::new(experiment, default_kind, backbone, split.clone(), split)?;
+        let row = *session.registry().find("zero-shot")?;
+        let study = harness::study::Study::new(experiment, &row, backbone, split.clone(), split)?;
         let adapters = match &self.adapters {
             Some(path) => Adapters::read(path, study.backbone().device())?,
             None => Adapters::default(),

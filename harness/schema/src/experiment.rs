@@ -181,16 +181,39 @@ pub struct FederationConfig {
     pub local_steps: Option<usize>,
     /// Examples in a batch.
     pub batch_size: usize,
+    /// What is the same for all methods: steps, or the work of steps.
+    pub budget: Budget,
     /// The share of clients sampled in each round, in (0, 1].
     pub cohort: f64,
+    /// The share of a round's cohort, in [0, 1), that receives and then fails: its update never arrives. One client always answers.
+    pub dropout: f64,
     /// In the split setting: where the loss is computed, hence whether labels or logits cross the link.
     pub loss_at: LossAt,
 }
 
 impl Default for FederationConfig {
     fn default() -> Self {
-        Self { rounds: 10, local_epochs: 1, local_steps: None, batch_size: 16, cohort: 1.0, loss_at: LossAt::Server }
+        Self {
+            rounds: 10,
+            local_epochs: 1,
+            local_steps: None,
+            batch_size: 16,
+            budget: Budget::Steps,
+            cohort: 1.0,
+            dropout: 0.0,
+            loss_at: LossAt::Server,
+        }
     }
+}
+
+/// What is the same for all methods of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// Optimizer steps of every tensor in training: whoever trains two adapters in turn computes twice as much.
+    Steps,
+    /// Computation: a method whose step costs c steps of plain tuning takes one c-th of them, at least one.
+    Flops,
 }
 
 /// In the split setting: where the loss is computed.
@@ -229,7 +252,7 @@ impl Default for OptimizerConfig {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdapterConfig {
-    /// `nano` or `lora`; the method's own kind without it.
+    /// `nano`, `lora` or `bottleneck`; the method's own kind without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The rank r; the kind's default without it.
@@ -238,7 +261,7 @@ pub struct AdapterConfig {
     /// The scale's numerator (scale = alpha / r); the kind's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// Where it attaches: `image`, `text`, or projections such as `q_proj`; the kind's default without it.
+    /// Where it attaches: `image`, `text`, projections such as `q_proj`, or `ffn`; the kind's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sites: Option<Vec<String>>,
 }

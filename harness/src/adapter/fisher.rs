@@ -13,8 +13,9 @@ use super::Adapters;
 /// `n` copies of every tensor along a new first dimension, as variables.
 pub fn copies(adapters: &Adapters, n: usize) -> Result<BTreeMap<String, Var>> {
     let copy = |(name, tensor): (&String, &Tensor)| {
-        let repeated = tensor.unsqueeze(0)?.repeat((n, 1, 1))?;
-        Ok((name.clone(), Var::from_tensor(&repeated)?))
+        let mut shape = vec![n];
+        shape.extend(tensor.dims());
+        Ok((name.clone(), Var::from_tensor(&tensor.unsqueeze(0)?.broadcast_as(shape)?.contiguous()?)?))
     };
     adapters.iter().map(copy).collect()
 }

@@ -1,8 +1,10 @@
 //! Adapters: the few trained tensors, and how they act on a hidden state.
 //!
-//! Every adapter here adds something to what it adapts, so one method says it all: [`Adapt::delta`]. NanoAdapters ([`nano`]) and
-//! LoRA ([`lora`]) are both pairs of low-rank matrices ([`low_rank`]) and differ in where they sit and how they start.
+//! Every adapter here adds something to what it adapts, so one method says it all: [`Adapt::delta`]. NanoAdapters ([`nano`]), LoRA
+//! ([`lora`]) and bottlenecks ([`bottleneck`]) are pairs of low-rank matrices ([`low_rank`]) and differ in where they sit and in
+//! what lies between the two. That makes sums of adapters adapters again ([`AdapterSpec::mix`]).
 
+pub mod bottleneck;
 pub mod fisher;
 pub mod lora;
 pub mod low_rank;
@@ -10,7 +12,7 @@ pub mod nano;
 mod set;
 
 use candle_core::{DType, Device, Result, Tensor};
-use seed::Seed;
+use seed::{Seed, Stream};
 use serde::Serialize;
 
 pub use low_rank::LowRank;
@@ -69,7 +71,7 @@ pub struct AdapterKind {
     /// The name a config uses.
     pub name: &'static str,
     /// The rank without one in the config.
-    pub rank: usize,
+    pub rank: Rank,
     /// Alpha without one in the config, as a multiple of the rank.
     pub alpha_over_rank: f64,
     /// The sites (by group) without any in the config.
@@ -78,10 +80,34 @@ pub struct AdapterKind {
     pub allowed: &'static [&'static str],
     /// Names of the matrix that goes down to the rank, and of the one that comes back up.
     pub names: [&'static str; 2],
+    /// Names of their biases, where there are some; then a ReLU lies between the matrices.
+    pub biases: Option<[&'static str; 2]>,
+}
+
+/// An adapter kind's default rank.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rank {
+    /// This.
+    Fixed(usize),
+    /// The decoder's width over this: a bottleneck's reduction factor.
+    WidthOver(usize),
+}
+
+impl Rank {
+    fn at(self, width: usize) -> usize {
+        match self {
+            Self::Fixed(rank) => rank,
+            Self::WidthOver(reduction) => (width / reduction).max(1),
+        }
+    }
 }
 
 /// The adapter kinds there are.
-pub const KINDS: &[AdapterKind] = &[nano::KIND, lora::KIND];
+pub const KINDS: &[AdapterKind] = &[nano::KIND, lora::KIND, bottleneck::KIND];
+
+/// The name, behind a site's, of a full matrix `[d_out, d_in]` that a method has merged into the frozen weights there.
+const BASE: &str = "base";
 
 /// The kind of this name.
 pub fn kind(name: &str) -> crate::Result<&'static AdapterKind> {
@@ -108,7 +134,7 @@ impl AdapterSpec {
     /// Resolves a config; `default_kind` is the method's own.
     pub fn resolve(config: &schema::experiment::AdapterConfig, default_kind: &str, backbone: &Spec) -> crate::Result<Self> {
         let kind = kind(config.kind.as_deref().unwrap_or(default_kind))?;
-        let rank = config.rank.unwrap_or(kind.rank);
+        let rank = config.rank.unwrap_or(kind.rank.at(backbone.d_model));
         if rank == 0 || rank > backbone.d_model {
             return Err(Error::Usage(format!(
                 "adapter.rank = {rank}: expected 1..={} for backbone `{}`",
@@ -153,7 +179,8 @@ impl AdapterSpec {
 
     /// Trainable parameters.
     pub fn parameters(&self) -> u64 {
-        self.sites.iter().map(|site| (self.rank * (site.d_in + site.d_out)) as u64).sum()
+        let biases = |site: &SiteSpec| if self.kind.biases.is_some() { self.rank + site.d_out } else { 0 };
+        self.sites.iter().map(|site| (self.rank * (site.d_in + site.d_out) + biases(site)) as u64).sum()
     }
 
     /// Whether every site lies before the decoder, so that clients can leave the LLM on the server.
@@ -161,10 +188,14 @@ impl AdapterSpec {
         self.sites.iter().all(|site| site.before_decoder)
     }
 
-    /// Fresh adapters: down uniform in ±1/sqrt(d_in) (Kaiming with a = sqrt 5, as LoRA's reference code draws A), up zero, so that
-    /// they start as the backbone itself.
+    /// Fresh adapters: down uniform in ±1/sqrt(d_in) (Kaiming with a = sqrt 5, as LoRA's reference code draws A), up and biases
+    /// zero, so that they start as the backbone itself.
     pub fn init(&self, seed: Seed, dtype: DType, device: &Device) -> Result<Adapters> {
-        let mut stream = seed.stream("adapters");
+        self.draw(&mut seed.stream("adapters"), dtype, device)
+    }
+
+    /// As [`AdapterSpec::init`], drawn from a stream.
+    pub fn draw(&self, stream: &mut Stream, dtype: DType, device: &Device) -> Result<Adapters> {
         let mut adapters = Adapters::default();
         for site in &self.sites {
             let bound = 1.0 / (site.d_in as f64).sqrt();
@@ -173,24 +204,83 @@ impl AdapterSpec {
             let [down_name, up_name] = self.names(site);
             adapters.insert(down_name, down);
             adapters.insert(up_name, Tensor::zeros((site.d_out, self.rank), dtype, device)?);
+            if let Some([of_down, of_up]) = self.bias_names(site) {
+                adapters.insert(of_down, Tensor::zeros(self.rank, dtype, device)?);
+                adapters.insert(of_up, Tensor::zeros(site.d_out, dtype, device)?);
+            }
         }
         Ok(adapters)
     }
 
-    /// The tensors of a site by name: `<site>.down`, `<site>.up`.
+    /// The matrices of a site by name: `<site>.down`, `<site>.up`.
     pub fn names(&self, site: &SiteSpec) -> [String; 2] {
         self.kind.names.map(|name| format!("{}.{name}", site.name))
     }
 
-    /// Adapters at work; sites that the set does not hold stay untouched.
-    pub fn attach(&self, adapters: &Adapters) -> LowRank {
+    /// The biases of a site by name, where the kind has some.
+    pub fn bias_names(&self, site: &SiteSpec) -> Option<[String; 2]> {
+        self.kind.biases.map(|names| names.map(|name| format!("{}.{name}", site.name)))
+    }
+
+    /// The name of what has been merged into a site's frozen weight.
+    pub fn base_name(site: &SiteSpec) -> String {
+        format!("{}.{BASE}", site.name)
+    }
+
+    /// Adapters at work; sites that the set does not hold stay untouched. The rank is the tensors' own; the scale is alpha / r of
+    /// this specification whatever it is.
+    pub fn attach(&self, adapters: &Adapters) -> Result<LowRank> {
         let mut attached = LowRank::new(self.scale());
         for site in &self.sites {
             let [down, up] = self.names(site);
-            if let (Some(down), Some(up)) = (adapters.get(&down), adapters.get(&up)) {
-                attached.add(&site.name, down.clone(), up.clone());
+            let pair = adapters.get(&down).zip(adapters.get(&up)).map(|(down, up)| (down.clone(), up.clone()));
+            let pair = match adapters.get(&Self::base_name(site)) {
+                Some(base) => Some(self.with_base(pair, base)?),
+                None => pair,
+            };
+            let biases = self.bias_names(site).and_then(|[of_down, of_up]| adapters.get(&of_down).zip(adapters.get(&of_up)));
+            match (pair, biases) {
+                (Some((down, up)), Some((of_down, of_up))) => {
+                    attached.add_bottleneck(&site.name, down, up, [of_down.clone(), of_up.clone()]);
+                }
+                (Some((down, up)), None) => attached.add(&site.name, down, up),
+                (None, _) => {}
             }
         }
-        attached
+        Ok(attached)
+    }
+
+    /// A pair that also adds `base x`: `[down; base]` and `[up, 1 / scale]`.
+    fn with_base(&self, pair: Option<(Tensor, Tensor)>, base: &Tensor) -> Result<(Tensor, Tensor)> {
+        let one = (Tensor::eye(base.dim(0)?, base.dtype(), base.device())? / self.scale())?;
+        match pair {
+            Some((down, up)) => Ok((Tensor::cat(&[&down, base], 0)?, Tensor::cat(&[&up, &one], 1)?)),
+            None => Ok((base.clone(), one)),
+        }
+    }
+
+    /// Adapters that add `sum_i w_i A_i(x)` at every site: ranks side by side, what comes back up weighted. Exact for all kinds,
+    /// since nothing follows the matrix that comes back up.
+    pub fn mix(&self, parts: &[(f64, &Adapters)]) -> Result<Adapters> {
+        let gather = |name: &str| -> Result<Vec<(f64, Tensor)>> {
+            let part = |(weight, set): &(f64, &Adapters)| match set.get(name) {
+                Some(tensor) => Ok((*weight, tensor.clone())),
+                None => candle_core::bail!("adapters without `{name}` cannot be mixed"),
+            };
+            parts.iter().map(part).collect()
+        };
+        let side_by_side = |name: &str| Tensor::cat(&gather(name)?.into_iter().map(|(_, x)| x).collect::<Vec<_>>(), 0);
+        let weighted = |name: &str| gather(name)?.into_iter().map(|(weight, x)| x * weight).collect::<Result<Vec<_>>>();
+        let mut mixed = Adapters::default();
+        for site in &self.sites {
+            let [down, up] = self.names(site);
+            mixed.insert(up.clone(), Tensor::cat(&weighted(&up)?, 1)?);
+            mixed.insert(down.clone(), side_by_side(&down)?);
+            if let Some([of_down, of_up]) = self.bias_names(site) {
+                mixed.insert(of_up.clone(), Tensor::stack(&weighted(&of_up)?, 0)?.sum(0)?);
+                mixed.insert(of_down.clone(), side_by_side(&of_down)?);
+            }
+        }
+        Ok(mixed)
     }
 }

@@ -57,6 +57,38 @@ impl Adapters {
         Ok(Self { tensors: self.tensors.iter().map(pair).collect::<Result<_>>()? })
     }
 
+    /// The tensors whose names `keep` wants.
+    pub fn filter(&self, keep: impl Fn(&str) -> bool) -> Self {
+        self.iter().filter(|(name, _)| keep(name)).map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+    }
+
+    /// These tensors and the other set's; of two of one name, the other's.
+    pub fn with(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+    }
+
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> Result<bool> {
+        Ok(self.flat()?.iter().all(|number| number.is_finite()))
+    }
+
+    /// Zeros of the same names and shapes.
+    pub fn zeros_like(&self) -> Result<Self> {
+        self.map(Tensor::zeros_like)
+    }
+
+    /// Elementwise difference.
+    pub fn sub(&self, other: &Self) -> Result<Self> {
+        self.zip(other, |a, b| a - b)
+    }
+
+    /// `sum <a, b>` over all tensors, a scalar.
+    pub fn dot(&self, other: &Self) -> Result<Tensor> {
+        let products = self.zip(other, |a, b| (a * b)?.sum_all())?;
+        let products: Vec<Tensor> = products.tensors.into_values().collect();
+        Tensor::stack(&products, 0)?.sum_all()
+    }
+
     /// Elementwise sum.
     pub fn add(&self, other: &Self) -> Result<Self> {
         self.zip(other, |a, b| a + b)

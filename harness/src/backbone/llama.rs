@@ -11,6 +11,14 @@ use crate::adapter::{Adapt, Form};
 /// The decoder projections an adapter may attach to, by the names a config uses.
 pub const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
+/// The residual stream behind a block's FFN, where a bottleneck adapter attaches.
+pub const FFN: &str = "ffn";
+
+/// A site's full name.
+fn site(layer: usize, name: &str) -> String {
+    format!("layers.{layer}.{name}")
+}
+
 /// Shapes of the decoder, as in a checkpoint's `text_config`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlamaConfig {
@@ -91,8 +99,8 @@ impl LlamaConfig {
         self.attention_bias.then(|| "attention_bias".into())
     }
 
-    /// Input and output width of a projection.
-    fn projection_dims(&self, name: &str) -> (usize, usize) {
+    /// Input and output width of a site.
+    fn site_dims(&self, name: &str) -> (usize, usize) {
         let (d, hidden, kv) = (self.hidden_size, self.intermediate_size, self.num_key_value_heads * self.head_dim());
         match name {
             "k_proj" | "v_proj" => (d, kv),
@@ -102,13 +110,14 @@ impl LlamaConfig {
         }
     }
 
-    /// Every projection of every block, as sites named `layers.<i>.<projection>`.
+    /// Every projection and every FFN's output, as sites named `layers.<i>.<projection>` and `layers.<i>.ffn`.
     pub fn sites(&self) -> Vec<SiteSpec> {
+        let names = PROJECTIONS.into_iter().chain([FFN]);
         (0..self.num_hidden_layers)
-            .flat_map(|layer| PROJECTIONS.map(|name| (layer, name)))
+            .flat_map(|layer| names.clone().map(move |name| (layer, name)))
             .map(|(layer, name)| {
-                let (d_in, d_out) = self.projection_dims(name);
-                SiteSpec { name: format!("layers.{layer}.{name}"), group: name.into(), d_in, d_out, before_decoder: false }
+                let (d_in, d_out) = self.site_dims(name);
+                SiteSpec { name: site(layer, name), group: name.into(), d_in, d_out, before_decoder: false }
             })
             .collect()
     }
@@ -202,6 +211,9 @@ impl Llama {
         }
         let (mut pairs, mut numbers) = (Vec::new(), Vec::new());
         for (block, weights) in self.blocks.iter().enumerate() {
+            if !matches!(adapt.form(&weights.ffn), Form::Nothing) {
+                return Ok(None);
+            }
             for (projection, site) in weights.projections().into_iter().enumerate() {
                 match adapt.form(&site.site) {
                     Form::Nothing => {}
@@ -250,8 +262,8 @@ struct Projection {
 
 impl Projection {
     fn new(config: &LlamaConfig, layer: usize, name: &str, weights: &VarBuilder) -> Result<Self> {
-        let (d_in, d_out) = config.projection_dims(name);
-        Ok(Self { site: format!("layers.{layer}.{name}"), linear: nn::Linear::new(d_in, d_out, false, &weights.pp(name))? })
+        let (d_in, d_out) = config.site_dims(name);
+        Ok(Self { site: site(layer, name), linear: nn::Linear::new(d_in, d_out, false, &weights.pp(name))? })
     }
 
     fn forward(&self, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -274,6 +286,8 @@ struct Block {
     gate: Projection,
     up: Projection,
     down: Projection,
+    /// The site behind the FFN.
+    ffn: String,
     heads: usize,
     kv_heads: usize,
 }
@@ -293,6 +307,7 @@ impl Block {
             gate: projection("gate_proj", &mlp)?,
             up: projection("up_proj", &mlp)?,
             down: projection("down_proj", &mlp)?,
+            ffn: site(layer, FFN),
             heads: config.num_attention_heads,
             kv_heads: config.num_key_value_heads,
         })
@@ -325,7 +340,11 @@ impl Block {
         let x = (x + self.o.forward(&attended, adapt)?)?;
         let h = self.norm2.forward(&x)?;
         let gated = nn::silu_gate(&self.gate.forward(&h, adapt)?, &self.up.forward(&h, adapt)?)?;
-        &x + self.down.forward(&gated, adapt)?
+        let h = (&x + self.down.forward(&gated, adapt)?)?;
+        match adapt.delta(&self.ffn, &h)? {
+            Some(delta) => h + delta,
+            None => Ok(h),
+        }
     }
 
     fn attend(&self, h: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {

@@ -5,22 +5,35 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use seed::Seed;
 
-use super::link::{Traffic, split_pass};
-use crate::adapter::{Adapters, fisher};
-use crate::study::Study;
+use super::link::Traffic;
+use super::task::{Answers, Task};
+use super::{Round, aggregate};
+use crate::adapter::{AdapterSpec, Adapters, fisher};
 use crate::{Error, Result};
 
 /// One participant. It offers a method its shard, freshly initialised adapters, a memory that survives rounds, and training.
 pub struct Client<'s> {
     id: usize,
-    study: &'s Study,
+    task: &'s dyn Task,
     shard: Vec<usize>,
     steps_per_round: usize,
-    round: usize,
+    round: Round,
     /// Named adapter sets that stay with the client across rounds.
     pub memory: BTreeMap<String, Adapters>,
     activations: Traffic,
+}
+
+/// What a round of local training took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work {
+    /// Mean training loss over the steps.
+    pub loss: f64,
+    /// Optimizer steps that every tensor in training took.
+    pub steps: usize,
+    /// Examples in these steps' batches, repeats counted.
+    pub examples: usize,
 }
 
 /// What a round of local training gave.
@@ -28,26 +41,28 @@ pub struct Client<'s> {
 pub struct Fit {
     /// The trained adapters.
     pub adapters: Adapters,
-    /// Mean training loss over the steps.
-    pub loss: f64,
-    /// Optimizer steps taken.
-    pub steps: usize,
-    /// Examples in these steps' batches, repeats counted.
-    pub examples: usize,
+    /// What it took.
+    pub work: Work,
 }
 
 /// What a method adds to the plain loss, and what it wants to see of a step.
 pub trait Objective {
-    /// The loss to descend, from the batch's mean answer-token loss and the adapters being trained.
+    /// The adapters at work, from those in training: others may stand beside them.
+    fn attach(&self, spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
+        let _ = spec;
+        Ok(trained.clone())
+    }
+
+    /// The loss to descend, from the batch's mean answer-token loss and the adapters in training.
     fn loss(&mut self, loss: Tensor, trained: &Adapters) -> Result<Tensor> {
         let _ = trained;
         Ok(loss)
     }
 
-    /// Called after every backward pass, before the optimizer's step.
-    fn gradients(&mut self, step: Step, gradients: &Adapters) -> Result<()> {
-        let _ = (step, gradients);
-        Ok(())
+    /// The gradients to descend, from those of the loss; called only where [`Objective::wants_gradients`].
+    fn gradients(&mut self, step: Step, gradients: Adapters) -> Result<Adapters> {
+        let _ = step;
+        Ok(gradients)
     }
 
     /// Whether [`Objective::gradients`] should be called at all.
@@ -72,10 +87,47 @@ pub struct Plain;
 
 impl Objective for Plain {}
 
+/// Tensors in training, with their optimizer.
+pub struct Trainer {
+    vars: BTreeMap<String, Var>,
+    optimizer: AdamW,
+}
+
+impl Trainer {
+    /// The tensors, so that gradients reach them.
+    pub fn tensors(&self) -> Adapters {
+        Adapters::from_vars(&self.vars)
+    }
+
+    /// Their present values, cut off from any graph.
+    pub fn values(&self) -> Result<Adapters> {
+        Ok(Adapters::from_var_values(&self.vars)?)
+    }
+
+    /// One optimizer step.
+    pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        Ok(self.optimizer.step(gradients)?)
+    }
+
+    /// One optimizer step down an objective's gradients.
+    fn descend(&mut self, objective: &mut dyn Objective, step: Step, mut gradients: GradStore) -> Result<()> {
+        if objective.wants_gradients() {
+            let wanted = objective.gradients(step, gradients_of(&self.vars, &gradients)?)?;
+            for (name, gradient) in wanted.iter() {
+                if let Some(var) = self.vars.get(name) {
+                    gradients.insert(var, gradient.clone());
+                }
+            }
+        }
+        self.step(&gradients)
+    }
+}
+
 impl<'s> Client<'s> {
-    /// A client of a study that trains `steps_per_round` steps a round on `shard`.
-    pub fn new(id: usize, study: &'s Study, shard: Vec<usize>, steps_per_round: usize) -> Self {
-        Self { id, study, shard, steps_per_round, round: 0, memory: BTreeMap::new(), activations: Traffic::default() }
+    /// A client that trains `steps_per_round` steps a round on `shard`.
+    pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
+        let round = Round { index: 0, total: 0, clients: 0 };
+        Self { id, task, shard, steps_per_round, round, memory: BTreeMap::new(), activations: Traffic::default() }
     }
 
     /// Its id, from 0.
@@ -88,13 +140,35 @@ impl<'s> Client<'s> {
         self.shard.len()
     }
 
+    /// Where the run stands.
+    pub fn round(&self) -> Round {
+        self.round
+    }
+
+    /// What is trained.
+    pub fn spec(&self) -> &'s AdapterSpec {
+        self.task.adapter()
+    }
+
     /// The adapters every client of this experiment and seed starts from.
     pub fn initial(&self) -> Adapters {
-        self.study.initial().clone()
+        self.task.initial().clone()
+    }
+
+    /// Adapters drawn anew for this round, the same for every client.
+    pub fn fresh(&self) -> Result<Adapters> {
+        let Some((_, like)) = self.task.initial().iter().next() else { return Ok(Adapters::default()) };
+        let mut stream = self.seed().round("fresh adapters", self.round.index);
+        Ok(self.spec().draw(&mut stream, like.dtype(), like.device())?)
+    }
+
+    /// What it remembers under a name, or else what it is given.
+    pub fn recall(&self, name: &str, or: impl FnOnce() -> Adapters) -> Adapters {
+        self.memory.get(name).cloned().unwrap_or_else(or)
     }
 
     /// Begins a round: batches are drawn from the stream of this round and client.
-    pub(crate) fn begin_round(&mut self, round: usize) {
+    pub fn begin_round(&mut self, round: Round) {
         self.round = round;
         self.activations = Traffic::default();
     }
@@ -106,73 +180,31 @@ impl<'s> Client<'s> {
 
     /// What sending the shard's raw rows costs.
     pub(crate) fn raw_bytes(&self) -> u64 {
-        self.shard.iter().map(|&example| self.study.train()[example].raw_bytes).sum()
+        self.shard.iter().map(|&example| self.task.raw_bytes(example)).sum()
     }
 
-    /// Trains from `start` for this round's steps with a fresh AdamW; every method's epoch loop.
+    fn seed(&self) -> Seed {
+        Seed::new(self.task.experiment().seed)
+    }
+
+    /// Trains from `start` on this round's batches with a fresh AdamW: what nearly every method's local work is.
     pub fn fit(&mut self, start: &Adapters, objective: &mut dyn Objective) -> Result<Fit> {
-        let vars = start.to_vars()?;
-        let mut optimizer = self.optimizer(&vars)?;
-        let mut total_loss = 0.0;
-        let batches = self.batches();
-        for (index, (examples, in_last_epoch)) in batches.iter().enumerate() {
-            let trained = Adapters::from_vars(&vars);
-            let plain = self.mean_loss(examples, &trained)?;
-            total_loss += self.finite(&plain)?;
+        let mut trainer = self.trainer(start)?;
+        let work = self.each_batch(&mut |client, examples, step| {
+            let trained = trainer.tensors();
+            let at_work = objective.attach(client.spec(), &trained)?;
+            let plain = client.answers(examples, &at_work, Pass::Training)?.loss()?;
+            let value = client.finite(&plain)?;
             let gradients = objective.loss(plain, &trained)?.backward()?;
-            if objective.wants_gradients() {
-                let step = Step { index, total: batches.len(), in_last_epoch: *in_last_epoch };
-                objective.gradients(step, &gradients_of(&vars, &gradients)?)?;
-            }
-            optimizer.step(&gradients)?;
-        }
-        let steps = batches.len();
-        let examples = batches.iter().map(|(batch, _)| batch.len()).sum();
-        Ok(Fit { adapters: Adapters::from_var_values(&vars)?, loss: total_loss / steps.max(1) as f64, steps, examples })
+            trainer.descend(objective, step, gradients)?;
+            Ok(value)
+        })?;
+        Ok(Fit { adapters: trainer.values()?, work })
     }
 
-    /// The diagonal of the empirical Fisher at `adapters`, averaged over at most `cap` examples of the shard (all without one).
-    pub fn fisher(&mut self, adapters: &Adapters, cap: Option<usize>) -> Result<Adapters> {
-        let mut examples = self.shard.clone();
-        if let Some(cap) = cap {
-            self.study.seed().client("fisher", self.round, self.id).shuffle(&mut examples);
-            examples.truncate(cap.max(1));
-        }
-        examples.sort_by_key(|&example| (self.study.train()[example].sequence.len(), example));
-        let mut sum: Option<Adapters> = None;
-        for chunk in examples.chunks(self.study.experiment().federation.batch_size) {
-            let squares = self.squared_gradients(chunk, adapters)?;
-            sum = Some(match sum {
-                Some(sum) => sum.add(&squares)?,
-                None => squares,
-            });
-        }
-        let sum = sum.ok_or_else(|| Error::Usage(format!("client {} has no training example to take a Fisher from", self.id)))?;
-        Ok(sum.scale(1.0 / examples.len() as f64)?)
-    }
-
-    fn squared_gradients(&mut self, examples: &[usize], adapters: &Adapters) -> Result<Adapters> {
-        let copies = fisher::copies(adapters, examples.len())?;
-        let summed = self.log_likelihoods(examples, &Adapters::from_vars(&copies))?.sum_all()?.neg()?;
-        Ok(fisher::sum_of_squares(&copies, &summed.backward()?)?)
-    }
-
-    /// Mean negative log-likelihood over the batch's answer tokens.
-    fn mean_loss(&mut self, examples: &[usize], adapters: &Adapters) -> Result<Tensor> {
-        Ok(self.log_likelihoods(examples, adapters)?.mean_all()?.neg()?)
-    }
-
-    /// Log-likelihood of every answer token of a batch; in the split setting this is where activations travel.
-    fn log_likelihoods(&mut self, examples: &[usize], adapters: &Adapters) -> Result<Tensor> {
-        let batch = self.study.train_batch(examples)?;
-        if self.study.adapter().is_split() {
-            self.activations += split_pass(&batch, self.study.backbone().spec(), self.study.experiment().federation.loss_at);
-        }
-        self.study.train_log_likelihoods(&batch, &self.study.adapter().attach(adapters))
-    }
-
-    fn optimizer(&self, vars: &BTreeMap<String, Var>) -> Result<AdamW> {
-        let config = &self.study.experiment().optimizer;
+    /// Tensors in training from `start`, with a fresh AdamW.
+    pub fn trainer(&self, start: &Adapters) -> Result<Trainer> {
+        let (vars, config) = (start.to_vars()?, &self.task.experiment().optimizer);
         let params = ParamsAdamW {
             lr: config.learning_rate,
             beta1: config.beta1,
@@ -180,31 +212,86 @@ impl<'s> Client<'s> {
             eps: config.epsilon,
             weight_decay: config.weight_decay,
         };
-        Ok(AdamW::new(vars.values().cloned().collect(), params)?)
+        Ok(Trainer { optimizer: AdamW::new(vars.values().cloned().collect(), params)?, vars })
     }
 
-    /// This round's batches in order, each with whether it belongs to the last pass over the shard.
-    fn batches(&self) -> Vec<(Vec<usize>, bool)> {
-        let size = self.study.experiment().federation.batch_size;
-        let mut stream = self.study.seed().client("batches", self.round, self.id);
-        let mut batches: Vec<Vec<usize>> = Vec::new();
-        let mut last_epoch = 0;
-        while batches.len() < self.steps_per_round && !self.shard.is_empty() {
-            last_epoch = batches.len();
-            batches.extend(epoch(&self.shard, size, |example| self.study.train()[example].sequence.len(), &mut stream));
+    /// Does something with each of this round's batches, in order: every method's epoch loop. What it returns is the loss.
+    pub fn each_batch(&mut self, train: &mut dyn FnMut(&mut Self, &[usize], Step) -> Result<f64>) -> Result<Work> {
+        let batches = self.batches();
+        let mut work = Work { steps: batches.len(), ..Work::default() };
+        for (index, (examples, in_last_epoch)) in batches.iter().enumerate() {
+            let step = Step { index, total: batches.len(), in_last_epoch: *in_last_epoch };
+            work.loss += train(self, examples, step)? / batches.len() as f64;
+            work.examples += examples.len();
         }
-        batches.truncate(self.steps_per_round);
-        batches.into_iter().enumerate().map(|(i, batch)| (batch, i >= last_epoch)).collect()
+        Ok(work)
     }
 
-    fn finite(&self, loss: &Tensor) -> Result<f64> {
+    /// What the model says at a batch's answer tokens; in the split setting this is where activations travel.
+    pub fn answers(&mut self, examples: &[usize], adapters: &Adapters, pass: Pass) -> Result<Answers> {
+        let answers = self.task.answers(examples, adapters)?;
+        let [forward, backward] = answers.passes;
+        self.activations += forward;
+        if pass == Pass::Training {
+            self.activations += backward;
+        }
+        Ok(answers)
+    }
+
+    /// A loss as a number; an error if it is not finite.
+    pub fn finite(&self, loss: &Tensor) -> Result<f64> {
         let value = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         if value.is_finite() {
             return Ok(value);
         }
-        let learning_rate = self.study.experiment().optimizer.learning_rate;
-        Err(Error::Diverged { client: self.id, round: self.round, loss: value, learning_rate })
+        let learning_rate = self.task.experiment().optimizer.learning_rate;
+        Err(Error::Diverged { client: self.id, round: self.round.index, loss: value, learning_rate })
     }
+
+    /// The diagonal of the empirical Fisher at `adapters`, averaged over at most `cap` examples of the shard (all without one).
+    pub fn fisher(&mut self, adapters: &Adapters, cap: Option<usize>) -> Result<Adapters> {
+        let mut examples = self.shard.clone();
+        if let Some(cap) = cap {
+            self.seed().client("fisher", self.round.index, self.id).shuffle(&mut examples);
+            examples.truncate(cap.max(1));
+        }
+        examples.sort_by_key(|&example| (self.task.length(example), example));
+        let mut sum = aggregate::Sum::default();
+        for chunk in examples.chunks(self.task.experiment().federation.batch_size) {
+            sum.add(self.squared_gradients(chunk, adapters)?)?;
+        }
+        let sum = sum.total().ok_or_else(|| Error::Usage(format!("client {} has no example to take a Fisher from", self.id)))?;
+        Ok(sum.scale(1.0 / examples.len() as f64)?)
+    }
+
+    fn squared_gradients(&mut self, examples: &[usize], adapters: &Adapters) -> Result<Adapters> {
+        let copies = fisher::copies(adapters, examples.len())?;
+        let answers = self.answers(examples, &Adapters::from_vars(&copies), Pass::Training)?;
+        Ok(fisher::sum_of_squares(&copies, &answers.log_likelihoods()?.sum_all()?.neg()?.backward()?)?)
+    }
+
+    /// This round's batches in order, each with whether it belongs to the last pass over the shard.
+    fn batches(&self) -> Vec<(Vec<usize>, bool)> {
+        let size = self.task.experiment().federation.batch_size;
+        let mut stream = self.seed().client("batches", self.round.index, self.id);
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut last_epoch = 0;
+        while batches.len() < self.steps_per_round && !self.shard.is_empty() {
+            last_epoch = batches.len();
+            batches.extend(epoch(&self.shard, size, |example| self.task.length(example), &mut stream));
+        }
+        batches.truncate(self.steps_per_round);
+        batches.into_iter().enumerate().map(|(i, batch)| (batch, i >= last_epoch)).collect()
+    }
+}
+
+/// Whether a pass goes backward too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Forward and backward.
+    Training,
+    /// Forward alone: a teacher's.
+    Forward,
 }
 
 /// One pass over a shard in batches: shuffled, then sorted by length within windows of eight batches so that little is padded,

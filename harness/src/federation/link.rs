@@ -7,7 +7,7 @@
 use candle_core::Device;
 use schema::experiment::LossAt;
 
-use super::Update;
+use super::{Sets, Update};
 use crate::Result;
 use crate::adapter::Adapters;
 use crate::backbone::{Batch, Spec};
@@ -46,22 +46,18 @@ pub struct Link {
 }
 
 impl Link {
-    /// The server sends adapters to a client, who gets what the encoding holds.
-    pub fn down(&mut self, client: usize, adapters: &Adapters, device: &Device) -> Result<Adapters> {
-        let payload = adapters.to_bytes()?;
-        self.client(client).adapters.downlink += payload.len() as u64;
-        Adapters::from_bytes(&payload, device)
+    /// The server sends tensor sets to a client, who gets what the encoding holds.
+    pub fn down(&mut self, client: usize, sets: &Sets, device: &Device) -> Result<Sets> {
+        let (received, bytes) = over_the_wire(sets, device)?;
+        self.client(client).adapters.downlink += bytes;
+        Ok(received)
     }
 
     /// A client sends its update; the server gets what the encoding holds.
     pub fn up(&mut self, update: Update, device: &Device) -> Result<Update> {
-        let mut received = Update { sets: Default::default(), ..update };
-        for (name, set) in &update.sets {
-            let payload = set.to_bytes()?;
-            self.client(update.client).adapters.uplink += payload.len() as u64;
-            received.sets.insert(name.clone(), Adapters::from_bytes(&payload, device)?);
-        }
-        Ok(received)
+        let (sets, bytes) = over_the_wire(&update.sets, device)?;
+        self.client(update.client).adapters.uplink += bytes;
+        Ok(Update { sets, ..update })
     }
 
     /// What split training moved for a client.
@@ -98,17 +94,30 @@ impl Link {
     }
 }
 
+/// What the other end decodes, and the bytes it took.
+fn over_the_wire(sets: &Sets, device: &Device) -> Result<(Sets, u64)> {
+    let (mut received, mut bytes) = (Sets::default(), 0);
+    for (name, set) in sets.iter() {
+        let payload = set.to_bytes()?;
+        bytes += payload.len() as u64;
+        received = received.with(name, Adapters::from_bytes(&payload, device)?);
+    }
+    Ok((received, bytes))
+}
+
 /// What one pass of a batch through a split model moves, forward and backward: every token's hidden state up and its gradient
 /// down; and, per answer token, its label up (`loss_at = "server"`) or its logits down and their gradient up (`"client"`).
 /// Padding does not travel.
-pub fn split_pass(batch: &Batch, spec: &Spec, loss_at: LossAt) -> Traffic {
+pub fn split_passes(batch: &Batch, spec: &Spec, loss_at: LossAt) -> [Traffic; 2] {
     let number = spec.bytes_per_number as u64;
     let hidden = batch.num_tokens as u64 * spec.d_model as u64 * number;
     let answers = batch.owners.len() as u64;
     let logits = answers * spec.vocabulary as u64 * number;
     match loss_at {
-        LossAt::Server => Traffic { uplink: hidden + answers * LABEL_BYTES, downlink: hidden },
-        LossAt::Client => Traffic { uplink: hidden + logits, downlink: hidden + logits },
+        LossAt::Server => {
+            [Traffic { uplink: hidden + answers * LABEL_BYTES, downlink: 0 }, Traffic { uplink: 0, downlink: hidden }]
+        }
+        LossAt::Client => [Traffic { uplink: hidden, downlink: logits }, Traffic { uplink: logits, downlink: hidden }],
     }
 }
 

@@ -4,28 +4,44 @@ use std::collections::BTreeMap;
 
 use super::Client;
 use crate::Result;
-use crate::adapter::Adapters;
+use crate::adapter::{AdapterSpec, Adapters};
 
-/// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::aggregate`]).
+/// The name of the tensor set that every averaging method sends.
+pub const ADAPTERS: &str = "adapters";
+
+/// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::send`], [`Method::aggregate`]).
 ///
 /// A method opens no file, prints nothing, reads no clock, draws no unseeded number, counts no byte and never sees a test
 /// example: nothing it is handed offers that.
 pub trait Method: Send + Sync {
-    /// The server's state before the first round, given freshly initialised adapters. The default is these adapters.
-    fn start(&self, initial: Adapters) -> Adapters {
+    /// The global adapters before the first round, given freshly initialised ones. The default is these.
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        let _ = spec;
         initial
     }
 
-    /// A client's work in a round, from the adapters it received.
-    fn train(&self, client: &mut Client, global: &Adapters) -> Result<Update>;
+    /// What the server sends a client at the start of a round. The default is the global adapters.
+    fn send(&self, client: usize, global: &Adapters, round: Round) -> Result<Sets> {
+        let _ = (client, round);
+        Ok(Sets::default().with(ADAPTERS, global.clone()))
+    }
+
+    /// A client's work in a round, from what it received.
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update>;
 
     /// The server's work: the next global adapters, from the cohort's updates in client-id order.
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update]) -> Result<Adapters>;
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> Result<Adapters>;
 
     /// The adapters a client is judged with, where they are its own; the global ones by default.
-    fn personalize(&self, client: &Client) -> Option<Adapters> {
-        let _ = client;
-        None
+    fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
+        let _ = (client, global);
+        Ok(None)
+    }
+
+    /// Other adapters that a client is also judged with, on its own test shard after the last round, by name: `shared`, `local`.
+    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
+        let _ = (client, global);
+        Ok(Vec::new())
     }
 
     /// Its own keys with their values, defaults included: what a run folder keeps.
@@ -36,6 +52,24 @@ pub trait Method: Send + Sync {
     /// Whose examples a client of this method trains on.
     fn scope(&self) -> Scope {
         Scope::Shard
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// From 1.
+    pub index: usize,
+    /// Rounds of the run.
+    pub total: usize,
+    /// Clients of the run, sampled in this round or not.
+    pub clients: usize,
+}
+
+impl Round {
+    /// Whether no round follows.
+    pub fn is_last(&self) -> bool {
+        self.index == self.total
     }
 }
 
@@ -62,6 +96,39 @@ pub enum Placement {
     Client,
 }
 
+/// Named tensor sets, as they cross the link: `adapters`, `fisher`, ...
+#[derive(Debug, Clone, Default)]
+pub struct Sets(BTreeMap<String, Adapters>);
+
+impl Sets {
+    /// With another set.
+    pub fn with(mut self, name: &str, set: Adapters) -> Self {
+        self.0.insert(name.into(), set);
+        self
+    }
+
+    /// The set of this name, which the method itself put there.
+    pub fn get(&self, name: &str) -> Result<&Adapters> {
+        let names = || self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        self.0.get(name).ok_or_else(|| crate::Error::Usage(format!("no tensor set `{name}` was sent, only: {}", names())))
+    }
+
+    /// Names and sets, in name order.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Adapters)> {
+        self.0.iter()
+    }
+
+    /// Numbers in all sets.
+    pub fn num_parameters(&self) -> u64 {
+        self.0.values().map(Adapters::num_parameters).sum()
+    }
+
+    /// Whether every number of every set is finite.
+    pub fn is_finite(&self) -> Result<bool> {
+        self.0.values().try_fold(true, |finite, set| Ok(finite && set.is_finite()?))
+    }
+}
+
 /// What a client sends.
 #[derive(Debug, Clone, Default)]
 pub struct Update {
@@ -71,41 +138,35 @@ pub struct Update {
     pub num_examples: usize,
     /// Mean training loss of the round.
     pub loss: f64,
-    /// Optimizer steps it took.
+    /// Optimizer steps that every tensor in training took.
     pub steps: usize,
     /// Examples in these steps' batches, repeats counted.
     pub examples: usize,
-    /// Named tensor sets: `adapters`, `fisher`, ...
-    pub sets: BTreeMap<String, Adapters>,
+    /// The tensors.
+    pub sets: Sets,
 }
 
 impl Update {
-    /// An update that sends these adapters.
-    pub fn new(client: &Client, fit: &super::Fit) -> Self {
+    /// An update that sends nothing yet.
+    pub fn new(client: &Client, work: super::Work) -> Self {
         Self {
             client: client.id(),
             num_examples: client.num_examples(),
-            loss: fit.loss,
-            steps: fit.steps,
-            examples: fit.examples,
-            sets: BTreeMap::new(),
+            loss: work.loss,
+            steps: work.steps,
+            examples: work.examples,
+            sets: Sets::default(),
         }
     }
 
     /// Adds a named tensor set.
     pub fn with(mut self, name: &str, set: Adapters) -> Self {
-        self.sets.insert(name.into(), set);
+        self.sets = self.sets.with(name, set);
         self
     }
 
     /// A named tensor set, which the method itself put there.
     pub fn set(&self, name: &str) -> Result<&Adapters> {
-        let missing = || crate::Error::Usage(format!("the update of client {} holds no `{name}`", self.client));
-        self.sets.get(name).ok_or_else(missing)
-    }
-
-    /// Numbers in all sets.
-    pub fn num_parameters(&self) -> u64 {
-        self.sets.values().map(Adapters::num_parameters).sum()
+        self.sets.get(name).map_err(|error| crate::Error::Usage(format!("the update of client {}: {error}", self.client)))
     }
 }

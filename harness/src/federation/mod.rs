@@ -5,8 +5,10 @@ pub mod client;
 pub mod link;
 pub mod method;
 pub mod run;
+pub mod task;
 
-pub use client::{Client, Fit, Objective, Plain};
+pub use client::{Client, Fit, Objective, Pass, Plain, Step, Trainer, Work};
 pub use link::Link;
-pub use method::{Method, Placement, Scope, Update};
+pub use method::{ADAPTERS, Method, Placement, Round, Scope, Sets, Update};
 pub use run::{Outcome, RoundReport, Watch, run};
+pub use task::{Answers, Task};

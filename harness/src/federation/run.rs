@@ -1,15 +1,17 @@
 //! A run: rounds of training, aggregation and evaluation, from prepared examples to an outcome.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
 
-use super::{Client, Link, Method, Scope, Update};
-use crate::Result;
+use super::{Client, Link, Method, Round, Scope, Sets, Update};
 use crate::accounting::clock::Stopwatch;
 use crate::adapter::Adapters;
 use crate::metrics::evaluate::{Judgement, judge_clients, judge_global};
 use crate::study::Study;
+use crate::{Error, Result};
 
 /// What a run gave.
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ pub struct Outcome {
     pub activations: super::link::Traffic,
     /// Optimizer steps over all clients and rounds.
     pub steps: usize,
-    /// Numbers that a client uploaded in the last round.
+    /// The most numbers that a client uploaded in a round.
     pub uploaded_parameters: u64,
     /// Training examples seen, repeats counted.
     pub examples_seen: usize,
@@ -77,77 +79,86 @@ impl Watch for Unwatched {}
 pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut clients = study.clients(method.scope());
-    let mut global = method.start(study.initial().clone());
-    let rounds = if method.scope() == Scope::Nothing { 0 } else { study.experiment().federation.rounds };
+    let mut global = method.start(study.initial().clone(), study.adapter());
+    let total = if method.scope() == Scope::Nothing { 0 } else { study.experiment().federation.rounds };
 
-    if rounds == 0 {
+    if total == 0 {
         let evaluation = Stopwatch::start();
-        outcome.evaluate(study, &*method, &clients, &global, 0, true)?;
+        outcome.evaluate(study, &*method, &clients, &global, Round { index: 0, total, clients: clients.len() })?;
         outcome.timings.push(RoundTiming { evaluate_seconds: evaluation.seconds(), ..RoundTiming::default() });
         watch.round_done(&outcome.report(0, None, &Link::default()));
     }
-    for round in 1..=rounds {
-        let cohort = study.cohort(round, clients.len());
+    for index in 1..=total {
+        let round = Round { index, total, clients: clients.len() };
+        let cohort = study.cohort(index, clients.len());
         let mut link = Link::default();
         let mut timing = RoundTiming::default();
 
         let training = Stopwatch::start();
-        let sent = send(study, &*method, &mut link, &cohort, &global)?;
+        let mut sent = send(study, &*method, &mut link, &cohort, &global, round)?;
+        let dropped = study.dropped(index, &cohort);
+        sent.retain(|(client, _)| !dropped.contains(client));
         let trained = train(&*method, &mut clients, &sent, round, watch)?;
         timing.train_seconds = training.seconds();
 
         let aggregation = Stopwatch::start();
-        let updates = receive(study, &*method, &mut link, &clients, trained, round)?;
-        global = method.aggregate(&global, &updates)?;
+        let updates = outcome.sound(trained, round)?;
+        let updates = receive(study, &*method, &mut link, &clients, updates, round)?;
+        global = method.aggregate(&global, &updates, round)?;
         timing.aggregate_seconds = aggregation.seconds();
 
         let evaluation = Stopwatch::start();
-        outcome.record_training(round, &updates, &link);
-        if study.evaluates_after(round) {
-            outcome.evaluate(study, &*method, &clients, &global, round, round == rounds)?;
+        dropped.iter().for_each(|&client| outcome.push(index, Some(client), "dropped_out", 1.0));
+        outcome.record_training(index, &updates, &link);
+        if study.evaluates_after(index) {
+            outcome.evaluate(study, &*method, &clients, &global, round)?;
         }
         timing.evaluate_seconds = evaluation.seconds();
 
         outcome.timings.push(timing);
-        watch.round_done(&outcome.report(round, Some(&updates), &link));
+        watch.round_done(&outcome.report(index, Some(&updates), &link));
     }
-    outcome.personal = clients.iter().filter_map(|client| Some((client.id(), method.personalize(client)?))).collect();
+    outcome.personal = personal(&*method, &clients, &global)?;
     outcome.global = global;
     Ok(outcome)
 }
 
-/// The server sends the global adapters to the cohort; pooled training happens at the server itself.
-fn send(
-    study: &Study,
-    method: &dyn Method,
-    link: &mut Link,
-    cohort: &[usize],
-    global: &Adapters,
-) -> Result<Vec<(usize, Adapters)>> {
-    let receive = |&id: &usize| match method.scope() {
-        Scope::Pooled | Scope::Nothing => Ok((id, global.clone())),
-        Scope::Shard => Ok((id, link.down(id, global, study.backbone().device())?)),
+/// What each client received.
+type Sent = Vec<(usize, Sets)>;
+
+/// The server sends to the cohort; pooled training happens at the server itself.
+fn send(study: &Study, method: &dyn Method, link: &mut Link, cohort: &[usize], global: &Adapters, round: Round) -> Result<Sent> {
+    let receive = |&id: &usize| {
+        let sets = method.send(id, global, round)?;
+        match method.scope() {
+            Scope::Pooled | Scope::Nothing => Ok((id, sets)),
+            Scope::Shard => Ok((id, link.down(id, &sets, study.backbone().device())?)),
+        }
     };
     cohort.iter().map(receive).collect()
 }
 
-/// The cohort trains. Clients share nothing, so they may train at the same time; results come back in client-id order.
+/// The cohort trains. Clients share nothing, so they may train at the same time; results come back in client-id order, a
+/// diverged client's as its error.
 fn train(
     method: &dyn Method,
     clients: &mut [Client],
-    sent: &[(usize, Adapters)],
-    round: usize,
+    sent: &Sent,
+    round: Round,
     watch: &dyn Watch,
-) -> Result<Vec<Update>> {
-    let mut working: Vec<(&mut Client, &Adapters)> = clients
+) -> Result<Vec<(usize, Result<Update>)>> {
+    let mut working: Vec<(&mut Client, &Sets)> = clients
         .iter_mut()
         .filter_map(|client| sent.iter().find(|(id, _)| *id == client.id()).map(|(_, received)| (client, received)))
         .collect();
-    let work = |(client, received): &mut (&mut Client, &Adapters)| {
+    let work = |(client, received): &mut (&mut Client, &Sets)| {
         client.begin_round(round);
-        let update = method.train(client, received)?;
-        watch.client_done(round, client.id());
-        Ok(update)
+        let update = match method.train(client, received) {
+            Err(error) if !matches!(error, Error::Diverged { .. }) => return Err(error),
+            update => update,
+        };
+        watch.client_done(round.index, client.id());
+        Ok((client.id(), update))
     };
     working.par_iter_mut().map(work).collect()
 }
@@ -159,10 +170,10 @@ fn receive(
     link: &mut Link,
     clients: &[Client],
     updates: Vec<Update>,
-    round: usize,
+    round: Round,
 ) -> Result<Vec<Update>> {
     if method.scope() == Scope::Pooled {
-        if round == 1 {
+        if round.index == 1 {
             for client in study.clients(Scope::Shard) {
                 link.raw_rows(client.id(), client.raw_bytes());
             }
@@ -175,9 +186,38 @@ fn receive(
     updates.into_iter().map(|update| link.up(update, study.backbone().device())).collect()
 }
 
+/// The clients' own adapters, where the method has them.
+fn personal(method: &dyn Method, clients: &[Client], global: &Adapters) -> Result<Vec<(usize, Adapters)>> {
+    let own = clients.iter().map(|client| Ok((client.id(), method.personalize(client, global)?)));
+    let own = own.collect::<Result<Vec<_>>>()?;
+    Ok(own.into_iter().filter_map(|(id, adapters)| Some((id, adapters?))).collect())
+}
+
 impl Outcome {
     fn push(&mut self, round: usize, client: Option<usize>, metric: &str, value: f64) {
         self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
+    }
+
+    /// The updates that may be averaged: a client whose loss or update holds a number that is not finite is left out of the round and
+    /// recorded; an error if that leaves none.
+    fn sound(&mut self, trained: Vec<(usize, Result<Update>)>, round: Round) -> Result<Vec<Update>> {
+        let (mut sound, mut first_error) = (Vec::new(), None);
+        for (client, update) in trained {
+            match update {
+                Ok(update) if update.sets.is_finite()? => sound.push(update),
+                Ok(_) => self.push(round.index, Some(client), "left_out", 1.0),
+                Err(error) => {
+                    self.push(round.index, Some(client), "left_out", 1.0);
+                    first_error = first_error.or(Some(error));
+                }
+            }
+        }
+        if sound.is_empty() {
+            let all =
+                || Error::Usage(format!("round {}: no client's update is finite, so nothing can be aggregated", round.index));
+            return Err(first_error.unwrap_or_else(all));
+        }
+        Ok(sound)
     }
 
     fn record_training(&mut self, round: usize, updates: &[Update], link: &Link) {
@@ -196,20 +236,13 @@ impl Outcome {
         let (adapters, activations) = link.totals();
         self.adapters += adapters;
         self.activations += activations;
-        self.uploaded_parameters = updates.iter().map(Update::num_parameters).max().unwrap_or(0);
+        let largest = updates.iter().map(|update| update.sets.num_parameters()).max().unwrap_or(0);
+        self.uploaded_parameters = self.uploaded_parameters.max(largest);
     }
 
-    fn evaluate(
-        &mut self,
-        study: &Study,
-        method: &dyn Method,
-        clients: &[Client],
-        global: &Adapters,
-        round: usize,
-        last: bool,
-    ) -> Result<()> {
-        let personal: Vec<(usize, Adapters)> =
-            clients.iter().filter_map(|client| Some((client.id(), method.personalize(client)?))).collect();
+    fn evaluate(&mut self, study: &Study, method: &dyn Method, clients: &[Client], global: &Adapters, at: Round) -> Result<()> {
+        let (round, last) = (at.index, at.is_last());
+        let personal = personal(method, clients, global)?;
         let (judgement, predictions) =
             if personal.is_empty() { judge_global(study, global)? } else { judge_clients(study, &personal, last)? };
         for (metric, value) in [("accuracy", judgement.accuracy), ("client_accuracy_mean", judgement.client_mean())] {
@@ -225,6 +258,30 @@ impl Outcome {
         self.judgement = judgement;
         if last {
             self.predictions = predictions;
+            self.evaluate_variants(study, method, clients, global, round)?;
+        }
+        Ok(())
+    }
+
+    /// What else a method's clients can answer with, each on its own test shard.
+    fn evaluate_variants(
+        &mut self,
+        study: &Study,
+        method: &dyn Method,
+        clients: &[Client],
+        global: &Adapters,
+        round: usize,
+    ) -> Result<()> {
+        let mut variants: BTreeMap<&str, Vec<(usize, Adapters)>> = BTreeMap::new();
+        for client in clients {
+            for (name, adapters) in method.variants(client, global)? {
+                variants.entry(name).or_default().push((client.id(), adapters));
+            }
+        }
+        for (name, adapters) in variants {
+            if let Some(mean) = judge_clients(study, &adapters, false)?.0.client_mean() {
+                self.push(round, None, &format!("{name}_client_accuracy_mean"), mean);
+            }
         }
         Ok(())
     }

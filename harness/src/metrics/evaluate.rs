@@ -65,7 +65,7 @@ impl Judgement {
 /// Judges one set of adapters on the whole test split.
 pub fn judge_global(study: &Study, adapters: &Adapters) -> Result<(Judgement, Vec<Prediction>)> {
     let all: Vec<usize> = (0..study.num_test()).collect();
-    let predictions = predict(study, &study.adapter().attach(adapters), &all, None)?;
+    let predictions = predict(study, &study.adapter().attach(adapters)?, &all, None)?;
     let clients =
         (0..study.shards().len()).map(|client| accuracy(predictions.iter().filter(|p| p.shard == Some(client as u32)))).collect();
     let judgement = Judgement { accuracy: accuracy(&predictions), clients, unparsed_rate: unparsed_rate(&predictions) };
@@ -80,7 +80,7 @@ pub fn judge_clients(study: &Study, personal: &[(usize, Adapters)], everywhere: 
     let mut on_all = Vec::new();
     for (client, adapters) in personal {
         let examples = if everywhere { &all } else { &study.shards()[*client].test };
-        let answered = predict(study, &study.adapter().attach(adapters), examples, Some(*client))?;
+        let answered = predict(study, &study.adapter().attach(adapters)?, examples, Some(*client))?;
         judgement.clients[*client] = accuracy(answered.iter().filter(|p| p.shard == Some(*client as u32)));
         on_all.extend(accuracy(&answered));
         predictions.extend(answered);

@@ -43,6 +43,28 @@ pub const METRICS: &[Metric] = &[
     metric("client_accuracy", "share in 0..1", true, "A client's accuracy on its own test shard.", OURS),
     metric("client_accuracy_mean", "share in 0..1", true, "Mean of client_accuracy over clients.", OURS),
     metric(
+        "shared_client_accuracy_mean",
+        "share in 0..1",
+        true,
+        "The same, answered with what the clients share alone; for methods whose clients have adapters of their own, too.",
+        OURS,
+    ),
+    metric(
+        "local_client_accuracy_mean",
+        "share in 0..1",
+        true,
+        "The same, answered with the adapters that never leave the client alone.",
+        OURS,
+    ),
+    metric(
+        "left_out",
+        "clients",
+        false,
+        "1 for a client whose update held a number that is not finite; it was not averaged in.",
+        OURS,
+    ),
+    metric("dropped_out", "clients", false, "1 for a client that received and never answered (`federation.dropout`).", OURS),
+    metric(
         "train_loss",
         "nats per answer token",
         false,

@@ -1,0 +1,119 @@
+//! FedDAT (Chen et al., arXiv 2308.12305; public code HaokunChen245/FedDAT): a shared adapter A_S that is averaged, and a local one
+//! A_C; their mean at every site, with A_S frozen as it was received, is the dual-adapter teacher (DAT). Each batch, teacher and A_S
+//! teach each other.
+//!
+//! On a batch: (1) z_D, the teacher's logits; (2) A_S alone descends `(CE(z_S) + KL_T(z_D || z_S)) / 2`; (3) A_C inside the teacher
+//! descends `(CE(z_D') + KL_T(z_S || z_D')) / 2`, with the z_S of before its step. Teachers are detached; KL_T is at temperature T, times
+//! T^2, over the full vocabulary, a mean over the answer tokens, as CE is. Two optimizers, one step each.
+//!
+//! A_C is trained in every round. In the public code it is trained in the first alone, because a switch stays off
+//! (`adapter.py:79-85`, `task_trainer.py:484`); what is built is what the paper describes.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use harness::Result;
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::backbone::nn;
+use harness::federation::{ADAPTERS, Client, Method, Pass, Round, Sets, Trainer, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::keys;
+use crate::weights::Weights;
+
+/// What a client keeps A_C under.
+const LOCAL: &str = "local";
+
+/// Dual-adapter teacher, mutual distillation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedDat {
+    /// T.
+    pub temperature: f64,
+    /// `examples` or `uniform` (the public code's).
+    pub weights: Weights,
+}
+
+impl Default for FedDat {
+    fn default() -> Self {
+        Self { temperature: 3.0, weights: Weights::Uniform }
+    }
+}
+
+impl FedDat {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("feddat", given)?;
+        keys::positive("feddat", "temperature", method.temperature)?;
+        Ok(Box::new(method))
+    }
+
+    /// One batch; the loss of A_S's own answers.
+    fn teach(
+        &self,
+        client: &mut Client,
+        examples: &[usize],
+        received: &Adapters,
+        shared: &mut Trainer,
+        local: &mut Trainer,
+    ) -> Result<f64> {
+        let spec = client.spec();
+        let teacher = client.answers(examples, &teacher(spec, &local.values()?, received)?, Pass::Forward)?;
+
+        let student = client.answers(examples, &shared.tensors(), Pass::Training)?;
+        let plain = student.loss()?;
+        let value = client.finite(&plain)?;
+        let taught = (plain + distill(&teacher.logits, &student.logits, self.temperature)?)?;
+        shared.step(&(taught / 2.0)?.backward()?)?;
+
+        let dual = client.answers(examples, &self::teacher(spec, &local.tensors(), received)?, Pass::Training)?;
+        let plain = dual.loss()?;
+        client.finite(&plain)?;
+        let taught = (plain + distill(&student.logits, &dual.logits, self.temperature)?)?;
+        local.step(&(taught / 2.0)?.backward()?)?;
+        Ok(value)
+    }
+}
+
+/// The mean of both adapters at every site.
+fn teacher(spec: &AdapterSpec, local: &Adapters, shared: &Adapters) -> Result<Adapters> {
+    Ok(spec.mix(&[(0.5, local), (0.5, shared)])?)
+}
+
+/// `T^2 KL(softmax(teacher / T) || softmax(student / T))`, the mean over rows; the teacher gets no gradient.
+pub fn distill(teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor> {
+    let teacher = nn::log_softmax(&(teacher.detach() / temperature)?)?;
+    let student = nn::log_softmax(&(student / temperature)?)?;
+    let rows = (teacher.exp()? * (&teacher - student)?)?.sum(1)?;
+    Ok((rows.mean_all()? * (temperature * temperature))?)
+}
+
+impl Method for FedDat {
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let received = received.get(ADAPTERS)?;
+        let mut shared = client.trainer(received)?;
+        let mut local = client.trainer(&client.recall(LOCAL, || client.initial()))?;
+        let work =
+            client.each_batch(&mut |client, examples, _| self.teach(client, examples, received, &mut shared, &mut local))?;
+        client.memory.insert(LOCAL.into(), local.values()?);
+        Ok(Update::new(client, work).with(ADAPTERS, shared.values()?))
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        self.weights.mean(updates)
+    }
+
+    fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
+        teacher(client.spec(), &client.recall(LOCAL, || client.initial()), global).map(Some)
+    }
+
+    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
+        Ok(vec![("shared", global.clone()), ("local", client.recall(LOCAL, || client.initial()))])
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

@@ -1,0 +1,92 @@
+//! FedDyn (Acar et al., arXiv 2111.04263): each client's loss carries a linear term that remembers where it pulled before, so that
+//! the clients' optima agree with the federation's.
+//!
+//! Client: descend `f_k(w) - <g_k, w> + alpha/2 ||w - w_t||^2`, then `g_k <- g_k - alpha (w_k - w_t)`. Server: `h <- h - alpha/K
+//! sum_k (w_k - w_t)` over the cohort, K all clients, and `w <- mean_k w_k - h / alpha`, the mean unweighted. All terms are in the loss,
+//! none in AdamW's decoupled weight decay.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use harness::Result;
+use harness::adapter::Adapters;
+use harness::federation::aggregate::Sum;
+use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::keys;
+use crate::weights::Weights;
+
+/// The mean of the clients and of where they have been pulling.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedDyn {
+    /// The regulariser's strength.
+    pub alpha: f64,
+    #[serde(skip)]
+    h: Option<Adapters>,
+}
+
+impl Default for FedDyn {
+    fn default() -> Self {
+        Self { alpha: 0.01, h: None }
+    }
+}
+
+impl FedDyn {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("feddyn", given)?;
+        keys::positive("feddyn", "alpha", method.alpha)?;
+        Ok(Box::new(method))
+    }
+}
+
+/// What a client keeps its gradient g_k under.
+const PULL: &str = "pull";
+
+struct Dynamic<'a> {
+    alpha: f64,
+    anchor: &'a Adapters,
+    pull: &'a Adapters,
+}
+
+impl Objective for Dynamic<'_> {
+    fn loss(&mut self, loss: Tensor, trained: &Adapters) -> Result<Tensor> {
+        let away = trained.sub(self.anchor)?;
+        let near = (away.dot(&away)? * (self.alpha / 2.0))?;
+        Ok(((loss - self.pull.dot(trained)?)? + near)?)
+    }
+}
+
+impl Method for FedDyn {
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let anchor = received.get(ADAPTERS)?;
+        let zeros = anchor.zeros_like()?;
+        let pull = client.recall(PULL, || zeros);
+        let fit = client.fit(anchor, &mut Dynamic { alpha: self.alpha, anchor, pull: &pull })?;
+        let moved = fit.adapters.sub(anchor)?;
+        client.memory.insert(PULL.into(), pull.sub(&moved.scale(self.alpha)?)?);
+        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+    }
+
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> Result<Adapters> {
+        let mut h = Sum::default();
+        h.add(self.h.clone().map_or_else(|| global.zeros_like(), Ok)?)?;
+        for update in updates {
+            h.add(update.set(ADAPTERS)?.sub(global)?.scale(-self.alpha / round.clients as f64)?)?;
+        }
+        self.h = h.total();
+        let mean = Weights::Uniform.mean(updates)?;
+        match &self.h {
+            Some(h) => Ok(mean.sub(&h.scale(1.0 / self.alpha)?)?),
+            None => Ok(mean),
+        }
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

@@ -1,0 +1,85 @@
+//! FedEx-LoRA (Singhal et al., arXiv 2410.09432): FedAvg on A and B, and what that leaves out of the mean of the products, `R = sum_k p_k
+//! B_k A_k - B A`, is merged into the frozen weights, so that the average is exact.
+//!
+//! R travels as factors, `sum_k p_k (B_k - B)(A_k - A)`, which is the same. Frozen weights that change are kept beside the frozen ones,
+//! in full. The public code weighs clients alike; the default here is their share of the examples, as for everybody.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use harness::Result;
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::{ADAPTERS, Client, Method, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::flora::{BASE, OnBase};
+use crate::pairs::{Pair, Sites, is_a, is_b};
+use crate::weights::Weights;
+
+/// FedAvg and its residual.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedExLora {
+    /// `examples` or `uniform`.
+    pub weights: Weights,
+    #[serde(skip)]
+    sites: Sites,
+    #[serde(skip)]
+    residual: Option<Adapters>,
+}
+
+/// The tensor set of the residual's factors.
+const RESIDUAL: &str = "residual";
+
+impl FedExLora {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(Box::new(options::<Self>("fedex-lora", given)?))
+    }
+}
+
+impl Method for FedExLora {
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        self.sites = Sites::of(spec);
+        initial
+    }
+
+    fn send(&self, _client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
+        let sets = Sets::default().with(ADAPTERS, global.filter(|name| is_a(name) || is_b(name)));
+        Ok(self.residual.iter().fold(sets, |sets, residual| sets.with(RESIDUAL, residual.clone())))
+    }
+
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let mut base = client.recall(BASE, Adapters::default);
+        if let Ok(residual) = received.get(RESIDUAL) {
+            base = self.sites.merged_into_base(&base, residual)?;
+        }
+        let fit = client.fit(received.get(ADAPTERS)?, &mut OnBase(&base))?;
+        client.memory.insert(BASE.into(), base);
+        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+    }
+
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        let weights = self.weights.of(updates);
+        let mean = self.weights.mean(updates)?;
+        let residual = self.sites.merge(updates, |pairs| {
+            let weighted = |part: fn(&Pair) -> &Tensor| -> Result<Tensor> {
+                let parts = pairs.iter().zip(&weights).map(|(pair, &weight)| part(pair) * weight);
+                Ok(Tensor::stack(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?.sum(0)?)
+            };
+            let (a, b) = (weighted(|pair| &pair.a)?, weighted(|pair| &pair.b)?);
+            let apart =
+                pairs.iter().zip(&weights).map(|(pair, &weight)| Ok(Pair { a: (&pair.a - &a)?, b: ((&pair.b - &b)? * weight)? }));
+            Pair::stacked(&apart.collect::<Result<Vec<_>>>()?)
+        })?;
+        let base = self.sites.merged_into_base(global, &residual)?;
+        self.residual = Some(residual);
+        Ok(base.with(&mean))
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

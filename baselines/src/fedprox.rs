@@ -1,0 +1,68 @@
+//! FedProx (Li et al., arXiv 1812.06127): FedAvg whose clients are held near what they received, `f_k(w) + mu/2 ||w - w_t||^2`.
+//!
+//! The norm is over what is trained, on LoRA over A and B by themselves (as in OpenFedLLM), not over their product.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use harness::Result;
+use harness::adapter::Adapters;
+use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::weights::Weights;
+use crate::{fedavg, keys};
+
+/// The weighted mean of clients that were held near the last mean.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FedProx {
+    /// The pull's strength mu.
+    pub mu: f64,
+    /// `examples` or `uniform`.
+    pub weights: Weights,
+}
+
+impl Default for FedProx {
+    fn default() -> Self {
+        Self { mu: 0.01, weights: Weights::default() }
+    }
+}
+
+impl FedProx {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("fedprox", given)?;
+        keys::not_negative("fedprox", "mu", method.mu)?;
+        Ok(Box::new(method))
+    }
+}
+
+/// The loss plus `mu/2 ||w - anchor||^2`.
+pub(crate) struct Proximal<'a> {
+    pub mu: f64,
+    pub anchor: &'a Adapters,
+}
+
+impl Objective for Proximal<'_> {
+    fn loss(&mut self, loss: Tensor, trained: &Adapters) -> Result<Tensor> {
+        let away = trained.sub(self.anchor)?;
+        Ok((loss + (away.dot(&away)? * (self.mu / 2.0))?)?)
+    }
+}
+
+impl Method for FedProx {
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        fedavg::tuned(client, received, &mut Proximal { mu: self.mu, anchor: received.get(ADAPTERS)? })
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        self.weights.mean(updates)
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

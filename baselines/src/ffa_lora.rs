@@ -1,0 +1,57 @@
+//! FFA-LoRA (Sun et al., arXiv 2403.12313): A stays as it was drawn, the same at every client; B is trained and averaged. Then the
+//! mean of the products is the product of the means, and half the numbers travel.
+
+use std::collections::BTreeMap;
+
+use harness::Result;
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::weights::Weights;
+use crate::{fedavg, pairs};
+
+/// FedAvg of B.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FfaLora {
+    /// `examples` or `uniform`.
+    pub weights: Weights,
+}
+
+impl FfaLora {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(Box::new(options::<Self>("ffa-lora", given)?))
+    }
+}
+
+/// What is trained stands beside what is not.
+struct WithFrozen(Adapters);
+
+impl Objective for WithFrozen {
+    fn attach(&self, _spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
+        Ok(self.0.with(trained))
+    }
+}
+
+impl Method for FfaLora {
+    fn send(&self, _client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
+        Ok(Sets::default().with(ADAPTERS, global.filter(pairs::is_b)))
+    }
+
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let mut frozen = WithFrozen(client.initial().filter(pairs::is_a));
+        fedavg::tuned(client, received, &mut frozen)
+    }
+
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        Ok(global.filter(pairs::is_a).with(&self.weights.mean(updates)?))
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

@@ -1,0 +1,93 @@
+//! FLoRA (Wang et al., arXiv 2409.05976): pairs are stacked, not averaged: `B = [B_1 .. B_K]`, `A = [p_1 A_1; ..; p_K A_K]`, so that
+//! `B A = sum_k p_k B_k A_k` without noise and for unequal ranks. Clients merge what they receive into their frozen weights and start
+//! from a fresh pair in every round.
+//!
+//! The scale is `alpha / adapter.rank` at every client. Frozen weights that change are kept beside the frozen ones, in full.
+
+use std::collections::BTreeMap;
+
+use harness::Result;
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::pairs::{Pair, Sites, check_ranks, rank_of};
+use crate::weights::Weights;
+
+/// Stacks.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flora {
+    /// The clients' ranks, in turn; all have `adapter.rank` without any.
+    pub ranks: Vec<usize>,
+    /// `examples` or `uniform`.
+    pub weights: Weights,
+    #[serde(skip)]
+    sites: Sites,
+    #[serde(skip)]
+    stack: Option<Adapters>,
+}
+
+/// The tensor set of stacked pairs.
+const STACK: &str = "stack";
+/// What a client keeps its changes to the frozen weights under.
+pub(crate) const BASE: &str = "base";
+
+/// What is trained stands beside changes of the frozen weights.
+pub(crate) struct OnBase<'a>(pub &'a Adapters);
+
+impl Objective for OnBase<'_> {
+    fn attach(&self, _spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
+        Ok(self.0.with(trained))
+    }
+}
+
+impl Flora {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("flora", given)?;
+        check_ranks("flora", &method.ranks)?;
+        Ok(Box::new(method))
+    }
+}
+
+impl Method for Flora {
+    fn start(&mut self, _initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        self.sites = Sites::of(spec);
+        Adapters::default()
+    }
+
+    fn send(&self, _client: usize, _global: &Adapters, _round: Round) -> Result<Sets> {
+        Ok(self.stack.iter().fold(Sets::default(), |sets, stack| sets.with(STACK, stack.clone())))
+    }
+
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let mut base = client.recall(BASE, Adapters::default);
+        if let Ok(stack) = received.get(STACK) {
+            base = self.sites.merged_into_base(&base, stack)?;
+        }
+        let rank = rank_of(&self.ranks, client.id(), client.spec());
+        let fresh = self.sites.map(&client.fresh()?, |pair| pair.first(rank))?;
+        let fit = client.fit(&fresh, &mut OnBase(&base))?;
+        client.memory.insert(BASE.into(), base);
+        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+    }
+
+    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        let weights = self.weights.of(updates);
+        let stack = self.sites.merge(updates, |pairs| {
+            let weighted =
+                pairs.iter().zip(&weights).map(|(pair, &weight)| Ok(Pair { a: (&pair.a * weight)?, b: pair.b.clone() }));
+            Pair::stacked(&weighted.collect::<Result<Vec<_>>>()?)
+        })?;
+        let merged = self.sites.merged_into_base(global, &stack)?;
+        self.stack = Some(stack);
+        Ok(merged)
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}

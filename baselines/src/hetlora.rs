@@ -1,0 +1,153 @@
+//! HetLoRA (Cho et al., arXiv 2401.06432): LoRA of unequal ranks. A client gets the first r_k dimensions of the global pair, may prune
+//! itself, and its update, padded with zeros, counts by the norm of its product: `w_k = ||B_k A_k|| / sum_j ||B_j A_j||`.
+//!
+//! Self-pruning: the loss carries `lambda ||B[:, g r:]|| ||A[g r:, :]||` over the last dimensions; where that product shrank in the
+//! round, the client goes on with rank `g r`. Details beyond the paper's abstract and figure are a reading, with keys.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use harness::registry::{keys_of, options};
+use harness::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::keys;
+use crate::pairs::{Pair, Sites, check_ranks, rank_of};
+use crate::weights::Weights;
+
+/// Averages of padded pairs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HetLora {
+    /// The clients' ranks, in turn; all have `adapter.rank` without any.
+    pub ranks: Vec<usize>,
+    /// The share of its rank that a client keeps when it prunes itself.
+    pub gamma: f64,
+    /// The strength of the term that shrinks the last dimensions; 0 and nobody prunes.
+    pub lambda: f64,
+    #[serde(skip)]
+    sites: Sites,
+    /// What the clients have pruned themselves to.
+    #[serde(skip)]
+    pruned: BTreeMap<usize, usize>,
+}
+
+impl Default for HetLora {
+    fn default() -> Self {
+        Self { ranks: Vec::new(), gamma: 0.99, lambda: 1e-3, sites: Sites::default(), pruned: BTreeMap::new() }
+    }
+}
+
+impl HetLora {
+    /// Reads its keys.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let method: Self = options("hetlora", given)?;
+        check_ranks("hetlora", &method.ranks)?;
+        keys::share("hetlora", "gamma", method.gamma)?;
+        keys::not_negative("hetlora", "lambda", method.lambda)?;
+        Ok(Box::new(method))
+    }
+
+    fn kept(&self, rank: usize) -> usize {
+        ((rank as f64 * self.gamma) as usize).clamp(1, rank)
+    }
+
+    /// `||B[:, g r:]|| ||A[g r:, :]||`, a scalar, or nothing if all is kept.
+    fn tail(&self, pair: &Pair) -> Result<Option<Tensor>> {
+        let rank = pair.rank()?;
+        let kept = self.kept(rank);
+        if kept == rank {
+            return Ok(None);
+        }
+        let norm = |x: Tensor| (x.sqr()?.sum_all()? + TINY)?.sqrt();
+        let (a, b) = (pair.a.narrow(0, kept, rank - kept)?, pair.b.narrow(1, kept, rank - kept)?);
+        Ok(Some((norm(a)? * norm(b)?)?))
+    }
+
+    fn tails(&self, set: &Adapters) -> Result<Option<Tensor>> {
+        let tails = self.sites.pairs(set)?.iter().map(|pair| self.tail(pair)).collect::<Result<Vec<_>>>()?;
+        let tails: Vec<Tensor> = tails.into_iter().flatten().collect();
+        Ok(if tails.is_empty() { None } else { Some(Tensor::stack(&tails, 0)?.sum_all()?) })
+    }
+}
+
+/// Keeps the norm of zeros differentiable.
+const TINY: f64 = 1e-12;
+
+impl Objective for &HetLora {
+    fn loss(&mut self, loss: Tensor, trained: &Adapters) -> Result<Tensor> {
+        match self.tails(trained)? {
+            Some(tails) if self.lambda > 0.0 => Ok((loss + (tails * self.lambda)?)?),
+            _ => Ok(loss),
+        }
+    }
+}
+
+impl Method for HetLora {
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        self.sites = Sites::of(spec);
+        initial
+    }
+
+    fn send(&self, client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
+        let rank = self.pruned.get(&client).copied().unwrap_or(rank_of(&self.ranks, client, self.sites.spec()?));
+        Ok(Sets::default().with(ADAPTERS, self.sites.map(global, |pair| pair.first(rank))?))
+    }
+
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
+        let start = received.get(ADAPTERS)?;
+        let fit = client.fit(start, &mut &*self)?;
+        let length = |set: &Adapters| -> Result<Option<f64>> {
+            let tails = self.tails(set)?.map(|tails| tails.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>());
+            Ok(tails.transpose()?)
+        };
+        let shrank = match (length(start)?, length(&fit.adapters)?) {
+            (Some(before), Some(after)) => after < before,
+            _ => false,
+        };
+        let adapters = if self.lambda > 0.0 && shrank {
+            self.sites.map(&fit.adapters, |pair| pair.first(self.kept(pair.rank()?)))?
+        } else {
+            fit.adapters
+        };
+        Ok(Update::new(client, fit.work).with(ADAPTERS, adapters))
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+        let rank = self.sites.spec()?.rank;
+        let mut norms = Vec::with_capacity(updates.len());
+        let mut padded = Vec::with_capacity(updates.len());
+        for update in updates {
+            let pairs = self.sites.pairs(update.set(ADAPTERS)?)?;
+            let own = pairs.first().ok_or_else(|| Error::Usage("adapters without a site have no rank".into()))?.rank()?;
+            self.pruned.insert(update.client, own);
+            norms.push(norm_of_products(&pairs)?);
+            let set = self.sites.set(pairs.iter().map(|pair| pair.padded(rank)).collect::<Result<_>>()?)?;
+            padded.push(
+                Update { client: update.client, num_examples: update.num_examples, ..Update::default() }.with(ADAPTERS, set),
+            );
+        }
+        let total: f64 = norms.iter().sum();
+        let weights = match total > 0.0 {
+            true => norms.iter().map(|norm| norm / total).collect(),
+            false => Weights::Uniform.of(updates),
+        };
+        harness::federation::aggregate::weighted_mean(&padded, ADAPTERS, &weights)
+    }
+
+    fn config(&self) -> BTreeMap<String, Value> {
+        keys_of(self)
+    }
+}
+
+/// The Frobenius norm of all sites' products together.
+fn norm_of_products(pairs: &[Pair]) -> Result<f64> {
+    let mut squares = 0.0;
+    for pair in pairs {
+        squares += pair.product()?.to_dtype(candle_core::DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
+    }
+    Ok(squares.sqrt())
+}

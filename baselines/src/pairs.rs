@@ -1,0 +1,125 @@
+//! LoRA's matrices taken together: what the methods that look at the product `B A` share.
+
+use candle_core::Tensor;
+use harness::adapter::{AdapterSpec, Adapters, lora};
+use harness::federation::{ADAPTERS, Update};
+use harness::{Error, Result};
+
+/// Whether a tensor is an A, the matrix that goes down to the rank.
+pub fn is_a(name: &str) -> bool {
+    name.ends_with(lora::KIND.names[0])
+}
+
+/// Whether a tensor is a B, the matrix that comes back up.
+pub fn is_b(name: &str) -> bool {
+    name.ends_with(lora::KIND.names[1])
+}
+
+/// A and B of one site.
+pub struct Pair {
+    /// `[r, d_in]`.
+    pub a: Tensor,
+    /// `[d_out, r]`.
+    pub b: Tensor,
+}
+
+impl Pair {
+    /// `B A`, `[d_out, d_in]`.
+    pub fn product(&self) -> Result<Tensor> {
+        Ok(self.b.matmul(&self.a)?)
+    }
+
+    /// The rank of the matrices' shapes.
+    pub fn rank(&self) -> Result<usize> {
+        Ok(self.a.dim(0)?)
+    }
+
+    /// The first `rank` dimensions.
+    pub fn first(&self, rank: usize) -> Result<Self> {
+        Ok(Self { a: self.a.narrow(0, 0, rank)?.contiguous()?, b: self.b.narrow(1, 0, rank)?.contiguous()? })
+    }
+
+    /// Zeros behind, up to `rank`.
+    pub fn padded(&self, rank: usize) -> Result<Self> {
+        let more = rank.saturating_sub(self.rank()?);
+        Ok(Self { a: self.a.pad_with_zeros(0, 0, more)?, b: self.b.pad_with_zeros(1, 0, more)? })
+    }
+
+    /// Several side by side: their products' sum is the product.
+    pub fn stacked(pairs: &[Self]) -> Result<Self> {
+        let (a, b): (Vec<&Tensor>, Vec<&Tensor>) = pairs.iter().map(|pair| (&pair.a, &pair.b)).unzip();
+        Ok(Self { a: Tensor::cat(&a, 0)?, b: Tensor::cat(&b, 1)? })
+    }
+}
+
+/// What a method must know of its adapters to see pairs, from the moment a run starts.
+#[derive(Debug, Clone, Default)]
+pub struct Sites(Option<AdapterSpec>);
+
+impl Sites {
+    /// The sites of a run.
+    pub fn of(spec: &AdapterSpec) -> Self {
+        Self(Some(spec.clone()))
+    }
+
+    /// The adapters' specification.
+    pub fn spec(&self) -> Result<&AdapterSpec> {
+        self.0.as_ref().ok_or_else(|| Error::Usage("a method cannot aggregate before its run has started".into()))
+    }
+
+    /// A set's pairs, in the order of the sites.
+    pub fn pairs(&self, set: &Adapters) -> Result<Vec<Pair>> {
+        let spec = self.spec()?;
+        let tensor =
+            |name: &str| set.get(name).cloned().ok_or_else(|| Error::Usage(format!("adapters without `{name}` are no pairs")));
+        spec.sites.iter().map(|site| spec.names(site)).map(|[a, b]| Ok(Pair { a: tensor(&a)?, b: tensor(&b)? })).collect()
+    }
+
+    /// Pairs, in the order of the sites, as a set.
+    pub fn set(&self, pairs: Vec<Pair>) -> Result<Adapters> {
+        let spec = self.spec()?;
+        let names = spec.sites.iter().map(|site| spec.names(site));
+        Ok(names.zip(pairs).flat_map(|([a, b], pair)| [(a, pair.a), (b, pair.b)]).collect())
+    }
+
+    /// A set of pairs, each changed.
+    pub fn map(&self, set: &Adapters, change: impl Fn(&Pair) -> Result<Pair>) -> Result<Adapters> {
+        self.set(self.pairs(set)?.iter().map(change).collect::<Result<_>>()?)
+    }
+
+    /// For each site something made of all updates' pairs there.
+    pub fn merge(&self, updates: &[Update], merge: impl Fn(&[&Pair]) -> Result<Pair>) -> Result<Adapters> {
+        let sent = updates.iter().map(|update| self.pairs(update.set(ADAPTERS)?)).collect::<Result<Vec<_>>>()?;
+        let sites = self.spec()?.sites.len();
+        self.set((0..sites).map(|site| merge(&sent.iter().map(|pairs| &pairs[site]).collect::<Vec<_>>())).collect::<Result<_>>()?)
+    }
+
+    /// What a set has merged into the frozen weights, plus the scaled products of `pairs`.
+    pub fn merged_into_base(&self, set: &Adapters, pairs: &Adapters) -> Result<Adapters> {
+        let spec = self.spec()?;
+        let merged = spec.sites.iter().zip(self.pairs(pairs)?).map(|(site, pair)| {
+            let (name, more) = (AdapterSpec::base_name(site), (pair.product()? * spec.scale())?);
+            let base = match set.get(&name) {
+                Some(base) => (base + more)?,
+                None => more,
+            };
+            Ok((name, base))
+        });
+        merged.collect()
+    }
+}
+
+/// The ranks of clients with unequal means: client k has the k-th, and so on in turn; without any, all have the adapters' own.
+pub fn rank_of(ranks: &[usize], client: usize, spec: &AdapterSpec) -> usize {
+    if ranks.is_empty() { spec.rank } else { ranks[client % ranks.len()].min(spec.rank) }
+}
+
+/// Refuses a rank of 0.
+pub fn check_ranks(method: &str, ranks: &[usize]) -> Result<()> {
+    if ranks.contains(&0) {
+        return Err(Error::Usage(format!(
+            "[method] name = \"{method}\": ranks = {ranks:?}: expected numbers from 1 to adapter.rank"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! Methods against PyTorch: whole federations of every method on a problem small enough to be written twice.
+//!
+//! `fixtures/methods.py` has the problem and the other side. Each method's own `send`, `train` and `aggregate` run here over the suite's
+//! epoch loop and optimizer, in f64; what is compared is each site's effective change of its weight, round by round.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result};
+use baselines::METHODS;
+use candle_core::{DType, Device, Tensor};
+use harness::adapter::{Adapt, AdapterSpec, Adapters, lora};
+use harness::backbone::SiteSpec;
+use harness::federation::{Answers, Client, Method, Round, Task};
+use schema::Experiment;
+
+use crate::support::{Test, distance, setup, within};
+
+/// Rounding, and nothing else.
+const BOUND: f64 = 1e-9;
+const CLIENTS: usize = 3;
+const ROUNDS: usize = 3;
+const STEPS: usize = 3;
+
+/// `logits = W2 tanh(W1 x)`, a LoRA pair at each weight; the clients' examples one after the other.
+struct Toy {
+    experiment: Experiment,
+    spec: AdapterSpec,
+    initial: Adapters,
+    weights: [Tensor; 2],
+    x: Tensor,
+    y: Vec<u32>,
+    shards: Vec<Vec<usize>>,
+}
+
+type Fixture = HashMap<String, Tensor>;
+
+fn fixture() -> Result<Fixture> {
+    setup();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/methods.safetensors");
+    Ok(candle_core::safetensors::load(path, &Device::Cpu)?)
+}
+
+fn get<'f>(fixture: &'f Fixture, name: &str) -> Result<&'f Tensor> {
+    fixture.get(name).with_context(|| format!("methods.safetensors: no `{name}`"))
+}
+
+impl Toy {
+    fn new(fixture: &Fixture) -> Result<Self> {
+        let experiment = toml::from_str(
+            "[data]\ndataset = \"toy\"\n[method]\nname = \"any\"\n[federation]\nbatch_size = 16\n[optimizer]\nlearning_rate = 0.05\n\
+             beta2 = 0.99\nweight_decay = 0.01\n",
+        )?;
+        let weights = [get(fixture, "input.weight.first")?.clone(), get(fixture, "input.weight.second")?.clone()];
+        let site = |(name, weight): (&str, &Tensor)| -> Result<SiteSpec> {
+            let (d_out, d_in) = weight.dims2()?;
+            Ok(SiteSpec { name: name.into(), group: "q_proj".into(), d_in, d_out, before_decoder: false })
+        };
+        let sites = ["first", "second"].into_iter().zip(&weights).map(site).collect::<Result<_>>()?;
+        let spec = AdapterSpec { kind: &lora::KIND, rank: 4, alpha: 8.0, sites };
+        let (mut x, mut y, mut shards) = (Vec::new(), Vec::new(), Vec::new());
+        for client in 0..CLIENTS {
+            let answers: Vec<i64> = get(fixture, &format!("input.y.{client}"))?.to_vec1()?;
+            shards.push((y.len()..y.len() + answers.len()).collect());
+            y.extend(answers.iter().map(|&answer| answer as u32));
+            x.push(get(fixture, &format!("input.x.{client}"))?.clone());
+        }
+        Ok(Self { experiment, initial: pairs(fixture, "input", &spec)?, spec, weights, x: Tensor::cat(&x, 0)?, y, shards })
+    }
+}
+
+/// A set of pairs of a fixture.
+fn pairs(fixture: &Fixture, prefix: &str, spec: &AdapterSpec) -> Result<Adapters> {
+    let mut set = Adapters::default();
+    for site in &spec.sites {
+        let [a, b] = spec.names(site);
+        set.insert(a, get(fixture, &format!("{prefix}.{}.A", site.name))?.clone());
+        set.insert(b, get(fixture, &format!("{prefix}.{}.B", site.name))?.clone());
+    }
+    Ok(set)
+}
+
+impl Task for Toy {
+    fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    fn adapter(&self) -> &AdapterSpec {
+        &self.spec
+    }
+
+    fn initial(&self) -> &Adapters {
+        &self.initial
+    }
+
+    fn length(&self, _example: usize) -> usize {
+        1
+    }
+
+    fn raw_bytes(&self, _example: usize) -> u64 {
+        0
+    }
+
+    fn answers(&self, examples: &[usize], adapters: &Adapters) -> harness::Result<Answers> {
+        let attached = self.spec.attach(adapters)?;
+        let linear = |site: usize, x: &Tensor| -> harness::Result<Tensor> {
+            let (b, t, d) = x.dims3()?;
+            let y = x.reshape((b * t, d))?.matmul(&self.weights[site].t()?)?.reshape((b, t, ()))?;
+            match attached.delta(&self.spec.sites[site].name, x)? {
+                Some(delta) => Ok((y + delta)?),
+                None => Ok(y),
+            }
+        };
+        let rows: Vec<u32> = examples.iter().map(|&example| example as u32).collect();
+        let x = self.x.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?.unsqueeze(1)?;
+        let logits = linear(1, &linear(0, &x)?.tanh()?)?.squeeze(1)?;
+        let targets: Vec<u32> = examples.iter().map(|&example| self.y[example]).collect();
+        Ok(Answers { logits, targets: Tensor::new(targets, &Device::Cpu)?, passes: Default::default() })
+    }
+}
+
+/// What adapters change a site's weight by: what they add to every unit vector.
+fn change(spec: &AdapterSpec, site: &SiteSpec, adapters: &Adapters) -> Result<Tensor> {
+    let unit = Tensor::eye(site.d_in, DType::F64, &Device::Cpu)?.unsqueeze(0)?;
+    match spec.attach(adapters)?.delta(&site.name, &unit)? {
+        Some(columns) => Ok(columns.squeeze(0)?.t()?.contiguous()?),
+        None => Ok(Tensor::zeros((site.d_out, site.d_in), DType::F64, &Device::Cpu)?),
+    }
+}
+
+/// A method over a task: the global adapters after every round, and the clients' own after the last.
+struct Federation {
+    rounds: Vec<Adapters>,
+    personal: Vec<Option<Adapters>>,
+}
+
+fn federate(toy: &Toy, method: &mut dyn Method) -> Result<Federation> {
+    let shards = toy.shards.iter().enumerate();
+    let mut clients: Vec<Client> = shards.map(|(id, shard)| Client::new(id, toy, shard.clone(), STEPS)).collect();
+    let mut global = method.start(toy.initial.clone(), &toy.spec);
+    let mut rounds = Vec::new();
+    for index in 1..=ROUNDS {
+        let round = Round { index, total: ROUNDS, clients: CLIENTS };
+        let mut updates = Vec::new();
+        for client in &mut clients {
+            client.begin_round(round);
+            let received = method.send(client.id(), &global, round)?;
+            updates.push(method.train(client, &received)?);
+        }
+        global = method.aggregate(&global, &updates, round)?;
+        rounds.push(global.clone());
+    }
+    let personal = clients.iter().map(|client| Ok(method.personalize(client, &global)?)).collect::<Result<_>>()?;
+    Ok(Federation { rounds, personal })
+}
+
+fn build(name: &str, keys: serde_json::Value) -> Result<Box<dyn Method>> {
+    let row = METHODS.iter().find(|row| row.name == name).with_context(|| format!("no method `{name}`"))?;
+    let keys: BTreeMap<String, serde_json::Value> = serde_json::from_value(keys)?;
+    Ok((row.build)(&keys)?)
+}
+
+/// The methods of the fixture, with the keys it was made with.
+fn settings() -> Vec<(&'static str, &'static str, serde_json::Value)> {
+    use serde_json::json;
+    vec![
+        ("fedavg-lora", "fedavg-lora", json!({})),
+        ("fedavg-lora/uniform", "fedavg-lora", json!({ "weights": "uniform" })),
+        ("fedprox", "fedprox", json!({ "mu": 0.5 })),
+        ("feddyn", "feddyn", json!({ "alpha": 0.1 })),
+        ("scaffold", "scaffold", json!({})),
+        ("fedavgm", "fedavgm", json!({})),
+        ("fedadagrad", "fedadagrad", json!({})),
+        ("fedyogi", "fedyogi", json!({})),
+        ("fedadam", "fedadam", json!({})),
+        ("fedmedian", "fedmedian", json!({})),
+        ("fedtrimmedmean", "fedtrimmedmean", json!({ "trim": 0.34 })),
+        ("fednano", "fednano", json!({})),
+        ("fednano-ef", "fednano-ef", json!({})),
+        ("feddpa-f", "feddpa-f", json!({})),
+        ("feddpa-t", "feddpa-t", json!({ "local_weight": 0.3 })),
+        ("ditto", "ditto", json!({ "lambda": 0.4 })),
+        ("feddat", "feddat", json!({})),
+        ("ffa-lora", "ffa-lora", json!({})),
+        ("fedsa-lora", "fedsa-lora", json!({})),
+        ("hetlora", "hetlora", json!({ "ranks": [2, 4, 3], "gamma": 0.5, "lambda": 3.0 })),
+        ("flexlora", "flexlora", json!({ "ranks": [1, 3, 4] })),
+        ("fedex-lora", "fedex-lora", json!({})),
+    ]
+}
+
+/// Every method that federates, three rounds of it, is PyTorch's.
+#[test]
+fn methods_are_the_references() -> Test {
+    let fixture = fixture()?;
+    let toy = Toy::new(&fixture)?;
+    for (expected, name, keys) in settings() {
+        let found = federate(&toy, &mut *build(name, keys)?)?;
+        let mut compared = 0;
+        let mut compare = |what: String, adapters: &Adapters| -> Result<()> {
+            for site in &toy.spec.sites {
+                if let Some(wanted) = fixture.get(&format!("expect.{expected}.{what}.{}", site.name)) {
+                    let error = distance(&change(&toy.spec, site, adapters)?, wanted)?;
+                    within(&format!("{expected}, {what}, {}", site.name), error, BOUND);
+                    compared += 1;
+                }
+            }
+            Ok(())
+        };
+        for (index, global) in found.rounds.iter().enumerate() {
+            compare(format!("round.{}", index + 1), global)?;
+        }
+        for (client, own) in found.personal.iter().enumerate() {
+            own.as_ref().map_or(Ok(()), |own| compare(format!("client.{client}"), own))?;
+        }
+        let wanted = fixture.keys().filter(|key| key.starts_with(&format!("expect.{expected}."))).count();
+        assert!(wanted >= 6 && compared == wanted, "{expected}: {compared} of {wanted} values compared");
+    }
+    Ok(())
+}
+
+/// FLoRA's stack of pairs of unequal ranks is the weighted sum of their products, and clients who merge what they receive hold the
+/// server's weights.
+#[test]
+fn flora_is_exact() -> Test {
+    let fixture = fixture()?;
+    let toy = Toy::new(&fixture)?;
+    let mut method = build("flora", serde_json::json!({ "ranks": [1, 3, 4] }))?;
+    let start = method.start(toy.initial.clone(), &toy.spec);
+    let round = |index: usize| Round { index, total: ROUNDS, clients: CLIENTS };
+    let updates = (0..CLIENTS).map(|client| {
+        let update = harness::federation::Update { client, num_examples: toy.shards[client].len(), ..Default::default() };
+        Ok(update.with("adapters", pairs(&fixture, &format!("input.flora.{client}"), &toy.spec)?))
+    });
+    let global = method.aggregate(&start, &updates.collect::<Result<Vec<_>>>()?, round(1))?;
+    let mut client = Client::new(1, &toy, toy.shards[1].clone(), STEPS);
+    client.begin_round(round(2));
+    let update = method.train(&mut client, &method.send(1, &global, round(2))?)?;
+    for site in &toy.spec.sites {
+        let wanted = get(&fixture, &format!("expect.flora.{}", site.name))?;
+        within(&format!("flora, {}", site.name), distance(&change(&toy.spec, site, &global)?, wanted)?, BOUND);
+        let merged = client.memory.get("base").context("the client merged nothing")?;
+        within(&format!("flora at a client, {}", site.name), distance(&change(&toy.spec, site, merged)?, wanted)?, BOUND);
+        let [a, _] = toy.spec.names(site);
+        assert_eq!(update.set("adapters")?.get(&a).context("no A")?.dims(), [3, site.d_in], "client 1 has rank 3");
+    }
+    Ok(())
+}
+
+/// Every method of the table that federates is compared with a reference, or says here why not.
+#[test]
+fn no_method_is_without_a_reference() {
+    let elsewhere = [
+        "zero-shot",        // laws: the untouched backbone
+        "local",            // laws: FedAvg with one client is local tuning
+        "centralized-nano", // one trainer, no rule of its own
+        "centralized-lora",
+        "fedavg-nano", // fedavg-lora's code
+        "flora",       // above: its fresh pairs are drawn by our own generator
+    ];
+    let settings = settings();
+    for row in METHODS {
+        let compared = settings.iter().any(|(_, name, _)| *name == row.name);
+        assert!(compared != elsewhere.contains(&row.name), "{}", row.name);
+    }
+}
