@@ -11,14 +11,14 @@ use candle_core::{DType, Device, Tensor};
 use harness::adapter::{Adapt, AdapterSpec, Adapters, KINDS, Untouched};
 use harness::backbone::{Backbone, Batch, Branch, Sequence, SiteSpec};
 use harness::federation::run::Unwatched;
-use harness::federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Update};
+use harness::federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Task, Update};
 use harness::metrics::evaluate::{judge_global, predict};
 use harness::record::{RunDir, predictions, records};
 use harness::registry::MethodRow;
 use harness::study::Study;
 use harness::threads;
 use schema::card::Scoring;
-use schema::experiment::PartitionScheme;
+use schema::experiment::{Budget, PartitionScheme};
 use schema::partition::Partition;
 use schema::run_dir;
 
@@ -249,6 +249,154 @@ fn robust_means_do_not_follow_one_client() -> Test {
             Update { sets: Sets::default(), ..updates[2].clone() }.with("adapters", updates[2].set("adapters")?.scale(1e6)?);
         let moved = difference(&method.aggregate(&global, &updates, FIRST)?, &calm)?;
         assert_eq!(moved > 100.0, follows, "{name} moved by {moved}");
+    }
+    Ok(())
+}
+
+/// FedDAT on a spec's adapters, after a first and a second round of one client.
+fn feddat_client<'s>(study: &'s Study, method: &dyn Method) -> Result<(Client<'s>, Vec<Adapters>, Vec<Update>)> {
+    let mut client = study.clients(Scope::Shard).remove(0);
+    let (mut local, mut updates) = (vec![study.initial().clone()], Vec::new());
+    for index in 1..=2 {
+        let round = Round { index, total: 2, clients: 3 };
+        client.begin_round(round);
+        let received = method.send(0, study.initial(), round)?;
+        let before = received.get("adapters")?.to_bytes()?;
+        updates.push(method.train(&mut client, &received)?);
+        assert_eq!(received.get("adapters")?.to_bytes()?, before, "training changed what was received");
+        local.push(client.memory.get("local").context("no local adapters")?.clone());
+    }
+    Ok((client, local, updates))
+}
+
+/// FedDAT: A_C moves in every round, not in the first alone; A_S alone is sent; the teacher is the mean of both at every site; and where
+/// both are the same, all three ways to answer are. For every adapter kind.
+#[test]
+fn feddat_keeps_its_adapters_apart() -> Test {
+    for kind in KINDS {
+        let mut experiment = experiment("feddat");
+        experiment.adapter.kind = Some(kind.name.into());
+        let (row, study) = study(&experiment)?;
+        let (spec, method) = (study.adapter(), (row.build)(&BTreeMap::new())?);
+        let (client, local, updates) = feddat_client(&study, &*method)?;
+        for (name, start) in study.initial().iter() {
+            let at = |round: usize| local[round].get(name).context("no such tensor");
+            let (first, second) = (distance(at(1)?, start)?, distance(at(2)?, at(1)?)?);
+            assert!(first > 1e-4 && second > 1e-4, "{}: `{name}` of A_C moved by {first} and {second}", kind.name);
+        }
+        for update in &updates {
+            assert_eq!(update.sets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["adapters"]);
+            let shapes = |set: &Adapters| set.iter().map(|(name, x)| (name.clone(), x.dims().to_vec())).collect::<Vec<_>>();
+            assert_eq!(shapes(update.set("adapters")?), shapes(study.initial()));
+        }
+        let shared = updates[1].set("adapters")?;
+        let teacher = method.personalize(&client, shared)?.context("FedDAT personalizes")?;
+        for site in &spec.sites {
+            let mean = ((effect(spec, site, shared)? + effect(spec, site, &local[2])?)? / 2.0)?;
+            within(
+                &format!("{}: the teacher at {}", kind.name, site.name),
+                distance(&effect(spec, site, &teacher)?, &mean)?,
+                1e-6,
+            );
+        }
+        let both = spec.mix(&[(0.5, shared), (0.5, shared)])?;
+        within(&format!("{}: a mean of the same", kind.name), difference_in_effect(spec, &both, shared)?, 1e-6);
+    }
+    Ok(())
+}
+
+/// FedDAT's distillation: nothing between the same logits, T times the difference of the softened probabilities as a gradient, and none
+/// for the teacher.
+#[test]
+fn distillation_is_scaled_by_its_temperature() -> Test {
+    for temperature in [1.0, 3.0, 10.0] {
+        let student = candle_core::Var::from_tensor(&normal("student", (4, 7), DType::F64)?)?;
+        let teacher = candle_core::Var::from_tensor(&normal("teacher", (4, 7), DType::F64)?)?;
+        let same = baselines::feddat::distill(&student, &student, temperature)?.to_scalar::<f64>()?;
+        within("distillation of the same", same.abs(), 1e-12);
+        let gradients = baselines::feddat::distill(&teacher, &student, temperature)?.backward()?;
+        let soft = |x: &Tensor| harness::backbone::nn::softmax(&(x / temperature)?);
+        let wanted = ((soft(&student)? - soft(&teacher)?)? * (temperature / 4.0))?;
+        within("gradient of distillation", distance(gradients.get(&student).context("no gradient")?, &wanted)?, 1e-12);
+        assert!(gradients.get(&teacher).is_none(), "the teacher got a gradient");
+    }
+    Ok(())
+}
+
+/// What distillation compares is the answer tokens' logits: neither padding nor the company of a longer example changes them.
+#[test]
+fn answers_do_not_depend_on_company() -> Test {
+    let (_, study) = study(&experiment("feddat"))?;
+    let mut by_length: Vec<usize> = (0..study.train().len()).collect();
+    by_length.sort_by_key(|&example| study.train()[example].sequence.len());
+    let (short, long) = (by_length[0], by_length[by_length.len() - 1]);
+    assert!(study.train()[short].sequence.len() < study.train()[long].sequence.len());
+    let alone = study.answers(&[short], study.initial())?.logits;
+    let rows = alone.dim(0)?;
+    let together = study.answers(&[short, long], study.initial())?.logits.narrow(0, 0, rows)?;
+    within("logits beside a longer example", distance(&together, &alone)?, 1e-5);
+    Ok(())
+}
+
+/// A client whose update holds a number that is not finite is left out and recorded; if that leaves none, the run says so.
+struct Poisoned(&'static [usize]);
+
+impl Method for Poisoned {
+    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+        let adapters = received.get("adapters")?;
+        let factor = if self.0.contains(&client.id()) { f64::NAN } else { 2.0 };
+        Ok(Update::new(client, Default::default()).with("adapters", adapters.scale(factor)?))
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> harness::Result<Adapters> {
+        assert!(!updates.is_empty() && updates.iter().all(|update| !self.0.contains(&update.client)));
+        Ok(updates[0].set("adapters")?.clone())
+    }
+}
+
+/// See [`Poisoned`].
+#[test]
+fn broken_updates_are_left_out() -> Test {
+    let (_, study) = study(&experiment("fedavg-nano"))?;
+    let outcome = federation::run(&study, &mut Poisoned(&[1]), &Unwatched)?;
+    let left_out: Vec<_> =
+        outcome.records.iter().filter(|record| record.metric == "left_out").map(|r| (r.round, r.client)).collect();
+    assert_eq!(left_out, [(1, Some(1)), (2, Some(1))]);
+    within("the others' update", difference(&outcome.global, &study.initial().scale(4.0)?)?, 1e-6);
+    let error = federation::run(&study, &mut Poisoned(&[0, 1, 2]), &Unwatched).err().context("nothing was left to average")?;
+    assert!(error.to_string().contains("no client's update is finite"), "{error}");
+    Ok(())
+}
+
+/// Clients that drop out receive and never answer; the same ones for every method of a seed.
+#[test]
+fn dropped_clients_do_not_answer() -> Test {
+    let dropped = |method: &str| -> Result<Vec<(u32, Option<u32>)>> {
+        let mut experiment = experiment(method);
+        experiment.partition.clients = 4;
+        experiment.federation.dropout = 0.5;
+        let (_, study, outcome) = run(&experiment)?;
+        let count = |metric: &str| outcome.records.iter().filter(|record| record.metric == metric).count();
+        assert_eq!((count("dropped_out"), count("train_loss")), (4, 4), "{method}");
+        let payload = study.initial().to_bytes()?.len() as u64;
+        assert_eq!((outcome.adapters.uplink, outcome.adapters.downlink), (4 * payload, 8 * payload), "{method}");
+        Ok(outcome.records.iter().filter(|r| r.metric == "dropped_out").map(|r| (r.round, r.client)).collect())
+    };
+    assert_eq!(dropped("fedavg-lora")?, dropped("fedprox")?);
+    Ok(())
+}
+
+/// With the budget in work, a method whose step costs c plain steps takes one c-th of them.
+#[test]
+fn the_budget_may_be_work() -> Test {
+    for row in METHODS.iter().filter(|row| row.scope == Scope::Shard) {
+        let steps = |budget: Budget| -> Result<usize> {
+            let mut experiment = experiment(row.name);
+            experiment.federation.local_steps = Some(10);
+            experiment.federation.budget = budget;
+            Ok(study(&experiment)?.1.steps_per_round(0))
+        };
+        assert_eq!((steps(Budget::Steps)?, steps(Budget::Flops)?), (10, (10.0 / row.compute).round() as usize), "{}", row.name);
     }
     Ok(())
 }
