@@ -125,10 +125,36 @@ fn values_out_of_range_say_what_would_be_right() {
     desk.refuses("[federation]\nbatch_size = 0", &["batch_size = 0"]);
     desk.refuses("[partition]\nclients = 0", &["partition.clients = 0"]);
     desk.refuses("[optimizer]\nlearning_rate = -1.0", &["optimizer.learning_rate = -1"]);
+    desk.refuses("[federation]\ndropout = 1.0", &["federation.dropout = 1", "[0, 1)"]);
+    desk.refuses("[federation]\nbudget = \"flop\"", &["x.toml", "unknown value `flop`", "`flops`"]);
     desk.refuses("[adapter]\nrank = 0", &["adapter.rank = 0", "expected 1..="]);
     desk.refuses("[adapter]\nkind = \"lora\"", &["adapter.kind = \"lora\"", "fednano", "nano"]);
     desk.refuses("[partition]\nscheme = \"dirichlet\"\nkey = \"skils\"", &["partition.key", "skils", "`skills`"]);
     desk.refuses("[backbone]\ndevice = \"gpu\"", &["device `gpu`", "cuda:N"]);
+}
+
+#[test]
+fn keys_of_methods_say_what_would_be_right() {
+    let desk = Desk::new();
+    for (method, key, texts) in [
+        ("fedprox", "mu = -1.0", ["fedprox", "mu = -1", "0 or more"]),
+        ("feddyn", "alpha = 0.0", ["feddyn", "alpha = 0", "above 0"]),
+        ("fedadam", "beta1 = 1.0", ["fedadam", "beta1 = 1", "[0, 1)"]),
+        ("fedavgm", "tau = 0.1", ["fedavgm", "tau", "leave it out"]),
+        ("fedtrimmedmean", "trim = 0.5", ["fedtrimmedmean", "trim = 0.5", "[0, 0.5)"]),
+        ("feddpa-t", "local_weight = 2.0", ["feddpa-t", "local_weight = 2", "[0, 1]"]),
+        ("feddpa-f", "local_rounds = 0", ["feddpa-f", "local_rounds = 0", "at least 1"]),
+        ("feddat", "temperature = 0.0", ["feddat", "temperature = 0", "above 0"]),
+        ("hetlora", "ranks = [4, 0]", ["hetlora", "ranks = [4, 0]", "from 1 to adapter.rank"]),
+        ("fedavg-lora", "weights = \"example\"", ["fedavg-lora", "unknown value `example`", "`examples`"]),
+        ("scaffold", "mu = 1.0", ["scaffold", "unknown key `mu`", "`weights`"]),
+    ] {
+        let text = MINIMAL.replace("fednano", method);
+        desk.write("x.toml", &format!("{text}{key}\n")).expect(&["validate", "x.toml"], 2, &texts);
+    }
+    let flora = MINIMAL.replace("fednano", "flora");
+    desk.write("x.toml", &format!("[federation]\ncohort = 0.5\n{flora}"));
+    desk.expect(&["validate", "x.toml"], 2, &["federation.cohort = 0.5", "flora", "needs all of them"]);
 }
 
 #[test]
@@ -175,6 +201,26 @@ fn a_run_is_complete_is_skipped_and_is_reported() {
     ] {
         assert!(run.join(name).is_file(), "{name}");
     }
+    saved_adapters_judge_the_same(&desk, &run);
+}
+
+/// Adapters of other shapes than the fresh ones, and changes merged into frozen weights, are judged again as well.
+#[test]
+fn every_kind_of_saved_adapters_can_be_judged() {
+    let desk = Desk::new();
+    for method in ["flora", "fedex-lora", "flexlora"] {
+        let text = MINIMAL.replace("fednano", method);
+        desk.write(
+            "x.toml",
+            &format!("[federation]\nrounds = 2\n[partition]\nclients = 3\n[optimizer]\nlearning_rate = 0.02\n{text}"),
+        );
+        desk.expect(&["run", "x.toml", "--out", method], 0, &["accuracy"]);
+        let run = std::fs::read_dir(desk.path().join(method)).expect("runs").next().expect("one run").expect("readable").path();
+        saved_adapters_judge_the_same(&desk, &run);
+    }
+}
+
+fn saved_adapters_judge_the_same(desk: &Desk, run: &Path) {
     let adapters = run.join("adapters.safetensors");
     let adapters = adapters.to_str().expect("a UTF-8 path");
     let judge =

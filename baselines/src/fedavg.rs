@@ -23,9 +23,9 @@ pub struct FedAvg {
 }
 
 impl FedAvg {
-    /// Reads its keys.
-    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
-        Ok(Box::new(options::<Self>("fedavg", given)?))
+    /// Reads its keys, for the row of this name.
+    pub fn build(name: &str, given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(Box::new(options::<Self>(name, given)?))
     }
 }
 

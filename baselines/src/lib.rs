@@ -36,6 +36,8 @@ use serde_json::Value;
 pub const SUITES: &[(&str, &str)] = &[
     ("quickstart", include_str!("../configs/suites/quickstart.toml")),
     ("easy-vqa", include_str!("../configs/suites/easy-vqa.toml")),
+    ("methods", include_str!("../configs/suites/methods.toml")),
+    ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
 ];
 
@@ -111,14 +113,14 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "LoRA inside the decoder, A and B averaged separately by data share (FedIT).",
         source: "McMahan et al., arXiv 1602.05629; Zhang et al., arXiv 2305.05644",
         adapter: "lora",
-        build: fedavg::FedAvg::build,
+        build: |given| fedavg::FedAvg::build("fedavg-lora", given),
         ..DEFAULTS
     },
     MethodRow {
         name: "fedavg-nano",
         sentence: "NanoAdapters before the decoder, averaged by data share.",
         source: "McMahan et al., arXiv 1602.05629; adapters of arXiv 2506.14824",
-        build: fedavg::FedAvg::build,
+        build: |given| fedavg::FedAvg::build("fedavg-nano", given),
         ..DEFAULTS
     },
     MethodRow {

@@ -35,6 +35,8 @@ pub struct Group {
     pub runs: Vec<usize>,
     /// One for each of [`METRICS`].
     pub stats: Vec<Stat>,
+    /// Mean client accuracy with the shared adapters alone, and with the clients' own alone, where a method has both.
+    pub variants: [Option<Stat>; 2],
     /// Accuracy of the whole federation by round.
     pub accuracy_by_round: BTreeMap<u32, Stat>,
 }
@@ -107,6 +109,7 @@ pub fn groups(runs: &[Run]) -> Result<Vec<Group>, ReportError> {
     }
     name_settings(runs, &mut groups);
     aggregate_metrics(runs, &mut groups)?;
+    aggregate_variants(runs, &mut groups)?;
     aggregate_rounds(runs, &mut groups)?;
     Ok(groups)
 }
@@ -126,6 +129,7 @@ fn group(position: usize, run: &Run) -> Group {
         setting: String::new(),
         runs: vec![position],
         stats: Vec::new(),
+        variants: [None; 2],
         accuracy_by_round: BTreeMap::new(),
     }
 }
@@ -139,6 +143,20 @@ fn aggregate_metrics(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErr
     }
     for ((g, _), stat) in stats::by_key(&rows)? {
         groups[g as usize].stats.push(stat); // in the order of METRICS: the map is sorted
+    }
+    Ok(())
+}
+
+fn aggregate_variants(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
+    let mut rows = Vec::new();
+    for (g, group) in (0..).zip(groups.iter()) {
+        for summary in group.runs.iter().map(|&run| &runs[run].summary) {
+            let variants = [summary.shared_client_accuracy_mean, summary.local_client_accuracy_mean];
+            rows.extend((0..).zip(variants).filter_map(|(variant, value)| Some(((g, variant), value?))));
+        }
+    }
+    for ((g, variant), stat) in stats::by_key(&rows)? {
+        groups[g as usize].variants[variant as usize] = Some(stat);
     }
     Ok(())
 }

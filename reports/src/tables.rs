@@ -126,16 +126,20 @@ fn names(group: &Group, settings: bool) -> Vec<String> {
 }
 
 fn clients(report: &Report) -> Vec<Block> {
-    let table = by_group(
-        report,
-        &[
-            ("clients", &|g| g.clients.to_string()),
-            ("mean over clients (% ↑)", &|g| format::percent(g.stat("client_accuracy_mean"))),
-            ("worst client (% ↑)", &|g| format::percent(g.stat("client_accuracy_min"))),
-            ("spread over clients (points ↓)", &|g| format::percent(g.stat("client_accuracy_std"))),
-        ],
-    );
-    section("Clients", "Each client's accuracy on its own test shard; the spread is the sd over clients; ± sd over seeds.", table)
+    let variant = |g: &Group, i: usize| g.variants[i].map_or(NOTHING.into(), format::percent);
+    let (shared, local) = (|g: &Group| variant(g, 0), |g: &Group| variant(g, 1));
+    let mut columns: Vec<Column> = vec![
+        ("clients", &|g| g.clients.to_string()),
+        ("mean over clients (% ↑)", &|g| format::percent(g.stat("client_accuracy_mean"))),
+        ("worst client (% ↑)", &|g| format::percent(g.stat("client_accuracy_min"))),
+        ("spread over clients (points ↓)", &|g| format::percent(g.stat("client_accuracy_std"))),
+    ];
+    if report.groups.iter().any(|group| group.variants.iter().any(Option::is_some)) {
+        columns.extend([("mean, shared adapters alone (% ↑)", &shared as _), ("mean, own adapters alone (% ↑)", &local as _)]);
+    }
+    let text = "Each client's accuracy on its own test shard; the spread is the sd over clients; ± sd over seeds. A method whose \
+                clients mix shared and own adapters is judged with the mixture.";
+    section("Clients", text, by_group(report, &columns))
 }
 
 fn storage(report: &Report) -> Vec<Block> {

@@ -38,6 +38,7 @@ pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repea
     warn("limits", limits(runs));
     warn("skipped", list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max)));
     warn("unparsed", list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups)));
+    warn("left-out", list("updates that were not finite and were not averaged in", left_out(runs, groups)));
     warn("repeated-examples", list("examples judged more than once in a run", repeated_examples(runs)));
     warn("unpaired", unpaired(report));
     warn("dirty", dirty(runs));
@@ -132,6 +133,12 @@ fn unparsed(runs: &[Run], groups: &[Group]) -> Vec<String> {
         (unparsed > 0).then(|| format!("{} ({unparsed} of {all})", on_dataset(group)))
     };
     groups.iter().filter_map(share).collect()
+}
+
+fn left_out(runs: &[Run], groups: &[Group]) -> Vec<String> {
+    let count = |group: &Group| group.runs.iter().map(|&run| runs[run].summary.updates_left_out).sum::<u64>();
+    let counted = groups.iter().map(|group| (group, count(group))).filter(|(_, count)| *count > 0);
+    counted.map(|(group, count)| format!("{} ({count})", on_dataset(group))).collect()
 }
 
 fn repeated_examples(runs: &[Run]) -> Vec<String> {

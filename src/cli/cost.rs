@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::accounting::parameters::{ClientParameters, client_parameters};
-use harness::adapter::AdapterSpec;
+use harness::adapter::{self, AdapterSpec, Rank};
 use harness::backbone::{self, Spec};
 use harness::federation::Placement;
 use schema::experiment::AdapterConfig;
@@ -70,7 +70,8 @@ impl Cost {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let row = *session.registry().find(&self.method)?;
         let spec = backbone::spec(&self.backbone)?;
-        let rank = self.rank.or((spec.d_model >= 4096).then_some(64));
+        let fixed = matches!(adapter::kind(row.adapter)?.rank, Rank::Fixed(_));
+        let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));
         let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone() };
         let adapter = AdapterSpec::resolve(&config, row.adapter, &spec)?;
         let ledgers = self.ledgers(&row, &spec, &adapter);

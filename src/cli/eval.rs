@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use harness::adapter::Adapters;
+use harness::adapter::{AdapterSpec, Adapters};
 use harness::record::RunDir;
 use harness::registry::Registry;
 use schema::experiment::{
@@ -148,19 +148,23 @@ impl Eval {
     }
 }
 
-/// Every saved tensor must have a place, or the judgement would silently be of something else.
+/// Every saved tensor must have a place, or the judgement would silently be of something else: adapters of these names, of
+/// whatever rank, and what a method merged into frozen weights.
 fn check_names(adapters: &Adapters, study: &harness::study::Study) -> Result<(), harness::Error> {
-    let places = study.initial();
+    let (spec, places) = (study.adapter(), study.initial());
+    let bases = spec.sites.iter().map(|site| (AdapterSpec::base_name(site), vec![site.d_out, site.d_in]));
+    let bases: std::collections::BTreeMap<String, Vec<usize>> = bases.collect();
     for (name, tensor) in adapters.iter().filter(|(name, _)| !name.starts_with("client-")) {
-        match places.get(name) {
-            Some(place) if place.dims() == tensor.dims() => {}
-            Some(place) => {
-                let (got, wanted) = (tensor.dims(), place.dims());
-                return Err(harness::Error::Usage(format!(
-                    "adapter tensor `{name}` has shape {got:?}; this backbone and rank want {wanted:?}"
-                )));
-            }
-            None => return Err(harness::Error::unknown("adapter tensor", name, places.iter().map(|(name, _)| name.as_str()))),
+        let wanted = bases.get(name).cloned().or_else(|| places.get(name).map(|place| place.dims().to_vec()));
+        let Some(wanted) = wanted else {
+            return Err(harness::Error::unknown("adapter tensor", name, places.iter().map(|(name, _)| name.as_str())));
+        };
+        let got = tensor.dims();
+        let fits = got.len() == wanted.len() && got.iter().zip(&wanted).all(|(got, want)| got == want || *want == spec.rank);
+        if !fits {
+            return Err(harness::Error::Usage(format!(
+                "adapter tensor `{name}` has shape {got:?}; this backbone and rank want {wanted:?}"
+            )));
         }
     }
     Ok(())

@@ -79,6 +79,12 @@ pub struct Summary {
     pub client_accuracy_min: f64,
     /// Standard deviation (n - 1) over clients of the same.
     pub client_accuracy_std: f64,
+    /// Mean over clients of the same, answered with what the clients share alone; for methods whose clients have more than that.
+    #[serde(default)]
+    pub shared_client_accuracy_mean: Option<f64>,
+    /// Mean over clients of the same, answered with the adapters that never leave the client alone.
+    #[serde(default)]
+    pub local_client_accuracy_mean: Option<f64>,
     /// Expected accuracy of a uniform guess among the options.
     pub chance_accuracy: f64,
     /// Accuracy of always giving the most frequent option position or answer of the test split.
@@ -93,6 +99,12 @@ pub struct Summary {
     pub activation_uplink_bytes: u64,
     /// Gradients (and logits) sent to all clients while training (split setting).
     pub activation_downlink_bytes: u64,
+    /// Updates that were not averaged in because a number in them was not finite.
+    #[serde(default)]
+    pub updates_left_out: u64,
+    /// Updates that never arrived (`federation.dropout`).
+    #[serde(default)]
+    pub updates_lost: u64,
     /// Parameters a client stores, as FedNano's table counts them.
     pub client_parameters_paper: u64,
     /// Parameters a client must hold in a deployment.

@@ -51,6 +51,9 @@ mod tests {
         assert_eq!(nano.parameters(), 1_048_576);
         let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"].map(String::from).to_vec();
         assert_eq!(adapter("lora", 64, Some(all), &spec).parameters(), 159_907_840);
+        // FedDAT's placement: reduction 16 behind all 32 FFNs, biases included.
+        let config = AdapterConfig::default();
+        assert_eq!(AdapterSpec::resolve(&config, "bottleneck", &spec).expect("resolves").parameters(), 67_248_128);
         let stored = client_parameters(&spec, &nano, Placement::Split);
         assert_eq!(stored.paper, 304_556_032);
         assert_eq!(stored.deployed, 303_507_456 + 20_979_712 + 32_064 * 4096 + 1_048_576);

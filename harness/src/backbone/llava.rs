@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 
 use super::clip_vit::{ClipVisionConfig, ClipVisionTower};
 use super::connector::Connector;
-use super::llama::{Llama, LlamaConfig};
+use super::llama::{self, Llama, LlamaConfig};
 use super::text::{ChatFormat, TextCodec};
 use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec};
 use crate::adapter::Adapt;
@@ -127,7 +127,8 @@ impl LlavaConfig {
         let vision_block = 4 * (dv * dv + dv) + 2 * dv * v.intermediate_size as u64 + v.intermediate_size as u64 + dv + 4 * dv;
         // Class token, positions, patch convolution, and the norms before and after; the last is stored though LLaVA skips it.
         let vision_rest = dv + (v.num_patches() as u64 + 1) * dv + 3 * (v.patch_size * v.patch_size) as u64 * dv + 4 * dv;
-        let projections: u64 = t.sites().iter().map(|site| (site.d_in * site.d_out) as u64).sum();
+        let weights = t.sites().into_iter().filter(|site| site.group != llama::FFN);
+        let projections: u64 = weights.map(|site| (site.d_in * site.d_out) as u64).sum();
         let embedding = t.vocab_size as u64 * dt;
         let head = if t.tie_word_embeddings { 0 } else { embedding };
         ComponentParameters {

@@ -194,6 +194,11 @@ fn personal(method: &dyn Method, clients: &[Client], global: &Adapters) -> Resul
 }
 
 impl Outcome {
+    /// A metric's recorded values, in the order of their recording.
+    pub fn recorded(&self, metric: &str) -> impl Iterator<Item = f64> {
+        self.records.iter().filter(move |record| record.metric == metric).map(|record| record.value)
+    }
+
     fn push(&mut self, round: usize, client: Option<usize>, metric: &str, value: f64) {
         self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
     }
