@@ -8,6 +8,7 @@ use harness::federation::{Placement, Scope, Task};
 use harness::metrics::evaluate::predict;
 use harness::registry::MethodRow;
 use harness::study::Study;
+use schema::experiment::Wire;
 use serde::Serialize;
 
 use crate::progress::{bytes, duration};
@@ -66,6 +67,12 @@ impl Plan {
         let transfers = (study.cohort(1, clients).len() * rounds) as u64;
         let [up, down] =
             (row.traffic)(study.adapter(), clients).map(|numbers| numbers * transfers * spec.bytes_per_number as u64);
+        let up = match federation.uplink {
+            Wire::F32 => up,
+            Wire::F16 => up / 2,
+            Wire::Int8 => up / 4,
+            Wire::Int4 => up / 8,
+        };
         // Clients and evaluation batches run at the same time, a thread each; pooled training has one client with all threads.
         let (one, threads) = (harness::threads::pool(1)?, rayon::current_num_threads());
         let pooled = row.scope == Scope::Pooled;

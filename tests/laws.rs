@@ -18,7 +18,7 @@ use harness::registry::MethodRow;
 use harness::study::Study;
 use harness::threads;
 use schema::card::Scoring;
-use schema::experiment::{Budget, PartitionScheme};
+use schema::experiment::{Budget, PartitionScheme, Wire};
 use schema::partition::Partition;
 use schema::run_dir;
 
@@ -383,6 +383,37 @@ fn dropped_clients_do_not_answer() -> Test {
         Ok(outcome.records.iter().filter(|r| r.metric == "dropped_out").map(|r| (r.round, r.client)).collect())
     };
     assert_eq!(dropped("fedavg-lora")?, dropped("fedprox")?);
+    Ok(())
+}
+
+/// Fewer bits a number make a smaller uplink, leave the downlink as it is, and move what is learnt only a little; for every method.
+#[test]
+fn fewer_bits_make_a_smaller_uplink() -> Test {
+    for row in uploading() {
+        let with = |uplink: Wire| -> Result<(AdapterSpec, Outcome)> {
+            let mut experiment = experiment(row.name);
+            experiment.adapter.rank = Some(8);
+            experiment.federation.uplink = uplink;
+            let (_, study, outcome) = run(&experiment)?;
+            Ok((study.adapter().clone(), outcome))
+        };
+        let (spec, exact) = with(Wire::F32)?;
+        let zero = exact.global.zeros_like()?;
+        let size = difference_in_effect(&spec, &exact.global, &zero)?;
+        let mut bytes = exact.adapters.uplink;
+        for (uplink, share) in [(Wire::F16, 1e-2), (Wire::Int8, 0.1), (Wire::Int4, 1.0)] {
+            let (_, rough) = with(uplink)?;
+            assert!(rough.adapters.uplink < bytes, "{}: {uplink:?}", row.name);
+            bytes = rough.adapters.uplink;
+            // What follows the first round depends on it: a federated Fisher merge or a pruned rank may tip over.
+            let first = ["fednano", "fednano-ef", "hetlora", "fedyogi", "fedadam", "fedadagrad"].contains(&row.name);
+            let off = if first { 0.0 } else { difference_in_effect(&spec, &rough.global, &exact.global)? };
+            assert!(off <= share * size, "{}: {uplink:?} moved what is learnt by {off} of {size}", row.name);
+            if row.name != "flora" && row.name != "fedex-lora" {
+                assert_eq!(rough.adapters.downlink, exact.adapters.downlink, "{}: {uplink:?}", row.name);
+            }
+        }
+    }
     Ok(())
 }
 

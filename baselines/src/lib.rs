@@ -36,6 +36,7 @@ use serde_json::Value;
 pub const SUITES: &[(&str, &str)] = &[
     ("quickstart", include_str!("../configs/suites/quickstart.toml")),
     ("easy-vqa", include_str!("../configs/suites/easy-vqa.toml")),
+    ("headroom", include_str!("../configs/suites/headroom.toml")),
     ("methods", include_str!("../configs/suites/methods.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),

@@ -32,7 +32,7 @@ pub(crate) struct Nano {
     #[arg(long, default_value_t = 32)]
     grounding_batch_size: usize,
     /// Optimizer steps of the second phase: captions and questions.
-    #[arg(long, default_value_t = 7000)]
+    #[arg(long, default_value_t = 7500)]
     steps: usize,
     /// Pictures in a step of the second phase, each with a caption and five to eight questions.
     #[arg(long, default_value_t = 16)]

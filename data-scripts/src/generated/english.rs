@@ -148,33 +148,17 @@ const PLACES: &[&str] =
 
 /// One sentence.
 pub fn sentence(s: &mut Stream) -> String {
-    if s.chance(0.6) {
-        return statement(s);
-    }
-    let (a, b, adjective, verb) = (noun(s), noun(s), *s.pick(ADJECTIVES), *s.pick(VERBS));
-    match s.below(3) {
-        0 => format!("Which {a} {verb} the most {adjective} {b}?"),
-        1 => format!("What will happen when the {a} is {adjective}? It {verb} the {b}."),
-        _ => format!("Look at the {a}. How {adjective} is it? Choose the best {b}."),
-    }
-}
-
-/// One sentence that states something.
-pub fn statement(s: &mut Stream) -> String {
-    let (a, b, c) = (noun(s), noun(s), noun(s));
+    let (a, b, c) = (*s.pick(NOUNS), *s.pick(NOUNS), *s.pick(NOUNS));
     let (adjective, verb, place) = (*s.pick(ADJECTIVES), *s.pick(VERBS), *s.pick(PLACES));
     let number = s.between(0, 60);
-    match s.below(6) {
+    match s.below(8) {
         0 => format!("The {adjective} {a} {verb} the {b} {place} the {c}."),
-        1 => format!("If the {a} is {adjective}, then the {b} {verb} the {c}."),
-        2 => format!("There are {number} of them {place} the {adjective} {a}."),
-        3 => format!("A {a} {verb} the {b}, but not the {adjective} {c}."),
-        4 => format!("The {a} {verb} {place} the {b}."),
+        1 => format!("Which {a} {verb} the most {adjective} {b}?"),
+        2 => format!("If the {a} is {adjective}, then the {b} {verb} the {c}."),
+        3 => format!("There are {number} of them {place} the {adjective} {a}."),
+        4 => format!("What will happen when the {a} is {adjective}? It {verb} the {b}."),
+        5 => format!("Look at the {a}. How {adjective} is it? Choose the best {b}."),
+        6 => format!("A {a} {verb} the {b}, but not the {adjective} {c}."),
         _ => format!("Each {a} with a {b} is {adjective}; about {number} were seen {place} the {c}."),
     }
-}
-
-/// A thing one can name in the singular.
-pub fn noun(s: &mut Stream) -> &'static str {
-    s.pick::<&str>(NOUNS)
 }

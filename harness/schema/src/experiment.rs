@@ -187,6 +187,8 @@ pub struct FederationConfig {
     pub cohort: f64,
     /// The share of a round's cohort, in [0, 1), that receives and then fails: its update never arrives. One client always answers.
     pub dropout: f64,
+    /// How updates are encoded on their way up.
+    pub uplink: Wire,
     /// In the split setting: where the loss is computed, hence whether labels or logits cross the link.
     pub loss_at: LossAt,
 }
@@ -201,6 +203,7 @@ impl Default for FederationConfig {
             budget: Budget::Steps,
             cohort: 1.0,
             dropout: 0.0,
+            uplink: Wire::F32,
             loss_at: LossAt::Server,
         }
     }
@@ -214,6 +217,20 @@ pub enum Budget {
     Steps,
     /// Computation: a method whose step costs c steps of plain tuning takes one c-th of them, at least one.
     Flops,
+}
+
+/// How the numbers of an update are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wire {
+    /// As they are.
+    F32,
+    /// Half precision.
+    F16,
+    /// Whole multiples, at most 127, of a scale for each row.
+    Int8,
+    /// Whole multiples, at most 7, of a scale for each row; two in a byte.
+    Int4,
 }
 
 /// In the split setting: where the loss is computed.

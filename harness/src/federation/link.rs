@@ -5,11 +5,11 @@
 //! the raw rows that centralized tuning collects once).
 
 use candle_core::Device;
-use schema::experiment::LossAt;
+use schema::experiment::{LossAt, Wire};
 
-use super::{Sets, Update};
+use super::wire::carry;
+use super::{ADAPTERS, Sets, Update};
 use crate::Result;
-use crate::adapter::Adapters;
 use crate::backbone::{Batch, Spec};
 
 /// Bytes in both directions.
@@ -48,14 +48,14 @@ pub struct Link {
 impl Link {
     /// The server sends tensor sets to a client, who gets what the encoding holds.
     pub fn down(&mut self, client: usize, sets: &Sets, device: &Device) -> Result<Sets> {
-        let (received, bytes) = over_the_wire(sets, device)?;
+        let (received, bytes) = carry_all(sets, None, Wire::F32, device)?;
         self.client(client).adapters.downlink += bytes;
         Ok(received)
     }
 
-    /// A client sends its update; the server gets what the encoding holds.
-    pub fn up(&mut self, update: Update, device: &Device) -> Result<Update> {
-        let (sets, bytes) = over_the_wire(&update.sets, device)?;
+    /// A client sends its update; the server, which knows what the client had received, gets what the encoding holds.
+    pub fn up(&mut self, update: Update, received: &Sets, wire: Wire, device: &Device) -> Result<Update> {
+        let (sets, bytes) = carry_all(&update.sets, Some(received), wire, device)?;
         self.client(update.client).adapters.uplink += bytes;
         Ok(Update { sets, ..update })
     }
@@ -95,12 +95,14 @@ impl Link {
 }
 
 /// What the other end decodes, and the bytes it took.
-fn over_the_wire(sets: &Sets, device: &Device) -> Result<(Sets, u64)> {
+fn carry_all(sets: &Sets, base: Option<&Sets>, wire: Wire, device: &Device) -> Result<(Sets, u64)> {
     let (mut received, mut bytes) = (Sets::default(), 0);
     for (name, set) in sets.iter() {
-        let payload = set.to_bytes()?;
-        bytes += payload.len() as u64;
-        received = received.with(name, Adapters::from_bytes(&payload, device)?);
+        // A statistic is no change of what came down under its name.
+        let base = base.filter(|_| name == ADAPTERS).and_then(|base| base.get(name).ok());
+        let (set, more) = carry(set, base, wire, device)?;
+        bytes += more;
+        received = received.with(name, set);
     }
     Ok((received, bytes))
 }

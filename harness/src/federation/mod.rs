@@ -6,6 +6,7 @@ pub mod link;
 pub mod method;
 pub mod run;
 pub mod task;
+pub mod wire;
 
 pub use client::{Client, Fit, Objective, Pass, Plain, Step, Trainer, Work};
 pub use link::Link;

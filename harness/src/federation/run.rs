@@ -103,7 +103,7 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
 
         let aggregation = Stopwatch::start();
         let updates = outcome.sound(trained, round)?;
-        let updates = receive(study, &*method, &mut link, &clients, updates, round)?;
+        let updates = receive(study, &*method, &mut link, &clients, &sent, updates, round)?;
         global = method.aggregate(&global, &updates, round)?;
         timing.aggregate_seconds = aggregation.seconds();
 
@@ -169,6 +169,7 @@ fn receive(
     method: &dyn Method,
     link: &mut Link,
     clients: &[Client],
+    sent: &Sent,
     updates: Vec<Update>,
     round: Round,
 ) -> Result<Vec<Update>> {
@@ -183,7 +184,13 @@ fn receive(
     for update in &updates {
         link.activations(update.client, clients[update.client].activations());
     }
-    updates.into_iter().map(|update| link.up(update, study.backbone().device())).collect()
+    let wire = study.experiment().federation.uplink;
+    let nothing = Sets::default();
+    let arrive = |update: Update| {
+        let received = sent.iter().find(|(id, _)| *id == update.client).map_or(&nothing, |(_, received)| received);
+        link.up(update, received, wire, study.backbone().device())
+    };
+    updates.into_iter().map(arrive).collect()
 }
 
 /// The clients' own adapters, where the method has them.

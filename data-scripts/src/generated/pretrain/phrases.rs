@@ -3,8 +3,6 @@
 
 use seed::Stream;
 
-use crate::generated::english;
-
 /// Ways to ask one thing; `{}` are filled in order.
 pub type Phrases = &'static [&'static str];
 
@@ -296,13 +294,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("see", &["find", "notice"]),
 ];
 
-/// Words for what is asked about, in whose place any other may stand: the picture tells what is meant.
-const GENERIC: &[&str] = &[
-    "picture", "one", "ones", "shapes", "figure", "figures", "things", "tower", "towers", "blocks", "line", "lines", "part",
-    "parts", "boxes", "jar", "water", "patch",
-];
-
-/// A question with some of its words changed, and now and then an opening, an ending or a context that says nothing about it.
+/// A question with an opening or an ending now and then, and some of its words changed.
 pub fn vary(s: &mut Stream, question: String, fixed: &[&str]) -> String {
     let mut text = question;
     for (word, others) in SYNONYMS {
@@ -310,22 +302,11 @@ pub fn vary(s: &mut Stream, question: String, fixed: &[&str]) -> String {
             text = swap(&text, word, s.pick::<&str>(others));
         }
     }
-    for word in GENERIC {
-        if !fixed.contains(word) && s.chance(0.15) {
-            let plural = if word.ends_with('s') { "s" } else { "" };
-            text = swap(&text, word, &format!("{}{plural}", english::noun(s)));
-        }
-    }
     if s.chance(0.12) {
         text = format!("{}{text}", s.pick::<&str>(OPENINGS));
     }
     if s.chance(0.06) {
         text.push_str(s.pick::<&str>(ENDINGS));
-    }
-    if s.chance(0.25) {
-        let context = if s.chance(0.6) { "Context: " } else { "" };
-        let end = if s.chance(0.6) { "\n" } else { " " };
-        text = format!("{context}{}{end}{text}", english::statement(s));
     }
     text
 }
