@@ -126,6 +126,8 @@ fn values_out_of_range_say_what_would_be_right() {
     desk.refuses("[partition]\nclients = 0", &["partition.clients = 0"]);
     desk.refuses("[optimizer]\nlearning_rate = -1.0", &["optimizer.learning_rate = -1"]);
     desk.refuses("[federation]\ndropout = 1.0", &["federation.dropout = 1", "[0, 1)"]);
+    desk.refuses("[federation]\nstragglers = 2.0", &["federation.stragglers = 2", "[0, 1]"]);
+    desk.refuses("[federation]\nstraggler_steps = 0.0", &["federation.straggler_steps = 0", "(0, 1]"]);
     desk.refuses("[federation]\nbudget = \"flop\"", &["x.toml", "unknown value `flop`", "`flops`"]);
     desk.refuses("[adapter]\nrank = 0", &["adapter.rank = 0", "expected 1..="]);
     desk.refuses("[adapter]\nkind = \"lora\"", &["adapter.kind = \"lora\"", "fednano", "nano"]);

@@ -269,8 +269,8 @@ fn feddat_client<'s>(study: &'s Study, method: &dyn Method) -> Result<(Client<'s
     Ok((client, local, updates))
 }
 
-/// FedDAT: A_C moves in every round, not in the first alone; A_S alone is sent; the teacher is the mean of both at every site; and where
-/// both are the same, all three ways to answer are. For every adapter kind.
+/// FedDAT: A_C moves in every round, not in the first alone; A_S alone is sent; the teacher is the mean of both at every site; and
+/// where both are the same, all three ways to answer are. For every adapter kind.
 #[test]
 fn feddat_keeps_its_adapters_apart() -> Test {
     for kind in KINDS {
@@ -305,8 +305,8 @@ fn feddat_keeps_its_adapters_apart() -> Test {
     Ok(())
 }
 
-/// FedDAT's distillation: nothing between the same logits, T times the difference of the softened probabilities as a gradient, and none
-/// for the teacher.
+/// FedDAT's distillation: nothing between the same logits, T times the difference of the softened probabilities as a gradient, and
+/// none for the teacher.
 #[test]
 fn distillation_is_scaled_by_its_temperature() -> Test {
     for temperature in [1.0, 3.0, 10.0] {
@@ -383,6 +383,26 @@ fn dropped_clients_do_not_answer() -> Test {
         Ok(outcome.records.iter().filter(|r| r.metric == "dropped_out").map(|r| (r.round, r.client)).collect())
     };
     assert_eq!(dropped("fedavg-lora")?, dropped("fedprox")?);
+    Ok(())
+}
+
+/// Slow clients take their share of the steps, at least one; the others take all of theirs, on the batches they would have had.
+#[test]
+fn stragglers_take_fewer_steps() -> Test {
+    for row in METHODS.iter().filter(|row| row.scope == Scope::Shard) {
+        let mut experiment = experiment(row.name);
+        experiment.partition.clients = 4;
+        experiment.federation.local_steps = Some(6);
+        experiment.federation.stragglers = 0.5;
+        experiment.federation.straggler_steps = 1.0 / 3.0;
+        let (_, _, outcome) = run(&experiment)?;
+        for round in 1..=2 {
+            let steps = outcome.records.iter().filter(|record| record.round == round && record.metric == "optimizer_steps");
+            let mut steps: Vec<f64> = steps.map(|record| record.value).collect();
+            steps.sort_by(f64::total_cmp);
+            assert_eq!(steps, [2.0, 2.0, 6.0, 6.0], "{}, round {round}", row.name);
+        }
+    }
     Ok(())
 }
 

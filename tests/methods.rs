@@ -1,7 +1,7 @@
 //! Methods against PyTorch: whole federations of every method on a problem small enough to be written twice.
 //!
-//! `fixtures/methods.py` has the problem and the other side. Each method's own `send`, `train` and `aggregate` run here over the suite's
-//! epoch loop and optimizer, in f64; what is compared is each site's effective change of its weight, round by round.
+//! `fixtures/methods.py` has the problem and the other side. Each method's own `send`, `train` and `aggregate` run here over the
+//! suite's epoch loop and optimizer, in f64; what is compared is each site's effective change of its weight, round by round.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,10 +1,10 @@
 //! FedDAT (Chen et al., arXiv 2308.12305; public code HaokunChen245/FedDAT): a shared adapter A_S that is averaged, and a local one
-//! A_C; their mean at every site, with A_S frozen as it was received, is the dual-adapter teacher (DAT). Each batch, teacher and A_S
-//! teach each other.
+//! A_C; their mean at every site, with A_S frozen as it was received, is the dual-adapter teacher (DAT). Each batch, teacher and
+//! A_S teach each other.
 //!
 //! On a batch: (1) z_D, the teacher's logits; (2) A_S alone descends `(CE(z_S) + KL_T(z_D || z_S)) / 2`; (3) A_C inside the teacher
-//! descends `(CE(z_D') + KL_T(z_S || z_D')) / 2`, with the z_S of before its step. Teachers are detached; KL_T is at temperature T, times
-//! T^2, over the full vocabulary, a mean over the answer tokens, as CE is. Two optimizers, one step each.
+//! descends `(CE(z_D') + KL_T(z_S || z_D')) / 2`, with the z_S of before its step. Teachers are detached; KL_T is at temperature T,
+//! times T^2, over the full vocabulary, a mean over the answer tokens, as CE is. Two optimizers, one step each.
 //!
 //! A_C is trained in every round. In the public code it is trained in the first alone, because a switch stays off
 //! (`adapter.py:79-85`, `task_trainer.py:484`); what is built is what the paper describes.

@@ -3,8 +3,9 @@
 //! *FedDPA-F* averages the global adapters, then each client goes on alone from the last of them. *FedDPA-T* trains both in every
 //! round: the local one with the global one frozen beside it, then the global one by itself.
 //!
-//! Answers mix the two with one constant weight. The paper weighs them for each example by the likeness of its hidden state to a few
-//! training examples'; its public code gives that weight to the other adapter of the two, and none in its batched path. Not built.
+//! Answers mix the two with one constant weight. The paper weighs them for each example by the likeness of its hidden state to a
+//! few training examples'; its public code gives that weight to the other adapter of the two, and none in its batched path. Not
+//! built.
 
 use std::collections::BTreeMap;
 

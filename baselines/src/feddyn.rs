@@ -2,8 +2,8 @@
 //! the clients' optima agree with the federation's.
 //!
 //! Client: descend `f_k(w) - <g_k, w> + alpha/2 ||w - w_t||^2`, then `g_k <- g_k - alpha (w_k - w_t)`. Server: `h <- h - alpha/K
-//! sum_k (w_k - w_t)` over the cohort, K all clients, and `w <- mean_k w_k - h / alpha`, the mean unweighted. All terms are in the loss,
-//! none in AdamW's decoupled weight decay.
+//! sum_k (w_k - w_t)` over the cohort, K all clients, and `w <- mean_k w_k - h / alpha`, the mean unweighted. All terms are in the
+//! loss, none in AdamW's decoupled weight decay.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! FedEx-LoRA (Singhal et al., arXiv 2410.09432): FedAvg on A and B, and what that leaves out of the mean of the products, `R = sum_k p_k
-//! B_k A_k - B A`, is merged into the frozen weights, so that the average is exact.
+//! FedEx-LoRA (Singhal et al., arXiv 2410.09432): FedAvg on A and B, and what that leaves out of the mean of the products, `R =
+//! sum_k p_k B_k A_k - B A`, is merged into the frozen weights, so that the average is exact.
 //!
-//! R travels as factors, `sum_k p_k (B_k - B)(A_k - A)`, which is the same. Frozen weights that change are kept beside the frozen ones,
-//! in full. The public code weighs clients alike; the default here is their share of the examples, as for everybody.
+//! R travels as factors, `sum_k p_k (B_k - B)(A_k - A)`, which is the same. Frozen weights that change are kept beside the frozen
+//! ones, in full. The public code weighs clients alike; the default here is their share of the examples, as for everybody.
 
 use std::collections::BTreeMap;
 

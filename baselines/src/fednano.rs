@@ -1,8 +1,8 @@
 //! FedNano (arXiv 2506.14824): NanoAdapters merged by Fisher information.
 //!
-//! `theta = sum_k p_k F_k theta_k / sum_k p_k F_k`, elementwise, p_k the data share, F_k the diagonal of the empirical Fisher at the
-//! client's final parameters: squared per-example gradients of the answer's negative log-likelihood, averaged over the shard. Where
-//! the denominator is below `floor`, the plain average. FedNano-EF accumulates F from the squared gradients of the last local
+//! `theta = sum_k p_k F_k theta_k / sum_k p_k F_k`, elementwise, p_k the data share, F_k the diagonal of the empirical Fisher at
+//! the client's final parameters: squared per-example gradients of the answer's negative log-likelihood, averaged over the shard.
+//! Where the denominator is below `floor`, the plain average. FedNano-EF accumulates F from the squared gradients of the last local
 //! epoch's own steps instead; those are squared per batch, a different and smaller quantity.
 
 use std::collections::BTreeMap;

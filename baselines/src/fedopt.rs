@@ -1,8 +1,8 @@
 //! Server optimizers: what FedAvg would change, `d = sum_k p_k w_k - w`, taken for a negative gradient.
 //!
 //! FedAvgM (Hsu et al., arXiv 1909.06335): `m <- beta1 m + d`, `w <- w + lr m`. FedAdagrad, FedYogi, FedAdam (Reddi et al., arXiv
-//! 2003.00295, algorithm 2): `m <- beta1 m + (1 - beta1) d`, `v` as the name says, `w <- w + lr m / (sqrt(v) + tau)`, v from tau^2, no
-//! bias correction.
+//! 2003.00295, algorithm 2): `m <- beta1 m + (1 - beta1) d`, `v` as the name says, `w <- w + lr m / (sqrt(v) + tau)`, v from tau^2,
+//! no bias correction.
 
 use std::collections::BTreeMap;
 

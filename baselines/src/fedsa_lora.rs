@@ -1,5 +1,5 @@
-//! FedSA-LoRA (Guo et al., arXiv 2410.01463): A and B are trained, A is averaged, B never leaves its client. There is no global model;
-//! client k answers with the mean A and its own B.
+//! FedSA-LoRA (Guo et al., arXiv 2410.01463): A and B are trained, A is averaged, B never leaves its client. There is no global
+//! model; client k answers with the mean A and its own B.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
-//! FlexLoRA (Bai et al., arXiv 2402.11505): the server averages products, `W = sum_k p_k B_k A_k`, of whatever ranks, and sends client k
-//! the best pair of rank r_k: by `W = U S V^T`, `B = U[:, :r_k] S[:r_k]`, `A = V^T[:r_k]`, all singular values in B as in the public code.
+//! FlexLoRA (Bai et al., arXiv 2402.11505): the server averages products, `W = sum_k p_k B_k A_k`, of whatever ranks, and sends
+//! client k the best pair of rank r_k: by `W = U S V^T`, `B = U[:, :r_k] S[:r_k]`, `A = V^T[:r_k]`, all singular values in B as in
+//! the public code.
 //!
-//! The scale is `alpha / adapter.rank` at every client, so that products can be averaged as they are; the public code has `alpha / r_k`.
-//! The decomposition is of the stacked factors, `W = [p_k B_k] [A_k]`, by two QR and one small SVD: W itself is never made.
+//! The scale is `alpha / adapter.rank` at every client, so that products can be averaged as they are; the public code has `alpha /
+//! r_k`. The decomposition is of the stacked factors, `W = [p_k B_k] [A_k]`, by two QR and one small SVD: W itself is never made.
 
 use std::collections::BTreeMap;
 

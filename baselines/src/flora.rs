@@ -1,6 +1,6 @@
-//! FLoRA (Wang et al., arXiv 2409.05976): pairs are stacked, not averaged: `B = [B_1 .. B_K]`, `A = [p_1 A_1; ..; p_K A_K]`, so that
-//! `B A = sum_k p_k B_k A_k` without noise and for unequal ranks. Clients merge what they receive into their frozen weights and start
-//! from a fresh pair in every round.
+//! FLoRA (Wang et al., arXiv 2409.05976): pairs are stacked, not averaged: `B = [B_1 .. B_K]`, `A = [p_1 A_1; ..; p_K A_K]`, so
+//! that `B A = sum_k p_k B_k A_k` without noise and for unequal ranks. Clients merge what they receive into their frozen weights
+//! and start from a fresh pair in every round.
 //!
 //! The scale is `alpha / adapter.rank` at every client. Frozen weights that change are kept beside the frozen ones, in full.
 

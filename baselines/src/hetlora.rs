@@ -1,5 +1,5 @@
-//! HetLoRA (Cho et al., arXiv 2401.06432): LoRA of unequal ranks. A client gets the first r_k dimensions of the global pair, may prune
-//! itself, and its update, padded with zeros, counts by the norm of its product: `w_k = ||B_k A_k|| / sum_j ||B_j A_j||`.
+//! HetLoRA (Cho et al., arXiv 2401.06432): LoRA of unequal ranks. A client gets the first r_k dimensions of the global pair, may
+//! prune itself, and its update, padded with zeros, counts by the norm of its product: `w_k = ||B_k A_k|| / sum_j ||B_j A_j||`.
 //!
 //! Self-pruning: the loss carries `lambda ||B[:, g r:]|| ||A[g r:, :]||` over the last dimensions; where that product shrank in the
 //! round, the client goes on with rank `g r`. Details beyond the paper's abstract and figure are a reading, with keys.

@@ -6,14 +6,15 @@ use std::hint::black_box;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use harness::adapter::{Adapt, Adapters, LowRank, fisher};
+use harness::adapter::{Adapt, AdapterKind, AdapterSpec, Adapters, bottleneck, fisher, lora, nano};
+use harness::backbone::SiteSpec;
 use harness::federation::{Sets, Update, aggregate};
 use seed::Seed;
 
 fn main() {
     bench::start(None).expect("threads start once");
     let mut criterion = Criterion::default().configure_from_args();
-    pairs(&mut criterion);
+    kinds(&mut criterion);
     per_example_gradients(&mut criterion);
     aggregation(&mut criterion);
     criterion.final_summary();
@@ -25,33 +26,48 @@ fn drawn(name: &str, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).expect("values fill their shape")
 }
 
-/// A low-rank pair of width `d`.
-fn pair(d: usize, rank: usize) -> Adapters {
-    [("site.down".to_owned(), drawn("down", &[rank, d])), ("site.up".to_owned(), drawn("up", &[d, rank]))].into_iter().collect()
+/// One site of width `d` with adapters of a kind.
+fn spec(kind: &'static AdapterKind, d: usize, rank: usize) -> AdapterSpec {
+    let site = SiteSpec { name: "site".into(), group: "site".into(), d_in: d, d_out: d, before_decoder: true };
+    AdapterSpec { kind, rank, alpha: 2.0 * rank as f64, sites: vec![site] }
 }
 
-/// What a pair adds to `x`.
-fn delta(adapters: &Adapters, x: &Tensor) -> Result<Tensor> {
-    let tensor = |name: &str| adapters.get(name).cloned().expect("a pair has both halves");
-    let mut pair = LowRank::new(2.0);
-    pair.add("site", tensor("site.down"), tensor("site.up"));
-    Ok(pair.delta("site", x)?.expect("the site is adapted"))
+/// Adapters with no number at zero, so that every path has a gradient.
+fn adapters(spec: &AdapterSpec, name: &str) -> Adapters {
+    let fresh = spec.init(Seed::new(2), DType::F32, &Device::Cpu).expect("fresh adapters");
+    fresh.iter().map(|(tensor, like)| (tensor.clone(), drawn(&format!("{name}/{tensor}"), like.dims()))).collect()
 }
 
-/// A NanoAdapter (rank 64) and LoRA's pair at one projection (rank 8), on hidden states of shapes S and M.
-fn pairs(criterion: &mut Criterion) {
+/// What adapters add to `x`.
+fn delta(spec: &AdapterSpec, adapters: &Adapters, x: &Tensor) -> Result<Tensor> {
+    Ok(spec.attach(adapters)?.delta("site", x)?.expect("the site is adapted"))
+}
+
+/// Every kind at one site, on hidden states of shapes S and M; `dual` is FedDAT's teacher, the mean of two bottlenecks.
+fn kinds(criterion: &mut Criterion) {
     for (shape, [b, t, d]) in [("S", [16, 112, 192]), ("M", [4, 128, 576])] {
-        let x = drawn("x", &[b, t, d]);
-        let x_var = Var::from_tensor(&x).expect("a variable");
-        for (kind, rank) in [("nano", 64), ("lora", 8)] {
-            let adapters = pair(d, rank);
-            let vars = adapters.to_vars().expect("variables");
-            let mut group = criterion.benchmark_group(format!("adapter/{kind}-{shape}"));
+        let x = Var::from_tensor(&drawn("x", &[b, t, d])).expect("a variable");
+        for (name, kind, rank) in [
+            ("nano", &nano::KIND, 64),
+            ("lora", &lora::KIND, 8),
+            ("bottleneck", &bottleneck::KIND, d / 16),
+            ("dual", &bottleneck::KIND, d / 16),
+        ] {
+            let spec = spec(kind, d, rank);
+            let (vars, other) = (adapters(&spec, "one").to_vars().expect("variables"), adapters(&spec, "other"));
+            let at_work = |trained: &Adapters| match name {
+                "dual" => spec.mix(&[(0.5, trained), (0.5, &other)]).expect("a mixture"),
+                _ => trained.clone(),
+            };
+            let mut group = criterion.benchmark_group(format!("adapter/{name}-{shape}"));
             group.throughput(Throughput::Elements((b * t * d) as u64));
-            group.bench_function("forward", |bench| bench.iter(|| delta(&adapters, black_box(&x)).expect("forward")));
+            let still = Adapters::from_var_values(&vars).expect("values");
+            group.bench_function("forward", |bench| {
+                bench.iter(|| delta(&spec, &at_work(&still), black_box(&x.as_detached_tensor())).expect("forward"));
+            });
             group.bench_function("forward+backward", |bench| {
                 bench.iter(|| {
-                    let sum = delta(&Adapters::from_vars(&vars), black_box(&x_var)).and_then(|y| Ok(y.sum_all()?));
+                    let sum = delta(&spec, &at_work(&Adapters::from_vars(&vars)), black_box(&x)).and_then(|y| Ok(y.sum_all()?));
                     sum.and_then(|sum| Ok(sum.backward()?)).expect("backward")
                 });
             });
@@ -61,13 +77,16 @@ fn pairs(criterion: &mut Criterion) {
 
 /// Squared gradients of 16 examples through a NanoAdapter, each with its own copy.
 fn per_example_gradients(criterion: &mut Criterion) {
-    let (x, adapters) = (drawn("x", &[16, 112, 192]), pair(192, 64));
+    let (x, spec) = (drawn("x", &[16, 112, 192]), spec(&nano::KIND, 192, 64));
+    let adapters = adapters(&spec, "one");
     let mut group = criterion.benchmark_group("fisher");
     group.throughput(Throughput::Elements(16));
     group.bench_function("16 examples", |bench| {
         bench.iter(|| -> Adapters {
             let copies: BTreeMap<String, Var> = fisher::copies(&adapters, 16).expect("copies");
-            let sum = delta(&Adapters::from_vars(&copies), black_box(&x)).and_then(|y| Ok(y.sqr()?.sum_all()?)).expect("forward");
+            let sum = delta(&spec, &Adapters::from_vars(&copies), black_box(&x))
+                .and_then(|y| Ok(y.sqr()?.sum_all()?))
+                .expect("forward");
             fisher::sum_of_squares(&copies, &sum.backward().expect("backward")).expect("every copy has a gradient")
         });
     });

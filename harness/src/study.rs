@@ -257,9 +257,21 @@ impl Study {
 
     /// Those of a cohort whose updates never arrive: a seeded sample of `federation.dropout` of them, never all.
     pub fn dropped(&self, round: usize, cohort: &[usize]) -> Vec<usize> {
-        let lost = (self.experiment.federation.dropout * cohort.len() as f64).round() as usize;
-        let lost = lost.min(cohort.len().saturating_sub(1));
-        self.seed().round("dropout", round).sample(cohort.len(), lost).into_iter().map(|i| cohort[i]).collect()
+        let lost = self.share_of(cohort, self.experiment.federation.dropout).min(cohort.len().saturating_sub(1));
+        self.some_of(cohort, lost, "dropout", round)
+    }
+
+    /// Those of a cohort that take fewer steps: a seeded sample of `federation.stragglers` of them.
+    pub fn stragglers(&self, round: usize, cohort: &[usize]) -> Vec<usize> {
+        self.some_of(cohort, self.share_of(cohort, self.experiment.federation.stragglers), "stragglers", round)
+    }
+
+    fn share_of(&self, cohort: &[usize], share: f64) -> usize {
+        (share * cohort.len() as f64).round() as usize
+    }
+
+    fn some_of(&self, cohort: &[usize], count: usize, stream: &str, round: usize) -> Vec<usize> {
+        self.seed().round(stream, round).sample(cohort.len(), count).into_iter().map(|i| cohort[i]).collect()
     }
 
     /// Whether a round ends with an evaluation.
@@ -337,6 +349,16 @@ fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     }
     if !(0.0..1.0).contains(&federation.dropout) {
         return wrong("federation.dropout", federation.dropout.to_string(), "a share of the cohort in [0, 1)");
+    }
+    if !(0.0..=1.0).contains(&federation.stragglers) {
+        return wrong("federation.stragglers", federation.stragglers.to_string(), "a share of the cohort in [0, 1]");
+    }
+    if !(federation.straggler_steps > 0.0 && federation.straggler_steps <= 1.0) {
+        return wrong(
+            "federation.straggler_steps",
+            federation.straggler_steps.to_string(),
+            "a share of a client's steps in (0, 1]",
+        );
     }
     if federation.local_steps == Some(0) || (federation.local_steps.is_none() && federation.local_epochs == 0) {
         return wrong("federation.local_epochs", "0".into(), "at least 1");

@@ -75,13 +75,14 @@ fn few_seeds(groups: &[Group]) -> Option<String> {
     list("fewer than 3 seeds", few.map(|group| format!("{} ({})", on_dataset(group), group.runs.len())))
 }
 
-/// Trained methods on one dataset (and backbone) should have had the same number of optimizer steps.
+/// Trained methods on one dataset (with one backbone, and one way to split) should have had the same number of optimizer steps.
 fn unequal_steps(groups: &[Group]) -> Vec<String> {
-    let mut trained: BTreeMap<(&str, &str), Vec<&Group>> = BTreeMap::new();
+    let mut trained: BTreeMap<(&str, &str, String), Vec<&Group>> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.stat("optimizer_steps").mean > 0.0) {
-        trained.entry((&group.dataset, &group.backbone)).or_default().push(group);
+        let split = format!("{:?} {} {}", group.scheme, group.alpha, group.clients);
+        trained.entry((&group.dataset, &group.backbone, split)).or_default().push(group);
     }
-    let unequal = |(key, groups): (&(&str, &str), &Vec<&Group>)| {
+    let unequal = |(key, groups): (&(&str, &str, String), &Vec<&Group>)| {
         let steps = |group: &Group| format!("{:.0}", group.stat("optimizer_steps").mean);
         let different: BTreeSet<String> = groups.iter().map(|group| steps(group)).collect();
         let named = groups.iter().map(|group| format!("{} {}", group.label(), steps(group)));

@@ -3,9 +3,9 @@
 //! It teaches the perception that the benchmarks need (colour, shape, number up to six, place, size, length, level, share, digits,
 //! direction, a few everyday things and surfaces) in other looks, other phrasings and another mix of topics. Patterns, odd ones
 //! out, sums, clock times, estimates, magnets, circuits, food chains, plants, shadows, map grids and legends, prices, and whatever
-//! needs two pictures or none are left out: those are for tuning. Each thing is asked in several ways, and one sample of four brings
-//! a sentence of plain English beside: a decoder that has only ever read sixty sentences does not understand a sixty-first. A claim
-//! is put twice, once true and once not, so that nothing but the picture tells yes from no.
+//! needs two pictures or none are left out: those are for tuning. Each thing is asked in several ways, and one sample of four
+//! brings a sentence of plain English beside: a decoder that has only ever read sixty sentences does not understand a sixty-first.
+//! A claim is put twice, once true and once not, so that nothing but the picture tells yes from no.
 //!
 //! ```
 //! use data_scripts::generated::pretrain;

@@ -187,6 +187,11 @@ pub struct FederationConfig {
     pub cohort: f64,
     /// The share of a round's cohort, in [0, 1), that receives and then fails: its update never arrives. One client always answers.
     pub dropout: f64,
+    /// The share of a round's cohort, in [0, 1], that is slow: it stops after `straggler_steps` of its steps, and sends what it
+    /// has.
+    pub stragglers: f64,
+    /// The share of its steps, in (0, 1], that a slow client takes; at least one step.
+    pub straggler_steps: f64,
     /// How updates are encoded on their way up.
     pub uplink: Wire,
     /// In the split setting: where the loss is computed, hence whether labels or logits cross the link.
@@ -203,6 +208,8 @@ impl Default for FederationConfig {
             budget: Budget::Steps,
             cohort: 1.0,
             dropout: 0.0,
+            stragglers: 0.0,
+            straggler_steps: 0.5,
             uplink: Wire::F32,
             loss_at: LossAt::Server,
         }
@@ -227,9 +234,9 @@ pub enum Wire {
     F32,
     /// Half precision.
     F16,
-    /// Whole multiples, at most 127, of a scale for each row.
+    /// Whole multiples, at most 127, of a scale for each 64.
     Int8,
-    /// Whole multiples, at most 7, of a scale for each row; two in a byte.
+    /// Whole multiples, at most 7, of a scale for each 64; two in a byte.
     Int4,
 }
 

@@ -71,7 +71,8 @@ pub struct Summary {
     pub optimizer_steps: u64,
     /// How examples with choices were answered.
     pub scoring: Scoring,
-    /// The card's metric on the whole test split, in [0, 1]; for methods whose clients end with their own adapters, the mean over clients.
+    /// The card's metric on the whole test split, in [0, 1]; for methods whose clients end with their own adapters, the mean over
+    /// clients.
     pub accuracy: f64,
     /// Mean over clients of each client's accuracy on its own test shard, in [0, 1].
     pub client_accuracy_mean: f64,
@@ -95,7 +96,8 @@ pub struct Summary {
     pub uplink_bytes: u64,
     /// Adapter payload bytes sent to all clients in all rounds.
     pub downlink_bytes: u64,
-    /// Hidden states, labels or logit gradients sent by all clients while training (split setting), or raw data sent once (centralized).
+    /// Hidden states, labels or logit gradients sent by all clients while training (split setting), or raw data sent once
+    /// (centralized).
     pub activation_uplink_bytes: u64,
     /// Gradients (and logits) sent to all clients while training (split setting).
     pub activation_downlink_bytes: u64,

@@ -189,7 +189,8 @@ impl Stream {
 mod tests {
     use super::*;
 
-    /// Golden values, from an independent implementation in Python: a change here changes every result ever published with this suite.
+    /// Golden values, from an independent implementation in Python: a change here changes every result ever published with this
+    /// suite.
     #[test]
     fn streams_are_pinned() {
         for (mut stream, wanted) in [

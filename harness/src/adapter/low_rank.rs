@@ -6,7 +6,8 @@ use candle_core::{Result, Tensor};
 
 use super::{Adapt, Form};
 
-/// `scale * up(down(x))` per site; `down` `[r, d_in]`, `up` `[d_out, r]`; with biases `[r]` and `[d_out]`, `scale * up(ReLU(down(x)))`.
+/// `scale * up(down(x))` per site; `down` `[r, d_in]`, `up` `[d_out, r]`; with biases `[r]` and `[d_out]`, `scale *
+/// up(ReLU(down(x)))`.
 ///
 /// With a leading dimension (`[b, r, d_in]`, `[b, d_out, r]`) every example of a batch has its own copy, and one backward pass
 /// gives every example's own gradient: how [`super::fisher`] avoids batches of one.

@@ -209,7 +209,7 @@ impl Llama {
         if !kernels::serves(hidden) || self.blocks.is_empty() || self.blocks.iter().any(Block::is_trained) {
             return Ok(None);
         }
-        let (mut pairs, mut numbers) = (Vec::new(), Vec::new());
+        let (mut pairs, mut numbers, mut at) = (Vec::new(), Vec::new(), 0);
         for (block, weights) in self.blocks.iter().enumerate() {
             if !matches!(adapt.form(&weights.ffn), Form::Nothing) {
                 return Ok(None);
@@ -218,7 +218,8 @@ impl Llama {
                 match adapt.form(&site.site) {
                     Form::Nothing => {}
                     Form::Pair { down, up, scale } => {
-                        pairs.push(kernels::Pair { block, projection, rank: down.dim(0)?, scale });
+                        pairs.push(kernels::Pair { block, projection, rank: down.dim(0)?, scale, at });
+                        at += down.elem_count() + up.elem_count();
                         numbers.extend([down.flatten_all()?, up.flatten_all()?]);
                     }
                     Form::Opaque => return Ok(None),
@@ -319,8 +320,8 @@ impl Block {
     }
 
     fn is_trained(&self) -> bool {
-        let weights = self.weights();
-        [&weights.norm1, &weights.norm2].into_iter().chain(&weights.projections).any(Tensor::is_variable)
+        let projections = self.projections().map(|projection| projection.linear.weight());
+        [self.norm1.weight(), self.norm2.weight()].into_iter().chain(projections).any(Tensor::is_variable)
     }
 
     fn weights(&self) -> kernels::Block {

@@ -20,6 +20,7 @@ pub struct Client<'s> {
     shard: Vec<usize>,
     steps_per_round: usize,
     round: Round,
+    share_of_steps: f64,
     /// Named adapter sets that stay with the client across rounds.
     pub memory: BTreeMap<String, Adapters>,
     activations: Traffic,
@@ -127,7 +128,8 @@ impl<'s> Client<'s> {
     /// A client that trains `steps_per_round` steps a round on `shard`.
     pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
         let round = Round { index: 0, total: 0, clients: 0 };
-        Self { id, task, shard, steps_per_round, round, memory: BTreeMap::new(), activations: Traffic::default() }
+        let (share_of_steps, memory, activations) = (1.0, BTreeMap::new(), Traffic::default());
+        Self { id, task, shard, steps_per_round, round, share_of_steps, memory, activations }
     }
 
     /// Its id, from 0.
@@ -170,7 +172,13 @@ impl<'s> Client<'s> {
     /// Begins a round: batches are drawn from the stream of this round and client.
     pub fn begin_round(&mut self, round: Round) {
         self.round = round;
+        self.share_of_steps = 1.0;
         self.activations = Traffic::default();
+    }
+
+    /// In this round, only so much of its steps.
+    pub(crate) fn slow_down(&mut self, share_of_steps: f64) {
+        self.share_of_steps = share_of_steps;
     }
 
     /// What split training moved since the round began.
@@ -273,14 +281,15 @@ impl<'s> Client<'s> {
     /// This round's batches in order, each with whether it belongs to the last pass over the shard.
     fn batches(&self) -> Vec<(Vec<usize>, bool)> {
         let size = self.task.experiment().federation.batch_size;
+        let steps = ((self.steps_per_round as f64 * self.share_of_steps).round() as usize).max(self.steps_per_round.min(1));
         let mut stream = self.seed().client("batches", self.round.index, self.id);
         let mut batches: Vec<Vec<usize>> = Vec::new();
         let mut last_epoch = 0;
-        while batches.len() < self.steps_per_round && !self.shard.is_empty() {
+        while batches.len() < steps && !self.shard.is_empty() {
             last_epoch = batches.len();
             batches.extend(epoch(&self.shard, size, |example| self.task.length(example), &mut stream));
         }
-        batches.truncate(self.steps_per_round);
+        batches.truncate(steps);
         batches.into_iter().enumerate().map(|(i, batch)| (batch, i >= last_epoch)).collect()
     }
 }

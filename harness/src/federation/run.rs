@@ -98,7 +98,8 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         let mut sent = send(study, &*method, &mut link, &cohort, &global, round)?;
         let dropped = study.dropped(index, &cohort);
         sent.retain(|(client, _)| !dropped.contains(client));
-        let trained = train(&*method, &mut clients, &sent, round, watch)?;
+        let slow = study.stragglers(index, &cohort);
+        let trained = train(study, &*method, &mut clients, &sent, &slow, round, watch)?;
         timing.train_seconds = training.seconds();
 
         let aggregation = Stopwatch::start();
@@ -141,9 +142,11 @@ fn send(study: &Study, method: &dyn Method, link: &mut Link, cohort: &[usize], g
 /// The cohort trains. Clients share nothing, so they may train at the same time; results come back in client-id order, a
 /// diverged client's as its error.
 fn train(
+    study: &Study,
     method: &dyn Method,
     clients: &mut [Client],
     sent: &Sent,
+    slow: &[usize],
     round: Round,
     watch: &dyn Watch,
 ) -> Result<Vec<(usize, Result<Update>)>> {
@@ -153,6 +156,9 @@ fn train(
         .collect();
     let work = |(client, received): &mut (&mut Client, &Sets)| {
         client.begin_round(round);
+        if slow.contains(&client.id()) {
+            client.slow_down(study.experiment().federation.straggler_steps);
+        }
         let update = match method.train(client, received) {
             Err(error) if !matches!(error, Error::Diverged { .. }) => return Err(error),
             update => update,
@@ -210,8 +216,8 @@ impl Outcome {
         self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
     }
 
-    /// The updates that may be averaged: a client whose loss or update holds a number that is not finite is left out of the round and
-    /// recorded; an error if that leaves none.
+    /// The updates that may be averaged: a client whose loss or update holds a number that is not finite is left out of the round
+    /// and recorded; an error if that leaves none.
     fn sound(&mut self, trained: Vec<(usize, Result<Update>)>, round: Round) -> Result<Vec<Update>> {
         let (mut sound, mut first_error) = (Vec::new(), None);
         for (client, update) in trained {

@@ -1,8 +1,8 @@
 //! How tensor sets are encoded on their way: as they are, or with fewer bits a number.
 //!
 //! What a client has learnt is sent as the difference to what it received, where there is one of the same shape: it is small, so few
-//! bits go far. Quantised numbers are whole multiples of a scale, the row's largest magnitude over the largest whole number
-//! (symmetric, rounded to nearest, ties to even); a scale is four bytes, and is counted like everything else in the payload.
+//! bits go far. Quantised numbers go in blocks of 64: four bytes of scale, the block's largest magnitude over the largest whole
+//! number, then whole multiples of it (symmetric, rounded to nearest, ties to even). All of it is payload, and counted.
 
 use candle_core::{DType, Device, Tensor};
 use schema::experiment::Wire;
@@ -10,8 +10,10 @@ use schema::experiment::Wire;
 use crate::adapter::Adapters;
 use crate::{Error, Result};
 
-/// The suffix of a quantised tensor's scales.
-const SCALE: &str = "#scale";
+/// Numbers that share a scale.
+const BLOCK: usize = 64;
+/// Bytes of a scale.
+const SCALE: usize = 4;
 
 /// What the other end decodes, and the bytes it took.
 pub fn carry(set: &Adapters, base: Option<&Adapters>, wire: Wire, device: &Device) -> Result<(Adapters, u64)> {
@@ -46,66 +48,53 @@ fn encode(set: &Adapters, wire: Wire) -> Result<Adapters> {
     if wire == Wire::F16 {
         return Ok(set.map(|tensor| tensor.to_dtype(DType::F16))?);
     }
-    let mut encoded = Adapters::default();
-    for (name, tensor) in set.iter() {
-        let (bytes, scales) = quantised(tensor, wire)?;
-        encoded.insert(name.clone(), bytes);
-        encoded.insert(format!("{name}{SCALE}"), scales);
-    }
-    Ok(encoded)
+    set.iter().map(|(name, tensor)| Ok((name.clone(), quantised(tensor, wire)?))).collect()
 }
 
 fn decode(encoded: &Adapters, like: &Adapters, wire: Wire) -> Result<Adapters> {
-    let tensor =
-        |name: &str| encoded.get(name).ok_or_else(|| Error::Usage(format!("a payload without `{name}` cannot be decoded")));
     let one = |(name, like): (&String, &Tensor)| {
-        let decoded = match wire {
-            Wire::F16 => tensor(name)?.to_dtype(like.dtype())?,
-            _ => restored(tensor(name)?, tensor(&format!("{name}{SCALE}"))?, like, wire)?,
-        };
+        let missing = || Error::Usage(format!("a payload without `{name}` cannot be decoded"));
+        let encoded = encoded.get(name).ok_or_else(missing)?;
+        let decoded = if wire == Wire::F16 { encoded.to_dtype(like.dtype())? } else { restored(encoded, like, wire)? };
         Ok((name.clone(), decoded))
     };
     like.iter().map(one).collect()
 }
 
-/// Rows of whole numbers as bytes (two in a byte with four bits), and a scale a row.
-fn quantised(tensor: &Tensor, wire: Wire) -> Result<(Tensor, Tensor)> {
-    let rows = rows(tensor)?;
-    let (mut bytes, mut scales) = (Vec::new(), Vec::new());
-    for row in &rows {
-        let scale = (row.iter().fold(0f64, |most, x| most.max(x.abs())) / largest(wire)) as f32;
-        let whole = |x: &f64| {
-            if scale > 0.0 { (x / f64::from(scale)).round_ties_even().clamp(-largest(wire), largest(wire)) } else { 0.0 }
-        };
-        let whole: Vec<u8> = row.iter().map(|x| (whole(x) + largest(wire)) as u8).collect();
+/// Blocks of a scale and whole numbers, a byte each or two in a byte.
+fn quantised(tensor: &Tensor, wire: Wire) -> Result<Tensor> {
+    let (numbers, most) = (tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?, largest(wire));
+    let mut bytes = Vec::with_capacity(numbers.len() + numbers.len() / 8);
+    for block in numbers.chunks(BLOCK) {
+        let scale = (block.iter().fold(0f64, |largest, x| largest.max(x.abs())) / most) as f32;
+        let step = if scale > 0.0 { f64::from(scale) } else { 1.0 };
+        let whole: Vec<u8> = block.iter().map(|x| ((x / step).round_ties_even().clamp(-most, most) + most) as u8).collect();
+        bytes.extend(scale.to_le_bytes());
         match wire {
             Wire::Int4 => bytes.extend(whole.chunks(2).map(|pair| pair[0] | pair.get(1).copied().unwrap_or(0) << 4)),
             _ => bytes.extend(whole),
         }
-        scales.push(scale);
     }
-    let (n, k) = (bytes.len(), scales.len());
-    Ok((Tensor::from_vec(bytes, n, &Device::Cpu)?, Tensor::from_vec(scales, k, &Device::Cpu)?))
+    let n = bytes.len();
+    Ok(Tensor::from_vec(bytes, n, &Device::Cpu)?)
 }
 
-fn restored(bytes: &Tensor, scales: &Tensor, like: &Tensor, wire: Wire) -> Result<Tensor> {
-    let bytes: Vec<u8> = bytes.to_vec1()?;
-    let scales: Vec<f32> = scales.to_vec1()?;
-    let width = like.elem_count() / scales.len().max(1);
-    let mut values = Vec::with_capacity(like.elem_count());
-    let in_row = if wire == Wire::Int4 { width.div_ceil(2) } else { width };
-    for (row, &scale) in bytes.chunks(in_row.max(1)).zip(&scales) {
-        let whole = row.iter().flat_map(|&byte| if wire == Wire::Int4 { [byte & 15, byte >> 4] } else { [byte, 0] });
-        let whole = whole.step_by(if wire == Wire::Int4 { 1 } else { 2 }).take(width);
-        values.extend(whole.map(|whole| (f64::from(whole) - largest(wire)) * f64::from(scale)));
+fn restored(encoded: &Tensor, like: &Tensor, wire: Wire) -> Result<Tensor> {
+    let (bytes, n) = (encoded.to_vec1::<u8>()?, like.elem_count());
+    let block = SCALE + if wire == Wire::Int4 { BLOCK / 2 } else { BLOCK };
+    let mut numbers: Vec<f64> = Vec::with_capacity(n + 1);
+    for block in bytes.chunks(block) {
+        let Some((scale, whole)) = block.split_first_chunk::<SCALE>() else { break };
+        let scale = f64::from(f32::from_le_bytes(*scale));
+        let number = |whole: u8| (f64::from(whole) - largest(wire)) * scale;
+        match wire {
+            Wire::Int4 => numbers.extend(whole.iter().flat_map(|byte| [number(byte & 15), number(byte >> 4)])),
+            _ => numbers.extend(whole.iter().map(|&whole| number(whole))),
+        }
     }
-    Ok(Tensor::from_vec(values, like.dims(), &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())?)
-}
-
-/// The tensor's rows; a vector is one row.
-fn rows(tensor: &Tensor) -> Result<Vec<Vec<f64>>> {
-    let rows = if tensor.rank() > 1 { tensor.dim(0)? } else { 1 };
-    Ok(tensor.to_dtype(DType::F64)?.reshape((rows, ()))?.to_vec2()?)
+    // Half of the last byte may be nothing.
+    numbers.truncate(n);
+    Ok(Tensor::from_vec(numbers, like.dims(), &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())?)
 }
 
 #[cfg(test)]
@@ -151,16 +140,15 @@ mod tests {
         assert!(difference < whole / 20.0, "{difference} against {whole}");
     }
 
-    /// A byte or half a byte a number and four bytes a row, besides the encoding's header.
+    /// A byte or half a byte a number and four bytes a block, besides the encoding's header.
     #[test]
     fn bytes_are_counted_with_their_scales() {
         let set: Adapters =
             [("a".to_owned(), Tensor::zeros((8, 1001), DType::F32, &Device::Cpu).expect("zeros"))].into_iter().collect();
         let bytes = |wire| carry(&set, None, wire, &Device::Cpu).expect("carried").1;
-        let header = bytes(Wire::F32) - 4 * 8008;
-        for (wire, numbers) in [(Wire::F16, 2 * 8008), (Wire::Int8, 8008 + 4 * 8), (Wire::Int4, 8 * 501 + 4 * 8)] {
-            let more = bytes(wire) - numbers;
-            assert!(more >= header - 8 && more < 2 * header + 100, "{wire:?}: {more} bytes of header");
+        let (header, blocks) = (bytes(Wire::F32) - 4 * 8008, 8008u64.div_ceil(BLOCK as u64));
+        for (wire, numbers) in [(Wire::F16, 2 * 8008), (Wire::Int8, 8008 + 4 * blocks), (Wire::Int4, 4004 + 4 * blocks)] {
+            assert!(bytes(wire).abs_diff(numbers + header) <= 16, "{wire:?}: {} bytes", bytes(wire));
         }
     }
 

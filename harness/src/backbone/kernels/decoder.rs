@@ -49,11 +49,13 @@ pub struct Pair {
     pub rank: usize,
     /// alpha / r.
     pub scale: f64,
+    /// Where its numbers begin among all pairs': `down` `[r, in]`, then `up` `[out, r]`.
+    pub at: usize,
 }
 
 /// All blocks over hidden states `[b, t, d]`, then the places that are read, `[b, r, d]`.
 ///
-/// The second input holds the pairs' numbers, `down` `[r, in]` then `up` `[out, r]`, pair after pair; a single zero without any.
+/// The second input holds the pairs' numbers, pair after pair; a single zero without any.
 pub struct Decoder {
     /// The blocks' weights.
     pub blocks: Vec<Block>,
@@ -125,17 +127,8 @@ fn part_size(b: usize, t: usize) -> usize {
 }
 
 impl<T: Real> Part<'_, T> {
-    /// The pair at a projection: where its numbers begin, and it.
-    fn pair(&self, block: usize, projection: usize) -> Option<(usize, Pair)> {
-        let mut at = 0;
-        for &pair in &self.decoder.pairs {
-            if (pair.block, pair.projection) == (block, projection) {
-                return Some((at, pair));
-            }
-            let (_, d_out, d_in) = self.weights[pair.block].projections[pair.projection];
-            at += pair.rank * (d_in + d_out);
-        }
-        None
+    fn pair(&self, block: usize, projection: usize) -> Option<Pair> {
+        self.decoder.pairs.iter().find(|pair| (pair.block, pair.projection) == (block, projection)).copied()
     }
 
     /// `x W^T`, and what the pair adds.
@@ -144,8 +137,8 @@ impl<T: Real> Part<'_, T> {
         let n = x.len() / d_in;
         let mut y = vec![T::zero(); n * d_out];
         multiply((n, d_out, d_in), Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t(), &mut y, d_out, false);
-        if let Some((at, pair)) = self.pair(block, projection) {
-            let (low, up) = (self.low(at, pair, x, d_in), &self.packed[at + pair.rank * d_in..]);
+        if let Some(pair) = self.pair(block, projection) {
+            let (low, up) = (self.low(pair, x, d_in), &self.packed[pair.at + pair.rank * d_in..]);
             multiply(
                 (n, d_out, pair.rank),
                 Matrix::new(&low, pair.rank, 1),
@@ -159,10 +152,11 @@ impl<T: Real> Part<'_, T> {
     }
 
     /// `scale * x down^T`.
-    fn low(&self, at: usize, pair: Pair, x: &[T], d_in: usize) -> Vec<T> {
+    fn low(&self, pair: Pair, x: &[T], d_in: usize) -> Vec<T> {
         let (n, rank) = (x.len() / d_in, pair.rank);
         let mut low = vec![T::zero(); n * rank];
-        multiply((n, rank, d_in), Matrix::new(x, d_in, 1), Matrix::new(&self.packed[at..], d_in, 1).t(), &mut low, rank, false);
+        let down = Matrix::new(&self.packed[pair.at..], d_in, 1).t();
+        multiply((n, rank, d_in), Matrix::new(x, d_in, 1), down, &mut low, rank, false);
         scale(&mut low, pair.scale);
         low
     }
@@ -172,23 +166,24 @@ impl<T: Real> Part<'_, T> {
         let (weight, d_out, d_in) = self.weights[block].projections[projection];
         let n = dy.len() / d_out;
         multiply((n, d_in, d_out), Matrix::new(dy, d_out, 1), Matrix::new(weight, d_in, 1), dx, d_in, true);
-        if let Some((at, rank, dlow)) = self.pair_back(block, projection, x, dy, dpacked) {
-            multiply((n, d_in, rank), Matrix::new(&dlow, rank, 1), Matrix::new(&self.packed[at..], d_in, 1), dx, d_in, true);
+        if let Some((pair, dlow)) = self.pair_back(block, projection, x, dy, dpacked) {
+            let down = Matrix::new(&self.packed[pair.at..], d_in, 1);
+            multiply((n, d_in, pair.rank), Matrix::new(&dlow, pair.rank, 1), down, dx, d_in, true);
         }
     }
 
-    /// Adds the gradients of a projection's pair; where its `down` begins, its rank, and the gradient of what `down` gives.
-    fn pair_back(&self, block: usize, projection: usize, x: &[T], dy: &[T], dpacked: &mut [T]) -> Option<(usize, usize, Vec<T>)> {
-        let (at, pair) = self.pair(block, projection)?;
+    /// Adds the gradients of a projection's pair; the pair, and the gradient of what its `down` gives.
+    fn pair_back(&self, block: usize, projection: usize, x: &[T], dy: &[T], dpacked: &mut [T]) -> Option<(Pair, Vec<T>)> {
+        let pair = self.pair(block, projection)?;
         let (_, d_out, d_in) = self.weights[block].projections[projection];
-        let (n, rank, up) = (dy.len() / d_out, pair.rank, at + pair.rank * d_in);
-        let low = self.low(at, pair, x, d_in);
+        let (n, rank, up) = (dy.len() / d_out, pair.rank, pair.at + pair.rank * d_in);
+        let low = self.low(pair, x, d_in);
         multiply((d_out, rank, n), Matrix::new(dy, d_out, 1).t(), Matrix::new(&low, rank, 1), &mut dpacked[up..], rank, true);
         let mut dlow = vec![T::zero(); n * rank];
         multiply((n, rank, d_out), Matrix::new(dy, d_out, 1), Matrix::new(&self.packed[up..], rank, 1), &mut dlow, rank, false);
         scale(&mut dlow, pair.scale);
-        multiply((rank, d_in, n), Matrix::new(&dlow, rank, 1).t(), Matrix::new(x, d_in, 1), &mut dpacked[at..], d_in, true);
-        Some((at, rank, dlow))
+        multiply((rank, d_in, n), Matrix::new(&dlow, rank, 1).t(), Matrix::new(x, d_in, 1), &mut dpacked[pair.at..], d_in, true);
+        Some((pair, dlow))
     }
 
     fn normalized(&self, x: &[T], weight: &[T]) -> Vec<T> {

@@ -23,7 +23,8 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// `dst[m, n] (+)= lhs[m, k] rhs[k, n]`, each a slice with its row and column strides; one thread, so that the sum's order is fixed.
+/// `dst[m, n] (+)= lhs[m, k] rhs[k, n]`, each a slice with its row and column strides; one thread, so that the sum's order is
+/// fixed.
 #[allow(unsafe_code, reason = "the matrix product takes raw pointers; the sizes are checked first")]
 pub(super) fn multiply<T: Real>(
     size: (usize, usize, usize),

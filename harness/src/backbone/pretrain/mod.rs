@@ -1,9 +1,9 @@
-//! Pretraining a small LLaVA-shaped backbone from scratch, seeded, in two phases, each with warm-up and cosine decay; AdamW, and Muon for
-//! the hidden matrices ([`muon`]).
+//! Pretraining a small LLaVA-shaped backbone from scratch, seeded, in two phases, each with warm-up and cosine decay; AdamW, and
+//! Muon for the hidden matrices ([`muon`]).
 //!
 //! *Grounding* teaches tower, connector and embeddings to name what stands where ([`grounding`]); the decoder does not run.
-//! *Dialogue* then trains everything on captions, questions and plain sentences: they are branches of one sequence, so a picture's tokens are
-//! computed once per lesson (see [`super::batch`]); grounding stays as a second term of the loss.
+//! *Dialogue* then trains everything on captions, questions and plain sentences: they are branches of one sequence, so a picture's
+//! tokens are computed once per lesson (see [`super::batch`]); grounding stays as a second term of the loss.
 
 mod dialogue;
 mod grounding;

@@ -1,4 +1,5 @@
-//! Muon: momentum whose matrices are made orthogonal before they are applied (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon>).
+//! Muon: momentum whose matrices are made orthogonal before they are applied (Jordan et al. 2024,
+//! <https://kellerjordan.github.io/posts/muon>).
 //!
 //! Every direction of a weight matrix then moves at the same pace, and a small model needs fewer steps than with AdamW. Updates are
 //! scaled to AdamW's usual size, `0.2 sqrt(max(rows, columns))` (Liu et al. 2025, arXiv 2502.16982), so that one learning rate and
