@@ -77,8 +77,10 @@ fn aggregate(row: &MethodRow, updates: &[Update]) -> Result<Adapters> {
     Ok((row.build)(&BTreeMap::new())?.aggregate(&drawn("global", false)?, updates, FIRST)?)
 }
 
-/// What three clients of a method send in the first round, and the method with its global adapters, about to aggregate.
-fn after_one_round(row: &MethodRow) -> Result<(Vec<Update>, Box<dyn Method>, Adapters, Study)> {
+/// What three clients sent in the first round, and the method with its global adapters, about to aggregate.
+type BeforeAggregation = (Vec<Update>, Box<dyn Method>, Adapters, Study);
+
+fn after_one_round(row: &MethodRow) -> Result<BeforeAggregation> {
     let (_, study) = study(&experiment(row.name))?;
     let mut method = (row.build)(&BTreeMap::new())?;
     let global = method.start(study.initial().clone(), study.adapter());

@@ -95,8 +95,7 @@ impl Method for FedDat {
         let received = received.get(ADAPTERS)?;
         let mut shared = client.trainer(received)?;
         let mut local = client.trainer(&client.recall(LOCAL, || client.initial()))?;
-        let work =
-            client.each_batch(&mut |client, examples, _| self.teach(client, examples, received, &mut shared, &mut local))?;
+        let work = client.each_batch(|client, examples, _| self.teach(client, examples, received, &mut shared, &mut local))?;
         client.memory.insert(LOCAL.into(), local.values()?);
         Ok(Update::new(client, work).with(ADAPTERS, shared.values()?))
     }

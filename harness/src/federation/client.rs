@@ -198,7 +198,7 @@ impl<'s> Client<'s> {
     /// Trains from `start` on this round's batches with a fresh AdamW: what nearly every method's local work is.
     pub fn fit(&mut self, start: &Adapters, objective: &mut dyn Objective) -> Result<Fit> {
         let mut trainer = self.trainer(start)?;
-        let work = self.each_batch(&mut |client, examples, step| {
+        let work = self.each_batch(|client, examples, step| {
             let trained = trainer.tensors();
             let at_work = objective.attach(client.spec(), &trained)?;
             let plain = client.answers(examples, &at_work, Pass::Training)?.loss()?;
@@ -224,7 +224,7 @@ impl<'s> Client<'s> {
     }
 
     /// Does something with each of this round's batches, in order: every method's epoch loop. What it returns is the loss.
-    pub fn each_batch(&mut self, train: &mut dyn FnMut(&mut Self, &[usize], Step) -> Result<f64>) -> Result<Work> {
+    pub fn each_batch(&mut self, mut train: impl FnMut(&mut Self, &[usize], Step) -> Result<f64>) -> Result<Work> {
         let batches = self.batches();
         let mut work = Work { steps: batches.len(), ..Work::default() };
         for (index, (examples, in_last_epoch)) in batches.iter().enumerate() {
