@@ -18,9 +18,10 @@ use crate::weights::Weights;
 use crate::{fedavg, keys};
 
 /// How the second moment goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rule {
     /// There is none: momentum alone.
+    #[default]
     Momentum,
     /// `v + d^2`.
     Adagrad,
@@ -46,14 +47,10 @@ pub struct FedOpt {
     pub tau: Option<f64>,
     /// `examples` or `uniform`.
     pub weights: Weights,
-    #[serde(skip, default = "momentum")]
+    #[serde(skip)]
     rule: Rule,
     #[serde(skip)]
     moments: Option<(Adapters, Adapters)>,
-}
-
-fn momentum() -> Rule {
-    Rule::Momentum
 }
 
 impl Default for FedOpt {
