@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod environment;
+pub mod hub;
 pub mod plan;
 mod progress;
 pub mod runner;

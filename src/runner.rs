@@ -50,7 +50,8 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bo
     plan.lines().iter().for_each(|line| progress.line(line));
 
     let folder = RunDir::create(out, &name)?;
-    folder.write_setup(&study, &environment(study.backbone(), &experiment.backbone.device))?;
+    let downloads = session.downloads(&resolved.located, &experiment.backbone.name);
+    folder.write_setup(&study, &environment(study.backbone(), &experiment.backbone.device, downloads))?;
     let outcome = federation::run(&study, &mut *resolved.method, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
@@ -72,7 +73,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         experiment: experiment.name.clone(),
         method: row.name.into(),
         adapter: if trains { study.adapter().kind.name.into() } else { "none".into() },
-        backbone: spec.name.clone(),
+        backbone: experiment.backbone.name.clone(),
         dataset: study.card().name.clone(),
         seed: experiment.seed,
         rounds: if trains { experiment.federation.rounds as u32 } else { 0 },

@@ -13,7 +13,10 @@ use harness::data::Dataset;
 use harness::federation::Method;
 use harness::registry::{MethodRow, Registry};
 use harness::study::{Split, Study};
+use schema::record::Download;
 use schema::{Card, Experiment, toml_file};
+
+use crate::hub;
 
 /// The seed that the embedded datasets are generated with; part of their cards' revision.
 pub const GENERATOR_SEED: u64 = 0;
@@ -25,6 +28,8 @@ pub struct Located {
     pub folder: PathBuf,
     /// Its card.
     pub card: Card,
+    /// What of it came from the Hub.
+    pub download: Option<Download>,
 }
 
 /// An experiment with its defaults filled in, and what it names.
@@ -47,13 +52,14 @@ pub struct Resolved {
 pub struct Session {
     registry: Registry,
     backbones: BTreeMap<(String, String), Arc<dyn Backbone>>,
+    downloads: BTreeMap<String, Download>,
     splits: BTreeMap<(String, String, Option<usize>, String), Arc<Split>>,
 }
 
 impl Session {
     /// Nothing loaded yet.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, backbones: BTreeMap::new(), splits: BTreeMap::new() }
+        Self { registry, backbones: BTreeMap::new(), downloads: BTreeMap::new(), splits: BTreeMap::new() }
     }
 
     /// The methods there are.
@@ -91,9 +97,21 @@ impl Session {
         if let Some(loaded) = self.backbones.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded: Arc<dyn Backbone> = backbone::load(name, &parse_device(device)?)?.into();
+        let device = parse_device(device)?;
+        let loaded: Arc<dyn Backbone> = match hub::backbone(name)? {
+            Some((folder, download)) => {
+                self.downloads.insert(name.into(), download);
+                backbone::load(&folder, &device)?.into()
+            }
+            None => backbone::load(name, &device)?.into(),
+        };
         self.backbones.insert(key, loaded.clone());
         Ok(loaded)
+    }
+
+    /// What came from the Hub of a dataset and a loaded backbone.
+    pub fn downloads(&self, located: &Located, backbone: &str) -> Vec<Download> {
+        located.download.iter().chain(self.downloads.get(backbone)).cloned().collect()
     }
 
     /// A split with its frozen features.
@@ -136,12 +154,14 @@ fn cuda(index: usize) -> Result<Device> {
 }
 
 /// Finds a dataset: a card's path, a folder (with a `card.toml`, or named as a known card), or a known card's name, whose files
-/// are generated or lie in `$FEDBENCH_DATA/<name>` (without the variable, `data/<name>`).
+/// are generated, lie in `$FEDBENCH_DATA/<name>` (without the variable, `data/<name>`) or in the Hub's cache (`name@revision` takes
+/// another revision than the card's).
 pub fn locate(dataset: &str) -> Result<Located> {
     let path = Path::new(dataset);
     if path.extension().is_some_and(|extension| extension == "toml") {
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        return Ok(Located { folder, card: toml_file::read(path).map_err(harness::Error::from)? });
+        let card: Card = toml_file::read(path).map_err(harness::Error::from)?;
+        return if card.hub.is_some() { hub::dataset(card, None) } else { Ok(Located { folder, card, download: None }) };
     }
     if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()) {
         return in_folder(path);
@@ -149,8 +169,12 @@ pub fn locate(dataset: &str) -> Result<Located> {
     if let Some(generator) = generated::find(dataset) {
         return generate(generator);
     }
-    let card = known_card(dataset)?;
-    let folder = data_root().join(dataset);
+    let (name, revision) = dataset.split_once('@').map_or((dataset, None), |(name, revision)| (name, Some(revision)));
+    let card = known_card(name)?;
+    let folder = data_root().join(name);
+    if revision.is_some() || (card.hub.is_some() && !folder.is_dir()) {
+        return hub::dataset(card, revision);
+    }
     if !folder.is_dir() {
         return Err(harness::Error::Usage(format!(
             "dataset `{dataset}` is not at hand: expected its parquet files in {} (FEDBENCH_DATA names the folder above); it comes from {}",
@@ -159,7 +183,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
         ))
         .into());
     }
-    Ok(Located { folder, card })
+    Ok(Located { folder, card, download: None })
 }
 
 fn in_folder(folder: &Path) -> Result<Located> {
@@ -170,10 +194,10 @@ fn in_folder(folder: &Path) -> Result<Located> {
         false => known_card(&name)
             .with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
     };
-    Ok(Located { folder: folder.into(), card })
+    Ok(Located { folder: folder.into(), card, download: None })
 }
 
-fn known_card(name: &str) -> Result<Card> {
+pub(crate) fn known_card(name: &str) -> Result<Card> {
     let known = cards::CARDS.iter().map(|(name, _)| *name);
     match cards::CARDS.iter().any(|(known, _)| *known == name) {
         true => cards::card(name).map_err(|message| harness::Error::Usage(message).into()),
@@ -182,7 +206,7 @@ fn known_card(name: &str) -> Result<Card> {
 }
 
 /// Where datasets that are not generated are looked for.
-fn data_root() -> PathBuf {
+pub(crate) fn data_root() -> PathBuf {
     std::env::var_os("FEDBENCH_DATA").map_or_else(|| PathBuf::from("data"), PathBuf::from)
 }
 
@@ -209,7 +233,7 @@ fn generate(generator: &generated::Generator) -> Result<Located> {
             renamed => renamed.with_context(|| format!("cannot move {} to {}", aside.display(), folder.display()))?,
         }
     }
-    Ok(Located { card: toml_file::read(&card).map_err(harness::Error::from)?, folder })
+    Ok(Located { card: toml_file::read(&card).map_err(harness::Error::from)?, folder, download: None })
 }
 
 /// A partition's key must be one that the card offers.

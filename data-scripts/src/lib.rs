@@ -2,7 +2,9 @@
 //!
 //! - [`cards`]: one card per dataset, what its columns mean and how an example becomes a prompt;
 //! - [`generated`]: IconGen and SciGen (benchmarks in Hub schemas, made on the spot) and the pretraining stream of the tiny
-//!   backbone.
+//!   backbone;
+//! - [`hub`]: models and datasets from the Hugging Face Hub.
 
 pub mod cards;
 pub mod generated;
+pub mod hub;

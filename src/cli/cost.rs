@@ -15,7 +15,7 @@ use crate::session::Session;
 /// What a client stores and sends, in both ledgers, without weights.
 #[derive(Args)]
 pub(crate) struct Cost {
-    /// A backbone's name or folder.
+    /// A backbone's name, folder or id on the Hub.
     #[arg(long)]
     backbone: String,
     /// A method's name.
@@ -69,7 +69,8 @@ struct Ledgers {
 impl Cost {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let row = *session.registry().find(&self.method)?;
-        let spec = backbone::spec(&self.backbone)?;
+        let folder = crate::hub::backbone(&self.backbone)?.map(|(folder, _)| folder);
+        let spec = backbone::spec(folder.as_deref().unwrap_or(&self.backbone))?;
         let fixed = matches!(adapter::kind(row.adapter)?.rank, Rank::Fixed(_));
         let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));
         let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone() };
@@ -91,7 +92,7 @@ impl Cost {
         };
         let trained = if row.scope == harness::federation::Scope::Nothing { 0 } else { adapter.parameters() };
         Ledgers {
-            backbone: spec.name.clone(),
+            backbone: self.backbone.clone(),
             method: row.name.into(),
             placement,
             rank: adapter.rank,

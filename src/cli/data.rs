@@ -1,21 +1,27 @@
-//! `fedbench data`: make, inspect and partition datasets.
+//! `fedbench data`: make, fetch, inspect and partition datasets.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use data_scripts::generated;
+use data_scripts::hub::{HubId, Wanted};
 use harness::data::{Dataset, draw, inspect, label_table, resolve, save};
 use schema::experiment::{PartitionConfig, PartitionScheme};
+use schema::record::RepoKind;
+use schema::toml_file;
 
 use super::say;
-use crate::session::{GENERATOR_SEED, locate};
+use crate::hub::{self, How};
+use crate::session::{GENERATOR_SEED, known_card, locate};
 
-/// Make, inspect and partition datasets.
+/// Make, fetch, inspect and partition datasets.
 #[derive(Subcommand)]
 pub(crate) enum Data {
     /// Make a generated dataset: parquet files and a card.
     Prepare(Prepare),
+    /// Download a dataset from the Hub.
+    Fetch(Fetch),
     /// Show a dataset's columns, counts and examples.
     Inspect(Inspect),
     /// Draw a partition, show its label table and save it.
@@ -36,6 +42,24 @@ pub(crate) struct Prepare {
     /// The seed.
     #[arg(long, default_value_t = GENERATOR_SEED)]
     seed: u64,
+}
+
+/// Download a dataset from the Hub.
+#[derive(Args)]
+pub(crate) struct Fetch {
+    /// A dataset's name or card, or any id on the Hub (`owner/name`), of which all parquet files come.
+    dataset: String,
+    /// A branch, a tag or a commit, instead of the card's.
+    #[arg(long)]
+    revision: Option<String>,
+    /// Only these splits of the card.
+    #[arg(long, value_delimiter = ',')]
+    splits: Vec<String>,
+    /// Only files that fit, for an id without a card: `--include 'data/test-*.parquet'`; may be repeated.
+    #[arg(long, conflicts_with = "splits")]
+    include: Vec<String>,
+    #[command(flatten)]
+    how: How,
 }
 
 /// Show a dataset's columns, counts and examples.
@@ -89,6 +113,7 @@ impl Data {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Data::Prepare(command) => command.run(),
+            Data::Fetch(command) => command.run(),
             Data::Inspect(command) => command.run(),
             Data::Partition(command) => command.run(),
         }
@@ -116,6 +141,41 @@ impl Prepare {
             shortcuts.text_only()
         ));
         Ok(())
+    }
+}
+
+impl Fetch {
+    fn run(self) -> Result<()> {
+        let (name, snapshot) = match self.card()? {
+            Some(card) => {
+                let (_, within) = self.named();
+                let snapshot = hub::fetch_dataset(&card, self.revision.as_deref().or(within), &self.splits, self.how)?;
+                (card.name, snapshot)
+            }
+            None => {
+                let id = self.dataset.strip_prefix("hf:").unwrap_or(&self.dataset);
+                let id = super::with_revision(HubId::parse(RepoKind::Dataset, id)?, self.revision)?;
+                let wanted = if self.include.is_empty() { Wanted::parquet() } else { Wanted::exactly(self.include) };
+                let snapshot = hub::fetch(&id, &wanted, None, self.how)?;
+                (id.name, snapshot)
+            }
+        };
+        say(&format!("{name} at commit {}: {} files in {}", snapshot.commit, snapshot.files.len(), snapshot.folder.display()));
+        Ok(())
+    }
+
+    /// The name, and the revision in `name@revision`.
+    fn named(&self) -> (&str, Option<&str>) {
+        self.dataset.split_once('@').map_or((&self.dataset, None), |(name, revision)| (name, Some(revision)))
+    }
+
+    /// The card of a known name or of a file; none for an id.
+    fn card(&self) -> Result<Option<schema::Card>> {
+        let (name, _) = self.named();
+        if name.ends_with(".toml") {
+            return Ok(Some(toml_file::read(std::path::Path::new(name)).map_err(harness::Error::from)?));
+        }
+        if name.contains('/') { Ok(None) } else { known_card(name).map(Some) }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::session::{Session, locate};
 /// Judge a backbone, with or without adapters; writes predictions.
 #[derive(Args)]
 pub(crate) struct Eval {
-    /// A backbone's name or folder.
+    /// A backbone's name, folder or id on the Hub.
     #[arg(long)]
     backbone: String,
     /// A dataset's name, card or folder.
@@ -97,8 +97,9 @@ impl Eval {
             unparsed_rate: judgement.unparsed_rate,
         };
         let folder = RunDir::create(&self.out, "")?;
+        let downloads = session.downloads(&located, &self.backbone);
         folder.write(run_dir::PREDICTIONS, &harness::record::predictions(&predictions)?)?;
-        folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device))?;
+        folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
         folder.write_json("evaluation.json", &evaluation)?;
         say(&format!(

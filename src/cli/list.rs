@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use data_scripts::cards;
+use data_scripts::{cards, generated};
 use harness::backbone::BACKBONES;
 use harness::metrics::METRICS;
 use serde::Serialize;
 
 use super::say;
-use crate::session::Session;
+use crate::hub;
+use crate::session::{Session, data_root};
 
 /// What there is: methods, backbones, datasets, metrics.
 #[derive(Args)]
@@ -40,6 +41,9 @@ struct Item {
     name: String,
     sentence: String,
     source: String,
+    /// Whether a dataset is at hand, and what brings it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<String>,
 }
 
 impl List {
@@ -53,7 +57,10 @@ impl List {
         match self.format {
             ListFormat::Json => say(&serde_json::to_string_pretty(&items)?),
             ListFormat::Text => {
-                items.iter().for_each(|item| say(&format!("{}\n    {}\n    source: {}", item.name, item.sentence, item.source)))
+                for item in items {
+                    say(&format!("{}\n    {}\n    source: {}", item.name, item.sentence, item.source));
+                    item.files.iter().for_each(|files| say(&format!("    files: {files}")));
+                }
             }
         }
         Ok(())
@@ -63,15 +70,32 @@ impl List {
 fn items<T>(rows: &[T], parts: impl Fn(&T) -> (&'static str, &'static str, &'static str)) -> Vec<Item> {
     let item = |row: &T| {
         let (name, sentence, source) = parts(row);
-        Item { name: name.into(), sentence: sentence.into(), source: source.into() }
+        Item { name: name.into(), sentence: sentence.into(), source: source.into(), files: None }
     };
     rows.iter().map(item).collect()
 }
 
-fn datasets() -> Result<Vec<Item>, harness::Error> {
+fn datasets() -> Result<Vec<Item>> {
     let item = |name: &str| {
         let card = cards::card(name).map_err(harness::Error::Usage)?;
-        Ok(Item { name: card.name, sentence: format!("{} Licence: {}.", card.description, card.license), source: card.source })
+        let (files, sentence) = (Some(files(&card)?), format!("{} Licence: {}.", card.description, card.license));
+        Ok(Item { name: card.name, sentence, source: card.source, files })
     };
     cards::CARDS.iter().map(|(name, _)| item(name)).collect()
+}
+
+/// Whether a dataset is at hand, and what brings it.
+fn files(card: &schema::Card) -> Result<String> {
+    let folder = data_root().join(&card.name);
+    if generated::find(&card.name).is_some() {
+        return Ok("made on the spot".into());
+    }
+    if folder.is_dir() {
+        return Ok(format!("at hand in {}", folder.display()));
+    }
+    Ok(match &card.hub {
+        Some(_) if hub::has_dataset(card)? => "at hand in the Hub's cache".into(),
+        Some(id) => format!("need a download of {id}: `fedbench data fetch {}`", card.name),
+        None => format!("not at hand: they belong in {}", folder.display()),
+    })
 }

@@ -4,6 +4,7 @@ mod cost;
 mod data;
 mod eval;
 mod list;
+mod model;
 mod pretrain;
 mod report;
 mod run;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use data_scripts::hub::{HubError, HubId};
 use harness::registry::Registry;
 use schema::{Experiment, toml_file};
 
@@ -45,9 +47,12 @@ enum Command {
     Report(report::MakeReport),
     /// What a client stores and sends, in both ledgers, without weights.
     Cost(cost::Cost),
-    /// Make, inspect and partition datasets.
+    /// Make, fetch, inspect and partition datasets.
     #[command(subcommand)]
     Data(data::Data),
+    /// Fetch backbones from the Hub.
+    #[command(subcommand)]
+    Model(model::Model),
     /// What there is: methods, backbones, datasets, metrics.
     List(list::List),
     /// Everything that can be known of an experiment before computing.
@@ -137,6 +142,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Report(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),
+        Command::Model(command) => command.run(),
         Command::List(command) => command.run(&session),
         Command::Validate(command) => command.run(&mut session),
         Command::Pretrain(command) => command.run(),
@@ -148,6 +154,15 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref::<harness::Error>(), Some(harness::Error::Usage(_) | harness::Error::Toml(_)))
             || cause.downcast_ref::<toml_file::TomlError>().is_some()
+            || matches!(cause.downcast_ref::<HubError>(), Some(HubError::Id { .. } | HubError::Variable { .. }))
+    })
+}
+
+/// An id with the revision of `--revision`, where there is one.
+pub(crate) fn with_revision(id: HubId, revision: Option<String>) -> Result<HubId> {
+    Ok(match revision {
+        Some(revision) => HubId::new(id.kind, &id.name, &revision)?,
+        None => id,
     })
 }
 

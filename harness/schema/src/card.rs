@@ -23,6 +23,9 @@ pub struct Card {
     pub license: String,
     /// The pinned revision: a commit, a date, a generator's version and seed.
     pub revision: String,
+    /// The dataset on the Hub (`owner/name`) whose repository at `revision` holds the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
     /// The metric's name (`fedbench list metrics`).
     pub metric: String,
     /// How an example with choices is answered.

@@ -152,6 +152,49 @@ pub struct Environment {
     pub threads: usize,
     /// SHA-256 of the backbone's weights.
     pub backbone_sha256: String,
+    /// What came from the Hub: dataset and backbone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub downloads: Vec<Download>,
+}
+
+/// Files of one repository of the Hub, as they lay in the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Download {
+    /// Model or dataset.
+    pub kind: RepoKind,
+    /// `owner/name`.
+    pub id: String,
+    /// The revision that was asked for.
+    pub revision: String,
+    /// The commit that it was.
+    pub commit: String,
+    /// The files.
+    pub files: Vec<DownloadedFile>,
+}
+
+/// What a repository of the Hub is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepoKind {
+    /// A model.
+    Model,
+    /// A dataset.
+    Dataset,
+}
+
+/// One file of a repository, with the checksum by which the Hub names its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadedFile {
+    /// Its path in the repository.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256, for files in large file storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// git's blob id, for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_blob: Option<String>,
 }
 
 /// What the clock said, `timings.json`.

@@ -1,0 +1,213 @@
+//! What is at hand, in the folders that Python's huggingface_hub keeps as well:
+//!
+//! ```text
+//! datasets--owner--name/
+//!   refs/main                 the commit that `main` was when it was last asked for
+//!   blobs/<etag>              a file's content under its checksum; `<etag>.incomplete` while it comes
+//!   snapshots/<commit>/<path> a link to the content
+//! .locks/datasets--owner--name/<etag>.lock
+//! ```
+//!
+//! A blob gets its name when its checksum is right, and a snapshot's link comes after that: what has its name is whole.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use hf_hub::{Cache, CacheRepo};
+use schema::record::{Download, DownloadedFile};
+
+use super::error::HubError;
+use super::id::{Etag, HubId, fits, is_commit};
+
+/// How deep folders of a snapshot are searched.
+const DEEPEST: usize = 8;
+
+/// A repository's place in the cache.
+pub(super) struct Shelf<'a> {
+    id: &'a HubId,
+    root: &'a Path,
+    repo: CacheRepo,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// Files of one commit that are at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The folder with the files at their paths.
+    pub folder: PathBuf,
+    /// The commit.
+    pub commit: String,
+    /// The files' paths in the repository, sorted.
+    pub files: Vec<String>,
+}
+
+impl<'a> Shelf<'a> {
+    pub fn new(root: &'a Path, id: &'a HubId) -> Self {
+        let (cache, repo) = (Cache::new(root.into()), id.repo(&id.revision));
+        Self { id, root, folder: root.join(repo.folder_name()), repo: cache.repo(repo) }
+    }
+
+    /// The commit that the revision is, as far as the cache knows.
+    pub fn commit(&self) -> Option<String> {
+        if is_commit(&self.id.revision) {
+            return Some(self.id.revision.clone());
+        }
+        let commit = fs::read_to_string(self.reference()).ok()?.trim().to_owned();
+        is_commit(&commit).then_some(commit)
+    }
+
+    fn reference(&self) -> PathBuf {
+        self.folder.join("refs").join(&self.id.revision)
+    }
+
+    /// Where a commit's files lie.
+    pub fn snapshot_folder(&self, commit: &str) -> PathBuf {
+        self.repo.pointer_path(commit)
+    }
+
+    /// What is there of the revision; none where there is nothing.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let commit = self.commit()?;
+        let folder = self.repo.pointer_path(&commit);
+        let mut files = Vec::new();
+        gather(&folder, "", DEEPEST, &mut files);
+        files.sort();
+        (!files.is_empty()).then_some(Snapshot { folder, commit, files })
+    }
+
+    /// Where a content lies.
+    pub fn blob(&self, etag: &Etag) -> PathBuf {
+        self.repo.blob_path(etag.as_str())
+    }
+
+    /// Where a content grows.
+    pub fn incomplete(&self, etag: &Etag) -> PathBuf {
+        self.repo.blob_path(&format!("{}.incomplete", etag.as_str()))
+    }
+
+    /// Waits until no other process fetches this content; the lock is held until the file is dropped.
+    pub fn lock(&self, etag: &Etag) -> Result<File, HubError> {
+        let folder = self.root.join(".locks").join(self.folder.file_name().unwrap_or_default());
+        fs::create_dir_all(&folder).map_err(HubError::file(&folder))?;
+        let path = folder.join(format!("{}.lock", etag.as_str()));
+        let file = File::create(&path).map_err(HubError::file(&path))?;
+        file.lock().map_err(HubError::file(&path))?;
+        Ok(file)
+    }
+
+    /// Whether a file of a commit is whole: there, and of the listed size.
+    pub fn holds(&self, commit: &str, path: &str, size: u64) -> bool {
+        self.repo.pointer_path(commit).join(path).metadata().is_ok_and(|found| found.is_file() && found.len() == size)
+    }
+
+    /// Puts a content into a commit's snapshot.
+    pub fn link(&self, commit: &str, path: &str, etag: &Etag) -> Result<(), HubError> {
+        let link = self.repo.pointer_path(commit).join(path);
+        let folder = link.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(HubError::file(folder))?;
+        if link.symlink_metadata().is_ok() {
+            fs::remove_file(&link).map_err(HubError::file(&link))?;
+        }
+        // From snapshots/<commit>/ up to the repository's folder, and once more for every folder in the path.
+        let up = "../".repeat(2 + path.matches('/').count());
+        place(&self.blob(etag), &format!("{up}blobs/{}", etag.as_str()), &link).map_err(HubError::file(&link))
+    }
+
+    /// Remembers which commit a branch or tag is; a commit needs no remembering.
+    pub fn remember(&self, commit: &str) -> Result<(), HubError> {
+        if self.id.revision == commit {
+            return Ok(());
+        }
+        let reference = self.reference();
+        let folder = reference.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(HubError::file(folder))?;
+        let aside = folder.join(format!(".{}.part", std::process::id()));
+        fs::write(&aside, commit).and_then(|()| fs::rename(&aside, &reference)).map_err(HubError::file(&reference))
+    }
+}
+
+#[cfg(unix)]
+fn place(_blob: &Path, relative: &str, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(relative, link)
+}
+
+/// Where links need privileges, the content is copied: aside, then renamed.
+#[cfg(not(unix))]
+fn place(blob: &Path, _relative: &str, link: &Path) -> std::io::Result<()> {
+    let aside = link.with_extension("part");
+    fs::copy(blob, &aside).and_then(|_| fs::rename(&aside, link))
+}
+
+/// The paths of all files below a folder, relative to it; links that lead nowhere are left out.
+fn gather(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.path().metadata() {
+            Ok(found) if found.is_file() => files.push(path),
+            Ok(found) if found.is_dir() && depth > 0 => gather(&entry.path(), &format!("{path}/"), depth - 1, files),
+            _ => {}
+        }
+    }
+}
+
+impl Snapshot {
+    /// The files that fit a pattern: all of them, or none. Where names say that they belong together (`-00000-of-00003`), some of
+    /// them are an error.
+    pub fn matching(&self, pattern: &str) -> Result<Vec<&str>, HubError> {
+        let found: Vec<&str> = self.files.iter().map(String::as_str).filter(|path| fits(pattern, path)).collect();
+        let wanted = found.iter().filter_map(|path| promised(path)).max().unwrap_or(0);
+        match found.len() {
+            0 => Ok(found),
+            count if count < wanted => {
+                Err(HubError::Partial { folder: self.folder.clone(), pattern: pattern.into(), found: count, wanted })
+            }
+            _ => Ok(found),
+        }
+    }
+
+    /// What a run's folder says of it: commit, files and checksums. Reads only files whose checksum is not their name.
+    pub fn record(&self, id: &HubId) -> Result<Download, HubError> {
+        let file = |path: &String| {
+            let place = self.folder.join(path);
+            let bytes = place.metadata().map_err(HubError::file(&place))?.len();
+            let named = fs::read_link(&place).ok().and_then(|blob| Etag::parse(&blob.file_name()?.to_string_lossy()));
+            let (sha256, git_blob) = match named {
+                Some(Etag::Sha256(digits)) => (Some(digits), None),
+                Some(Etag::Git(digits)) => (None, Some(digits)),
+                None => (Some(super::checksum::sha256(&place)?), None),
+            };
+            Ok(DownloadedFile { path: path.clone(), bytes, sha256, git_blob })
+        };
+        let files = self.files.iter().map(file).collect::<Result<_, HubError>>()?;
+        Ok(Download { kind: id.kind, id: id.name.clone(), revision: id.revision.clone(), commit: self.commit.clone(), files })
+    }
+}
+
+/// 3 of `train-00000-of-00003.parquet`.
+fn promised(path: &str) -> Option<usize> {
+    let (_, after) = path.rsplit_once("-of-")?;
+    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(files: &[&str]) -> Snapshot {
+        Snapshot { folder: "s".into(), commit: "c".into(), files: files.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn some_of_what_belongs_together_is_an_error() {
+        let two = snapshot(&[
+            "data/test-00000-of-00001.parquet",
+            "data/train-00000-of-00003.parquet",
+            "data/train-00002-of-00003.parquet",
+        ]);
+        assert_eq!(two.matching("data/test-*.parquet").unwrap(), ["data/test-00000-of-00001.parquet"]);
+        assert!(two.matching("data/val-*.parquet").unwrap().is_empty());
+        let error = two.matching("data/train-*.parquet").unwrap_err().to_string();
+        assert!(error.contains("2 of the 3 files of `data/train-*.parquet`"), "{error}");
+    }
+}

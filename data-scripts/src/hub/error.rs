@@ -1,0 +1,148 @@
+//! What can go wrong with the Hub, worded for the person who asked for a file.
+
+use std::path::{Path, PathBuf};
+
+/// Why something could not be had from the Hub. No message ever holds a token, or the signed address of a redirect.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// A text is no id.
+    #[error("`{text}` is no Hub id ({why}); expected `owner/name` or `owner/name@revision`")]
+    Id {
+        /// What was typed.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An environment variable cannot be used.
+    #[error("{variable}: {message}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The network may not be used.
+    #[error(
+        "HF_HUB_OFFLINE is set, so `{repo}` cannot be fetched; its files belong in {} (unset the variable to download them)",
+        folder.display()
+    )]
+    Offline {
+        /// The repository.
+        repo: String,
+        /// Its folder in the cache.
+        folder: PathBuf,
+    },
+    /// The Hub wants to know who asks, or does not let them.
+    #[error("{url}: {status}: {advice}")]
+    Denied {
+        /// What was asked for.
+        url: String,
+        /// 401 or 403.
+        status: u16,
+        /// What may help.
+        advice: String,
+    },
+    /// There is no such thing.
+    #[error("{url}: 404: there is no {what}")]
+    Missing {
+        /// What was asked for.
+        url: String,
+        /// Repository and revision, or a file of them.
+        what: String,
+    },
+    /// The Hub answered with a status that nothing can be made of.
+    #[error("{url}: unexpected status {status}{}", if server.is_empty() { String::new() } else { format!(": {server}") })]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+        /// What the server says of it.
+        server: String,
+    },
+    /// It failed again and again.
+    #[error("{url}: given up after {attempts} attempts without progress: {why}; the same command goes on where this one stopped")]
+    GivenUp {
+        /// What was asked for.
+        url: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// What went wrong the last time.
+        why: String,
+    },
+    /// The Hub asks for a longer pause than one waits for.
+    #[error("{url}: {status}: the Hub asks to wait {seconds} seconds; the same command goes on then where this one stopped")]
+    Wait {
+        /// What was asked for.
+        url: String,
+        /// 429 or 503.
+        status: u16,
+        /// How long.
+        seconds: u64,
+    },
+    /// An answer makes no sense.
+    #[error("{url}: {message}")]
+    Answer {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with the answer.
+        message: String,
+    },
+    /// What came is not what the Hub lists.
+    #[error(
+        "{url}: the {bytes} bytes that came have the checksum {found}, but the Hub lists {wanted}; they were thrown away, so the \
+         same command starts this file again"
+    )]
+    Checksum {
+        /// What was asked for.
+        url: String,
+        /// How much came.
+        bytes: u64,
+        /// Its checksum.
+        found: String,
+        /// The listed one.
+        wanted: String,
+    },
+    /// Nothing in the repository is wanted.
+    #[error("`{repo}` has no file that fits {patterns}; there are: {there}")]
+    NoFile {
+        /// The repository.
+        repo: String,
+        /// What was looked for.
+        patterns: String,
+        /// Some of its files.
+        there: String,
+    },
+    /// A part of what belongs together is at hand.
+    #[error("{}: {found} of the {wanted} files of `{pattern}` are there; fetch the rest first", folder.display())]
+    Partial {
+        /// The snapshot's folder.
+        folder: PathBuf,
+        /// What was looked for.
+        pattern: String,
+        /// Files there.
+        found: usize,
+        /// Files that the names promise.
+        wanted: usize,
+    },
+    /// The cache cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl HubError {
+    /// For `map_err` after an operation on `path`.
+    pub(super) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::File { path: path.into(), source }
+    }
+
+    /// An answer that makes no sense.
+    pub(super) fn answer(url: &str, message: impl Into<String>) -> Self {
+        Self::Answer { url: url.into(), message: message.into() }
+    }
+}

@@ -1,0 +1,170 @@
+//! The Hugging Face Hub: models and datasets by id and revision, in the cache that Python's huggingface_hub keeps as well.
+//!
+//! hf-hub knows names, addresses and the cache's folders, and asks for listings. The transfer itself is ours, because hf-hub 0.5
+//! checks no checksum, appends a whole file to a part where a server ignores ranges, cannot finish a part that is complete, does not
+//! read `Retry-After` and sends the token along to the host that a redirect names.
+//!
+//! - [`settings`]: the environment variables;
+//! - [`id`]: names, revisions, checksums, patterns;
+//! - [`listing`]: what a repository holds;
+//! - [`cache`]: what is at hand;
+//! - `line`, `transfer`: requests, and one file's way into the cache;
+//! - [`Hub`]: all of it together.
+
+pub mod cache;
+pub mod id;
+pub mod listing;
+pub mod settings;
+
+mod checksum;
+mod error;
+mod line;
+mod transfer;
+
+use std::path::PathBuf;
+
+pub use cache::Snapshot;
+pub use error::HubError;
+pub use id::HubId;
+pub use listing::{Listing, Remote};
+pub use settings::Settings;
+
+use cache::Shelf;
+use line::Line;
+use transfer::Transfer;
+
+/// Which files of a repository are wanted: patterns whose `*` stand for any characters but `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Each of these must be there.
+    pub needed: Vec<String>,
+    /// These come along.
+    pub also: Vec<String>,
+}
+
+impl Wanted {
+    /// What a backbone is read from.
+    pub fn model() -> Self {
+        let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect();
+        Self {
+            needed: texts(&["config.json", "tokenizer.json", "model*.safetensors"]),
+            also: texts(&["*.json", "*.jinja", "*.model", "*.txt"]),
+        }
+    }
+
+    /// Every parquet file, for a dataset without a card.
+    pub fn parquet() -> Self {
+        Self { needed: vec![], also: vec!["*.parquet".into(), "*/*.parquet".into(), "*/*/*.parquet".into()] }
+    }
+
+    /// These, and nothing else.
+    pub fn exactly(patterns: Vec<String>) -> Self {
+        Self { needed: patterns, also: vec![] }
+    }
+
+    fn patterns(&self) -> Vec<&str> {
+        self.needed.iter().chain(&self.also).map(String::as_str).collect()
+    }
+}
+
+/// What is to come before it comes: for the person who is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The repository.
+    pub id: HubId,
+    /// Its files that are wanted, at hand or not.
+    pub listing: Listing,
+    /// Those that are not at hand.
+    pub missing: Vec<Remote>,
+}
+
+impl Plan {
+    /// Bytes that are not at hand; parts that an earlier command left count as missing.
+    pub fn missing_bytes(&self) -> u64 {
+        self.missing.iter().map(|file| file.size).sum()
+    }
+}
+
+/// Who looks on while files come.
+pub trait Watch {
+    /// A file begins, or goes on.
+    fn started(&self, _path: &str, _size: u64) {}
+    /// So many of its bytes are here.
+    fn at(&self, _bytes: u64) {}
+    /// Something failed; it is tried again after a pause.
+    fn waiting(&self, _seconds: f64, _why: &str) {}
+    /// The file is whole.
+    fn finished(&self) {}
+}
+
+impl Watch for () {}
+
+/// The Hub, and the cache of what came from it.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    settings: Settings,
+}
+
+impl Hub {
+    /// As the environment says.
+    pub fn from_env() -> Result<Self, HubError> {
+        Ok(Self::new(Settings::from_env()?))
+    }
+
+    /// As the settings say.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// Whether the network may not be used.
+    pub fn offline(&self) -> bool {
+        self.settings.offline
+    }
+
+    /// The folder that a repository has in the cache, whether or not it is there.
+    pub fn folder(&self, id: &HubId) -> PathBuf {
+        Shelf::new(&self.settings.cache, id).folder
+    }
+
+    /// What is at hand of a revision; none where that is nothing. Never asks the network.
+    pub fn cached(&self, id: &HubId) -> Option<Snapshot> {
+        Shelf::new(&self.settings.cache, id).snapshot()
+    }
+
+    /// What is at hand of a revision, if that is everything needed; the wanted files alone.
+    pub fn cached_whole(&self, id: &HubId, wanted: &Wanted) -> Result<Option<Snapshot>, HubError> {
+        let Some(mut snapshot) = self.cached(id) else { return Ok(None) };
+        for pattern in &wanted.needed {
+            if snapshot.matching(pattern)?.is_empty() {
+                return Ok(None);
+            }
+        }
+        let patterns = wanted.patterns();
+        snapshot.files.retain(|path| patterns.iter().any(|pattern| id::fits(pattern, path)));
+        Ok(Some(snapshot))
+    }
+
+    /// Asks the Hub what would have to come.
+    pub fn plan(&self, id: &HubId, wanted: &Wanted, watch: &dyn Watch) -> Result<Plan, HubError> {
+        let shelf = Shelf::new(&self.settings.cache, id);
+        if self.settings.offline {
+            return Err(HubError::Offline { repo: id.to_string(), folder: shelf.folder });
+        }
+        let (url, text) = Line::new(&self.settings)?.listing(id, watch)?;
+        let listing = Listing::read(&url, id, &text, &wanted.needed, &wanted.patterns())?;
+        let missing = listing.files.iter().filter(|file| !shelf.holds(&listing.commit, &file.path, file.size)).cloned().collect();
+        Ok(Plan { id: id.clone(), listing, missing })
+    }
+
+    /// Fetches what a plan lists, and remembers its commit.
+    pub fn fetch(&self, plan: &Plan, watch: &dyn Watch) -> Result<Snapshot, HubError> {
+        let shelf = Shelf::new(&self.settings.cache, &plan.id);
+        let line = Line::new(&self.settings)?;
+        for remote in &plan.missing {
+            Transfer { line: &line, shelf: &shelf, id: &plan.id, commit: &plan.listing.commit, remote, watch }.run()?;
+        }
+        shelf.remember(&plan.listing.commit)?;
+        let files = plan.listing.files.iter().map(|file| file.path.clone()).collect();
+        Ok(Snapshot { folder: shelf.snapshot_folder(&plan.listing.commit), commit: plan.listing.commit.clone(), files })
+    }
+}
