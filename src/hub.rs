@@ -81,6 +81,11 @@ pub fn backbone(name: &str) -> Result<Option<(String, Download)>> {
     }
 }
 
+/// What a table calls a backbone: by its id, if it has one, because the name of its folder is a commit.
+pub fn shown<'a>(name: &'a str, folder: &'a str) -> &'a str {
+    if name.starts_with("hf:") || bare(name).is_some() { name } else { folder }
+}
+
 /// A name that can only be an id: one slash within, and no such folder.
 fn bare(name: &str) -> Option<&str> {
     let (owner, rest) = name.split_once('/')?;

@@ -13,6 +13,7 @@ use harness::study::Study;
 use schema::{Experiment, Summary};
 
 use crate::environment::environment;
+use crate::hub;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -73,7 +74,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         experiment: experiment.name.clone(),
         method: row.name.into(),
         adapter: if trains { study.adapter().kind.name.into() } else { "none".into() },
-        backbone: experiment.backbone.name.clone(),
+        backbone: hub::shown(&experiment.backbone.name, &spec.name).into(),
         dataset: study.card().name.clone(),
         seed: experiment.seed,
         rounds: if trains { experiment.federation.rounds as u32 } else { 0 },

@@ -5,10 +5,13 @@
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`floors`]: does every crate see only what lies below it?
+//! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 
 mod cli;
 mod floors;
 mod gradients;
+mod hub;
+mod hub_site;
 mod laws;
 mod methods;
 mod parity;
