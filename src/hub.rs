@@ -36,7 +36,7 @@ pub fn dataset(mut card: Card, revision: Option<&str>) -> Result<Located> {
     let fetch = format!("`fedbench data fetch {}` downloads it ({}; licence {})", card.name, id.name, card.license);
     let Some(snapshot) = Hub::from_env()?.cached(&id) else { return Err(not_at_hand("dataset", &card.name, &id, &fetch)) };
     let mut files = Vec::new();
-    for pattern in card.splits.values().flat_map(|split| &split.files) {
+    for pattern in card.splits.values().flat_map(|split| split.patterns()) {
         files.extend(snapshot.matching(pattern).with_context(|| fetch.clone())?.into_iter().map(str::to_owned));
     }
     if files.is_empty() {
@@ -101,7 +101,7 @@ pub fn fetch_dataset(card: &Card, revision: Option<&str>, splits: &[String], how
         return Err(harness::Error::unknown(&format!("split of dataset `{}`", card.name), split, known()).into());
     }
     let chosen = card.splits.iter().filter(|(name, _)| splits.is_empty() || splits.contains(name));
-    let patterns = chosen.flat_map(|(_, split)| split.files.clone()).collect();
+    let patterns = chosen.flat_map(|(_, split)| split.patterns().cloned()).collect();
     fetch(&id, &Wanted::exactly(patterns), Some(&card.license), how)
 }
 

@@ -10,6 +10,16 @@ pub const CARDS: &[(&str, &str)] = &[
     ("scienceqa-img-resplit", include_str!("../cards/scienceqa-img-resplit.toml")),
     ("tabmwp", include_str!("../cards/tabmwp.toml")),
     ("iconqa-examples", include_str!("../cards/iconqa-examples.toml")),
+    ("scienceqa", include_str!("../cards/scienceqa.toml")),
+    ("scienceqa-full", include_str!("../cards/scienceqa-full.toml")),
+    ("scienceqa-img", include_str!("../cards/scienceqa-img.toml")),
+    ("iconqa", include_str!("../cards/iconqa.toml")),
+    ("vqav2", include_str!("../cards/vqav2.toml")),
+    ("vizwiz", include_str!("../cards/vizwiz.toml")),
+    ("ok-vqa", include_str!("../cards/ok-vqa.toml")),
+    ("a-okvqa", include_str!("../cards/a-okvqa.toml")),
+    ("a-okvqa-direct", include_str!("../cards/a-okvqa-direct.toml")),
+    ("gqa", include_str!("../cards/gqa.toml")),
 ];
 
 /// The card of a name; otherwise what is wrong, with the names that exist, nearest first.
@@ -23,16 +33,33 @@ pub fn card(name: &str) -> Result<Card, String> {
 
 #[cfg(test)]
 mod tests {
+    use schema::card::ChoiceForm;
+    use schema::record::RepoKind;
+
     use super::*;
+    use crate::hub::HubId;
 
     #[test]
-    fn every_card_parses_under_its_own_name_with_both_prompts() {
+    fn every_card_parses_under_its_own_name_with_its_prompts() {
         for (name, _) in CARDS {
             let card = card(name).unwrap();
             assert_eq!(card.name, *name);
-            assert!(card.prompts.contains_key("default") && card.prompts.contains_key("letters"), "{name}");
+            let letters = card.choices.form == ChoiceForm::None || card.prompts.contains_key("letters");
+            assert!(card.prompts.contains_key("default") && letters, "{name}");
             let known = |key: &String| *key == "answer" || card.columns.tags.contains(key);
             assert!(card.partition_keys.iter().all(known), "{name}: {:?}", card.partition_keys);
+        }
+    }
+
+    #[test]
+    fn cards_of_the_hub_name_a_repository_and_its_files() {
+        for (name, _) in CARDS {
+            let card = card(name).unwrap();
+            let Some(hub) = &card.hub else { continue };
+            assert!(HubId::new(RepoKind::Dataset, hub, &card.revision).is_ok() && card.source.contains(hub.as_str()), "{name}");
+            assert!(card.splits.values().all(|split| split.patterns().all(|pattern| pattern.ends_with(".parquet"))), "{name}");
+            let known = |tag: &String| *tag == "context" || card.columns.tags.contains(tag);
+            assert!(card.breakdowns.iter().all(known), "{name}: {:?}", card.breakdowns);
         }
     }
 

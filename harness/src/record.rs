@@ -119,7 +119,7 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
     let id = |f: fn(&Prediction) -> Option<u32>| Arc::new(UInt32Array::from_iter(predictions.iter().map(f))) as ArrayRef;
     let flag =
         |f: fn(&Prediction) -> bool| Arc::new(BooleanArray::from(predictions.iter().map(f).collect::<Vec<bool>>())) as ArrayRef;
-    parquet_bytes(vec![
+    let mut columns = vec![
         ("example", text(|p| &p.example), false),
         ("client", id(|p| p.client), true),
         ("shard", id(|p| p.shard), true),
@@ -129,7 +129,11 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
         ("correct", flag(|p| p.correct), false),
         ("parsed", flag(|p| p.parsed), false),
         ("option_scores", Arc::new(scores.finish()) as ArrayRef, true),
-    ])
+    ];
+    if predictions.iter().any(|prediction| prediction.score.is_some()) {
+        columns.push(("score", Arc::new(Float64Array::from_iter(predictions.iter().map(|p| p.score))) as ArrayRef, true));
+    }
+    parquet_bytes(columns)
 }
 
 /// A scoring's name on disk.

@@ -1,10 +1,12 @@
 //! `fedbench eval`: a backbone, zero-shot or with saved adapters, on a dataset's split.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use harness::adapter::{AdapterSpec, Adapters};
+use harness::metrics::breakdown::breakdown;
 use harness::record::RunDir;
 use harness::registry::Registry;
 use schema::experiment::{
@@ -64,6 +66,10 @@ struct Evaluation {
     chance_accuracy: f64,
     majority_accuracy: f64,
     unparsed_rate: f64,
+    /// The card's metric; `accuracy` holds its value.
+    metric: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    breakdown: BTreeMap<String, f64>,
 }
 
 impl Eval {
@@ -95,6 +101,8 @@ impl Eval {
             chance_accuracy: chance,
             majority_accuracy: majority,
             unparsed_rate: judgement.unparsed_rate,
+            metric: study.card().metric.clone(),
+            breakdown: breakdown(&study.test_split().dataset, &predictions),
         };
         let folder = RunDir::create(&self.out, "")?;
         let downloads = session.downloads(&located, &self.backbone);

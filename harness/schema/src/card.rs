@@ -41,6 +41,9 @@ pub struct Card {
     pub answer: AnswerForm,
     /// The prompt variants by name; `default` is taken unless an experiment asks for another.
     pub prompts: BTreeMap<String, Prompt>,
+    /// Tags by which the score is broken down, beside `context` (`IMG`, `TXT`, `NO`: with a picture, a hint, neither).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakdowns: Vec<String>,
     /// Columns by which a partition may split (a subset of `columns.tags`, or `answer`).
     #[serde(default)]
     pub partition_keys: Vec<String>,
@@ -50,8 +53,23 @@ pub struct Card {
     /// An image with more pixels than this is a bad row.
     #[serde(default = "default_max_image_pixels")]
     pub max_image_pixels: u64,
+    /// Where the pictures are, if not in the questions' files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PictureFiles>,
     /// The splits by name.
     pub splits: BTreeMap<String, Split>,
+}
+
+/// Pictures in files of their own (a split's `pictures`), joined to the questions by a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureFiles {
+    /// The questions' column that names a picture.
+    pub key: String,
+    /// The pictures' column that the key is found in.
+    pub id: String,
+    /// The pictures' column with the picture.
+    pub image: String,
 }
 
 fn default_max_image_pixels() -> u64 {
@@ -75,6 +93,9 @@ pub struct Columns {
     pub choices: Option<String>,
     /// The answer column.
     pub answer: String,
+    /// A column (bool) whose true rows are left out, counted and listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<String>,
     /// A context shown before the question (string, may be null or empty).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -137,6 +158,9 @@ pub enum AnswerForm {
     OptionText,
     /// Free text.
     Text,
+    /// Several people's answers (`list<string>`, `list<struct<answer>>`, or such a list written as text); the most frequent one is
+    /// trained on, all of them judge.
+    People,
 }
 
 /// How an example with choices is answered.
@@ -204,10 +228,20 @@ pub enum BadRow {
 pub struct Split {
     /// File names in row order; a `*` matches any run of characters (matches are sorted by name).
     pub files: Vec<String>,
+    /// Files with the pictures, where the card has a section `pictures`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pictures: Vec<String>,
     /// The number of rows that must be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<usize>,
     /// The SHA-256 of the files' bytes, one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+}
+
+impl Split {
+    /// All patterns, those of the pictures included.
+    pub fn patterns(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().chain(&self.pictures)
+    }
 }

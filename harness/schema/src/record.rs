@@ -40,6 +40,16 @@ pub struct Prediction {
     pub parsed: bool,
     /// The log-likelihood of each option (nats, normalised as the card says); empty for generation.
     pub option_scores: Vec<f64>,
+    /// The score in [0, 1], for metrics that know more than right and wrong; `correct` is then whether it is at least a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+impl Prediction {
+    /// What it adds to the card's metric.
+    pub fn value(&self) -> f64 {
+        self.score.unwrap_or(if self.correct { 1.0 } else { 0.0 })
+    }
 }
 
 /// The flat summary of a run, `summary.json`.

@@ -23,7 +23,7 @@ pub(super) fn read(
     check_distinct(&written)?;
     check_distinct(&shown)?;
     let answer = match card.answer {
-        AnswerForm::Text => return free_text(answer).map(|(_, answer)| (shown, answer)),
+        AnswerForm::Text | AnswerForm::People => return free_text(answer).map(|(_, answer)| (shown, answer)),
         AnswerForm::Index => by_index(answer, shown.len())?,
         AnswerForm::OptionText => by_text(answer, &written)?,
     };

@@ -9,9 +9,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
-use schema::card::{Card, ChoiceForm};
+use schema::card::{AnswerForm, Card, ChoiceForm, PictureFiles};
 
 use super::error::{DataError, listed};
+use super::people::PeopleCell;
+
+/// The field of a struct that holds an answer (VQAv2).
+const ANSWER: &str = "answer";
 
 /// What a column is for, hence which types it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,8 @@ enum Kind {
     TextOrInteger,
     Image,
     List,
+    People,
+    Flag,
 }
 
 impl Kind {
@@ -28,6 +34,8 @@ impl Kind {
             Self::Text => "a string",
             Self::TextOrInteger => "a string or an integer",
             Self::Image => "struct<bytes: binary, path: string> or binary",
+            Self::People => "a list of strings, a list of struct<answer: string>, or a list written as a string",
+            Self::Flag => "a boolean",
             Self::List => "a list of strings (`choices.form = \"comma\"` reads one string)",
         }
     }
@@ -42,6 +50,14 @@ impl Kind {
                 .iter()
                 .any(|field| field.name() == "bytes" && matches!(field.data_type(), DataType::Binary | DataType::Null)),
             (Self::List, DataType::List(field)) => text(field.data_type()),
+            (Self::People, DataType::Utf8) | (Self::Flag, DataType::Boolean) => true,
+            (Self::People, DataType::List(field)) => match field.data_type() {
+                DataType::Struct(fields) => fields.iter().any(|field| field.name() == ANSWER && text(field.data_type())),
+                kind => text(kind),
+            },
+            (Self::People, DataType::Struct(fields)) => fields.iter().any(|field| {
+                field.name() == ANSWER && matches!(field.data_type(), DataType::List(item) if text(item.data_type()))
+            }),
             _ => false,
         }
     }
@@ -57,7 +73,12 @@ fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
         (ChoiceForm::Comma, Some(name)) => wanted.push((name, "the choices", Kind::Text)),
         _ => {}
     }
-    wanted.push((&columns.answer, "the answer", Kind::TextOrInteger));
+    match card.answer {
+        AnswerForm::People => wanted.push((&columns.answer, "people's answers", Kind::People)),
+        _ => wanted.push((&columns.answer, "the answer", Kind::TextOrInteger)),
+    }
+    wanted.extend(columns.skip.iter().map(|name| (name.as_str(), "what is left out", Kind::Flag)));
+    wanted.extend(card.pictures.iter().map(|pictures| (pictures.key.as_str(), "the picture's name", Kind::TextOrInteger)));
     wanted.extend(columns.hint.iter().map(|name| (name.as_str(), "the hint", Kind::Text)));
     wanted.extend(columns.id.iter().map(|name| (name.as_str(), "the id", Kind::TextOrInteger)));
     wanted.extend(columns.tags.iter().map(|name| (name.as_str(), "a tag", Kind::TextOrInteger)));
@@ -66,6 +87,19 @@ fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
 
 /// The indices of the top-level columns that the card names; an error where one is missing or of a type that cannot serve.
 pub(super) fn project(path: &Path, card: &Card, found: &Schema) -> Result<Vec<usize>, DataError> {
+    project_all(path, wanted(card), found)
+}
+
+/// The same for the files with pictures.
+pub(super) fn project_pictures(path: &Path, pictures: &PictureFiles, found: &Schema) -> Result<Vec<usize>, DataError> {
+    let wanted = vec![
+        (pictures.id.as_str(), "the pictures' names", Kind::TextOrInteger),
+        (pictures.image.as_str(), "the pictures", Kind::Image),
+    ];
+    project_all(path, wanted, found)
+}
+
+fn project_all(path: &Path, wanted: Vec<(&str, &'static str, Kind)>, found: &Schema) -> Result<Vec<usize>, DataError> {
     let all: Vec<(String, String)> =
         found.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
     let bad = |message: String, wanted: &str| DataError::Column {
@@ -73,7 +107,7 @@ pub(super) fn project(path: &Path, card: &Card, found: &Schema) -> Result<Vec<us
         message: format!("{message}; nearest first, there are: {}", described(wanted, &all)),
     };
     let mut indices = Vec::new();
-    for (column, role, kind) in wanted(card) {
+    for (column, role, kind) in wanted {
         let Some(index) = all.iter().position(|(name, _)| name == column) else {
             return Err(bad(format!("no column `{column}`, which the card names as {role}"), column));
         };
@@ -119,6 +153,11 @@ pub(super) struct Cells<'a> {
     pub images: Vec<Option<&'a [u8]>>,
     pub choices: ChoiceCell<'a>,
     pub answer: AnswerCell<'a>,
+    pub people: PeopleCell<'a>,
+    /// Whether the card's column of rows to leave out is true.
+    pub skip: bool,
+    /// The name of the picture in files of their own.
+    pub picture: Option<String>,
     /// In the card's order; null is "".
     pub tags: Vec<String>,
 }
@@ -155,7 +194,16 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &Card, row: usize) -> Cell
             }
             ChoiceForm::ClosedSet | ChoiceForm::None => ChoiceCell::Missing,
         },
-        answer: answer(column(&columns.answer), row),
+        answer: match card.answer {
+            AnswerForm::People => AnswerCell::Missing,
+            _ => answer(column(&columns.answer), row),
+        },
+        people: match card.answer {
+            AnswerForm::People => people(column(&columns.answer), row),
+            _ => PeopleCell::Missing,
+        },
+        skip: optional(&columns.skip).is_some_and(|array| flag(array, row)),
+        picture: card.pictures.as_ref().and_then(|pictures| text_or_integer(column(&pictures.key), row)),
         tags: columns.tags.iter().map(|name| text_or_integer(column(name), row).unwrap_or_default()).collect(),
     }
 }
@@ -195,6 +243,33 @@ fn answer(array: &ArrayRef, row: usize) -> AnswerCell<'_> {
         (_, Some(number)) => AnswerCell::Integer(number),
         _ => AnswerCell::Missing,
     }
+}
+
+/// A row of a file with pictures: its name and its picture; none where either is null.
+pub(super) fn picture<'a>(batch: &'a RecordBatch, pictures: &PictureFiles, row: usize) -> Option<(String, &'a [u8])> {
+    Some((text_or_integer(batch.column_by_name(&pictures.id)?, row)?, image(batch.column_by_name(&pictures.image)?, row)?))
+}
+
+fn flag(array: &ArrayRef, row: usize) -> bool {
+    array.as_boolean_opt().is_some_and(|flags| flags.is_valid(row) && flags.value(row))
+}
+
+/// Texts, structs with a text, or (as old versions of `datasets` write them) a struct of a list of texts.
+fn people(array: &ArrayRef, row: usize) -> PeopleCell<'_> {
+    if let Some(text) = text(array, row) {
+        return PeopleCell::Text(text);
+    }
+    let array = match array.as_struct_opt() {
+        Some(group) if group.is_valid(row) => group.column_by_name(ANSWER),
+        Some(_) => None,
+        None => Some(array),
+    };
+    let Some(lists) = array.and_then(|array| array.as_list_opt::<i32>()).filter(|lists| lists.is_valid(row)) else {
+        return PeopleCell::Missing;
+    };
+    let texts = lists.values().as_struct_opt().and_then(|group| group.column_by_name(ANSWER)).unwrap_or(lists.values());
+    let (start, end) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+    PeopleCell::List((start..end).map(|item| text(texts, item)).collect())
 }
 
 fn text_or_integer(array: &ArrayRef, row: usize) -> Option<String> {

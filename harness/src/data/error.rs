@@ -103,6 +103,20 @@ pub enum DataError {
         /// How that came.
         why: String,
     },
+    /// A question names a picture that is not there.
+    #[error("{files}: column `{column}` has no `{id}`, the picture of example `{example}` ({more} more are missing)")]
+    NoPicture {
+        /// The pictures' files.
+        files: String,
+        /// Their column of names.
+        column: String,
+        /// The name.
+        id: String,
+        /// An example that names it.
+        example: String,
+        /// How many other pictures are missing.
+        more: usize,
+    },
     /// A picture cannot be used.
     #[error("{reason}")]
     Image {

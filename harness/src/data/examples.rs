@@ -11,16 +11,18 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use schema::card::{AnswerForm, BadRow, Card, ChoiceForm};
+use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, PictureFiles};
 use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
-use super::error::DataError;
+use super::error::{DataError, listed};
 use super::row::{Rejection, Row};
-use super::{columns, files};
+use super::{columns, files, image, pictures};
+use crate::metrics;
+use crate::metrics::breakdown::CONTEXT;
 
 /// Rows decoded at a time: pictures are large.
-const BATCH_ROWS: usize = 64;
+pub(super) const BATCH_ROWS: usize = 64;
 
 /// One question with its answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +52,13 @@ pub enum Answer {
     Choice(usize),
     /// Free text.
     Text(String),
+    /// What several people said, in their order, and the answer that most of them gave (of equally frequent ones, the first).
+    People {
+        /// The most frequent answer.
+        gold: String,
+        /// All answers.
+        all: Vec<String>,
+    },
 }
 
 impl Example {
@@ -65,7 +74,7 @@ impl Example {
     pub fn answer_text(&self) -> &str {
         match &self.answer {
             Answer::Choice(index) => &self.choices[*index],
-            Answer::Text(text) => text,
+            Answer::Text(text) | Answer::People { gold: text, .. } => text,
         }
     }
 }
@@ -96,6 +105,9 @@ impl Dataset {
         let mut loader = Loader::new(card, split, limit.unwrap_or(usize::MAX));
         for (path, reader) in paths.iter().zip(readers) {
             loader.read_file(path, reader)?;
+        }
+        if let Some(columns) = &card.pictures {
+            loader.join(&files::pictures(dir, card, split)?, columns)?;
         }
         loader.finish(&paths)
     }
@@ -140,10 +152,27 @@ fn check_card(card: &Card) -> Result<(), DataError> {
         (ChoiceForm::ClosedSet, _) if card.choices.values.is_empty() => {
             return bad("`choices.form` is `closed-set`, but `choices.values` is empty");
         }
-        (ChoiceForm::None, _) if card.answer != AnswerForm::Text => {
-            return bad("`choices.form` is `none`, so `answer` must be `text`");
+        (ChoiceForm::None, _) if !matches!(card.answer, AnswerForm::Text | AnswerForm::People) => {
+            return bad("`choices.form` is `none`, so `answer` must be `text` or `people`");
+        }
+        (form, _) if card.answer == AnswerForm::People && form != ChoiceForm::None => {
+            return bad("`answer` is `people`, so `choices.form` must be `none`");
         }
         _ => {}
+    }
+    let Some(score) = metrics::SCORES.iter().find(|score| score.name == card.metric) else {
+        let known = listed(&card.metric, metrics::SCORES.iter().map(|score| score.name));
+        return bad(&format!("unknown metric `{}`; nearest first, there are: {known}", card.metric));
+    };
+    if score.of_people != (card.answer == AnswerForm::People) {
+        return bad(&format!("metric `{}` and `answer` do not go together: only people's answers have soft scores", card.metric));
+    }
+    let broken_down = |tag: &&String| tag.as_str() != CONTEXT && tag.as_str() != "answer" && !card.columns.tags.contains(tag);
+    if let Some(tag) = card.breakdowns.iter().find(broken_down) {
+        return bad(&format!("`breakdowns` holds `{tag}`, which is neither `context` nor among `columns.tags`"));
+    }
+    if card.pictures.is_some() && !card.columns.images.is_empty() {
+        return bad("a section `pictures` says where the pictures are, so `columns.images` must be empty");
     }
     if card.columns.tags.iter().any(|tag| tag == "answer") {
         return bad("`columns.tags` holds `answer`, which always names the right answer's text; leave it out");
@@ -162,13 +191,15 @@ struct Loader<'a> {
     known_images: BTreeMap<[u8; 32], usize>,
     /// Which row first had an id.
     known_ids: BTreeMap<String, usize>,
+    /// The examples that wait for a picture of files of its own, by its name there.
+    waiting: BTreeMap<String, Vec<usize>>,
 }
 
 impl<'a> Loader<'a> {
     fn new(card: &'a Card, split: &str, limit: usize) -> Self {
         let dataset =
             Dataset { card: card.clone(), split: split.into(), examples: Vec::new(), images: Vec::new(), skipped: Vec::new() };
-        Self { dataset, card, limit, row: 0, known_images: BTreeMap::new(), known_ids: BTreeMap::new() }
+        Self { dataset, card, limit, row: 0, known_images: BTreeMap::new(), known_ids: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
     fn full(&self) -> bool {
@@ -216,6 +247,9 @@ impl<'a> Loader<'a> {
         }
         self.known_ids.insert(id.clone(), self.row);
         let images = row.images.iter().map(|encoded| self.intern(encoded)).collect();
+        if let Some(key) = row.picture.clone() {
+            self.waiting.entry(key).or_default().push(self.dataset.examples.len());
+        }
         self.dataset.examples.push(Example {
             id,
             raw_bytes: row.raw_bytes(),
@@ -236,6 +270,35 @@ impl<'a> Loader<'a> {
             images.push(encoded.into());
             images.len() - 1
         })
+    }
+
+    /// Gives the examples their pictures; every one of them must be there.
+    fn join(&mut self, paths: &[PathBuf], columns: &PictureFiles) -> Result<(), DataError> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut pictures: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+        pictures::each(paths, columns, &waiting, |path, id, encoded| {
+            image::check(encoded, self.card.max_image_pixels)
+                .map_err(|reason| DataError::Parquet { path: path.into(), message: format!("picture `{id}`: {reason}") })?;
+            let picture = self.intern(encoded);
+            pictures.insert(id.into(), (picture, encoded.len() as u64));
+            Ok(())
+        })?;
+        for (id, (picture, bytes)) in pictures {
+            for example in waiting.remove(&id).into_iter().flatten() {
+                self.dataset.examples[example].images.push(picture);
+                self.dataset.examples[example].raw_bytes += bytes;
+            }
+        }
+        match waiting.iter().next() {
+            None => Ok(()),
+            Some((id, examples)) => Err(DataError::NoPicture {
+                files: files::joined(paths),
+                column: columns.id.clone(),
+                id: id.clone(),
+                example: self.dataset.examples[examples[0]].id.clone(),
+                more: waiting.len() - 1,
+            }),
+        }
     }
 
     fn finish(self, paths: &[PathBuf]) -> Result<Dataset, DataError> {

@@ -20,14 +20,21 @@ pub(super) fn split<'a>(card: &'a Card, name: &str) -> Result<&'a Split, DataErr
 
 /// The files of a split, in row order; at least one.
 pub(super) fn find(dir: &Path, card: &Card, name: &str) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Vec::new();
-    for pattern in &split(card, name)?.files {
-        files.extend(matches(dir, pattern, name)?);
-    }
+    let files = all(dir, &split(card, name)?.files, name)?;
     if files.is_empty() {
         return Err(DataError::Card { dataset: card.name.clone(), message: format!("split `{name}` names no file") });
     }
     Ok(files)
+}
+
+/// The files of a split's pictures; none where they lie beside the questions.
+pub(super) fn pictures(dir: &Path, card: &Card, name: &str) -> Result<Vec<PathBuf>, DataError> {
+    all(dir, &split(card, name)?.pictures, name)
+}
+
+fn all(dir: &Path, patterns: &[String], split: &str) -> Result<Vec<PathBuf>, DataError> {
+    let found = patterns.iter().map(|pattern| matches(dir, pattern, split));
+    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// The files that one name of a card stands for, sorted by name.

@@ -16,6 +16,8 @@ mod choices;
 mod columns;
 mod error;
 mod files;
+mod people;
+mod pictures;
 mod row;
 #[cfg(test)]
 mod testing;

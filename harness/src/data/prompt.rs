@@ -15,6 +15,8 @@ pub struct Rendered {
     pub gold: Option<usize>,
     /// The right answer as the model should say it.
     pub gold_text: String,
+    /// What several people answered; empty where there is one right answer.
+    pub people: Vec<String>,
 }
 
 /// Fills a prompt's template with an example. A line whose placeholders are all empty is left out.
@@ -23,13 +25,14 @@ pub fn render(example: &Example, prompt: &Prompt) -> Rendered {
     let values = [("hint", example.hint.as_str()), ("question", &example.question), ("options", &options)];
     let lines: Vec<String> = prompt.template.split('\n').filter_map(|line| fill_line(line, &values)).collect();
     let Answer::Choice(gold) = example.answer else {
-        return Rendered { text: lines.join("\n"), targets: vec![], gold: None, gold_text: example.answer_text().into() };
+        let people = if let Answer::People { all, .. } = &example.answer { all.clone() } else { vec![] };
+        return Rendered { text: lines.join("\n"), targets: vec![], gold: None, gold_text: example.answer_text().into(), people };
     };
     let targets: Vec<String> = match prompt.target {
         Target::Letter => (0..example.choices.len()).map(letter).collect(),
         Target::Text => example.choices.clone(),
     };
-    Rendered { text: lines.join("\n"), gold: Some(gold), gold_text: targets[gold].clone(), targets }
+    Rendered { text: lines.join("\n"), gold: Some(gold), gold_text: targets[gold].clone(), targets, people: vec![] }
 }
 
 /// A, B, C, ... Z, AA, AB, ...

@@ -1,11 +1,10 @@
 //! One row's cells become an example, or a reason why not.
 
-use schema::card::Card;
+use schema::card::{AnswerForm, Card};
 
-use super::choices;
 use super::columns::Cells;
 use super::examples::Answer;
-use super::image;
+use super::{choices, image, people};
 
 /// Why a row gives no example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +31,17 @@ pub(super) struct Row<'a> {
     pub choices: Vec<String>,
     pub answer: Answer,
     pub images: Vec<&'a [u8]>,
+    /// The name of its picture in files of their own.
+    pub picture: Option<String>,
     pub tags: Vec<String>,
 }
 
 impl<'a> Row<'a> {
     /// Checks a row and resolves its choices and answer.
     pub(super) fn read(cells: Cells<'a>, card: &Card) -> Result<Self, Rejection> {
+        if cells.skip {
+            return Err(Rejection::Skip(format!("column `{}` is true", card.columns.skip.as_deref().unwrap_or_default())));
+        }
         let question = cells.question.trim();
         if question.is_empty() {
             return Err(Rejection::bad("the question is empty"));
@@ -46,7 +50,13 @@ impl<'a> Row<'a> {
             return Err(Rejection::bad("the id is empty"));
         }
         let choice_images: Vec<bool> = cells.images.iter().skip(1).map(Option::is_some).collect();
-        let (choices, answer) = choices::read(card, &cells.choices, cells.answer, &choice_images)?;
+        let (choices, answer) = match card.answer {
+            AnswerForm::People => (Vec::new(), people::answer(&cells.people)?),
+            _ => choices::read(card, &cells.choices, cells.answer, &choice_images)?,
+        };
+        if card.pictures.is_some() && cells.picture.is_none() {
+            return Err(Rejection::bad("the picture's name is null"));
+        }
         for (encoded, column) in cells.images.iter().zip(&card.columns.images) {
             if let Some(encoded) = encoded {
                 image::check(encoded, card.max_image_pixels)
@@ -60,6 +70,7 @@ impl<'a> Row<'a> {
             choices,
             answer,
             images: cells.images.into_iter().flatten().collect(),
+            picture: cells.picture,
             tags: cells.tags,
         })
     }
@@ -70,7 +81,7 @@ impl<'a> Row<'a> {
         let choices: usize = self.choices.iter().map(String::len).sum();
         let answer = match &self.answer {
             Answer::Choice(_) => 1,
-            Answer::Text(text) => text.len(),
+            Answer::Text(text) | Answer::People { gold: text, .. } => text.len(),
         };
         (pictures + self.question.len() + self.hint.len() + choices + answer) as u64
     }

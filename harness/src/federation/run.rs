@@ -9,6 +9,7 @@ use schema::{Prediction, Record};
 use super::{Client, Link, Method, Round, Scope, Sets, Update};
 use crate::accounting::clock::Stopwatch;
 use crate::adapter::Adapters;
+use crate::metrics::breakdown::breakdown;
 use crate::metrics::evaluate::{Judgement, judge_clients, judge_global};
 use crate::study::Study;
 use crate::{Error, Result};
@@ -275,6 +276,9 @@ impl Outcome {
         }
         self.judgement = judgement;
         if last {
+            for (metric, value) in breakdown(&study.test_split().dataset, &predictions) {
+                self.push(round, None, &metric, value);
+            }
             self.predictions = predictions;
             self.evaluate_variants(study, method, clients, global, round)?;
         }

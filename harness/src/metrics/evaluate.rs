@@ -8,6 +8,7 @@ use crate::Result;
 use crate::adapter::{Adapt, Adapters};
 use crate::backbone::{Branch, Sequence};
 use crate::data::{Rendered, prompt};
+use crate::metrics;
 use crate::study::Study;
 
 /// A test example, ready for batches.
@@ -91,12 +92,12 @@ pub fn judge_clients(study: &Study, personal: &[(usize, Adapters)], everywhere: 
 }
 
 fn accuracy<'p>(predictions: impl IntoIterator<Item = &'p Prediction>) -> Option<f64> {
-    let (mut right, mut n) = (0usize, 0usize);
+    let (mut sum, mut n) = (0.0, 0usize);
     for prediction in predictions {
-        right += usize::from(prediction.correct);
+        sum += prediction.value();
         n += 1;
     }
-    (n > 0).then(|| right as f64 / n as f64)
+    (n > 0).then(|| sum / n as f64)
 }
 
 fn unparsed_rate(predictions: &[Prediction]) -> f64 {
@@ -120,7 +121,8 @@ pub fn predict(study: &Study, adapt: &dyn Adapt, examples: &[usize], client: Opt
     let generated = by_length(study, generated);
     let texts: Vec<Vec<String>> = generated.par_chunks(size).map(|chunk| generate(study, adapt, chunk)).collect::<Result<_>>()?;
     for (&example, text) in generated.iter().zip(texts.into_iter().flatten()) {
-        answered.push((example, generated_prediction(&study.test()[example], text, client)));
+        answered
+            .push((example, generated_prediction(&study.test()[example], text, client, &study.test_split().dataset.card.metric)));
     }
     answered.sort_by_key(|(example, _)| *example);
     Ok(answered.into_iter().map(|(_, prediction)| prediction).collect())
@@ -163,6 +165,7 @@ fn ranked_prediction(example: &TestExample, scores: Vec<f64>, client: Option<usi
         correct: example.rendered.gold == Some(best),
         parsed: true,
         option_scores: scores,
+        score: None,
     }
 }
 
@@ -195,9 +198,12 @@ fn grown(sequence: &Sequence, said: &[u32]) -> Sequence {
     Sequence { prefix: sequence.prefix.clone(), images: sequence.images.clone(), branches: vec![branch] }
 }
 
-fn generated_prediction(example: &TestExample, text: String, client: Option<usize>) -> Prediction {
+fn generated_prediction(example: &TestExample, text: String, client: Option<usize>, metric: &str) -> Prediction {
     let rendered = &example.rendered;
-    let (parsed, correct) = if rendered.targets.is_empty() {
+    let score = (!rendered.people.is_empty()).then(|| metrics::score(metric, &text, &rendered.people));
+    let (parsed, correct) = if let Some(score) = score {
+        (!text.trim().is_empty(), score >= 0.5)
+    } else if rendered.targets.is_empty() {
         let said = prompt::normalize(&text);
         (!said.is_empty(), said == prompt::normalize(&rendered.gold_text))
     } else {
@@ -214,6 +220,7 @@ fn generated_prediction(example: &TestExample, text: String, client: Option<usiz
         correct,
         parsed,
         option_scores: Vec::new(),
+        score,
     }
 }
 

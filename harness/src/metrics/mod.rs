@@ -1,6 +1,8 @@
 //! Metrics: what is measured, in which unit, and which direction is better.
 
+pub mod breakdown;
 pub mod evaluate;
+pub mod vqa;
 
 use serde::Serialize;
 
@@ -39,6 +41,34 @@ pub const METRICS: &[Metric] = &[
         true,
         "Share of test examples answered right: the likeliest option is the right one, or the normalised generated text equals the answer.",
         "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py",
+    ),
+    metric(
+        VQA_ACCURACY,
+        "share in 0..1",
+        true,
+        "Mean soft score against ten people's answers: over the sets that leave one person out, min(1, people who said it / 3); recorded as `accuracy`.",
+        "visualqa.org/evaluation; vqaEval.py",
+    ),
+    metric(
+        DIRECT_ANSWER,
+        "share in 0..1",
+        true,
+        "Mean of min(1, people who said exactly this / 3), nothing normalised; recorded as `accuracy`.",
+        "allenai/aokvqa evaluation/eval_predictions.py",
+    ),
+    metric(
+        "accuracy/<tag>=<value>",
+        "share in 0..1",
+        true,
+        "The card's metric on the test examples of that kind, after the last round, for every tag in its `breakdowns`; tag `context` is IMG (a picture), TXT (a hint), NO (neither).",
+        "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py",
+    ),
+    metric(
+        "unparsed_rate",
+        "share in 0..1",
+        false,
+        "Share of generated answers that could not be parsed; in summary.json and evaluation.json.",
+        OURS,
     ),
     metric("client_accuracy", "share in 0..1", true, "A client's accuracy on its own test shard.", OURS),
     metric("client_accuracy_mean", "share in 0..1", true, "Mean of client_accuracy over clients.", OURS),
@@ -84,5 +114,31 @@ pub const METRICS: &[Metric] = &[
     metric("activation_downlink_bytes", "bytes", false, "Gradients (and logits) a client received while training.", OURS),
 ];
 
+/// A metric that a card may name as its score; it is recorded as `accuracy` wherever scores are, so that tables have one column.
+#[derive(Debug, Clone, Copy)]
+pub struct Score {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it weighs several people's answers.
+    pub of_people: bool,
+}
+
 /// The metrics a card may name as its score.
-pub const SCORES: &[&str] = &["accuracy"];
+pub const SCORES: &[Score] = &[
+    Score { name: "accuracy", of_people: false },
+    Score { name: VQA_ACCURACY, of_people: true },
+    Score { name: DIRECT_ANSWER, of_people: true },
+];
+
+/// See [`vqa::soft_accuracy`].
+pub const VQA_ACCURACY: &str = "vqa-accuracy";
+/// See [`vqa::direct_answer`].
+pub const DIRECT_ANSWER: &str = "direct-answer";
+
+/// The score of an answer against several people's, by the card's metric.
+pub fn score(metric: &str, answer: &str, people: &[String]) -> f64 {
+    match metric {
+        DIRECT_ANSWER => vqa::direct_answer(answer, people),
+        _ => vqa::soft_accuracy(answer, people),
+    }
+}
