@@ -9,10 +9,10 @@ use candle_core::Device;
 use data_scripts::{cards, generated};
 use harness::adapter::AdapterSpec;
 use harness::backbone::{self, Backbone};
-use harness::data::Dataset;
+use harness::data::{Dataset, join_cards};
 use harness::federation::Method;
 use harness::registry::{MethodRow, Registry};
-use harness::study::{Split, Study};
+use harness::study::{self, Split, Study};
 use schema::{Card, Experiment, toml_file};
 
 /// The seed that the embedded datasets are generated with; part of their cards' revision.
@@ -37,8 +37,8 @@ pub struct Resolved {
     pub row: MethodRow,
     /// Its method.
     pub method: Box<dyn Method>,
-    /// Its dataset.
-    pub located: Located,
+    /// Its datasets.
+    pub located: Vec<Located>,
     /// Its backbone.
     pub backbone: Arc<dyn Backbone>,
 }
@@ -67,12 +67,14 @@ impl Session {
         let row = *self.registry.find(&experiment.method.name)?;
         row.check(&experiment)?;
         let method = (row.build)(&experiment.method.options)?;
-        let located = locate(&experiment.data.dataset)?;
-        check_partition_key(&experiment, &located.card)?;
+        let located = locate_all(&experiment.data.dataset)?;
+        let card = card_of(&located)?;
+        study::check(&experiment, &card)?;
+        check_partition_key(&experiment, &card)?;
         let backbone = self.backbone(&experiment.backbone.name, &experiment.backbone.device)?;
         experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?.config();
         experiment.method.options = method.config();
-        let card = serde_json::to_string(&located.card)?;
+        let card = serde_json::to_string(&card)?;
         let name = experiment.run_name(&format!("{} {card}", backbone.weights_sha256()));
         Ok(Resolved { name, experiment, row, method, located, backbone })
     }
@@ -96,23 +98,39 @@ impl Session {
         Ok(loaded)
     }
 
-    /// A split with its frozen features.
+    /// A split, of one dataset or of several as one, with its frozen features; of each, at most `limit` rows.
     pub fn split(
         &mut self,
-        located: &Located,
+        located: &[Located],
         split: &str,
         limit: Option<usize>,
         backbone: &Arc<dyn Backbone>,
     ) -> Result<Arc<Split>> {
         let identity = format!("{}@{}", backbone.spec().name, backbone.weights_sha256());
-        let key = (located.folder.display().to_string(), split.to_owned(), limit, identity);
+        let folders: Vec<String> = located.iter().map(|located| located.folder.display().to_string()).collect();
+        let key = (folders.join("+"), split.to_owned(), limit, identity);
         if let Some(loaded) = self.splits.get(&key) {
             return Ok(loaded.clone());
         }
-        let dataset = Dataset::load(&located.folder, &located.card, split, limit).map_err(harness::Error::from)?;
-        let loaded = Arc::new(Split::new(dataset, &**backbone)?);
+        let loaded = Arc::new(Split::new(load(located, split, limit)?, &**backbone)?);
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
+    }
+}
+
+fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, harness::Error> {
+    let one = |located: &Located| Dataset::load(&located.folder, &located.card, split, limit);
+    match located {
+        [alone] => Ok(one(alone)?),
+        several => Ok(Dataset::join(several.iter().map(one).collect::<Result<_, _>>()?)?),
+    }
+}
+
+/// The card of one dataset, or of several as one.
+pub fn card_of(located: &[Located]) -> Result<Card, harness::Error> {
+    match located {
+        [alone] => Ok(alone.card.clone()),
+        several => Ok(join_cards(&several.iter().map(|located| located.card.clone()).collect::<Vec<_>>())?),
     }
 }
 
@@ -133,6 +151,14 @@ fn bad_device(name: &str) -> harness::Error {
 fn cuda(index: usize) -> Result<Device> {
     let hint = "needs a build with `--features cuda` and an NVIDIA driver; `--device cpu` always works";
     Device::new_cuda(index).with_context(|| format!("cannot use device cuda:{index}: {hint}"))
+}
+
+/// Finds the datasets of a federation: one, or several with a `+` between their names.
+pub fn locate_all(datasets: &str) -> Result<Vec<Located>> {
+    if Path::new(datasets).exists() {
+        return Ok(vec![locate(datasets)?]);
+    }
+    datasets.split('+').map(str::trim).map(locate).collect()
 }
 
 /// Finds a dataset: a card's path, a folder (with a `card.toml`, or named as a known card), or a known card's name, whose files

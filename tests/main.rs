@@ -4,13 +4,19 @@
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
+//! - [`feddat`]: does FedDAT keep its two adapters apart?
+//! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
+//! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`floors`]: does every crate see only what lies below it?
 
 mod cli;
+mod feddat;
 mod floors;
 mod gradients;
 mod laws;
 mod methods;
 mod parity;
+mod privacy;
+mod reality;
 mod support;
 mod tiny;

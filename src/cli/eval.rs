@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::say;
 use crate::environment::environment;
-use crate::session::{Session, locate};
+use crate::session::{Session, card_of, locate_all};
 
 /// Judge a backbone, with or without adapters; writes predictions.
 #[derive(Args)]
@@ -70,7 +70,8 @@ impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let adapter = self.adapter_config(session.registry())?;
         let experiment = self.experiment(adapter);
-        let located = locate(&self.dataset)?;
+        let located = locate_all(&self.dataset)?;
+        harness::study::check(&experiment, &card_of(&located)?)?;
         let backbone = session.backbone(&self.backbone, &self.device)?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
         let row = *session.registry().find("zero-shot")?;
@@ -143,6 +144,7 @@ impl Eval {
             optimizer: OptimizerConfig::default(),
             adapter,
             method: MethodConfig { name: "zero-shot".into(), options: Default::default() },
+            privacy: None,
             evaluation: EvaluationConfig { batch_size: self.batch_size, ..EvaluationConfig::default() },
         }
     }

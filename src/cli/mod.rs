@@ -8,6 +8,7 @@ mod pretrain;
 mod report;
 mod run;
 mod suite;
+mod tune;
 mod validate;
 
 use std::path::PathBuf;

@@ -11,6 +11,8 @@ pub mod low_rank;
 pub mod nano;
 mod set;
 
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Result, Tensor};
 use seed::{Seed, Stream};
 use serde::Serialize;
@@ -220,6 +222,30 @@ impl AdapterSpec {
     /// The biases of a site by name, where the kind has some.
     pub fn bias_names(&self, site: &SiteSpec) -> Option<[String; 2]> {
         self.kind.biases.map(|names| names.map(|name| format!("{}.{name}", site.name)))
+    }
+
+    /// The first of these tensors that no site asks for, or that is of another shape than its site's; with unequal ranks, a pair may
+    /// have any rank.
+    pub fn misfit(&self, adapters: &Adapters, unequal_ranks: bool) -> Option<String> {
+        let shapes: BTreeMap<String, Vec<Option<usize>>> = self.sites.iter().flat_map(|site| self.shapes(site)).collect();
+        let fits = |name: &str, tensor: &Tensor| {
+            shapes.get(name).is_some_and(|shape| {
+                let rank = if unequal_ranks { None } else { Some(self.rank) };
+                let wanted = |wanted: &Option<usize>, found: &usize| wanted.or(rank).is_none_or(|wanted| wanted == *found);
+                shape.len() == tensor.rank() && shape.iter().zip(tensor.dims()).all(|(side, found)| wanted(side, found))
+            })
+        };
+        adapters.iter().find(|(name, tensor)| !fits(name, tensor)).map(|(name, tensor)| format!("{name} {:?}", tensor.dims()))
+    }
+
+    /// The tensors of a site and their shapes, a rank where it says nothing.
+    fn shapes(&self, site: &SiteSpec) -> Vec<(String, Vec<Option<usize>>)> {
+        let [down, up] = self.names(site);
+        let mut shapes = vec![(down, vec![None, Some(site.d_in)]), (up, vec![Some(site.d_out), None])];
+        if let Some([of_down, of_up]) = self.bias_names(site) {
+            shapes.extend([(of_down, vec![None]), (of_up, vec![Some(site.d_out)])]);
+        }
+        shapes
     }
 
     /// The name of what has been merged into a site's frozen weight.

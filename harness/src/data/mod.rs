@@ -21,7 +21,7 @@ mod row;
 mod testing;
 
 pub use error::DataError;
-pub use examples::{Answer, Dataset, Example};
+pub use examples::{Answer, Dataset, Example, join_cards};
 pub use image::Preprocess;
 pub use inspect::{Inspection, inspect};
 pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};

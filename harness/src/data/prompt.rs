@@ -122,6 +122,7 @@ pub fn normalize(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -133,6 +134,7 @@ mod tests {
             choices: choices.iter().map(ToString::to_string).collect(),
             answer,
             images: vec![],
+            card: Arc::new(crate::data::testing::card()),
             tags: BTreeMap::new(),
             raw_bytes: 0,
         }

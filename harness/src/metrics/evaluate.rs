@@ -23,6 +23,8 @@ pub struct TestExample {
     pub target: Target,
     /// How it is answered.
     pub scoring: Scoring,
+    /// How an option's log-likelihood is normalised.
+    pub option_score: OptionScore,
     /// The client whose test shard holds it.
     pub shard: Option<usize>,
 }
@@ -141,9 +143,9 @@ fn option_scores(study: &Study, adapt: &dyn Adapt, examples: &[usize]) -> Result
     for (owner, row) in batch.owners.iter().zip(rows) {
         scores[owner.sequence][owner.branch] += row;
     }
-    if study.test_split().dataset.card.option_score == OptionScore::Mean {
-        for (scores, sequence) in scores.iter_mut().zip(&sequences) {
-            for (score, branch) in scores.iter_mut().zip(&sequence.branches) {
+    for (scores, example) in scores.iter_mut().zip(examples.iter().map(|&example| &study.test()[example])) {
+        if example.option_score == OptionScore::Mean {
+            for (score, branch) in scores.iter_mut().zip(&example.sequence.branches) {
                 *score /= branch.tokens.len() as f64;
             }
         }
