@@ -257,7 +257,8 @@ fn a_method_of_ones_own() {
         let data = "[data]\ndataset = \"icongen\"\ntrain_limit = 40\ntest_limit = 20\n";
         let text = format!("{data}[federation]\nrounds = 1\nlocal_steps = 2\n[method]\nname = \"{method}\"\n");
         desk.write("mine.toml", &text);
-        let output = Command::new(&example).args(["run", "mine.toml", "--out", method, "--quiet"]).current_dir(desk.path()).output();
+        let output =
+            Command::new(&example).args(["run", "mine.toml", "--out", method, "--quiet"]).current_dir(desk.path()).output();
         let output = output.expect("cargo test builds the example");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let folder = std::fs::read_dir(desk.path().join(method)).expect("a run").next().expect("a run").expect("a run").path();

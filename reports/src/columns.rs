@@ -1,5 +1,6 @@
 //! The two parquet files of a run, read column by column and condensed while reading: no string outlives its batch.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
@@ -68,19 +69,33 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Reads the rows of `records.parquet` with metric `accuracy` and no client.
-pub fn accuracy_by_round(path: &Path) -> Result<Vec<(u32, f64)>, ReportError> {
-    let mut rows = Vec::new();
+/// The accuracies of `records.parquet`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Accuracies {
+    /// Of the whole federation: round, accuracy.
+    pub by_round: Vec<(u32, f64)>,
+    /// Each client's last one on its own test shard.
+    pub by_client: BTreeMap<u32, f64>,
+}
+
+/// Reads the rows of `records.parquet` with metric `accuracy`, and `client_accuracy`.
+pub fn accuracies(path: &Path) -> Result<Accuracies, ReportError> {
+    let mut read = Accuracies::default();
     for batch in open(path, &["round", "client", "metric", "value"])? {
         let batch = batch.map_err(|error| bad(path, &error))?;
         let round: &UInt32Array = column(path, &batch, "round")?;
         let client: &UInt32Array = column(path, &batch, "client")?;
         let metric: &StringArray = column(path, &batch, "metric")?;
         let value: &Float64Array = column(path, &batch, "value")?;
-        let wanted = (0..batch.num_rows()).filter(|&row| client.is_null(row) && metric.value(row) == "accuracy");
-        rows.extend(wanted.map(|row| (round.value(row), value.value(row))));
+        for row in 0..batch.num_rows() {
+            match (metric.value(row), client.is_null(row)) {
+                ("accuracy", true) => read.by_round.push((round.value(row), value.value(row))),
+                ("client_accuracy", false) => drop(read.by_client.insert(client.value(row), value.value(row))),
+                _ => {}
+            }
+        }
     }
-    Ok(rows)
+    Ok(read)
 }
 
 fn open(path: &Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, ReportError> {
