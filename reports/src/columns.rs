@@ -27,6 +27,8 @@ pub struct Predictions {
     /// Global-scope answers (no client): the hash of the example's id, its lowest bit replaced by whether the answer was right;
     /// sorted, each example once. Eight bytes an example, and two runs pair by one merge.
     pub answers: Vec<u64>,
+    /// The same of answers with a client's own adapters, each example once for every client.
+    pub own_answers: Vec<u64>,
 }
 
 /// Reads `predictions.parquet`.
@@ -37,6 +39,7 @@ pub fn predictions(path: &Path) -> Result<Predictions, ReportError> {
         count_predictions(path, &batch, &mut read)?;
     }
     read.answers.sort_unstable();
+    read.own_answers.sort_unstable();
     let rows = read.answers.len();
     read.answers.dedup_by_key(|answer| *answer >> 1);
     read.repeated = (rows - read.answers.len()) as u64;
@@ -56,8 +59,12 @@ fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions) -
             other => return Err(bad(path, &format!("scoring `{other}` is neither `option-likelihood` nor `generation`"))),
         }
         read.unparsed += u64::from(!parsed.value(row));
+        let right = u64::from(correct.value(row));
         if client.is_null(row) {
-            read.answers.push((hash(example.value(row)) & !1) | u64::from(correct.value(row)));
+            read.answers.push((hash(example.value(row)) & !1) | right);
+        } else {
+            let of_client = format!("{} {}", client.value(row), example.value(row));
+            read.own_answers.push((hash(&of_client) & !1) | right);
         }
     }
     Ok(())

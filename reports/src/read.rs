@@ -33,6 +33,8 @@ pub struct Run {
     pub accuracies: Accuracies,
     /// The clients' labels, where there is one client per label.
     pub client_labels: Vec<String>,
+    /// SHA-256 of `card.toml`; none where a run has none.
+    pub card: Option<String>,
     /// SHA-256 of the experiment without name and seed: runs that share it may be averaged.
     pub identity: String,
     /// The same experiment as dotted keys and values.
@@ -53,6 +55,7 @@ impl Run {
             skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED))?.len(),
             predictions: columns::predictions(&dir.join(run_dir::PREDICTIONS))?,
             accuracies: columns::accuracies(&dir.join(run_dir::RECORDS))?,
+            card: fs::read(dir.join(run_dir::CARD)).ok().map(|card| schema::sha256_hex(&card)),
             client_labels: client_labels(dir, &experiment)?,
             identity: schema::sha256_hex(value.to_string().as_bytes()),
             dir: dir.into(),

@@ -108,7 +108,7 @@ pub struct Summary {
     #[serde(default)]
     pub updates_lost: u64,
     /// The epsilon that differential privacy has cost the client with the most rounds, at the experiment's delta.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub privacy_epsilon: Option<f64>,
     /// Parameters a client stores, as FedNano's table counts them.
     pub client_parameters_paper: u64,
