@@ -13,6 +13,7 @@ use harness::data::{Dataset, join_cards};
 use harness::federation::Method;
 use harness::registry::{MethodRow, Registry};
 use harness::study::{self, Split, Study};
+use schema::experiment::BackboneConfig;
 use schema::{Card, Experiment, toml_file};
 
 /// The seed that the embedded datasets are generated with; part of their cards' revision.
@@ -46,7 +47,7 @@ pub struct Resolved {
 /// Everything loaded so far.
 pub struct Session {
     registry: Registry,
-    backbones: BTreeMap<(String, String), Arc<dyn Backbone>>,
+    backbones: BTreeMap<(String, String, Option<String>), Arc<dyn Backbone>>,
     splits: BTreeMap<(String, String, Option<usize>, String), Arc<Split>>,
 }
 
@@ -71,7 +72,9 @@ impl Session {
         let card = card_of(&located)?;
         study::check(&experiment, &card)?;
         check_partition_key(&experiment, &card)?;
-        let backbone = self.backbone(&experiment.backbone.name, &experiment.backbone.device)?;
+        // The default has one spelling, so that it has one hash.
+        experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
+        let backbone = self.backbone(&experiment.backbone)?;
         experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?.config();
         experiment.method.options = method.config();
         let card = serde_json::to_string(&card)?;
@@ -88,12 +91,14 @@ impl Session {
     }
 
     /// A backbone with its weights.
-    pub fn backbone(&mut self, name: &str, device: &str) -> Result<Arc<dyn Backbone>> {
-        let key = (name.to_owned(), device.to_owned());
+    pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
+        let BackboneConfig { name, device, dtype } = config;
+        let key = (name.clone(), device.clone(), dtype.clone());
         if let Some(loaded) = self.backbones.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded: Arc<dyn Backbone> = backbone::load(name, &parse_device(device)?)?.into();
+        let loaded: Arc<dyn Backbone> =
+            backbone::load_as(name, backbone::parse_dtype(dtype.as_deref())?, &parse_device(device)?)?.into();
         self.backbones.insert(key, loaded.clone());
         Ok(loaded)
     }
@@ -106,7 +111,7 @@ impl Session {
         limit: Option<usize>,
         backbone: &Arc<dyn Backbone>,
     ) -> Result<Arc<Split>> {
-        let identity = format!("{}@{}", backbone.spec().name, backbone.weights_sha256());
+        let identity = format!("{}@{} {}", backbone.spec().name, backbone.weights_sha256(), backbone.dtype().as_str());
         let folders: Vec<String> = located.iter().map(|located| located.folder.display().to_string()).collect();
         let key = (folders.join("+"), split.to_owned(), limit, identity);
         if let Some(loaded) = self.splits.get(&key) {

@@ -1,6 +1,7 @@
 //! The suite's integration tests: one binary, a module per question.
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
+//! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
@@ -12,6 +13,7 @@
 mod cli;
 mod feddat;
 mod floors;
+mod folders;
 mod gradients;
 mod laws;
 mod methods;

@@ -96,7 +96,7 @@ impl Study {
     ) -> Result<Self> {
         let seed = Seed::new(experiment.seed);
         let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
-        let initial = adapter.init(seed, backbone.dtype(), backbone.device())?;
+        let initial = adapter.init(seed, crate::backbone::adapter_dtype(&*backbone), backbone.device())?;
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;

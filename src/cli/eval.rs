@@ -44,6 +44,9 @@ pub(crate) struct Eval {
     /// `cpu` or `cuda:N`.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// How the weights are held: `f32`, `bf16` or `f16`.
+    #[arg(long)]
+    dtype: Option<String>,
     /// Where predictions go.
     #[arg(long)]
     out: PathBuf,
@@ -72,7 +75,7 @@ impl Eval {
         let experiment = self.experiment(adapter);
         let located = locate_all(&self.dataset)?;
         harness::study::check(&experiment, &card_of(&located)?)?;
-        let backbone = session.backbone(&self.backbone, &self.device)?;
+        let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
         let row = *session.registry().find("zero-shot")?;
         let study = harness::study::Study::new(experiment, &row, backbone, split.clone(), split)?;
@@ -124,12 +127,16 @@ impl Eval {
         Ok(AdapterConfig { kind: trained.adapter.kind.clone().or(kind), ..trained.adapter })
     }
 
+    fn backbone_config(&self) -> BackboneConfig {
+        BackboneConfig { name: self.backbone.clone(), device: self.device.clone(), dtype: self.dtype.clone() }
+    }
+
     /// One client that holds everything.
     fn experiment(&self, adapter: AdapterConfig) -> Experiment {
         Experiment {
             name: "eval".into(),
             seed: 0,
-            backbone: BackboneConfig { name: self.backbone.clone(), device: self.device.clone() },
+            backbone: self.backbone_config(),
             data: DataConfig {
                 dataset: self.dataset.clone(),
                 prompt: self.prompt.clone(),

@@ -69,11 +69,14 @@ pub struct BackboneConfig {
     pub name: String,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// How its weights are held: `f32` (also without this key), `bf16` or `f16`. Adapters are f32 in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
 }
 
 impl Default for BackboneConfig {
     fn default() -> Self {
-        Self { name: "nano".into(), device: "cpu".into() }
+        Self { name: "nano".into(), device: "cpu".into(), dtype: None }
     }
 }
 

@@ -68,7 +68,7 @@ pub struct RowOwner {
 /// Sequences of one batch, padded on the right to the longest.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Token ids `[b * t]`.
+    /// Token ids `[b * t]`; 0 at image tokens, whose own embedding is never used (and may not exist).
     pub tokens: Tensor,
     /// Where each hidden state comes from, `[b * t]`: the token at that place, or row `b * t + i` for the i-th image token.
     pub source: Tensor,
@@ -117,7 +117,7 @@ impl Batch {
         let image_mask = rows.iter().flat_map(|row| row.is_image(image_token)).collect();
         let text_mask = rows.iter().flat_map(|row| row.is_text(image_token)).collect();
         Ok(Self {
-            tokens: index(rows.iter().flat_map(|row| row.tokens.clone()).collect())?,
+            tokens: index(rows.iter().flat_map(|row| row.looked_up(image_token)).collect())?,
             source: index(plan.source)?,
             images: index(plan.images)?,
             image_mask: float(image_mask, &[b, t, 1])?,
@@ -170,6 +170,10 @@ impl Row {
             let seen = j <= i && (self.segment[j] == self.segment[i] || (self.segment[j] == 0 && self.segment[i] != PADDING));
             if seen { 0.0 } else { f32::NEG_INFINITY }
         })
+    }
+
+    fn looked_up(&self, image_token: u32) -> impl Iterator<Item = u32> + '_ {
+        self.tokens.iter().map(move |&token| if token == image_token { 0 } else { token })
     }
 
     fn is_image(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {

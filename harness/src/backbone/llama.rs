@@ -1,10 +1,12 @@
 //! A Llama-style decoder (Touvron et al., arXiv 2307.09288), with Hugging Face's weight names: grouped-query attention, rotary
-//! positions, SwiGLU, RMS norms, tied or untied head. Any projection is a site where an adapter may attach.
+//! positions (scaled as [`super::rope`] knows), SwiGLU, RMS norms, tied or untied head. Any projection is a site where an adapter may attach.
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::rope::{Rope, RopeParameters};
+use super::vit::positive;
 use super::{Embeddings, SiteSpec, kernels, nn};
 use crate::adapter::{Adapt, Form};
 
@@ -19,9 +21,13 @@ fn site(layer: usize, name: &str) -> String {
     format!("layers.{layer}.{name}")
 }
 
-/// Shapes of the decoder, as in a checkpoint's `text_config`.
+/// Shapes of the decoder, as in a checkpoint's `text_config`. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LlamaConfig {
+    /// The architecture, where a checkpoint names it: `llama`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_type: Option<String>,
     /// Width d.
     pub hidden_size: usize,
     /// Width of the gated MLP.
@@ -30,80 +36,144 @@ pub struct LlamaConfig {
     pub num_hidden_layers: usize,
     /// Query heads.
     pub num_attention_heads: usize,
-    /// Key and value heads.
-    pub num_key_value_heads: usize,
+    /// Key and value heads; as many as query heads without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_key_value_heads: Option<usize>,
     /// Vocabulary.
     pub vocab_size: usize,
     /// Floor of the RMS norms.
-    #[serde(default = "default_eps")]
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    #[serde(default = "default_theta")]
+    /// Base of the rotary frequencies, where no table below has one.
     pub rope_theta: f64,
     /// Whether the head is the token embedding.
-    #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// Where transformers 5 writes the base of the rotary frequencies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Rotary settings as transformers 5 writes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeParameters>,
-    /// Scaled rotary positions, which are not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_scaling: Option<serde_json::Value>,
-    /// The width of a head, where it is not `hidden_size / num_attention_heads`: not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Scaled rotary positions as transformers wrote them before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeParameters>,
+    /// The longest sequence of the training, tokens.
+    #[serde(skip_serializing_if = "is_default_context")]
+    pub max_position_embeddings: usize,
+    /// The width of a head, where it is not `hidden_size / num_attention_heads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Biases in attention, which are not supported yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// The MLP's activation; `silu` is supported.
+    #[serde(skip_serializing_if = "is_silu")]
+    pub hidden_act: String,
+    /// Whether the projections of attention have biases.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attention_bias: bool,
+    /// Whether the projections of the MLP have biases.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mlp_bias: bool,
 }
 
-/// Rotary settings as transformers 5 writes them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RopeParameters {
-    /// Base of the frequencies.
-    pub rope_theta: f64,
-    /// `default` is supported.
-    #[serde(default)]
-    pub rope_type: Option<String>,
+const DEFAULT_CONTEXT: usize = 2048;
+
+fn is_default_context(context: &usize) -> bool {
+    *context == DEFAULT_CONTEXT
 }
 
-fn default_eps() -> f64 {
-    1e-5
+fn is_silu(activation: &str) -> bool {
+    activation == "silu"
 }
 
-fn default_theta() -> f64 {
-    10_000.0
+impl Default for LlamaConfig {
+    fn default() -> Self {
+        Self {
+            model_type: None,
+            hidden_size: 4096,
+            intermediate_size: 11_008,
+            num_hidden_layers: 32,
+            num_attention_heads: 32,
+            num_key_value_heads: None,
+            vocab_size: 32_000,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            rope_parameters: None,
+            rope_scaling: None,
+            max_position_embeddings: DEFAULT_CONTEXT,
+            head_dim: None,
+            hidden_act: "silu".into(),
+            attention_bias: false,
+            mlp_bias: false,
+        }
+    }
 }
 
 impl LlamaConfig {
     fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
-    fn theta(&self) -> f64 {
-        self.rope_parameters.as_ref().map_or(self.rope_theta, |rope| rope.rope_theta)
+    fn kv_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    fn rope(&self) -> std::result::Result<Rope, String> {
+        Rope::new(self.rope_theta, self.rope_parameters.as_ref(), self.rope_scaling.as_ref(), self.max_position_embeddings)
     }
 
     /// What this decoder would compute wrongly, if the config asks for any of it.
     pub fn unsupported(&self) -> Option<String> {
-        let scaled = self.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref()).filter(|&kind| kind != "default");
-        if let Some(kind) = scaled {
-            return Some(format!("rope_parameters.rope_type = \"{kind}\" (only \"default\" is)"));
+        let table = "text_config";
+        if let Some(other) = self.model_type.as_deref().filter(|&name| name != "llama") {
+            return Some(format!("{table}.model_type = \"{other}\" (only \"llama\" is)"));
         }
-        if self.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
-            return Some("rope_scaling".into());
+        let sizes = [
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.kv_heads()),
+            ("vocab_size", self.vocab_size),
+        ];
+        if let Some(wrong) = positive(table, &sizes) {
+            return Some(wrong);
         }
-        if self.head_dim.is_some_and(|width| width != self.head_dim()) {
-            return Some("a head_dim other than hidden_size / num_attention_heads".into());
+        let (heads, kv_heads, width) = (self.num_attention_heads, self.kv_heads(), self.head_dim());
+        if !heads.is_multiple_of(kv_heads) {
+            return Some(format!("{table}.num_attention_heads {heads} that num_key_value_heads {kv_heads} does not divide"));
         }
-        self.attention_bias.then(|| "attention_bias".into())
+        if width == 0 || !width.is_multiple_of(2) {
+            return Some(format!("{table}.head_dim {width} (positions turn pairs, so it must be even)"));
+        }
+        if !is_silu(&self.hidden_act) {
+            return Some(format!("{table}.hidden_act = \"{}\" (only \"silu\" is)", self.hidden_act));
+        }
+        self.rope().err().map(|what| format!("{table}.{what}"))
+    }
+
+    /// Parameters of the token embedding.
+    pub fn embedding_parameters(&self) -> u64 {
+        self.vocab_size as u64 * self.hidden_size as u64
+    }
+
+    /// Parameters of everything else: projections, norms, and the head where it is not tied.
+    pub fn decoder_parameters(&self) -> u64 {
+        let weights = PROJECTIONS.map(|name| {
+            let ((d_in, d_out), bias) = (self.site_dims(name), self.has_bias(name));
+            (d_in * d_out + if bias { d_out } else { 0 }) as u64
+        });
+        let block = weights.iter().sum::<u64>() + 2 * self.hidden_size as u64;
+        let head = if self.tie_word_embeddings { 0 } else { self.embedding_parameters() };
+        block * self.num_hidden_layers as u64 + self.hidden_size as u64 + head
+    }
+
+    fn has_bias(&self, projection: &str) -> bool {
+        if matches!(projection, "gate_proj" | "up_proj" | "down_proj") { self.mlp_bias } else { self.attention_bias }
     }
 
     /// Input and output width of a site.
     fn site_dims(&self, name: &str) -> (usize, usize) {
-        let (d, hidden, kv) = (self.hidden_size, self.intermediate_size, self.num_key_value_heads * self.head_dim());
+        let (d, hidden, width) = (self.hidden_size, self.intermediate_size, self.head_dim());
         match name {
-            "k_proj" | "v_proj" => (d, kv),
+            "q_proj" => (d, self.num_attention_heads * width),
+            "k_proj" | "v_proj" => (d, self.kv_heads() * width),
+            "o_proj" => (self.num_attention_heads * width, d),
             "gate_proj" | "up_proj" => (d, hidden),
             "down_proj" => (hidden, d),
             _ => (d, d),
@@ -127,6 +197,9 @@ impl LlamaConfig {
 #[derive(Debug, Clone)]
 pub struct Llama {
     config: LlamaConfig,
+    /// Turns of a head's pairs from one position to the next.
+    frequencies: Vec<f64>,
+    rope: Rope,
     embedding: Tensor,
     blocks: Vec<Block>,
     norm: nn::RmsNorm,
@@ -137,6 +210,7 @@ impl Llama {
     /// Reads `model.*` and, for an untied head, `lm_head.weight`.
     pub fn new(config: &LlamaConfig, weights: &VarBuilder) -> Result<Self> {
         let d = config.hidden_size;
+        let rope = config.rope().map_err(|what| candle_core::Error::Msg(format!("text_config.{what} is not supported")))?;
         let model = weights.pp("model");
         let embedding = model.get((config.vocab_size, d), "embed_tokens.weight")?;
         let head = match config.tie_word_embeddings {
@@ -148,6 +222,8 @@ impl Llama {
             .collect::<Result<_>>()?;
         Ok(Self {
             config: config.clone(),
+            frequencies: rope.frequencies(config.head_dim()),
+            rope,
             embedding,
             blocks,
             norm: nn::RmsNorm::new(d, config.rms_norm_eps, &model.pp("norm"))?,
@@ -162,7 +238,15 @@ impl Llama {
 
     /// Rotary tables for these positions.
     pub fn rotary(&self, positions: &[Vec<u32>]) -> Result<nn::Rotary> {
-        nn::Rotary::at(positions, self.config.head_dim(), self.config.theta(), self.dtype(), self.device())
+        let last = positions.iter().flatten().copied().max().unwrap_or(0);
+        if let Some(limit) = self.rope.beyond(last) {
+            candle_core::bail!(
+                "a sequence of {} tokens is longer than the {limit} that dynamic rotary positions keep unscaled; lower \
+                 `data.max_prompt_tokens`",
+                last + 1
+            )
+        }
+        nn::Rotary::turning(positions, &self.frequencies, self.dtype(), self.device())
     }
 
     /// The weights' element type.
@@ -188,7 +272,7 @@ impl Llama {
             None => self.block_by_block(hidden, context, adapt)?,
         };
         let read = x.flatten(0, 1)?.index_select(&context.rows, 0)?;
-        self.head.forward(&self.norm.forward(&read)?)
+        nn::widened(&self.head.forward(&self.norm.forward(&read)?)?)
     }
 
     fn block_by_block(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -203,10 +287,13 @@ impl Llama {
         Ok(x)
     }
 
-    /// The adapters as pairs with their packed numbers, if [`kernels::Decoder`] can serve them: frozen weights on the CPU, and
-    /// nothing but pairs that all examples share.
+    /// The adapters as pairs with their packed numbers, if [`kernels::Decoder`] can serve them: frozen weights on the CPU without
+    /// biases, heads that fill the width, and nothing but pairs that all examples share.
     fn pairs(&self, hidden: &Tensor, adapt: &dyn Adapt) -> Result<Option<(Vec<kernels::Pair>, Tensor)>> {
-        if !kernels::serves(hidden) || self.blocks.is_empty() || self.blocks.iter().any(Block::is_trained) {
+        let fits = self.config.num_attention_heads * self.config.head_dim() == self.config.hidden_size;
+        let has_bias = self.config.attention_bias || self.config.mlp_bias;
+        let is_served = kernels::serves(hidden) && fits && !has_bias && !self.blocks.is_empty();
+        if !is_served || self.blocks.iter().any(Block::is_trained) {
             return Ok(None);
         }
         let (mut pairs, mut numbers, mut at) = (Vec::new(), Vec::new(), 0);
@@ -234,7 +321,7 @@ impl Llama {
         let decoder = kernels::Decoder {
             blocks: self.blocks.iter().map(Block::weights).collect(),
             heads: self.config.num_attention_heads,
-            kv_heads: self.config.num_key_value_heads,
+            kv_heads: self.config.kv_heads(),
             eps: self.config.rms_norm_eps,
             mask: context.mask.clone(),
             rotary: context.rotary.tables(),
@@ -264,7 +351,7 @@ struct Projection {
 impl Projection {
     fn new(config: &LlamaConfig, layer: usize, name: &str, weights: &VarBuilder) -> Result<Self> {
         let (d_in, d_out) = config.site_dims(name);
-        Ok(Self { site: site(layer, name), linear: nn::Linear::new(d_in, d_out, false, &weights.pp(name))? })
+        Ok(Self { site: site(layer, name), linear: nn::Linear::new(d_in, d_out, config.has_bias(name), &weights.pp(name))? })
     }
 
     fn forward(&self, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -310,7 +397,7 @@ impl Block {
             down: projection("down_proj", &mlp)?,
             ffn: site(layer, FFN),
             heads: config.num_attention_heads,
-            kv_heads: config.num_key_value_heads,
+            kv_heads: config.kv_heads(),
         })
     }
 
