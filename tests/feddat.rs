@@ -36,6 +36,7 @@ fn feddat_keeps_its_adapters_apart() -> Test {
     for kind in KINDS {
         let mut experiment = experiment("feddat");
         experiment.adapter.kind = Some(kind.name.into());
+        experiment.adapter.rank = kind.has_rank().then_some(2);
         let (row, study) = study(&experiment)?;
         let (spec, method) = (study.adapter(), (row.build)(&BTreeMap::new())?);
         let (client, local, updates) = feddat_client(&study, &*method)?;

@@ -114,12 +114,14 @@ impl Study {
         let shards = partition::resolve(&partition, &train_examples, test_examples)?;
 
         let limit = experiment.data.max_prompt_tokens;
+        let virtual_tokens = if row.scope == Scope::Nothing { 0 } else { adapter.virtual_tokens() };
         let mut prompts_cut = 0;
         let mut train = Vec::with_capacity(train_examples.len());
         for example in &train_examples {
             let rendered = prompt::render(example, template(&example.card, &experiment.data.prompt)?);
             let (sequence, cut) = backbone.text().training(&rendered, &example.images, limit)?;
             prompts_cut += usize::from(cut);
+            let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             train.push(TrainExample { sequence, raw_bytes: example.raw_bytes });
         }
         let owners = owners(&shards, test_examples.len());
@@ -130,6 +132,7 @@ impl Study {
             let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { example.card.scoring };
             let (sequence, cut) = backbone.text().scoring(&rendered, &example.images, limit)?;
             prompts_cut += usize::from(cut);
+            let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             let (id, target, option_score) = (example.id.clone(), template.target, example.card.option_score);
             test.push(TestExample { id, sequence, rendered, target, scoring, option_score, shard });
         }

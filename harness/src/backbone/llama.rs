@@ -16,6 +16,12 @@ pub const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gat
 /// The residual stream behind a block's FFN, where a bottleneck adapter attaches.
 pub const FFN: &str = "ffn";
 
+/// The weights of norms that an adapter may change: before attention, before the FFN, and behind the last block.
+pub const NORMS: [&str; 3] = ["input_layernorm", "post_attention_layernorm", FINAL_NORM];
+
+/// The norm behind the last block: a group and a site.
+const FINAL_NORM: &str = "norm";
+
 /// A site's full name.
 fn site(layer: usize, name: &str) -> String {
     format!("layers.{layer}.{name}")
@@ -180,15 +186,20 @@ impl LlamaConfig {
         }
     }
 
-    /// Every projection and every FFN's output, as sites named `layers.<i>.<projection>` and `layers.<i>.ffn`.
+    /// Every projection, every FFN's output and every norm, as sites named `layers.<i>.<projection>`, `layers.<i>.ffn`,
+    /// `layers.<i>.<norm>` and `norm`.
     pub fn sites(&self) -> Vec<SiteSpec> {
-        let names = PROJECTIONS.into_iter().chain([FFN]);
+        let [before_attention, before_ffn, _] = NORMS;
+        let names = PROJECTIONS.into_iter().chain([FFN, before_attention, before_ffn]);
+        let d = self.hidden_size;
+        let last = SiteSpec { name: FINAL_NORM.into(), group: FINAL_NORM.into(), d_in: d, d_out: d, before_decoder: false };
         (0..self.num_hidden_layers)
             .flat_map(|layer| names.clone().map(move |name| (layer, name)))
             .map(|(layer, name)| {
                 let (d_in, d_out) = self.site_dims(name);
                 SiteSpec { name: site(layer, name), group: name.into(), d_in, d_out, before_decoder: false }
             })
+            .chain([last])
             .collect()
     }
 }
@@ -271,8 +282,11 @@ impl Llama {
             Some((pairs, packed)) => self.at_once(hidden, context, pairs, &packed)?,
             None => self.block_by_block(hidden, context, adapt)?,
         };
-        let read = x.flatten(0, 1)?.index_select(&context.rows, 0)?;
-        nn::widened(&self.head.forward(&self.norm.forward(&read)?)?)
+        let normed = match adapt.form(FINAL_NORM) {
+            Form::Nothing => self.norm.forward(&x.flatten(0, 1)?.index_select(&context.rows, 0)?)?,
+            _ => adapted_norm(&self.norm, FINAL_NORM, &x, adapt)?.flatten(0, 1)?.index_select(&context.rows, 0)?,
+        };
+        nn::widened(&self.head.forward(&normed)?)
     }
 
     fn block_by_block(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -298,7 +312,7 @@ impl Llama {
         }
         let (mut pairs, mut numbers, mut at) = (Vec::new(), Vec::new(), 0);
         for (block, weights) in self.blocks.iter().enumerate() {
-            if !matches!(adapt.form(&weights.ffn), Form::Nothing) {
+            if [&weights.ffn, &weights.norm1_site, &weights.norm2_site].into_iter().any(|site| !is_untouched(adapt, site)) {
                 return Ok(None);
             }
             for (projection, site) in weights.projections().into_iter().enumerate() {
@@ -341,6 +355,22 @@ fn at_places(x: &Tensor, places: &Tensor) -> Result<Tensor> {
     x.flatten(0, 1)?.index_select(places, 0)?.reshape((b, (), d))
 }
 
+fn is_untouched(adapt: &dyn Adapt, site: &str) -> bool {
+    matches!(adapt.form(site), Form::Nothing)
+}
+
+/// A norm of `[b, t, d]` whose weight an adapter may change.
+fn adapted_norm(norm: &nn::RmsNorm, site: &str, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+    let normed = norm.forward(x)?;
+    if is_untouched(adapt, site) {
+        return Ok(normed);
+    }
+    match adapt.delta(site, &norm.unweighted(x)?)? {
+        Some(delta) => normed + delta,
+        None => Ok(normed),
+    }
+}
+
 /// A projection that is a site.
 #[derive(Debug, Clone)]
 struct Projection {
@@ -376,6 +406,8 @@ struct Block {
     down: Projection,
     /// The site behind the FFN.
     ffn: String,
+    norm1_site: String,
+    norm2_site: String,
     heads: usize,
     kv_heads: usize,
 }
@@ -396,6 +428,8 @@ impl Block {
             up: projection("up_proj", &mlp)?,
             down: projection("down_proj", &mlp)?,
             ffn: site(layer, FFN),
+            norm1_site: site(layer, NORMS[0]),
+            norm2_site: site(layer, NORMS[1]),
             heads: config.num_attention_heads,
             kv_heads: config.kv_heads(),
         })
@@ -420,13 +454,13 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, context: &Embeddings, read: Option<&Tensor>, adapt: &dyn Adapt) -> Result<Tensor> {
-        let attended = self.attend(&self.norm1.forward(x)?, context, adapt)?;
+        let attended = self.attend(&adapted_norm(&self.norm1, &self.norm1_site, x, adapt)?, context, adapt)?;
         let (x, attended) = match read {
             Some(places) => (at_places(x, places)?, at_places(&attended, places)?),
             None => (x.clone(), attended),
         };
         let x = (x + self.o.forward(&attended, adapt)?)?;
-        let h = self.norm2.forward(&x)?;
+        let h = adapted_norm(&self.norm2, &self.norm2_site, &x, adapt)?;
         let gated = nn::silu_gate(&self.gate.forward(&h, adapt)?, &self.up.forward(&h, adapt)?)?;
         let h = (&x + self.down.forward(&gated, adapt)?)?;
         match adapt.delta(&self.ffn, &h)? {

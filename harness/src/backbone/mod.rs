@@ -99,6 +99,8 @@ pub struct Spec {
 pub struct Embeddings {
     /// Image and text embeddings in place, `[b, t, d]`.
     pub hidden: Tensor,
+    /// Which virtual token is where, `[b, t, p]`; none of none.
+    pub virtual_tokens: Option<Tensor>,
     /// 1 at image tokens, `[b, t, 1]`.
     pub image_mask: Tensor,
     /// 1 at text tokens, `[b, t, 1]`.

@@ -39,7 +39,7 @@ impl<V> Model<V> {
 pub fn spec(name: &str, decoder: &LlamaConfig, vision: u64, connector: u64, image_tokens: usize) -> Spec {
     let d = decoder.hidden_size;
     let stream = |name: &str| SiteSpec { name: name.into(), group: name.into(), d_in: d, d_out: d, before_decoder: true };
-    let mut sites = vec![stream("image"), stream("text")];
+    let mut sites = vec![stream("image"), stream("text"), stream("prompt")];
     sites.extend(decoder.sites());
     Spec {
         name: name.into(),
@@ -96,8 +96,13 @@ impl<V: Vision> Backbone for Model<V> {
             let images = features.index_select(&batch.images, 0)?.reshape(((), d))?;
             Tensor::cat(&[&text, &images], 0)?.index_select(&batch.source, 0)?
         };
+        let mut hidden = hidden.reshape((batch.size, (), d))?;
+        if let Some(virtual_tokens) = &batch.virtual_tokens {
+            hidden = hidden.broadcast_mul(&(1.0 - virtual_tokens.sum_keepdim(2)?)?)?;
+        }
         Ok(Embeddings {
-            hidden: hidden.reshape((batch.size, (), d))?,
+            hidden,
+            virtual_tokens: batch.virtual_tokens.clone(),
             image_mask: batch.image_mask.clone(),
             text_mask: batch.text_mask.clone(),
             mask: batch.mask.clone(),
@@ -122,6 +127,11 @@ impl<V> Model<V> {
             if let Some(delta) = adapt.delta(site, &embeddings.hidden)? {
                 hidden = (hidden + delta.broadcast_mul(mask)?)?;
             }
+        }
+        if let Some(places) = &embeddings.virtual_tokens
+            && let Some(tokens) = adapt.delta("prompt", places)?
+        {
+            hidden = (hidden + tokens)?;
         }
         self.decoder.forward(&hidden, embeddings, adapt)
     }

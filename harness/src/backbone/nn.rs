@@ -93,6 +93,11 @@ impl RmsNorm {
         self.composed(x)
     }
 
+    /// The same with weights of one.
+    pub fn unweighted(&self, x: &Tensor) -> Result<Tensor> {
+        Self { weight: self.weight.ones_like()?, eps: self.eps }.forward(x)
+    }
+
     /// The same of candle operations: for other devices, and what the kernel is tested against.
     /// The mean square of half-precision numbers is taken in f32, as transformers does.
     pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
