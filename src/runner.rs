@@ -98,6 +98,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         activation_downlink_bytes: outcome.activations.downlink,
         updates_left_out: outcome.recorded("left_out").count() as u64,
         updates_lost: outcome.recorded("dropped_out").count() as u64,
+        privacy_epsilon: outcome.recorded("privacy_epsilon").last(),
         client_parameters_paper: stored.paper,
         client_parameters_deployed: stored.deployed,
         model_parameters: spec.parameters.total() + trainable,

@@ -9,10 +9,11 @@ use candle_core::Device;
 use data_scripts::{cards, generated};
 use harness::adapter::AdapterSpec;
 use harness::backbone::{self, Backbone};
-use harness::data::Dataset;
+use harness::data::{Dataset, join_cards};
 use harness::federation::Method;
 use harness::registry::{MethodRow, Registry};
-use harness::study::{Split, Study};
+use harness::study::{self, Split, Study};
+use schema::experiment::BackboneConfig;
 use schema::record::Download;
 use schema::{Card, Experiment, toml_file};
 
@@ -42,8 +43,8 @@ pub struct Resolved {
     pub row: MethodRow,
     /// Its method.
     pub method: Box<dyn Method>,
-    /// Its dataset.
-    pub located: Located,
+    /// Its datasets.
+    pub located: Vec<Located>,
     /// Its backbone.
     pub backbone: Arc<dyn Backbone>,
 }
@@ -51,7 +52,7 @@ pub struct Resolved {
 /// Everything loaded so far.
 pub struct Session {
     registry: Registry,
-    backbones: BTreeMap<(String, String), Arc<dyn Backbone>>,
+    backbones: BTreeMap<(String, String, Option<String>), Arc<dyn Backbone>>,
     downloads: BTreeMap<String, Download>,
     splits: BTreeMap<(String, String, Option<usize>, String), Arc<Split>>,
 }
@@ -73,12 +74,16 @@ impl Session {
         let row = *self.registry.find(&experiment.method.name)?;
         row.check(&experiment)?;
         let method = (row.build)(&experiment.method.options)?;
-        let located = locate(&experiment.data.dataset)?;
-        check_partition_key(&experiment, &located.card)?;
-        let backbone = self.backbone(&experiment.backbone.name, &experiment.backbone.device)?;
+        let located = locate_all(&experiment.data.dataset)?;
+        let card = card_of(&located)?;
+        study::check(&experiment, &card)?;
+        check_partition_key(&experiment, &card)?;
+        // The default has one spelling, so that it has one hash.
+        experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
+        let backbone = self.backbone(&experiment.backbone)?;
         experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?.config();
         experiment.method.options = method.config();
-        let card = serde_json::to_string(&located.card)?;
+        let card = serde_json::to_string(&card)?;
         let name = experiment.run_name(&format!("{} {card}", backbone.weights_sha256()));
         Ok(Resolved { name, experiment, row, method, located, backbone })
     }
@@ -92,45 +97,62 @@ impl Session {
     }
 
     /// A backbone with its weights.
-    pub fn backbone(&mut self, name: &str, device: &str) -> Result<Arc<dyn Backbone>> {
-        let key = (name.to_owned(), device.to_owned());
+    pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
+        let BackboneConfig { name, device, dtype } = config;
+        let key = (name.clone(), device.clone(), dtype.clone());
         if let Some(loaded) = self.backbones.get(&key) {
             return Ok(loaded.clone());
         }
-        let device = parse_device(device)?;
+        let (dtype, device) = (backbone::parse_dtype(dtype.as_deref())?, parse_device(device)?);
         let loaded: Arc<dyn Backbone> = match hub::backbone(name)? {
             Some((folder, download)) => {
-                self.downloads.insert(name.into(), download);
-                backbone::load(&folder, &device)?.into()
+                self.downloads.insert(name.clone(), download);
+                backbone::load_as(&folder, dtype, &device)?.into()
             }
-            None => backbone::load(name, &device)?.into(),
+            None => backbone::load_as(name, dtype, &device)?.into(),
         };
         self.backbones.insert(key, loaded.clone());
         Ok(loaded)
     }
 
-    /// What came from the Hub of a dataset and a loaded backbone.
-    pub fn downloads(&self, located: &Located, backbone: &str) -> Vec<Download> {
-        located.download.iter().chain(self.downloads.get(backbone)).cloned().collect()
+    /// What came from the Hub of datasets and a loaded backbone.
+    pub fn downloads(&self, located: &[Located], backbone: &str) -> Vec<Download> {
+        located.iter().filter_map(|located| located.download.as_ref()).chain(self.downloads.get(backbone)).cloned().collect()
     }
 
-    /// A split with its frozen features.
+    /// A split, of one dataset or of several as one, with its frozen features; of each, at most `limit` rows.
     pub fn split(
         &mut self,
-        located: &Located,
+        located: &[Located],
         split: &str,
         limit: Option<usize>,
         backbone: &Arc<dyn Backbone>,
     ) -> Result<Arc<Split>> {
-        let identity = format!("{}@{}", backbone.spec().name, backbone.weights_sha256());
-        let key = (located.folder.display().to_string(), split.to_owned(), limit, identity);
+        let identity = format!("{}@{} {}", backbone.spec().name, backbone.weights_sha256(), backbone.dtype().as_str());
+        let folders: Vec<String> = located.iter().map(|located| located.folder.display().to_string()).collect();
+        let key = (folders.join("+"), split.to_owned(), limit, identity);
         if let Some(loaded) = self.splits.get(&key) {
             return Ok(loaded.clone());
         }
-        let dataset = Dataset::load(&located.folder, &located.card, split, limit).map_err(harness::Error::from)?;
-        let loaded = Arc::new(Split::new(dataset, &**backbone)?);
+        let loaded = Arc::new(Split::new(load(located, split, limit)?, &**backbone)?);
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
+    }
+}
+
+fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, harness::Error> {
+    let one = |located: &Located| Dataset::load(&located.folder, &located.card, split, limit);
+    match located {
+        [alone] => Ok(one(alone)?),
+        several => Ok(Dataset::join(several.iter().map(one).collect::<Result<_, _>>()?)?),
+    }
+}
+
+/// The card of one dataset, or of several as one.
+pub fn card_of(located: &[Located]) -> Result<Card, harness::Error> {
+    match located {
+        [alone] => Ok(alone.card.clone()),
+        several => Ok(join_cards(&several.iter().map(|located| located.card.clone()).collect::<Vec<_>>())?),
     }
 }
 
@@ -151,6 +173,14 @@ fn bad_device(name: &str) -> harness::Error {
 fn cuda(index: usize) -> Result<Device> {
     let hint = "needs a build with `--features cuda` and an NVIDIA driver; `--device cpu` always works";
     Device::new_cuda(index).with_context(|| format!("cannot use device cuda:{index}: {hint}"))
+}
+
+/// Finds the datasets of a federation: one, or several with a `+` between their names.
+pub fn locate_all(datasets: &str) -> Result<Vec<Located>> {
+    if Path::new(datasets).exists() {
+        return Ok(vec![locate(datasets)?]);
+    }
+    datasets.split('+').map(str::trim).map(locate).collect()
 }
 
 /// Finds a dataset: a card's path, a folder (with a `card.toml`, or named as a known card), or a known card's name, whose files

@@ -245,3 +245,28 @@ fn quiet_is_quiet() {
     assert!(output.status.success());
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// `examples/my_method.rs`: a method from outside runs beside the suite's own, with its own keys, and without stragglers it is FedAvg.
+#[test]
+fn a_method_of_ones_own() {
+    let desk = Desk::new();
+    // Tests lie in `deps`, examples beside that.
+    let tests = std::env::current_exe().expect("a path");
+    let example = tests.ancestors().nth(2).expect("a target folder").join("examples/my_method");
+    let run = |method: &str| -> f64 {
+        let data = "[data]\ndataset = \"icongen\"\ntrain_limit = 40\ntest_limit = 20\n";
+        let text = format!("{data}[federation]\nrounds = 1\nlocal_steps = 2\n[method]\nname = \"{method}\"\n");
+        desk.write("mine.toml", &text);
+        let output =
+            Command::new(&example).args(["run", "mine.toml", "--out", method, "--quiet"]).current_dir(desk.path()).output();
+        let output = output.expect("cargo test builds the example");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let folder = std::fs::read_dir(desk.path().join(method)).expect("a run").next().expect("a run").expect("a run").path();
+        let summary = std::fs::read(folder.join("summary.json")).expect("a summary");
+        let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
+        summary["accuracy"].as_f64().expect("a number")
+    };
+    assert_eq!(run("fednova"), run("fedavg-lora"));
+    let listed = Command::new(&example).args(["list", "methods"]).output().expect("it starts");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("fednova"));
+}

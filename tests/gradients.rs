@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use harness::adapter::{Adapt, AdapterSpec, Adapters, KINDS, fisher};
+use harness::adapter::{self, Adapt, AdapterSpec, Adapters, KINDS, fisher};
 use harness::backbone::kernels::{self, Real};
 use harness::backbone::llava::Llava;
 use harness::backbone::{Backbone, Batch, Branch, Sequence, nano, nn};
@@ -254,11 +254,17 @@ impl Task {
     }
 
     fn value(&self, spec: &AdapterSpec, adapters: &Adapters) -> Result<f64> {
-        Ok(self.loss(&self.sequences, &spec.attach(adapters)?)?.to_scalar::<f64>()?)
+        Ok(self.loss(&self.sequences_for(spec), &spec.attach(adapters)?)?.to_scalar::<f64>()?)
+    }
+
+    /// The sequences behind a spec's virtual tokens.
+    fn sequences_for(&self, spec: &AdapterSpec) -> Vec<Sequence> {
+        self.sequences.iter().map(|sequence| sequence.clone().behind_virtual_tokens(spec.virtual_tokens())).collect()
     }
 
     fn spec(&self, kind: &str, group: &str) -> Result<AdapterSpec> {
-        let config = AdapterConfig { kind: Some(kind.into()), rank: Some(2), alpha: Some(3.0), sites: Some(vec![group.into()]) };
+        let rank = adapter::kind(kind)?.has_rank().then_some(2);
+        let config = AdapterConfig { kind: Some(kind.into()), rank, alpha: Some(3.0), sites: Some(vec![group.into()]) };
         Ok(AdapterSpec::resolve(&config, kind, self.model.spec())?)
     }
 
@@ -276,11 +282,9 @@ impl Task {
         for (kind, group) in KINDS.iter().flat_map(|kind| kind.allowed.iter().map(move |group| (kind.name, *group))) {
             let spec = self.spec(kind, group)?;
             let adapters = self.drawn(&spec)?;
-            let tensors = if spec.kind.biases.is_some() { 4 } else { 2 };
-            assert_eq!(adapters.iter().count(), tensors * spec.sites.len());
             assert!(!adapters.is_empty(), "{kind} at {group} attaches nowhere");
             let vars = adapters.to_vars()?;
-            let gradients = self.loss(&self.sequences, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
+            let gradients = self.loss(&self.sequences_for(&spec), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
             for (name, tensor) in adapters.iter() {
                 let gradient = gradients.get(&vars[name]).with_context(|| format!("{}: `{name}` got no gradient", self.name))?;
                 let gradient = flat(gradient)?;
@@ -342,11 +346,15 @@ fn training_begins_at_every_site() -> Test {
     for (kind, group) in KINDS.iter().flat_map(|kind| kind.allowed.iter().map(move |group| (kind.name, *group))) {
         let spec = task.spec(kind, group)?;
         let vars = spec.init(seed::Seed::new(0), DType::F64, &Device::Cpu)?.to_vars()?;
-        let gradients = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
+        let gradients = task.loss(&task.sequences_for(&spec), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
         for site in &spec.sites {
-            let [_, up] = spec.names(site);
-            let gradient = gradients.get(&vars[&up]).with_context(|| format!("`{up}` got no gradient"))?;
-            assert!(length(&flat(gradient)?) > 1e-6, "the gradient of `{up}` is zero at the start");
+            let moves = |name: &String| match spec.names(site) {
+                Some([_, up]) => *name == up,
+                None => name.starts_with(&site.name),
+            };
+            let (name, var) = vars.iter().find(|(name, _)| moves(name)).context("no tensor at this site")?;
+            let gradient = gradients.get(var).with_context(|| format!("`{name}` got no gradient"))?;
+            assert!(length(&flat(gradient)?) > 1e-6, "the gradient of `{name}` is zero at the start");
         }
     }
     Ok(())
@@ -372,15 +380,16 @@ fn at_once_is_block_by_block() -> Test {
         for kind in KINDS {
             let config = AdapterConfig {
                 kind: Some(kind.name.into()),
-                rank: Some(3),
+                rank: kind.has_rank().then_some(3),
                 alpha: Some(5.0),
                 sites: Some(kind.allowed.iter().map(|&group| group.into()).collect()),
             };
             let spec = AdapterSpec::resolve(&config, kind.name, task.model.spec())?;
             let vars = task.drawn(&spec)?.to_vars()?;
             let attached = || spec.attach(&Adapters::from_vars(&vars)).map(Box::new);
-            let wanted = task.loss(&task.sequences, &Opaque(attached()?))?;
-            let found = task.loss(&task.sequences, &*attached()?)?;
+            let sequences = task.sequences_for(&spec);
+            let wanted = task.loss(&sequences, &Opaque(attached()?))?;
+            let found = task.loss(&sequences, &*attached()?)?;
             let what = format!("{}, {}", task.name, kind.name);
             within(&format!("{what}: loss at once against block by block"), relative(&found, &wanted)?, 1e-12);
             let (wanted, first, second) = (wanted.backward()?, found.backward()?, found.backward()?);
@@ -404,15 +413,19 @@ fn at_once_is_block_by_block() -> Test {
 fn fisher_of_a_batch_is_that_of_single_examples() -> Test {
     let task = Task::tiny()?;
     for kind in KINDS {
-        let spec =
-            AdapterSpec::resolve(&AdapterConfig { rank: Some(2), ..AdapterConfig::default() }, kind.name, task.model.spec())?;
+        let spec = AdapterSpec::resolve(
+            &AdapterConfig { rank: kind.has_rank().then_some(2), ..AdapterConfig::default() },
+            kind.name,
+            task.model.spec(),
+        )?;
+        let sequences = task.sequences_for(&spec);
         let adapters = task.drawn(&spec)?;
-        let copies = fisher::copies(&adapters, task.sequences.len())?;
-        let summed = task.loss(&task.sequences, &spec.attach(&Adapters::from_vars(&copies))?)?;
+        let copies = fisher::copies(&adapters, sequences.len())?;
+        let summed = task.loss(&sequences, &spec.attach(&Adapters::from_vars(&copies))?)?;
         let batched = fisher::sum_of_squares(&copies, &summed.backward()?)?;
 
         let mut looped: Option<Adapters> = None;
-        for sequence in &task.sequences {
+        for sequence in &sequences {
             let vars = adapters.to_vars()?;
             let gradients = task.loss(std::slice::from_ref(sequence), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
             let squares = vars.iter().map(|(name, var)| {

@@ -1,21 +1,29 @@
 //! The suite's integration tests: one binary, a module per question.
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
+//! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
+//! - [`feddat`]: does FedDAT keep its two adapters apart?
+//! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
+//! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`floors`]: does every crate see only what lies below it?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 
 mod cli;
+mod feddat;
 mod floors;
+mod folders;
 mod gradients;
 mod hub;
 mod hub_site;
 mod laws;
 mod methods;
 mod parity;
+mod privacy;
+mod reality;
 mod support;
 mod tiny;
 mod vqa;

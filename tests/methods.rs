@@ -72,7 +72,7 @@ impl Toy {
 fn pairs(fixture: &Fixture, prefix: &str, spec: &AdapterSpec) -> Result<Adapters> {
     let mut set = Adapters::default();
     for site in &spec.sites {
-        let [a, b] = spec.names(site);
+        let [a, b] = spec.names(site).context("LoRA has pairs")?;
         set.insert(a, get(fixture, &format!("{prefix}.{}.A", site.name))?.clone());
         set.insert(b, get(fixture, &format!("{prefix}.{}.B", site.name))?.clone());
     }
@@ -240,7 +240,7 @@ fn flora_is_exact() -> Test {
         within(&format!("flora, {}", site.name), distance(&change(&toy.spec, site, &global)?, wanted)?, BOUND);
         let merged = client.memory.get("base").context("the client merged nothing")?;
         within(&format!("flora at a client, {}", site.name), distance(&change(&toy.spec, site, merged)?, wanted)?, BOUND);
-        let [a, _] = toy.spec.names(site);
+        let [a, _] = toy.spec.names(site).context("LoRA has pairs")?;
         assert_eq!(update.set("adapters")?.get(&a).context("no A")?.dims(), [3, site.d_in], "client 1 has rank 3");
     }
     Ok(())

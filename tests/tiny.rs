@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
+use baselines::METHODS;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use data_scripts::generated;
+use harness::adapter::{Adapt, AdapterSpec, Adapters};
 use harness::backbone::llava::{Llava, LlavaConfig};
-use harness::backbone::{Backbone, pretrain};
+use harness::backbone::{Backbone, SiteSpec, pretrain};
 use harness::data::Dataset;
-use harness::federation::{self, Outcome, run::Unwatched};
+use harness::federation::{self, Method, Outcome, run::Unwatched};
 use harness::registry::{MethodRow, Registry};
 use harness::study::{Split, Study};
 use schema::Experiment;
 use seed::Seed;
 
-use crate::support::setup;
+use crate::support::{distance, nan_max, normal, relative, setup};
 
 /// Width 16, two blocks, grouped queries, four tokens an image; a byte-level vocabulary.
 pub fn config() -> LlavaConfig {
@@ -130,13 +132,32 @@ pub fn experiment(method: &str) -> Experiment {
     toml::from_str(&text).expect("an experiment")
 }
 
+/// The embedded backbone's little sister.
+pub fn backbone() -> &'static dyn Backbone {
+    &*world().backbone
+}
+
+/// A dataset's training (0) or test (1) split.
+pub fn split(dataset: &str, split: usize) -> &'static Split {
+    &world().splits[dataset][split]
+}
+
+/// A method with its defaults.
+pub fn method(name: &str) -> Result<Box<dyn Method>> {
+    Ok((Registry::new(baselines::METHODS).find(name)?.build)(&BTreeMap::new())?)
+}
+
 /// The experiment's row and its prepared study.
 pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
     let row = *Registry::new(baselines::METHODS).find(&experiment.method.name)?;
-    let World { backbone, splits } = world();
-    let [train, test] = splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
-    let study = Study::new(experiment.clone(), &row, backbone.clone(), train.clone(), test.clone())?;
-    Ok((row, study))
+    let [train, test] = world().splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
+    Ok((row, study_over(experiment, train.clone(), test.clone())?))
+}
+
+/// A study of other splits than the experiment names.
+pub fn study_over(experiment: &Experiment, train: Arc<Split>, test: Arc<Split>) -> Result<Study> {
+    let row = *Registry::new(baselines::METHODS).find(&experiment.method.name)?;
+    Ok(Study::new(experiment.clone(), &row, world().backbone.clone(), train, test)?)
 }
 
 /// A whole run.
@@ -145,4 +166,37 @@ pub fn run(experiment: &Experiment) -> Result<(MethodRow, Study, Outcome)> {
     let mut method = (row.build)(&experiment.method.options)?;
     let outcome = federation::run(&study, &mut *method, &Unwatched)?;
     Ok((row, study, outcome))
+}
+
+/// A row's adapters on the tiny backbone.
+pub fn spec(row: &MethodRow) -> Result<AdapterSpec> {
+    Ok(study(&experiment(row.name))?.1.adapter().clone())
+}
+
+/// Methods whose clients send adapters.
+pub fn uploading() -> impl Iterator<Item = &'static MethodRow> {
+    METHODS.iter().filter(|row| spec(row).is_ok_and(|spec| (row.traffic)(&spec, 3)[0] > 0))
+}
+
+/// The largest relative difference between two adapter sets.
+pub fn difference(found: &Adapters, wanted: &Adapters) -> Result<f64> {
+    assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), wanted.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    let mut worst = 0f64;
+    for (name, tensor) in found.iter() {
+        worst = worst.max(relative(tensor, wanted.get(name).context("no such tensor")?)?);
+    }
+    Ok(worst)
+}
+
+/// What adapters add at a site to drawn hidden states.
+pub fn effect(spec: &AdapterSpec, site: &SiteSpec, adapters: &Adapters) -> Result<Tensor> {
+    let x = normal(&site.name, (1, 5, site.d_in), DType::F32)?;
+    let nothing = || Tensor::zeros((1, 5, site.d_out), DType::F32, &Device::Cpu);
+    Ok(spec.attach(adapters)?.delta(&site.name, &x)?.map_or_else(nothing, Ok)?)
+}
+
+/// The largest difference at any site between what two adapter sets add there.
+pub fn difference_in_effect(spec: &AdapterSpec, found: &Adapters, wanted: &Adapters) -> Result<f64> {
+    let at = |site| -> Result<f64> { Ok(distance(&effect(spec, site, found)?, &effect(spec, site, wanted)?)?) };
+    spec.sites.iter().try_fold(0f64, |worst, site| Ok(nan_max(at(site)?, worst)))
 }

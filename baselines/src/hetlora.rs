@@ -138,6 +138,10 @@ impl Method for HetLora {
         harness::federation::aggregate::weighted_mean(&padded, ADAPTERS, &weights)
     }
 
+    fn unequal_ranks(&self) -> bool {
+        true
+    }
+
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
     }

@@ -38,6 +38,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("easy-vqa", include_str!("../configs/suites/easy-vqa.toml")),
     ("headroom", include_str!("../configs/suites/headroom.toml")),
     ("methods", include_str!("../configs/suites/methods.toml")),
+    ("domains", include_str!("../configs/suites/domains.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
 ];
@@ -81,6 +82,7 @@ const DEFAULTS: MethodRow = MethodRow {
     traffic: ADAPTERS,
     compute: 1.0,
     needs_all_clients: false,
+    mean_only: true,
     scope: Scope::Shard,
     build: |_| Err(harness::Error::Usage("a method row without a builder".into())),
 };
@@ -130,6 +132,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "FedNano, arXiv 2506.14824",
         traffic: TWICE_UP,
         compute: 2.0,
+        mean_only: false,
         build: fednano::FedNano::build,
         ..DEFAULTS
     },
@@ -138,6 +141,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "FedNano with the Fisher accumulated from the last local epoch's own gradients, squared per batch: no extra pass.",
         source: "FedNano, arXiv 2506.14824",
         traffic: TWICE_UP,
+        mean_only: false,
         build: fednano::FedNanoEf::build,
         ..DEFAULTS
     },
@@ -195,6 +199,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "fedmedian",
         sentence: "The coordinate-wise median of the clients' adapters.",
         source: "Yin et al., arXiv 1803.01498",
+        mean_only: false,
         build: robust::FedMedian::build,
         ..FREE
     },
@@ -202,6 +207,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "fedtrimmedmean",
         sentence: "The coordinate-wise mean of the clients' adapters without the largest and smallest values.",
         source: "Yin et al., arXiv 1803.01498",
+        mean_only: false,
         build: robust::FedTrimmedMean::build,
         ..FREE
     },
@@ -260,6 +266,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "LoRA of unequal ranks: truncated down, padded up, weighed by the norm of the product, self-pruning.",
         source: "Cho et al., arXiv 2401.06432",
         adapter: "lora",
+        mean_only: false,
         build: hetlora::HetLora::build,
         ..DEFAULTS
     },
@@ -268,6 +275,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "LoRA of unequal ranks: products are averaged and split anew by singular values.",
         source: "Bai et al., arXiv 2402.11505",
         adapter: "lora",
+        mean_only: false,
         build: flexlora::FlexLora::build,
         ..DEFAULTS
     },
@@ -278,6 +286,7 @@ pub const METHODS: &[MethodRow] = &[
         adapter: "lora",
         traffic: STACK_DOWN,
         needs_all_clients: true,
+        mean_only: false,
         build: flora::Flora::build,
         ..DEFAULTS
     },
@@ -288,6 +297,7 @@ pub const METHODS: &[MethodRow] = &[
         adapter: "lora",
         traffic: RESIDUAL_DOWN,
         needs_all_clients: true,
+        mean_only: false,
         build: fedex_lora::FedExLora::build,
         ..DEFAULTS
     },

@@ -7,12 +7,12 @@ use harness::{Error, Result};
 
 /// Whether a tensor is an A, the matrix that goes down to the rank.
 pub fn is_a(name: &str) -> bool {
-    name.ends_with(lora::KIND.names[0])
+    name.ends_with(lora::A)
 }
 
 /// Whether a tensor is a B, the matrix that comes back up.
 pub fn is_b(name: &str) -> bool {
-    name.ends_with(lora::KIND.names[1])
+    name.ends_with(lora::B)
 }
 
 /// A and B of one site.
@@ -72,14 +72,12 @@ impl Sites {
         let spec = self.spec()?;
         let tensor =
             |name: &str| set.get(name).cloned().ok_or_else(|| Error::Usage(format!("adapters without `{name}` are no pairs")));
-        spec.sites.iter().map(|site| spec.names(site)).map(|[a, b]| Ok(Pair { a: tensor(&a)?, b: tensor(&b)? })).collect()
+        names(spec)?.into_iter().map(|[a, b]| Ok(Pair { a: tensor(&a)?, b: tensor(&b)? })).collect()
     }
 
     /// Pairs, in the order of the sites, as a set.
     pub fn set(&self, pairs: Vec<Pair>) -> Result<Adapters> {
-        let spec = self.spec()?;
-        let names = spec.sites.iter().map(|site| spec.names(site));
-        Ok(names.zip(pairs).flat_map(|([a, b], pair)| [(a, pair.a), (b, pair.b)]).collect())
+        Ok(names(self.spec()?)?.into_iter().zip(pairs).flat_map(|([a, b], pair)| [(a, pair.a), (b, pair.b)]).collect())
     }
 
     /// A set of pairs, each changed.
@@ -122,4 +120,10 @@ pub fn check_ranks(method: &str, ranks: &[usize]) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The names of every site's matrices.
+fn names(spec: &AdapterSpec) -> Result<Vec<[String; 2]>> {
+    let none = || Error::Usage(format!("adapter.kind = \"{}\" has no pairs of matrices; expected `lora`", spec.kind.name));
+    spec.sites.iter().map(|site| spec.names(site).ok_or_else(none)).collect()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::Device;
+use candle_core::{DType, Device};
 use data_scripts::generated;
 use harness::backbone::{Backbone, nano};
 use harness::data::Dataset;
@@ -33,7 +33,7 @@ pub fn task(rows: usize) -> Result<Task> {
     let folder = tempfile::tempdir()?;
     let generator = generated::find("icongen").context("no generator `icongen`")?;
     let card = generated::write(generator, folder.path(), Some((rows, rows)), 3)?;
-    let backbone: Arc<dyn Backbone> = Arc::new(nano::load(&Device::Cpu)?);
+    let backbone: Arc<dyn Backbone> = Arc::new(nano::load(DType::F32, &Device::Cpu)?);
     let split = |name: &str| -> Result<Arc<Split>> {
         Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, name, None)?, &*backbone)?))
     };

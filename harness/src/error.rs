@@ -50,6 +50,32 @@ pub enum Error {
         /// The learning rate.
         learning_rate: f64,
     },
+    /// An update cannot be averaged.
+    #[error("client {client}, round {round}: its update holds a number that is not finite")]
+    NotFinite {
+        /// The client.
+        client: usize,
+        /// The round.
+        round: usize,
+    },
+    /// An update is not what was asked for.
+    #[error("client {client}, round {round}: its update holds {tensor}, a name or shape that no site asks for")]
+    Misfit {
+        /// The client.
+        client: usize,
+        /// The round.
+        round: usize,
+        /// The tensor's name and shape.
+        tensor: String,
+    },
+    /// A round without updates.
+    #[error("round {round}: every update was left out, so nothing can be aggregated; the first: {first}")]
+    NothingLeft {
+        /// The round.
+        round: usize,
+        /// Why the first was left out.
+        first: Box<Error>,
+    },
 }
 
 /// The harness's result.

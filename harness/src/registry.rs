@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use schema::Experiment;
+use schema::experiment::PrivacyMode;
 use serde_json::Value;
 
 use crate::adapter::AdapterSpec;
@@ -33,6 +34,8 @@ pub struct MethodRow {
     pub compute: f64,
     /// Whether it needs every client in every round, because clients' own weights drift apart otherwise.
     pub needs_all_clients: bool,
+    /// Whether the server uses nothing of a round's updates but their mean, so that noise on the mean protects them all.
+    pub mean_only: bool,
     /// Whose examples it trains on.
     pub scope: Scope,
     /// Builds it.
@@ -57,6 +60,22 @@ impl MethodRow {
                 "federation.cohort = {}, federation.dropout = {}: method `{}` changes the clients' frozen weights in every round and needs all of them: expected 1.0 and 0.0",
                 federation.cohort, federation.dropout, self.name
             )));
+        }
+        match &experiment.privacy {
+            Some(_) if self.scope == Scope::Pooled => {
+                return Err(Error::Usage(format!(
+                    "privacy: method `{}` collects its clients' raw rows; leave it out",
+                    self.name
+                )));
+            }
+            Some(privacy) if privacy.mode == PrivacyMode::Central && !self.mean_only => {
+                return Err(Error::Usage(format!(
+                    "privacy.mode = \"central\": the server of method `{}` uses more of the updates than their mean, so noise on \
+                     the mean would not protect them; expected \"local\"",
+                    self.name
+                )));
+            }
+            _ => {}
         }
         match experiment.adapter.kind.as_deref() {
             Some(kind) if kind != self.adapter && !self.any_adapter => Err(Error::Usage(format!(

@@ -14,7 +14,7 @@ use seed::Seed;
 use crate::accounting::clock::Stopwatch;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
 use crate::backbone::{Backbone, Batch, Sequence, nn};
-use crate::data::{Dataset, ShardIndices, partition, prompt};
+use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
 use crate::federation::link::{Traffic, split_passes};
 use crate::federation::{Answers, Client, Scope, Task};
 use crate::metrics::evaluate::TestExample;
@@ -94,11 +94,10 @@ impl Study {
         train_split: Arc<Split>,
         test_split: Arc<Split>,
     ) -> Result<Self> {
-        check(&experiment, &train_split.dataset.card)?;
         let seed = Seed::new(experiment.seed);
         let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
-        let initial = adapter.init(seed, backbone.dtype(), backbone.device())?;
-        let kept = sample(train_split.dataset.examples.len(), experiment.data.train_limit, seed);
+        let initial = adapter.init(seed, crate::backbone::adapter_dtype(&*backbone), backbone.device())?;
+        let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
 
@@ -114,25 +113,28 @@ impl Study {
         };
         let shards = partition::resolve(&partition, &train_examples, test_examples)?;
 
-        let template = template(&train_split.dataset.card, &experiment.data.prompt)?;
         let limit = experiment.data.max_prompt_tokens;
+        let virtual_tokens = if row.scope == Scope::Nothing { 0 } else { adapter.virtual_tokens() };
         let mut prompts_cut = 0;
         let mut train = Vec::with_capacity(train_examples.len());
         for example in &train_examples {
-            let rendered = prompt::render(example, template);
+            let rendered = prompt::render(example, template(&example.card, &experiment.data.prompt)?);
             let (sequence, cut) = backbone.text().training(&rendered, &example.images, limit)?;
             prompts_cut += usize::from(cut);
+            let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             train.push(TrainExample { sequence, raw_bytes: example.raw_bytes });
         }
-        let card = &test_split.dataset.card;
         let owners = owners(&shards, test_examples.len());
         let mut test = Vec::with_capacity(test_examples.len());
         for (example, shard) in test_examples.iter().zip(owners) {
+            let template = template(&example.card, &experiment.data.prompt)?;
             let rendered = prompt::render(example, template);
-            let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { card.scoring };
+            let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { example.card.scoring };
             let (sequence, cut) = backbone.text().scoring(&rendered, &example.images, limit)?;
             prompts_cut += usize::from(cut);
-            test.push(TestExample { id: example.id.clone(), sequence, rendered, target: template.target, scoring, shard });
+            let sequence = sequence.behind_virtual_tokens(virtual_tokens);
+            let (id, target, option_score) = (example.id.clone(), template.target, example.card.option_score);
+            test.push(TestExample { id, sequence, rendered, target, scoring, option_score, shard });
         }
         let step_cost = match experiment.federation.budget {
             Budget::Steps => 1.0,
@@ -334,8 +336,8 @@ impl Task for Study {
     }
 }
 
-/// What a config may not ask for, whatever the data.
-fn check(experiment: &Experiment, card: &Card) -> Result<()> {
+/// What a config may not ask for, whatever the data's rows.
+pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     let federation = &experiment.federation;
     let wrong = |key: &str, value: String, right: &str| Err(Error::Usage(format!("{key} = {value}: expected {right}")));
     if federation.rounds == 0 {
@@ -367,10 +369,27 @@ fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     if !(rate.is_finite() && rate >= 0.0) {
         return wrong("optimizer.learning_rate", rate.to_string(), "a finite number, 0 or more");
     }
+    if let Some(privacy) = &experiment.privacy {
+        if !(privacy.clip.is_finite() && privacy.clip > 0.0) {
+            return wrong("privacy.clip", privacy.clip.to_string(), "a finite length above 0");
+        }
+        if !(privacy.noise_multiplier.is_finite() && privacy.noise_multiplier >= 0.0) {
+            return wrong("privacy.noise_multiplier", privacy.noise_multiplier.to_string(), "a finite number, 0 or more");
+        }
+        if !(privacy.delta > 0.0 && privacy.delta < 1.0) {
+            return wrong("privacy.delta", privacy.delta.to_string(), "a probability in (0, 1)");
+        }
+    }
     if experiment.partition.clients == 0 {
         return wrong("partition.clients", "0".into(), "at least 1");
     }
-    template(card, &experiment.data.prompt).map(|_| ())
+    card_and_parts(card).try_for_each(|card| template(card, &experiment.data.prompt).map(|_| ()))
+}
+
+/// The cards that say how rows are asked: the parts' where there are some.
+fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
+    let alone = card.parts.is_empty().then_some(card);
+    card.parts.iter().chain(alone)
 }
 
 /// The card's prompt variant of this name.
@@ -380,12 +399,22 @@ pub fn template<'c>(card: &'c Card, name: &str) -> Result<&'c schema::card::Prom
     })
 }
 
-/// A seeded sample of `limit` of `n` examples, in their order.
-fn sample(n: usize, limit: Option<usize>, seed: Seed) -> Vec<usize> {
-    let mut kept = match limit {
-        Some(limit) if limit < n => seed.stream("train-limit").sample(n, limit),
-        _ => (0..n).collect(),
-    };
+/// A seeded sample of `limit` of each dataset's examples, in their order.
+fn sample(examples: &[Example], limit: Option<usize>, seed: Seed) -> Vec<usize> {
+    let mut by_dataset: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, example) in examples.iter().enumerate() {
+        by_dataset.entry(&example.card.name).or_default().push(index);
+    }
+    let mut stream = seed.stream("train-limit");
+    let mut kept: Vec<usize> = Vec::new();
+    for of_dataset in by_dataset.into_values() {
+        match limit {
+            Some(limit) if limit < of_dataset.len() => {
+                kept.extend(stream.sample(of_dataset.len(), limit).into_iter().map(|i| of_dataset[i]));
+            }
+            _ => kept.extend(of_dataset),
+        }
+    }
     kept.sort_unstable();
     kept
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::experiment::PartitionScheme;
 
-use crate::metrics::METRICS;
+use crate::metrics::{METRICS, OPTIONAL};
 use crate::stats::{self, Stat};
 use crate::{ReportError, Run};
 
@@ -35,8 +35,12 @@ pub struct Group {
     pub runs: Vec<usize>,
     /// One for each of [`METRICS`].
     pub stats: Vec<Stat>,
-    /// Mean client accuracy with the shared adapters alone, and with the clients' own alone, where a method has both.
-    pub variants: [Option<Stat>; 2],
+    /// One for each of [`OPTIONAL`], where its runs have it.
+    pub optional: [Option<Stat>; OPTIONAL.len()],
+    /// Each client's accuracy on its own test shard.
+    pub by_client: BTreeMap<u32, Stat>,
+    /// The clients' labels, where there is one client per label.
+    pub client_labels: Vec<String>,
     /// Accuracy of the whole federation by round.
     pub accuracy_by_round: BTreeMap<u32, Stat>,
 }
@@ -109,7 +113,8 @@ pub fn groups(runs: &[Run]) -> Result<Vec<Group>, ReportError> {
     }
     name_settings(runs, &mut groups);
     aggregate_metrics(runs, &mut groups)?;
-    aggregate_variants(runs, &mut groups)?;
+    aggregate_optional(runs, &mut groups)?;
+    aggregate_clients(runs, &mut groups)?;
     aggregate_rounds(runs, &mut groups)?;
     Ok(groups)
 }
@@ -129,7 +134,9 @@ fn group(position: usize, run: &Run) -> Group {
         setting: String::new(),
         runs: vec![position],
         stats: Vec::new(),
-        variants: [None; 2],
+        optional: [None; OPTIONAL.len()],
+        by_client: BTreeMap::new(),
+        client_labels: run.client_labels.clone(),
         accuracy_by_round: BTreeMap::new(),
     }
 }
@@ -147,16 +154,28 @@ fn aggregate_metrics(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErr
     Ok(())
 }
 
-fn aggregate_variants(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
+fn aggregate_clients(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
+    let mut rows = Vec::new();
+    for (g, group) in (0..).zip(groups.iter()) {
+        for &run in &group.runs {
+            rows.extend(runs[run].accuracies.by_client.iter().map(|(&client, &accuracy)| ((g, client), accuracy)));
+        }
+    }
+    for ((g, client), stat) in stats::by_key(&rows)? {
+        groups[g as usize].by_client.insert(client, stat);
+    }
+    Ok(())
+}
+
+fn aggregate_optional(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
     let mut rows = Vec::new();
     for (g, group) in (0..).zip(groups.iter()) {
         for summary in group.runs.iter().map(|&run| &runs[run].summary) {
-            let variants = [summary.shared_client_accuracy_mean, summary.local_client_accuracy_mean];
-            rows.extend((0..).zip(variants).filter_map(|(variant, value)| Some(((g, variant), value?))));
+            rows.extend((0..).zip(OPTIONAL).filter_map(|(row, optional)| Some(((g, row), (optional.value)(summary)?))));
         }
     }
-    for ((g, variant), stat) in stats::by_key(&rows)? {
-        groups[g as usize].variants[variant as usize] = Some(stat);
+    for ((g, row), stat) in stats::by_key(&rows)? {
+        groups[g as usize].optional[row as usize] = Some(stat);
     }
     Ok(())
 }
@@ -165,7 +184,7 @@ fn aggregate_rounds(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErro
     let mut rows = Vec::new();
     for (g, group) in (0..).zip(groups.iter()) {
         for &run in &group.runs {
-            rows.extend(runs[run].accuracy_by_round.iter().map(|&(round, accuracy)| ((g, round), accuracy)));
+            rows.extend(runs[run].accuracies.by_round.iter().map(|&(round, accuracy)| ((g, round), accuracy)));
         }
     }
     for ((g, round), stat) in stats::by_key(&rows)? {

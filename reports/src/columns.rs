@@ -1,5 +1,6 @@
 //! The two parquet files of a run, read column by column and condensed while reading: no string outlives its batch.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
@@ -26,6 +27,8 @@ pub struct Predictions {
     /// Global-scope answers (no client): the hash of the example's id, its lowest bit replaced by whether the answer was right;
     /// sorted, each example once. Eight bytes an example, and two runs pair by one merge.
     pub answers: Vec<u64>,
+    /// The same of answers with a client's own adapters, each example once for every client.
+    pub own_answers: Vec<u64>,
 }
 
 /// Reads `predictions.parquet`.
@@ -36,6 +39,7 @@ pub fn predictions(path: &Path) -> Result<Predictions, ReportError> {
         count_predictions(path, &batch, &mut read)?;
     }
     read.answers.sort_unstable();
+    read.own_answers.sort_unstable();
     let rows = read.answers.len();
     read.answers.dedup_by_key(|answer| *answer >> 1);
     read.repeated = (rows - read.answers.len()) as u64;
@@ -55,8 +59,12 @@ fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions) -
             other => return Err(bad(path, &format!("scoring `{other}` is neither `option-likelihood` nor `generation`"))),
         }
         read.unparsed += u64::from(!parsed.value(row));
+        let right = u64::from(correct.value(row));
         if client.is_null(row) {
-            read.answers.push((hash(example.value(row)) & !1) | u64::from(correct.value(row)));
+            read.answers.push((hash(example.value(row)) & !1) | right);
+        } else {
+            let of_client = format!("{} {}", client.value(row), example.value(row));
+            read.own_answers.push((hash(&of_client) & !1) | right);
         }
     }
     Ok(())
@@ -68,19 +76,33 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Reads the rows of `records.parquet` with metric `accuracy` and no client.
-pub fn accuracy_by_round(path: &Path) -> Result<Vec<(u32, f64)>, ReportError> {
-    let mut rows = Vec::new();
+/// The accuracies of `records.parquet`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Accuracies {
+    /// Of the whole federation: round, accuracy.
+    pub by_round: Vec<(u32, f64)>,
+    /// Each client's last one on its own test shard.
+    pub by_client: BTreeMap<u32, f64>,
+}
+
+/// Reads the rows of `records.parquet` with metric `accuracy`, and `client_accuracy`.
+pub fn accuracies(path: &Path) -> Result<Accuracies, ReportError> {
+    let mut read = Accuracies::default();
     for batch in open(path, &["round", "client", "metric", "value"])? {
         let batch = batch.map_err(|error| bad(path, &error))?;
         let round: &UInt32Array = column(path, &batch, "round")?;
         let client: &UInt32Array = column(path, &batch, "client")?;
         let metric: &StringArray = column(path, &batch, "metric")?;
         let value: &Float64Array = column(path, &batch, "value")?;
-        let wanted = (0..batch.num_rows()).filter(|&row| client.is_null(row) && metric.value(row) == "accuracy");
-        rows.extend(wanted.map(|row| (round.value(row), value.value(row))));
+        for row in 0..batch.num_rows() {
+            match (metric.value(row), client.is_null(row)) {
+                ("accuracy", true) => read.by_round.push((round.value(row), value.value(row))),
+                ("client_accuracy", false) => drop(read.by_client.insert(client.value(row), value.value(row))),
+                _ => {}
+            }
+        }
     }
-    Ok(rows)
+    Ok(read)
 }
 
 fn open(path: &Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, ReportError> {

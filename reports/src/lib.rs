@@ -4,6 +4,7 @@
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`paired`]: differences over equal seeds and McNemar's test, on [`stats`];
+//! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
 //! - [`tables`]: the report as blocks; [`markdown`] and [`terminal`] draw them, [`data`] writes CSV and JSON, [`write`] files.
 //!
@@ -19,6 +20,7 @@ pub mod columns;
 pub mod data;
 pub mod error;
 pub mod format;
+pub mod gate;
 pub mod markdown;
 pub mod metrics;
 pub mod paired;

@@ -32,13 +32,13 @@ const fn metric(name: &'static str, unit: &'static str, direction: Direction, va
     Metric { name, unit, direction, value }
 }
 
-use Direction::{Higher, Lower, None};
+use Direction::{Higher, Lower, None as Fact};
 
 /// The metrics, in the order of the tables.
 pub const METRICS: &[Metric] = &[
     metric("accuracy", "fraction", Higher, |s| s.accuracy),
-    metric("chance_accuracy", "fraction", None, |s| s.chance_accuracy),
-    metric("majority_accuracy", "fraction", None, |s| s.majority_accuracy),
+    metric("chance_accuracy", "fraction", Fact, |s| s.chance_accuracy),
+    metric("majority_accuracy", "fraction", Fact, |s| s.majority_accuracy),
     metric("unparsed_rate", "fraction", Lower, |s| s.unparsed_rate),
     metric("client_accuracy_mean", "fraction", Higher, |s| s.client_accuracy_mean),
     metric("client_accuracy_min", "fraction", Higher, |s| s.client_accuracy_min),
@@ -47,7 +47,7 @@ pub const METRICS: &[Metric] = &[
     metric("client_share_paper", "fraction", Lower, |s| share(s.client_parameters_paper, s.model_parameters)),
     metric("client_parameters_deployed", "parameters", Lower, |s| s.client_parameters_deployed as f64),
     metric("client_share_deployed", "fraction", Lower, |s| share(s.client_parameters_deployed, s.model_parameters)),
-    metric("model_parameters", "parameters", None, |s| s.model_parameters as f64),
+    metric("model_parameters", "parameters", Fact, |s| s.model_parameters as f64),
     metric("trainable_parameters", "parameters", Lower, |s| s.trainable_parameters as f64),
     metric("uploaded_parameters_per_round", "parameters", Lower, |s| s.uploaded_parameters_per_round as f64),
     metric("uplink_bytes", "bytes", Lower, |s| s.uplink_bytes as f64),
@@ -55,10 +55,28 @@ pub const METRICS: &[Metric] = &[
     metric("activation_uplink_bytes", "bytes", Lower, |s| s.activation_uplink_bytes as f64),
     metric("activation_downlink_bytes", "bytes", Lower, |s| s.activation_downlink_bytes as f64),
     metric("total_bytes", "bytes", Lower, |s| total_bytes(s) as f64),
-    metric("optimizer_steps", "steps", None, |s| s.optimizer_steps as f64),
+    metric("optimizer_steps", "steps", Fact, |s| s.optimizer_steps as f64),
     metric("wall_seconds", "seconds", Lower, |s| s.wall_seconds),
     metric("train_examples_per_second", "examples/second", Higher, |s| s.train_examples_per_second),
     metric("peak_memory_bytes", "bytes", Lower, |s| s.peak_memory_bytes as f64),
+];
+
+/// A number that not every run has, as a table shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Optional {
+    /// Its column.
+    pub column: &'static str,
+    /// Whether it is a fraction, shown in percent.
+    pub is_fraction: bool,
+    /// The number itself.
+    pub value: fn(&Summary) -> Option<f64>,
+}
+
+/// The optional numbers; a table has a column for those that some run has.
+pub const OPTIONAL: [Optional; 3] = [
+    Optional { column: "mean, shared adapters alone (% ↑)", is_fraction: true, value: |s| s.shared_client_accuracy_mean },
+    Optional { column: "mean, own adapters alone (% ↑)", is_fraction: true, value: |s| s.local_client_accuracy_mean },
+    Optional { column: "privacy spent (epsilon ↓)", is_fraction: false, value: |s| s.privacy_epsilon },
 ];
 
 fn share(part: u64, whole: u64) -> f64 {

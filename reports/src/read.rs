@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schema::experiment::PartitionScheme;
+use schema::partition::Partition;
 use schema::record::Skipped;
 use schema::{Environment, Experiment, Summary, run_dir};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ReportError;
-use crate::columns::{self, Predictions};
+use crate::columns::{self, Accuracies, Predictions};
 
 /// A finished run, without its tensors.
 #[derive(Debug)]
@@ -27,8 +29,12 @@ pub struct Run {
     pub skipped: usize,
     /// What `predictions.parquet` says, condensed.
     pub predictions: Predictions,
-    /// Accuracy of the whole federation by round, from `records.parquet`.
-    pub accuracy_by_round: Vec<(u32, f64)>,
+    /// What `records.parquet` says of accuracy.
+    pub accuracies: Accuracies,
+    /// The clients' labels, where there is one client per label.
+    pub client_labels: Vec<String>,
+    /// SHA-256 of `card.toml`; none where a run has none.
+    pub card: Option<String>,
     /// SHA-256 of the experiment without name and seed: runs that share it may be averaged.
     pub identity: String,
     /// The same experiment as dotted keys and values.
@@ -48,13 +54,24 @@ impl Run {
             environment: json(&dir.join(run_dir::ENVIRONMENT))?,
             skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED))?.len(),
             predictions: columns::predictions(&dir.join(run_dir::PREDICTIONS))?,
-            accuracy_by_round: columns::accuracy_by_round(&dir.join(run_dir::RECORDS))?,
+            accuracies: columns::accuracies(&dir.join(run_dir::RECORDS))?,
+            card: fs::read(dir.join(run_dir::CARD)).ok().map(|card| schema::sha256_hex(&card)),
+            client_labels: client_labels(dir, &experiment)?,
             identity: schema::sha256_hex(value.to_string().as_bytes()),
             dir: dir.into(),
             experiment,
             settings,
         })
     }
+}
+
+/// Partitions are large: only those that have labels are read.
+fn client_labels(dir: &Path, experiment: &Experiment) -> Result<Vec<String>, ReportError> {
+    if experiment.partition.scheme != PartitionScheme::Natural {
+        return Ok(Vec::new());
+    }
+    let partition: Partition = json(&dir.join(run_dir::PARTITION))?;
+    Ok(partition.shards.into_iter().filter_map(|shard| shard.label).collect())
 }
 
 /// Run folders, finished or not, sorted and each once.

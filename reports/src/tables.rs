@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aggregate::method_rank;
 use crate::format::{self, NOTHING};
+use crate::metrics::OPTIONAL;
 use crate::{Group, Report, Stat, provenance};
 
 /// A piece of the report.
@@ -126,20 +127,48 @@ fn names(group: &Group, settings: bool) -> Vec<String> {
 }
 
 fn clients(report: &Report) -> Vec<Block> {
-    let variant = |g: &Group, i: usize| g.variants[i].map_or(NOTHING.into(), format::percent);
-    let (shared, local) = (|g: &Group| variant(g, 0), |g: &Group| variant(g, 1));
+    let optional = |row: usize| {
+        move |g: &Group| match (g.optional[row], OPTIONAL[row].is_fraction) {
+            (None, _) => NOTHING.into(),
+            (Some(stat), true) => format::percent(stat),
+            (Some(stat), false) => format::with_sd(stat, |value| format!("{value:.2}")),
+        }
+    };
+    let cells: Vec<_> = (0..OPTIONAL.len()).map(optional).collect();
     let mut columns: Vec<Column> = vec![
         ("clients", &|g| g.clients.to_string()),
         ("mean over clients (% ↑)", &|g| format::percent(g.stat("client_accuracy_mean"))),
         ("worst client (% ↑)", &|g| format::percent(g.stat("client_accuracy_min"))),
         ("spread over clients (points ↓)", &|g| format::percent(g.stat("client_accuracy_std"))),
     ];
-    if report.groups.iter().any(|group| group.variants.iter().any(Option::is_some)) {
-        columns.extend([("mean, shared adapters alone (% ↑)", &shared as _), ("mean, own adapters alone (% ↑)", &local as _)]);
+    for ((row, optional), cell) in OPTIONAL.iter().enumerate().zip(&cells) {
+        if report.groups.iter().any(|group| group.optional[row].is_some()) {
+            columns.push((optional.column, cell));
+        }
     }
     let text = "Each client's accuracy on its own test shard; the spread is the sd over clients; ± sd over seeds. A method whose \
                 clients mix shared and own adapters is judged with the mixture.";
-    section("Clients", text, by_group(report, &columns))
+    let mut blocks = section("Clients", text, by_group(report, &columns));
+    blocks.extend(labelled_clients(report));
+    blocks
+}
+
+/// One table per dataset whose clients have labels: methods x clients.
+fn labelled_clients(report: &Report) -> Vec<Block> {
+    let mut tables: BTreeMap<(&str, &[String]), Vec<Vec<String>>> = BTreeMap::new();
+    for group in report.groups.iter().filter(|group| !group.client_labels.is_empty()) {
+        let cell = |client: u32| group.by_client.get(&client).map_or(NOTHING.into(), |stat| format::percent(*stat));
+        let cells = (0..).take(group.client_labels.len()).map(cell);
+        let row = std::iter::once(group.label()).chain(cells).collect();
+        tables.entry((&group.dataset, &group.client_labels)).or_default().push(row);
+    }
+    let table = |((dataset, labels), rows): ((&str, &[String]), Vec<Vec<String>>)| {
+        let labels = labels.iter().map(|label| format!("{label} (% ↑)"));
+        let header = std::iter::once("method".into()).chain(labels).collect();
+        let title = format!("Each client of {dataset}");
+        [Block::Heading(3, title), Block::Table(Table { text_columns: 1, header, rows })]
+    };
+    tables.into_iter().flat_map(table).collect()
 }
 
 fn storage(report: &Report) -> Vec<Block> {

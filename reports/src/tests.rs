@@ -16,22 +16,24 @@ use crate::{Format, Report, ReportError};
 
 /// A run to be written: what the tests vary, and defaults.
 #[derive(Clone)]
-struct Fixture {
+pub(crate) struct Fixture {
     dataset: &'static str,
-    method: &'static str,
+    pub(crate) method: &'static str,
     seed: u64,
     accuracy: f64,
     steps: u64,
-    scoring: Vec<&'static str>,
-    correct: Vec<bool>,
+    pub(crate) scoring: Vec<&'static str>,
+    pub(crate) correct: Vec<bool>,
+    pub(crate) test_examples: u32,
+    pub(crate) card: &'static str,
     data_keys: &'static str,
-    rounds: u32,
-    dirty: bool,
+    pub(crate) rounds: u32,
+    pub(crate) dirty: bool,
     skipped: Value,
 }
 
 impl Fixture {
-    fn new(dataset: &'static str, method: &'static str, seed: u64, accuracy: f64) -> Self {
+    pub(crate) fn new(dataset: &'static str, method: &'static str, seed: u64, accuracy: f64) -> Self {
         let correct = (0..10).map(|example| f64::from(example) < 10.0 * accuracy - 0.5).collect();
         Self {
             dataset,
@@ -41,6 +43,8 @@ impl Fixture {
             steps: 30,
             scoring: vec!["option-likelihood"; 10],
             correct,
+            test_examples: 10,
+            card: "card",
             data_keys: "",
             rounds: 2,
             dirty: false,
@@ -48,11 +52,12 @@ impl Fixture {
         }
     }
 
-    fn write(&self, root: &Path) -> PathBuf {
+    pub(crate) fn write(&self, root: &Path) -> PathBuf {
         let dir = root.join(format!("{}-{}-s{}-r{}", self.method.replace('/', "_"), self.dataset.len(), self.seed, self.rounds));
         fs::create_dir_all(&dir).unwrap();
         let text = |name: &str, text: String| fs::write(dir.join(name), text).unwrap();
         text("experiment.toml", self.experiment());
+        text("card.toml", self.card.into());
         text("environment.json", self.environment().to_string());
         text("skipped.json", self.skipped.to_string());
         self.write_records(&dir.join("records.parquet"));
@@ -85,7 +90,7 @@ impl Fixture {
         json!({
             "run": format!("{}-{}-s{}", self.dataset, self.method, self.seed), "experiment": "", "method": self.method,
             "adapter": "nano", "backbone": "nano", "dataset": self.dataset, "seed": self.seed, "rounds": self.rounds, "clients": 5,
-            "train_examples": 160, "test_examples": 10, "optimizer_steps": self.steps, "scoring": "option-likelihood",
+            "train_examples": 160, "test_examples": self.test_examples, "optimizer_steps": self.steps, "scoring": "option-likelihood",
             "accuracy": self.accuracy, "client_accuracy_mean": self.accuracy, "client_accuracy_min": self.accuracy - 0.1,
             "client_accuracy_std": 0.05, "chance_accuracy": 0.25, "majority_accuracy": 0.3, "unparsed_rate": 0.0,
             "uplink_bytes": 2_097_152, "downlink_bytes": 1_048_576, "activation_uplink_bytes": 1024,

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::say;
 use crate::environment::environment;
-use crate::session::{Session, locate};
+use crate::session::{Session, card_of, locate_all};
 
 /// Judge a backbone, with or without adapters; writes predictions.
 #[derive(Args)]
@@ -46,6 +46,9 @@ pub(crate) struct Eval {
     /// `cpu` or `cuda:N`.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// How the weights are held: `f32`, `bf16` or `f16`.
+    #[arg(long)]
+    dtype: Option<String>,
     /// Where predictions go.
     #[arg(long)]
     out: PathBuf,
@@ -76,8 +79,9 @@ impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let adapter = self.adapter_config(session.registry())?;
         let experiment = self.experiment(adapter);
-        let located = locate(&self.dataset)?;
-        let backbone = session.backbone(&self.backbone, &self.device)?;
+        let located = locate_all(&self.dataset)?;
+        harness::study::check(&experiment, &card_of(&located)?)?;
+        let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
         let row = *session.registry().find("zero-shot")?;
         let study = harness::study::Study::new(experiment, &row, backbone, split.clone(), split)?;
@@ -132,12 +136,16 @@ impl Eval {
         Ok(AdapterConfig { kind: trained.adapter.kind.clone().or(kind), ..trained.adapter })
     }
 
+    fn backbone_config(&self) -> BackboneConfig {
+        BackboneConfig { name: self.backbone.clone(), device: self.device.clone(), dtype: self.dtype.clone() }
+    }
+
     /// One client that holds everything.
     fn experiment(&self, adapter: AdapterConfig) -> Experiment {
         Experiment {
             name: "eval".into(),
             seed: 0,
-            backbone: BackboneConfig { name: self.backbone.clone(), device: self.device.clone() },
+            backbone: self.backbone_config(),
             data: DataConfig {
                 dataset: self.dataset.clone(),
                 prompt: self.prompt.clone(),
@@ -152,6 +160,7 @@ impl Eval {
             optimizer: OptimizerConfig::default(),
             adapter,
             method: MethodConfig { name: "zero-shot".into(), options: Default::default() },
+            privacy: None,
             evaluation: EvaluationConfig { batch_size: self.batch_size, ..EvaluationConfig::default() },
         }
     }

@@ -3,12 +3,14 @@
 mod cost;
 mod data;
 mod eval;
+mod gate;
 mod list;
 mod model;
 mod pretrain;
 mod report;
 mod run;
 mod suite;
+mod tune;
 mod validate;
 
 use std::path::PathBuf;
@@ -45,6 +47,8 @@ enum Command {
     Eval(eval::Eval),
     /// Tables from run folders.
     Report(report::MakeReport),
+    /// Compare runs with a baseline: exit 1 only if accuracy fell by more than the margin and by more than chance.
+    Gate(gate::RunGate),
     /// What a client stores and sends, in both ledgers, without weights.
     Cost(cost::Cost),
     /// Make, fetch, inspect and partition datasets.
@@ -140,6 +144,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Suite(command) => command.run(&mut session),
         Command::Eval(command) => command.run(&mut session),
         Command::Report(command) => command.run(),
+        Command::Gate(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),
         Command::Model(command) => command.run(),

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use harness::accounting::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
+use super::tune::Tune;
 use super::{Overrides, report, say};
 use crate::progress::duration;
 use crate::runner::{self, Ran};
@@ -25,6 +26,15 @@ pub(crate) struct RunSuite {
     /// No plan and no progress.
     #[arg(long)]
     quiet: bool,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+/// What is done with a suite instead of running it.
+#[derive(Subcommand)]
+enum Instead {
+    /// Search each experiment's learning rate on validation data, and write the suite with the rates that won.
+    Tune(Tune),
 }
 
 /// The embedded suite on the embedded data and backbone, all methods there are, then the report.
@@ -58,6 +68,7 @@ impl Quickstart {
             overrides: Overrides { set: given.set, limit: given.limit, device: None },
             out: self.out.unwrap_or_else(|| "runs/quickstart".into()),
             quiet: self.quiet,
+            instead: None,
         }
         .run(session)
     }
@@ -69,6 +80,9 @@ impl RunSuite {
         let experiments = members(&origin, &suite, &self.overrides)?;
         for experiment in &experiments {
             session.registry().find(&experiment.method.name).with_context(|| origin.clone())?;
+        }
+        if let Some(Instead::Tune(tune)) = &self.instead {
+            return tune.run(session, &suite, &experiments, &self.out, self.quiet);
         }
         if !self.quiet {
             eprintln!(

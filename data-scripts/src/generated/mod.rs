@@ -117,8 +117,8 @@ pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, s
         let bytes = parquet_out::encode(batches).map_err(|source| GenerateError::Parquet { path: path.clone(), source })?;
         write_aside(&path, &bytes)?;
         let sha256 = Some(schema::sha256_hex(&bytes));
-        card.splits
-            .insert((*split).into(), schema::card::Split { files: vec![file], pictures: vec![], rows: Some(rows), sha256 });
+        let split_card = schema::card::Split { files: vec![file], pictures: vec![], rows: Some(rows), sha256, fold: None };
+        card.splits.insert((*split).into(), split_card);
     }
     let text = toml::to_string(&card)
         .map_err(|error| GenerateError::Card { name: generator.name.into(), message: error.to_string() })?;

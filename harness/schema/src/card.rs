@@ -58,6 +58,46 @@ pub struct Card {
     pub pictures: Option<PictureFiles>,
     /// The splits by name.
     pub splits: BTreeMap<String, Split>,
+    /// Of several datasets in one federation: their own cards, which say how each is read, asked and answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Card>,
+}
+
+impl Card {
+    /// The tag that names an example's dataset where several are in one federation.
+    pub const DATASET: &str = "dataset";
+
+    /// One card over several: their names, licences and so on side by side. What says how rows are read is the first one's and of
+    /// no use; `parts` has each one's own. None of no card.
+    pub fn joined(parts: &[Self]) -> Option<Self> {
+        let first = parts.first()?;
+        let side_by_side = |field: fn(&Self) -> &str, between: &str| {
+            let mut values: Vec<&str> = Vec::new();
+            for value in parts.iter().map(field) {
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            values.join(between)
+        };
+        let everywhere = |key: &&String| parts.iter().all(|part| part.partition_keys.contains(key));
+        let mut partition_keys: Vec<String> = first.partition_keys.iter().filter(everywhere).cloned().collect();
+        partition_keys.push(Self::DATASET.into());
+        Some(Self {
+            name: side_by_side(|card| &card.name, "+"),
+            title: side_by_side(|card| &card.title, " + "),
+            description: format!("{} datasets in one federation.", parts.len()),
+            source: side_by_side(|card| &card.source, "; "),
+            license: side_by_side(|card| &card.license, " AND "),
+            revision: side_by_side(|card| &card.revision, "; "),
+            hub: None,
+            breakdowns: vec![Self::DATASET.into()],
+            partition_keys,
+            max_image_pixels: parts.iter().map(|card| card.max_image_pixels).max().unwrap_or_default(),
+            parts: parts.to_vec(),
+            ..first.clone()
+        })
+    }
 }
 
 /// Pictures in files of their own (a split's `pictures`), joined to the questions by a key.
@@ -237,6 +277,26 @@ pub struct Split {
     /// The SHA-256 of the files' bytes, one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Which of these rows belong to the split; all of them without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
+}
+
+/// Every n-th row: how a dataset that was published in one piece is split here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fold {
+    /// n: rows, counted from 0 over all files, are dealt to n folds in turn.
+    pub of: usize,
+    /// The folds that belong to the split, from 0.
+    pub keep: Vec<usize>,
+}
+
+impl Fold {
+    /// Whether a row belongs to the split.
+    pub fn holds(&self, row: usize) -> bool {
+        self.keep.contains(&(row % self.of.max(1)))
+    }
 }
 
 impl Split {

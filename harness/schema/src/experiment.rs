@@ -39,6 +39,9 @@ pub struct Experiment {
     /// When and how to evaluate.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
+    /// Differential privacy of whole clients; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<PrivacyConfig>,
 }
 
 fn default_seed() -> u64 {
@@ -66,11 +69,14 @@ pub struct BackboneConfig {
     pub name: String,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// How its weights are held: `f32` (also without this key), `bf16` or `f16`. Adapters are f32 in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
 }
 
 impl Default for BackboneConfig {
     fn default() -> Self {
-        Self { name: "nano".into(), device: "cpu".into() }
+        Self { name: "nano".into(), device: "cpu".into(), dtype: None }
     }
 }
 
@@ -78,7 +84,8 @@ impl Default for BackboneConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A dataset's name (`fedbench list datasets`), a card's path, or a folder with a `card.toml`.
+    /// A dataset's name (`fedbench list datasets`), a card's path, or a folder with a `card.toml`; several for one federation with a
+    /// `+` between them, told apart by the partition key `dataset`.
     pub dataset: String,
     /// The card's prompt variant.
     #[serde(default = "default_prompt")]
@@ -89,10 +96,10 @@ pub struct DataConfig {
     /// The split that everybody is judged on.
     #[serde(default = "default_test_split")]
     pub test_split: String,
-    /// At most so many training examples (a seeded sample); all without it.
+    /// At most so many training examples of each dataset (a seeded sample); all without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
-    /// At most so many test examples (the same for every seed); all without it.
+    /// At most so many test examples of each dataset (the same for every seed); all without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
     /// A prompt longer than this loses the beginning of its hint, then of its question; counted and recorded.
@@ -316,6 +323,35 @@ impl Default for EvaluationConfig {
     fn default() -> Self {
         Self { every: 1, batch_size: 32, max_new_tokens: 16 }
     }
+}
+
+/// Differential privacy of whole clients: clipped updates under Gaussian noise (McMahan et al., arXiv 1710.06963).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrivacyConfig {
+    /// Who adds the noise.
+    pub mode: PrivacyMode,
+    /// C: what a client has learnt in a round is at most so long (Euclidean, over all it sends).
+    pub clip: f64,
+    /// z: the noise's standard deviation, over C.
+    pub noise_multiplier: f64,
+    /// The delta at which epsilon is stated.
+    #[serde(default = "default_delta")]
+    pub delta: f64,
+}
+
+fn default_delta() -> f64 {
+    1e-5
+}
+
+/// Who adds the noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrivacyMode {
+    /// Each client, to its own update.
+    Local,
+    /// A trusted server, to the sum of a round's updates.
+    Central,
 }
 
 /// A list of experiments x seeds: every member is `base` with the keys of `experiments` laid over it.

@@ -24,6 +24,9 @@ pub struct Partition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
+    /// The label whose examples these are, where there is one client per label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Ids of its training examples.
     pub train: Vec<String>,
     /// Ids of its test examples, split by the same proportions of labels.

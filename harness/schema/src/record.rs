@@ -117,6 +117,9 @@ pub struct Summary {
     /// Updates that never arrived (`federation.dropout`).
     #[serde(default)]
     pub updates_lost: u64,
+    /// The epsilon that differential privacy has cost the client with the most rounds, at the experiment's delta.
+    #[serde(default)]
+    pub privacy_epsilon: Option<f64>,
     /// Parameters a client stores, as FedNano's table counts them.
     pub client_parameters_paper: u64,
     /// Parameters a client must hold in a deployment.

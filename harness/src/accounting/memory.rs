@@ -22,3 +22,22 @@ pub fn peak_bytes() -> u64 {
 pub fn peak_bytes() -> u64 {
     0
 }
+
+/// Bytes that the process may still take: what Linux calls available, or what is left of its control group's limit, the smaller;
+/// nothing where the system does not tell.
+pub fn available_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let available = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
+    Some(left_of_group().map_or(available, |left| left.min(available)))
+}
+
+/// What is left of a control group's limit (version 2); pages of files that nobody uses are as good as free.
+fn left_of_group() -> Option<u64> {
+    let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
+    let number = |text: String| text.trim().parse::<u64>().ok();
+    let (limit, used) = (read("memory.max").and_then(number)?, read("memory.current").and_then(number)?);
+    let stat = read("memory.stat")?;
+    let unused = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")).and_then(|count| number(count.to_owned()))?;
+    Some(limit.saturating_sub(used.saturating_sub(unused)))
+}

@@ -3,7 +3,7 @@
 //!
 //! FedDAT draws both matrices from N(0, 0.02); here `up` starts at zero as everywhere, so that every method starts as the backbone.
 
-use super::{AdapterKind, Rank};
+use super::{AdapterKind, Rank, Shape};
 
 /// Reduction 16, scale 1: FedDAT's.
 pub const KIND: AdapterKind = AdapterKind {
@@ -12,6 +12,5 @@ pub const KIND: AdapterKind = AdapterKind {
     alpha_over_rank: 1.0,
     sites: &["ffn"],
     allowed: &["ffn"],
-    names: ["down", "up"],
-    biases: Some(["down_bias", "up_bias"]),
+    shape: Shape::Pair { names: ["down", "up"], biases: Some(["down_bias", "up_bias"]) },
 };

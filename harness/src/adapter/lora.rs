@@ -1,7 +1,12 @@
 //! LoRA (Hu et al., arXiv 2106.09685): `W x + alpha/r * B A x` at projections of the decoder.
 
-use super::{AdapterKind, Rank};
+use super::{AdapterKind, Rank, Shape};
 use crate::backbone::llama::PROJECTIONS;
+
+/// The name of the matrix that goes down to the rank.
+pub const A: &str = "lora_A";
+/// The name of the one that comes back up.
+pub const B: &str = "lora_B";
 
 /// Query and value projections at rank 8, the reference code's choice.
 pub const KIND: AdapterKind = AdapterKind {
@@ -10,6 +15,5 @@ pub const KIND: AdapterKind = AdapterKind {
     alpha_over_rank: 2.0,
     sites: &["q_proj", "v_proj"],
     allowed: &PROJECTIONS,
-    names: ["lora_A", "lora_B"],
-    biases: None,
+    shape: Shape::Pair { names: [A, B], biases: None },
 };

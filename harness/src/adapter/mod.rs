@@ -1,21 +1,26 @@
 //! Adapters: the few trained tensors, and how they act on a hidden state.
 //!
 //! Every adapter here adds something to what it adapts, so one method says it all: [`Adapt::delta`]. NanoAdapters ([`nano`]), LoRA
-//! ([`lora`]) and bottlenecks ([`bottleneck`]) are pairs of low-rank matrices ([`low_rank`]) and differ in where they sit and in
-//! what lies between the two. That makes sums of adapters adapters again ([`AdapterSpec::mix`]).
+//! ([`lora`]) and bottlenecks ([`bottleneck`]) are pairs of low-rank matrices and differ in where they sit and in what lies between
+//! the two; biases and norms ([`vector`]) are a vector at each site, and a prompt ([`mod@prompt`]) a few embeddings in front
+//! ([`attached`] has all of them at work). That makes sums of adapters adapters again ([`AdapterSpec::mix`]).
 
+pub mod attached;
 pub mod bottleneck;
 pub mod fisher;
 pub mod lora;
-pub mod low_rank;
 pub mod nano;
+pub mod prompt;
 mod set;
+pub mod vector;
+
+use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
 use seed::{Seed, Stream};
 use serde::Serialize;
 
-pub use low_rank::LowRank;
+pub use attached::Attached;
 pub use set::Adapters;
 
 use crate::Error;
@@ -78,16 +83,60 @@ pub struct AdapterKind {
     pub sites: &'static [&'static str],
     /// The groups it may attach to.
     pub allowed: &'static [&'static str],
-    /// Names of the matrix that goes down to the rank, and of the one that comes back up.
-    pub names: [&'static str; 2],
-    /// Names of their biases, where there are some; then a ReLU lies between the matrices.
-    pub biases: Option<[&'static str; 2]>,
+    /// What it trains at a site.
+    pub shape: Shape,
+}
+
+impl AdapterKind {
+    /// Whether it has a rank at all.
+    pub fn has_rank(&self) -> bool {
+        !matches!(self.rank, Rank::None)
+    }
+}
+
+/// What an adapter trains at a site, by the tensors' names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// `up(down(x))`.
+    Pair {
+        /// The matrix that goes down to the rank, `[r, d_in]`, and the one that comes back up, `[d_out, r]`.
+        names: [&'static str; 2],
+        /// Their biases, `[r]` and `[d_out]`, where there are some; then a ReLU lies between the matrices.
+        biases: Option<[&'static str; 2]>,
+    },
+    /// A vector `[d_out]`, whatever enters.
+    Shift {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A vector `[d]` times what enters.
+    Scale {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Embeddings `[r, d]` in front of every sequence.
+    Tokens {
+        /// Their name.
+        name: &'static str,
+    },
+}
+
+/// A tensor of an adapter.
+struct Part {
+    name: String,
+    /// Its sides; the rank where there is none.
+    sides: Vec<Option<usize>>,
+    /// Drawn uniformly from plus or minus this; zero without it.
+    drawn: Option<f64>,
 }
 
 /// An adapter kind's default rank.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rank {
+    /// The kind has none.
+    None,
     /// This.
     Fixed(usize),
     /// The decoder's width over this: a bottleneck's reduction factor.
@@ -97,6 +146,7 @@ pub enum Rank {
 impl Rank {
     fn at(self, width: usize) -> usize {
         match self {
+            Self::None => 1,
             Self::Fixed(rank) => rank,
             Self::WidthOver(reduction) => (width / reduction).max(1),
         }
@@ -104,7 +154,7 @@ impl Rank {
 }
 
 /// The adapter kinds there are.
-pub const KINDS: &[AdapterKind] = &[nano::KIND, lora::KIND, bottleneck::KIND];
+pub const KINDS: &[AdapterKind] = &[nano::KIND, lora::KIND, bottleneck::KIND, vector::BIAS, vector::NORM, prompt::KIND];
 
 /// The name, behind a site's, of a full matrix `[d_out, d_in]` that a method has merged into the frozen weights there.
 const BASE: &str = "base";
@@ -135,6 +185,12 @@ impl AdapterSpec {
     pub fn resolve(config: &schema::experiment::AdapterConfig, default_kind: &str, backbone: &Spec) -> crate::Result<Self> {
         let kind = kind(config.kind.as_deref().unwrap_or(default_kind))?;
         let rank = config.rank.unwrap_or(kind.rank.at(backbone.d_model));
+        if !kind.has_rank() && rank != 1 {
+            return Err(Error::Usage(format!(
+                "adapter.rank = {rank}: adapter kind `{}` has no rank; leave the key out",
+                kind.name
+            )));
+        }
         if rank == 0 || rank > backbone.d_model {
             return Err(Error::Usage(format!(
                 "adapter.rank = {rank}: expected 1..={} for backbone `{}`",
@@ -152,7 +208,10 @@ impl AdapterSpec {
                 kind.allowed.iter().copied(),
             ));
         }
-        let sites = backbone.sites.iter().filter(|site| groups.contains(&site.group)).cloned().collect();
+        let mut sites: Vec<SiteSpec> = backbone.sites.iter().filter(|site| groups.contains(&site.group)).cloned().collect();
+        if matches!(kind.shape, Shape::Tokens { .. }) {
+            sites.iter_mut().for_each(|site| site.d_in = rank);
+        }
         Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites })
     }
 
@@ -179,8 +238,8 @@ impl AdapterSpec {
 
     /// Trainable parameters.
     pub fn parameters(&self) -> u64 {
-        let biases = |site: &SiteSpec| if self.kind.biases.is_some() { self.rank + site.d_out } else { 0 };
-        self.sites.iter().map(|site| (self.rank * (site.d_in + site.d_out) + biases(site)) as u64).sum()
+        let numbers = |part: Part| part.sides.iter().map(|side| side.unwrap_or(self.rank) as u64).product::<u64>();
+        self.sites.iter().flat_map(|site| self.parts(site)).map(numbers).sum()
     }
 
     /// Whether every site lies before the decoder, so that clients can leave the LLM on the server.
@@ -188,8 +247,13 @@ impl AdapterSpec {
         self.sites.iter().all(|site| site.before_decoder)
     }
 
-    /// Fresh adapters: down uniform in ±1/sqrt(d_in) (Kaiming with a = sqrt 5, as LoRA's reference code draws A), up and biases
-    /// zero, so that they start as the backbone itself.
+    /// Embeddings in front of every sequence.
+    pub fn virtual_tokens(&self) -> usize {
+        if matches!(self.kind.shape, Shape::Tokens { .. }) { self.rank } else { 0 }
+    }
+
+    /// Fresh adapters: down uniform in ±1/sqrt(d_in) (Kaiming with a = sqrt 5, as LoRA's reference code draws A), up, biases and
+    /// vectors zero, so that they start as the backbone itself (all but a prompt, which is drawn too).
     pub fn init(&self, seed: Seed, dtype: DType, device: &Device) -> Result<Adapters> {
         self.draw(&mut seed.stream("adapters"), dtype, device)
     }
@@ -198,28 +262,63 @@ impl AdapterSpec {
     pub fn draw(&self, stream: &mut Stream, dtype: DType, device: &Device) -> Result<Adapters> {
         let mut adapters = Adapters::default();
         for site in &self.sites {
-            let bound = 1.0 / (site.d_in as f64).sqrt();
-            let down: Vec<f64> = (0..self.rank * site.d_in).map(|_| stream.range(-bound, bound)).collect();
-            let down = Tensor::from_vec(down, (self.rank, site.d_in), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
-            let [down_name, up_name] = self.names(site);
-            adapters.insert(down_name, down);
-            adapters.insert(up_name, Tensor::zeros((site.d_out, self.rank), dtype, device)?);
-            if let Some([of_down, of_up]) = self.bias_names(site) {
-                adapters.insert(of_down, Tensor::zeros(self.rank, dtype, device)?);
-                adapters.insert(of_up, Tensor::zeros(site.d_out, dtype, device)?);
+            for Part { name, sides, drawn } in self.parts(site) {
+                let shape: Vec<usize> = sides.into_iter().map(|side| side.unwrap_or(self.rank)).collect();
+                let tensor = match drawn {
+                    Some(bound) => {
+                        let numbers: Vec<f64> = (0..shape.iter().product()).map(|_| stream.range(-bound, bound)).collect();
+                        Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?
+                    }
+                    None => Tensor::zeros(shape, dtype, device)?,
+                };
+                adapters.insert(name, tensor);
             }
         }
         Ok(adapters)
     }
 
-    /// The matrices of a site by name: `<site>.down`, `<site>.up`.
-    pub fn names(&self, site: &SiteSpec) -> [String; 2] {
-        self.kind.names.map(|name| format!("{}.{name}", site.name))
+    /// The tensors of a site.
+    fn parts(&self, site: &SiteSpec) -> Vec<Part> {
+        let part = |name: &str, sides: &[Option<usize>], drawn| {
+            let name = format!("{}.{name}", site.name);
+            Part { name, sides: sides.to_vec(), drawn }
+        };
+        let (d_in, d_out) = (Some(site.d_in), Some(site.d_out));
+        match self.kind.shape {
+            Shape::Pair { names: [down, up], biases } => {
+                let bound = 1.0 / (site.d_in as f64).sqrt();
+                let mut parts = vec![part(down, &[None, d_in], Some(bound)), part(up, &[d_out, None], None)];
+                if let Some([of_down, of_up]) = biases {
+                    parts.extend([part(of_down, &[None], None), part(of_up, &[d_out], None)]);
+                }
+                parts
+            }
+            Shape::Shift { name } | Shape::Scale { name } => vec![part(name, &[d_out], None)],
+            Shape::Tokens { name } => vec![part(name, &[None, d_out], Some(prompt::BOUND))],
+        }
     }
 
-    /// The biases of a site by name, where the kind has some.
-    pub fn bias_names(&self, site: &SiteSpec) -> Option<[String; 2]> {
-        self.kind.biases.map(|names| names.map(|name| format!("{}.{name}", site.name)))
+    /// The matrices of a site by name, `<site>.down`, `<site>.up`; none where the kind has none.
+    pub fn names(&self, site: &SiteSpec) -> Option<[String; 2]> {
+        match self.kind.shape {
+            Shape::Pair { names, .. } => Some(names.map(|name| format!("{}.{name}", site.name))),
+            Shape::Shift { .. } | Shape::Scale { .. } | Shape::Tokens { .. } => None,
+        }
+    }
+
+    /// The first of these tensors that no site asks for, or that is of another shape than its site's; with unequal ranks, a pair may
+    /// have any rank.
+    pub fn misfit(&self, adapters: &Adapters, unequal_ranks: bool) -> Option<String> {
+        let parts = self.sites.iter().flat_map(|site| self.parts(site));
+        let shapes: BTreeMap<String, Vec<Option<usize>>> = parts.map(|part| (part.name, part.sides)).collect();
+        let fits = |name: &str, tensor: &Tensor| {
+            shapes.get(name).is_some_and(|shape| {
+                let rank = if unequal_ranks { None } else { Some(self.rank) };
+                let wanted = |wanted: &Option<usize>, found: &usize| wanted.or(rank).is_none_or(|wanted| wanted == *found);
+                shape.len() == tensor.rank() && shape.iter().zip(tensor.dims()).all(|(side, found)| wanted(side, found))
+            })
+        };
+        adapters.iter().find(|(name, tensor)| !fits(name, tensor)).map(|(name, tensor)| format!("{name} {:?}", tensor.dims()))
     }
 
     /// The name of what has been merged into a site's frozen weight.
@@ -229,22 +328,25 @@ impl AdapterSpec {
 
     /// Adapters at work; sites that the set does not hold stay untouched. The rank is the tensors' own; the scale is alpha / r of
     /// this specification whatever it is.
-    pub fn attach(&self, adapters: &Adapters) -> Result<LowRank> {
-        let mut attached = LowRank::new(self.scale());
+    pub fn attach(&self, adapters: &Adapters) -> Result<Attached> {
+        let mut attached = Attached::new(self.scale());
         for site in &self.sites {
-            let [down, up] = self.names(site);
-            let pair = adapters.get(&down).zip(adapters.get(&up)).map(|(down, up)| (down.clone(), up.clone()));
-            let pair = match adapters.get(&Self::base_name(site)) {
-                Some(base) => Some(self.with_base(pair, base)?),
-                None => pair,
-            };
-            let biases = self.bias_names(site).and_then(|[of_down, of_up]| adapters.get(&of_down).zip(adapters.get(&of_up)));
-            match (pair, biases) {
-                (Some((down, up)), Some((of_down, of_up))) => {
-                    attached.add_bottleneck(&site.name, down, up, [of_down.clone(), of_up.clone()]);
+            let tensor = |name: &str| adapters.get(&format!("{}.{name}", site.name)).cloned();
+            match self.kind.shape {
+                Shape::Pair { names: [down, up], biases } => {
+                    let pair = tensor(down).zip(tensor(up));
+                    let pair = match adapters.get(&Self::base_name(site)) {
+                        Some(base) => Some(self.with_base(pair, base)?),
+                        None => pair,
+                    };
+                    let biases = biases.and_then(|[of_down, of_up]| tensor(of_down).zip(tensor(of_up)));
+                    if let Some((down, up)) = pair {
+                        attached.add_pair(&site.name, down, up, biases);
+                    }
                 }
-                (Some((down, up)), None) => attached.add(&site.name, down, up),
-                (None, _) => {}
+                Shape::Shift { name } => tensor(name).into_iter().for_each(|bias| attached.add_shift(&site.name, bias)),
+                Shape::Scale { name } => tensor(name).into_iter().for_each(|weight| attached.add_scale(&site.name, weight)),
+                Shape::Tokens { name } => tensor(name).into_iter().for_each(|tokens| attached.add_tokens(&site.name, tokens)),
             }
         }
         Ok(attached)
@@ -259,8 +361,8 @@ impl AdapterSpec {
         }
     }
 
-    /// Adapters that add `sum_i w_i A_i(x)` at every site: ranks side by side, what comes back up weighted. Exact for all kinds,
-    /// since nothing follows the matrix that comes back up.
+    /// Adapters that add `sum_i w_i A_i(x)` at every site: ranks side by side and what comes back up weighted, or weighted sums of
+    /// vectors. Exact for all kinds, since nothing follows what is weighted.
     pub fn mix(&self, parts: &[(f64, &Adapters)]) -> Result<Adapters> {
         let gather = |name: &str| -> Result<Vec<(f64, Tensor)>> {
             let part = |(weight, set): &(f64, &Adapters)| match set.get(name) {
@@ -273,12 +375,19 @@ impl AdapterSpec {
         let weighted = |name: &str| gather(name)?.into_iter().map(|(weight, x)| x * weight).collect::<Result<Vec<_>>>();
         let mut mixed = Adapters::default();
         for site in &self.sites {
-            let [down, up] = self.names(site);
-            mixed.insert(up.clone(), Tensor::cat(&weighted(&up)?, 1)?);
-            mixed.insert(down.clone(), side_by_side(&down)?);
-            if let Some([of_down, of_up]) = self.bias_names(site) {
-                mixed.insert(of_up.clone(), Tensor::stack(&weighted(&of_up)?, 0)?.sum(0)?);
-                mixed.insert(of_down.clone(), side_by_side(&of_down)?);
+            let full = |name: &str| format!("{}.{name}", site.name);
+            match self.kind.shape {
+                Shape::Pair { names: [down, up], biases } => {
+                    mixed.insert(full(up), Tensor::cat(&weighted(&full(up))?, 1)?);
+                    mixed.insert(full(down), side_by_side(&full(down))?);
+                    if let Some([of_down, of_up]) = biases {
+                        mixed.insert(full(of_up), Tensor::stack(&weighted(&full(of_up))?, 0)?.sum(0)?);
+                        mixed.insert(full(of_down), side_by_side(&full(of_down))?);
+                    }
+                }
+                Shape::Shift { name } | Shape::Scale { name } | Shape::Tokens { name } => {
+                    mixed.insert(full(name), Tensor::stack(&weighted(&full(name))?, 0)?.sum(0)?);
+                }
             }
         }
         Ok(mixed)

@@ -1,7 +1,7 @@
 //! NanoAdapters (FedNano, arXiv 2506.14824): `h + alpha/r * up(down(h))` on the image tokens after the connector and on the
 //! text-token embeddings, no bias, no nonlinearity. They sit before the LLM, so a client needs no LLM to hold them.
 
-use super::{AdapterKind, Rank};
+use super::{AdapterKind, Rank, Shape};
 
 /// The paper's r = 64 at d = 4096 is one part in 64 of the width; 8 is that for the embedded backbone, rounded up.
 pub const KIND: AdapterKind = AdapterKind {
@@ -10,6 +10,5 @@ pub const KIND: AdapterKind = AdapterKind {
     alpha_over_rank: 2.0,
     sites: &["image", "text"],
     allowed: &["image", "text"],
-    names: ["down", "up"],
-    biases: None,
+    shape: Shape::Pair { names: ["down", "up"], biases: None },
 };

@@ -39,7 +39,16 @@ impl Branch {
     }
 }
 
+/// Stands for an embedding that is trained, not looked up, in front of a sequence: no token's id.
+const VIRTUAL: u32 = u32::MAX;
+
 impl Sequence {
+    /// The same behind so many virtual tokens.
+    pub fn behind_virtual_tokens(mut self, count: usize) -> Self {
+        self.prefix.splice(0..0, std::iter::repeat_n(VIRTUAL, count));
+        self
+    }
+
     /// Tokens that enter the model, image tokens included.
     pub fn len(&self) -> usize {
         self.prefix.len() + self.branches.iter().map(|branch| branch.inputs().len()).sum::<usize>()
@@ -68,12 +77,14 @@ pub struct RowOwner {
 /// Sequences of one batch, padded on the right to the longest.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Token ids `[b * t]`.
+    /// Token ids `[b * t]`; 0 at image tokens, whose own embedding is never used (and may not exist).
     pub tokens: Tensor,
     /// Where each hidden state comes from, `[b * t]`: the token at that place, or row `b * t + i` for the i-th image token.
     pub source: Tensor,
     /// Rows of the feature store for all images in order, `[images]`.
     pub images: Tensor,
+    /// 1 where the k-th virtual token is, 0 elsewhere, `[b, t, p]`; none where there are no virtual tokens.
+    pub virtual_tokens: Option<Tensor>,
     /// 1 at image tokens, 0 elsewhere, `[b, t, 1]`.
     pub image_mask: Tensor,
     /// 1 at text tokens, 0 elsewhere (padding included), `[b, t, 1]`.
@@ -114,12 +125,17 @@ impl Batch {
             let n = values.len();
             Tensor::from_vec(values, n, device)
         };
+        let virtual_tokens = rows.iter().map(Row::virtual_tokens).max().filter(|&most| most > 0);
+        let virtual_tokens = virtual_tokens
+            .map(|most| float(rows.iter().flat_map(|row| row.places_of_virtual(most)).collect(), &[b, t, most]))
+            .transpose()?;
         let image_mask = rows.iter().flat_map(|row| row.is_image(image_token)).collect();
         let text_mask = rows.iter().flat_map(|row| row.is_text(image_token)).collect();
         Ok(Self {
-            tokens: index(rows.iter().flat_map(|row| row.tokens.clone()).collect())?,
+            tokens: index(rows.iter().flat_map(|row| row.looked_up(image_token)).collect())?,
             source: index(plan.source)?,
             images: index(plan.images)?,
+            virtual_tokens,
             image_mask: float(image_mask, &[b, t, 1])?,
             text_mask: float(text_mask, &[b, t, 1])?,
             mask: float(rows.iter().flat_map(Row::mask).collect(), &[b, 1, t, t])?,
@@ -172,12 +188,28 @@ impl Row {
         })
     }
 
+    fn looked_up(&self, image_token: u32) -> impl Iterator<Item = u32> + '_ {
+        self.tokens.iter().map(move |&token| if token == image_token || token == VIRTUAL { 0 } else { token })
+    }
+
+    /// Virtual tokens; they stand in front.
+    fn virtual_tokens(&self) -> usize {
+        self.tokens.iter().take_while(|&&token| token == VIRTUAL).count()
+    }
+
+    fn places_of_virtual(&self, most: usize) -> impl Iterator<Item = f32> + '_ {
+        let mine = self.virtual_tokens();
+        (0..self.tokens.len() * most).map(move |at| f32::from(u8::from(at / most == at % most && at % most < mine)))
+    }
+
     fn is_image(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
         self.tokens.iter().map(move |&token| f32::from(u8::from(token == image_token)))
     }
 
     fn is_text(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
-        let text = move |(&token, &segment): (&u32, &usize)| f32::from(u8::from(token != image_token && segment != PADDING));
+        let text = move |(&token, &segment): (&u32, &usize)| {
+            f32::from(u8::from(token != image_token && token != VIRTUAL && segment != PADDING))
+        };
         self.tokens.iter().zip(&self.segment).map(text)
     }
 }

@@ -4,36 +4,122 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::nn;
+use super::nn::{self, Activation};
+use super::vit::{self, Block, BlockConfig, positive};
 
-/// Shapes of the tower, as in a checkpoint's `vision_config`.
+/// Shapes of the tower, as in a checkpoint's `vision_config`. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipVisionConfig {
+    /// The architecture, where a checkpoint names it: `clip_vision_model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_type: Option<String>,
     /// Width d.
+    #[serde(default = "default_hidden_size")]
     pub hidden_size: usize,
     /// Width of the MLP.
+    #[serde(default = "default_intermediate_size")]
     pub intermediate_size: usize,
     /// Blocks.
+    #[serde(default = "default_layers")]
     pub num_hidden_layers: usize,
     /// Attention heads.
+    #[serde(default = "default_layers")]
     pub num_attention_heads: usize,
     /// Pixels on a side.
+    #[serde(default = "default_image_size")]
     pub image_size: usize,
     /// Pixels on a side of a patch.
+    #[serde(default = "default_patch_size")]
     pub patch_size: usize,
     /// Floor of the layer norms.
     #[serde(default = "default_eps")]
     pub layer_norm_eps: f64,
+    /// The MLP's activation.
+    #[serde(default = "default_activation")]
+    pub hidden_act: Activation,
+}
+
+fn default_hidden_size() -> usize {
+    768
+}
+
+fn default_intermediate_size() -> usize {
+    3072
+}
+
+fn default_layers() -> usize {
+    12
+}
+
+fn default_image_size() -> usize {
+    224
+}
+
+fn default_patch_size() -> usize {
+    32
 }
 
 fn default_eps() -> f64 {
     1e-5
 }
 
+fn default_activation() -> Activation {
+    Activation::QuickGelu
+}
+
 impl ClipVisionConfig {
+    /// CLIP ViT-L/14-336, the tower of LLaVA-1.5.
+    pub fn large_336() -> Self {
+        Self {
+            model_type: None,
+            hidden_size: 1024,
+            intermediate_size: 4096,
+            num_hidden_layers: 24,
+            num_attention_heads: 16,
+            image_size: 336,
+            patch_size: 14,
+            layer_norm_eps: default_eps(),
+            hidden_act: default_activation(),
+        }
+    }
+
     /// Patches of an image, the class token not counted.
     pub fn num_patches(&self) -> usize {
         (self.image_size / self.patch_size).pow(2)
+    }
+
+    fn block(&self) -> BlockConfig {
+        BlockConfig {
+            d: self.hidden_size,
+            hidden: self.intermediate_size,
+            heads: self.num_attention_heads,
+            eps: self.layer_norm_eps,
+            activation: self.hidden_act,
+        }
+    }
+
+    /// Parameters: blocks, class token, positions, patch convolution, and the norms before and after; the last is stored though
+    /// LLaVA skips it.
+    pub fn parameters(&self) -> u64 {
+        let (d, p) = (self.hidden_size as u64, self.patch_size as u64);
+        self.block().parameters() * self.num_hidden_layers as u64
+            + d
+            + (self.num_patches() as u64 + 1) * d
+            + 3 * p * p * d
+            + 4 * d
+    }
+
+    /// What cannot be run, if anything.
+    pub fn unsupported(&self) -> Option<String> {
+        let table = "vision_config";
+        if let Some(other) = self.model_type.as_deref().filter(|&name| name != "clip_vision_model") {
+            return Some(format!("{table}.model_type = \"{other}\" (only \"clip_vision_model\" is)"));
+        }
+        let sizes =
+            [("num_hidden_layers", self.num_hidden_layers), ("image_size", self.image_size), ("patch_size", self.patch_size)];
+        positive(table, &sizes).or_else(|| self.block().unsupported(table)).or_else(|| {
+            (self.patch_size > self.image_size).then(|| format!("{table}.patch_size {} beyond its image_size", self.patch_size))
+        })
     }
 }
 
@@ -45,7 +131,6 @@ pub struct ClipVisionTower {
     position: Tensor,
     pre_norm: nn::LayerNorm,
     blocks: Vec<Block>,
-    patch_size: usize,
 }
 
 impl ClipVisionTower {
@@ -54,7 +139,7 @@ impl ClipVisionTower {
         let (d, p) = (config.hidden_size, config.patch_size);
         let embeddings = weights.pp("embeddings");
         let blocks = (0..config.num_hidden_layers)
-            .map(|i| Block::new(config, &weights.pp(format!("encoder.layers.{i}"))))
+            .map(|i| Block::new(&config.block(), &weights.pp(format!("encoder.layers.{i}"))))
             .collect::<Result<_>>()?;
         Ok(Self {
             patch: embeddings.get((d, 3, p, p), "patch_embedding.weight")?,
@@ -62,7 +147,6 @@ impl ClipVisionTower {
             position: embeddings.get((config.num_patches() + 1, d), "position_embedding.weight")?,
             pre_norm: nn::LayerNorm::new(d, config.layer_norm_eps, &weights.pp("pre_layrnorm"))?,
             blocks,
-            patch_size: p,
         })
     }
 
@@ -82,58 +166,9 @@ impl ClipVisionTower {
     }
 
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
-        let (n, _, height, width) = pixels.dims4()?;
-        let (p, d) = (self.patch_size, self.class.dim(0)?);
-        let (rows, columns) = (height / p, width / p);
-        // A convolution whose stride is its kernel is one multiplication of flattened patches.
-        let patches = pixels
-            .reshape((n, 3, rows, p, columns, p))?
-            .permute((0, 2, 4, 1, 3, 5))?
-            .contiguous()?
-            .reshape((n * rows * columns, 3 * p * p))?;
-        let patches = patches.matmul(&self.patch.reshape((d, 3 * p * p))?.t()?)?.reshape((n, rows * columns, d))?;
+        let patches = vit::patches(pixels, &self.patch)?;
+        let (n, _, d) = patches.dims3()?;
         let class = self.class.reshape((1, 1, d))?.broadcast_as((n, 1, d))?;
         Tensor::cat(&[&class.contiguous()?, &patches], 1)?.broadcast_add(&self.position)
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Block {
-    norm1: nn::LayerNorm,
-    q: nn::Linear,
-    k: nn::Linear,
-    v: nn::Linear,
-    out: nn::Linear,
-    norm2: nn::LayerNorm,
-    fc1: nn::Linear,
-    fc2: nn::Linear,
-    heads: usize,
-}
-
-impl Block {
-    fn new(config: &ClipVisionConfig, weights: &VarBuilder) -> Result<Self> {
-        let (d, hidden, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
-        let attention = weights.pp("self_attn");
-        let mlp = weights.pp("mlp");
-        Ok(Self {
-            norm1: nn::LayerNorm::new(d, eps, &weights.pp("layer_norm1"))?,
-            q: nn::Linear::new(d, d, true, &attention.pp("q_proj"))?,
-            k: nn::Linear::new(d, d, true, &attention.pp("k_proj"))?,
-            v: nn::Linear::new(d, d, true, &attention.pp("v_proj"))?,
-            out: nn::Linear::new(d, d, true, &attention.pp("out_proj"))?,
-            norm2: nn::LayerNorm::new(d, eps, &weights.pp("layer_norm2"))?,
-            fc1: nn::Linear::new(d, hidden, true, &mlp.pp("fc1"))?,
-            fc2: nn::Linear::new(hidden, d, true, &mlp.pp("fc2"))?,
-            heads: config.num_attention_heads,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let h = self.norm1.forward(x)?;
-        let (q, k, v) = (self.q.forward(&h)?, self.k.forward(&h)?, self.v.forward(&h)?);
-        let attended = nn::attention(&q, &k, &v, self.heads, self.heads, None, None)?;
-        let x = (x + self.out.forward(&attended)?)?;
-        let h = self.fc1.forward(&self.norm2.forward(&x)?)?;
-        &x + self.fc2.forward(&nn::quick_gelu(&h)?)?
     }
 }

@@ -1,40 +1,58 @@
-//! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with a GELU between them, where asked for after a pixel
+//! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with an activation between them, where asked for after a pixel
 //! shuffle (Marafioti et al., SmolVLM, arXiv 2504.05299) that merges neighbouring patches into one token.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::nn;
+use super::nn::{self, Activation};
+
+/// Shapes of the connector.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectorConfig {
+    /// The tower's width.
+    pub d_vision: usize,
+    /// The decoder's width.
+    pub d_text: usize,
+    /// `scale_factor` squared patches become one token.
+    pub scale_factor: usize,
+    /// Between the two layers.
+    pub activation: Activation,
+    /// Whether the layers have biases.
+    pub has_bias: bool,
+}
 
 /// Vision width to the decoder's width.
 #[derive(Debug, Clone)]
 pub struct Connector {
     scale_factor: usize,
+    activation: Activation,
     linear_1: nn::Linear,
     linear_2: nn::Linear,
 }
 
 impl Connector {
-    /// Reads `linear_1.*` and `linear_2.*`; `scale_factor` squared patches become one token.
-    pub fn new(d_vision: usize, d_text: usize, scale_factor: usize, weights: &VarBuilder) -> Result<Self> {
+    /// Reads `linear_1.*` and `linear_2.*`.
+    pub fn new(config: &ConnectorConfig, weights: &VarBuilder) -> Result<Self> {
+        let &ConnectorConfig { d_vision, d_text, scale_factor, activation, has_bias } = config;
         let d_in = d_vision * scale_factor * scale_factor;
         Ok(Self {
             scale_factor,
-            linear_1: nn::Linear::new(d_in, d_text, true, &weights.pp("linear_1"))?,
-            linear_2: nn::Linear::new(d_text, d_text, true, &weights.pp("linear_2"))?,
+            activation,
+            linear_1: nn::Linear::new(d_in, d_text, has_bias, &weights.pp("linear_1"))?,
+            linear_2: nn::Linear::new(d_text, d_text, has_bias, &weights.pp("linear_2"))?,
         })
     }
 
     /// `[n, patches, d_vision]` to `[n, tokens, d_text]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = pixel_shuffle(x, self.scale_factor)?;
-        self.linear_2.forward(&nn::gelu(&self.linear_1.forward(&x)?)?)
+        self.linear_2.forward(&self.activation.forward(&self.linear_1.forward(&x)?)?)
     }
 }
 
 /// Square blocks of `k x k` neighbours side by side in one token: `[n, s * s, d]` to `[n, (s / k)^2, k * k * d]`, in the order of
 /// Hugging Face's Idefics3.
-fn pixel_shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
+pub fn pixel_shuffle(x: &Tensor, k: usize) -> Result<Tensor> {
     if k == 1 {
         return Ok(x.clone());
     }

@@ -1,10 +1,12 @@
 //! A Llama-style decoder (Touvron et al., arXiv 2307.09288), with Hugging Face's weight names: grouped-query attention, rotary
-//! positions, SwiGLU, RMS norms, tied or untied head. Any projection is a site where an adapter may attach.
+//! positions (scaled as [`super::rope`] knows), SwiGLU, RMS norms, tied or untied head. Any projection is a site where an adapter may attach.
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::rope::{Rope, RopeParameters};
+use super::vit::positive;
 use super::{Embeddings, SiteSpec, kernels, nn};
 use crate::adapter::{Adapt, Form};
 
@@ -14,14 +16,24 @@ pub const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gat
 /// The residual stream behind a block's FFN, where a bottleneck adapter attaches.
 pub const FFN: &str = "ffn";
 
+/// The weights of norms that an adapter may change: before attention, before the FFN, and behind the last block.
+pub const NORMS: [&str; 3] = ["input_layernorm", "post_attention_layernorm", FINAL_NORM];
+
+/// The norm behind the last block: a group and a site.
+const FINAL_NORM: &str = "norm";
+
 /// A site's full name.
 fn site(layer: usize, name: &str) -> String {
     format!("layers.{layer}.{name}")
 }
 
-/// Shapes of the decoder, as in a checkpoint's `text_config`.
+/// Shapes of the decoder, as in a checkpoint's `text_config`. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LlamaConfig {
+    /// The architecture, where a checkpoint names it: `llama`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_type: Option<String>,
     /// Width d.
     pub hidden_size: usize,
     /// Width of the gated MLP.
@@ -30,95 +42,164 @@ pub struct LlamaConfig {
     pub num_hidden_layers: usize,
     /// Query heads.
     pub num_attention_heads: usize,
-    /// Key and value heads.
-    pub num_key_value_heads: usize,
+    /// Key and value heads; as many as query heads without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_key_value_heads: Option<usize>,
     /// Vocabulary.
     pub vocab_size: usize,
     /// Floor of the RMS norms.
-    #[serde(default = "default_eps")]
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    #[serde(default = "default_theta")]
+    /// Base of the rotary frequencies, where no table below has one.
     pub rope_theta: f64,
     /// Whether the head is the token embedding.
-    #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// Where transformers 5 writes the base of the rotary frequencies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Rotary settings as transformers 5 writes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeParameters>,
-    /// Scaled rotary positions, which are not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_scaling: Option<serde_json::Value>,
-    /// The width of a head, where it is not `hidden_size / num_attention_heads`: not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Scaled rotary positions as transformers wrote them before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeParameters>,
+    /// The longest sequence of the training, tokens.
+    #[serde(skip_serializing_if = "is_default_context")]
+    pub max_position_embeddings: usize,
+    /// The width of a head, where it is not `hidden_size / num_attention_heads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Biases in attention, which are not supported yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// The MLP's activation; `silu` is supported.
+    #[serde(skip_serializing_if = "is_silu")]
+    pub hidden_act: String,
+    /// Whether the projections of attention have biases.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attention_bias: bool,
+    /// Whether the projections of the MLP have biases.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mlp_bias: bool,
 }
 
-/// Rotary settings as transformers 5 writes them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RopeParameters {
-    /// Base of the frequencies.
-    pub rope_theta: f64,
-    /// `default` is supported.
-    #[serde(default)]
-    pub rope_type: Option<String>,
+const DEFAULT_CONTEXT: usize = 2048;
+
+fn is_default_context(context: &usize) -> bool {
+    *context == DEFAULT_CONTEXT
 }
 
-fn default_eps() -> f64 {
-    1e-5
+fn is_silu(activation: &str) -> bool {
+    activation == "silu"
 }
 
-fn default_theta() -> f64 {
-    10_000.0
+impl Default for LlamaConfig {
+    fn default() -> Self {
+        Self {
+            model_type: None,
+            hidden_size: 4096,
+            intermediate_size: 11_008,
+            num_hidden_layers: 32,
+            num_attention_heads: 32,
+            num_key_value_heads: None,
+            vocab_size: 32_000,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            rope_parameters: None,
+            rope_scaling: None,
+            max_position_embeddings: DEFAULT_CONTEXT,
+            head_dim: None,
+            hidden_act: "silu".into(),
+            attention_bias: false,
+            mlp_bias: false,
+        }
+    }
 }
 
 impl LlamaConfig {
     fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
-    fn theta(&self) -> f64 {
-        self.rope_parameters.as_ref().map_or(self.rope_theta, |rope| rope.rope_theta)
+    fn kv_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    fn rope(&self) -> std::result::Result<Rope, String> {
+        Rope::new(self.rope_theta, self.rope_parameters.as_ref(), self.rope_scaling.as_ref(), self.max_position_embeddings)
     }
 
     /// What this decoder would compute wrongly, if the config asks for any of it.
     pub fn unsupported(&self) -> Option<String> {
-        let scaled = self.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref()).filter(|&kind| kind != "default");
-        if let Some(kind) = scaled {
-            return Some(format!("rope_parameters.rope_type = \"{kind}\" (only \"default\" is)"));
+        let table = "text_config";
+        if let Some(other) = self.model_type.as_deref().filter(|&name| name != "llama") {
+            return Some(format!("{table}.model_type = \"{other}\" (only \"llama\" is)"));
         }
-        if self.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
-            return Some("rope_scaling".into());
+        let sizes = [
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.kv_heads()),
+            ("vocab_size", self.vocab_size),
+        ];
+        if let Some(wrong) = positive(table, &sizes) {
+            return Some(wrong);
         }
-        if self.head_dim.is_some_and(|width| width != self.head_dim()) {
-            return Some("a head_dim other than hidden_size / num_attention_heads".into());
+        let (heads, kv_heads, width) = (self.num_attention_heads, self.kv_heads(), self.head_dim());
+        if !heads.is_multiple_of(kv_heads) {
+            return Some(format!("{table}.num_attention_heads {heads} that num_key_value_heads {kv_heads} does not divide"));
         }
-        self.attention_bias.then(|| "attention_bias".into())
+        if width == 0 || !width.is_multiple_of(2) {
+            return Some(format!("{table}.head_dim {width} (positions turn pairs, so it must be even)"));
+        }
+        if !is_silu(&self.hidden_act) {
+            return Some(format!("{table}.hidden_act = \"{}\" (only \"silu\" is)", self.hidden_act));
+        }
+        self.rope().err().map(|what| format!("{table}.{what}"))
+    }
+
+    /// Parameters of the token embedding.
+    pub fn embedding_parameters(&self) -> u64 {
+        self.vocab_size as u64 * self.hidden_size as u64
+    }
+
+    /// Parameters of everything else: projections, norms, and the head where it is not tied.
+    pub fn decoder_parameters(&self) -> u64 {
+        let weights = PROJECTIONS.map(|name| {
+            let ((d_in, d_out), bias) = (self.site_dims(name), self.has_bias(name));
+            (d_in * d_out + if bias { d_out } else { 0 }) as u64
+        });
+        let block = weights.iter().sum::<u64>() + 2 * self.hidden_size as u64;
+        let head = if self.tie_word_embeddings { 0 } else { self.embedding_parameters() };
+        block * self.num_hidden_layers as u64 + self.hidden_size as u64 + head
+    }
+
+    fn has_bias(&self, projection: &str) -> bool {
+        if matches!(projection, "gate_proj" | "up_proj" | "down_proj") { self.mlp_bias } else { self.attention_bias }
     }
 
     /// Input and output width of a site.
     fn site_dims(&self, name: &str) -> (usize, usize) {
-        let (d, hidden, kv) = (self.hidden_size, self.intermediate_size, self.num_key_value_heads * self.head_dim());
+        let (d, hidden, width) = (self.hidden_size, self.intermediate_size, self.head_dim());
         match name {
-            "k_proj" | "v_proj" => (d, kv),
+            "q_proj" => (d, self.num_attention_heads * width),
+            "k_proj" | "v_proj" => (d, self.kv_heads() * width),
+            "o_proj" => (self.num_attention_heads * width, d),
             "gate_proj" | "up_proj" => (d, hidden),
             "down_proj" => (hidden, d),
             _ => (d, d),
         }
     }
 
-    /// Every projection and every FFN's output, as sites named `layers.<i>.<projection>` and `layers.<i>.ffn`.
+    /// Every projection, every FFN's output and every norm, as sites named `layers.<i>.<projection>`, `layers.<i>.ffn`,
+    /// `layers.<i>.<norm>` and `norm`.
     pub fn sites(&self) -> Vec<SiteSpec> {
-        let names = PROJECTIONS.into_iter().chain([FFN]);
+        let [before_attention, before_ffn, _] = NORMS;
+        let names = PROJECTIONS.into_iter().chain([FFN, before_attention, before_ffn]);
+        let d = self.hidden_size;
+        let last = SiteSpec { name: FINAL_NORM.into(), group: FINAL_NORM.into(), d_in: d, d_out: d, before_decoder: false };
         (0..self.num_hidden_layers)
             .flat_map(|layer| names.clone().map(move |name| (layer, name)))
             .map(|(layer, name)| {
                 let (d_in, d_out) = self.site_dims(name);
                 SiteSpec { name: site(layer, name), group: name.into(), d_in, d_out, before_decoder: false }
             })
+            .chain([last])
             .collect()
     }
 }
@@ -127,6 +208,9 @@ impl LlamaConfig {
 #[derive(Debug, Clone)]
 pub struct Llama {
     config: LlamaConfig,
+    /// Turns of a head's pairs from one position to the next.
+    frequencies: Vec<f64>,
+    rope: Rope,
     embedding: Tensor,
     blocks: Vec<Block>,
     norm: nn::RmsNorm,
@@ -137,6 +221,7 @@ impl Llama {
     /// Reads `model.*` and, for an untied head, `lm_head.weight`.
     pub fn new(config: &LlamaConfig, weights: &VarBuilder) -> Result<Self> {
         let d = config.hidden_size;
+        let rope = config.rope().map_err(|what| candle_core::Error::Msg(format!("text_config.{what} is not supported")))?;
         let model = weights.pp("model");
         let embedding = model.get((config.vocab_size, d), "embed_tokens.weight")?;
         let head = match config.tie_word_embeddings {
@@ -148,6 +233,8 @@ impl Llama {
             .collect::<Result<_>>()?;
         Ok(Self {
             config: config.clone(),
+            frequencies: rope.frequencies(config.head_dim()),
+            rope,
             embedding,
             blocks,
             norm: nn::RmsNorm::new(d, config.rms_norm_eps, &model.pp("norm"))?,
@@ -162,7 +249,15 @@ impl Llama {
 
     /// Rotary tables for these positions.
     pub fn rotary(&self, positions: &[Vec<u32>]) -> Result<nn::Rotary> {
-        nn::Rotary::at(positions, self.config.head_dim(), self.config.theta(), self.dtype(), self.device())
+        let last = positions.iter().flatten().copied().max().unwrap_or(0);
+        if let Some(limit) = self.rope.beyond(last) {
+            candle_core::bail!(
+                "a sequence of {} tokens is longer than the {limit} that dynamic rotary positions keep unscaled; lower \
+                 `data.max_prompt_tokens`",
+                last + 1
+            )
+        }
+        nn::Rotary::turning(positions, &self.frequencies, self.dtype(), self.device())
     }
 
     /// The weights' element type.
@@ -187,8 +282,11 @@ impl Llama {
             Some((pairs, packed)) => self.at_once(hidden, context, pairs, &packed)?,
             None => self.block_by_block(hidden, context, adapt)?,
         };
-        let read = x.flatten(0, 1)?.index_select(&context.rows, 0)?;
-        self.head.forward(&self.norm.forward(&read)?)
+        let normed = match adapt.form(FINAL_NORM) {
+            Form::Nothing => self.norm.forward(&x.flatten(0, 1)?.index_select(&context.rows, 0)?)?,
+            _ => adapted_norm(&self.norm, FINAL_NORM, &x, adapt)?.flatten(0, 1)?.index_select(&context.rows, 0)?,
+        };
+        nn::widened(&self.head.forward(&normed)?)
     }
 
     fn block_by_block(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -203,15 +301,18 @@ impl Llama {
         Ok(x)
     }
 
-    /// The adapters as pairs with their packed numbers, if [`kernels::Decoder`] can serve them: frozen weights on the CPU, and
-    /// nothing but pairs that all examples share.
+    /// The adapters as pairs with their packed numbers, if [`kernels::Decoder`] can serve them: frozen weights on the CPU without
+    /// biases, heads that fill the width, and nothing but pairs that all examples share.
     fn pairs(&self, hidden: &Tensor, adapt: &dyn Adapt) -> Result<Option<(Vec<kernels::Pair>, Tensor)>> {
-        if !kernels::serves(hidden) || self.blocks.is_empty() || self.blocks.iter().any(Block::is_trained) {
+        let fits = self.config.num_attention_heads * self.config.head_dim() == self.config.hidden_size;
+        let has_bias = self.config.attention_bias || self.config.mlp_bias;
+        let is_served = kernels::serves(hidden) && fits && !has_bias && !self.blocks.is_empty();
+        if !is_served || self.blocks.iter().any(Block::is_trained) {
             return Ok(None);
         }
         let (mut pairs, mut numbers, mut at) = (Vec::new(), Vec::new(), 0);
         for (block, weights) in self.blocks.iter().enumerate() {
-            if !matches!(adapt.form(&weights.ffn), Form::Nothing) {
+            if [&weights.ffn, &weights.norm1_site, &weights.norm2_site].into_iter().any(|site| !is_untouched(adapt, site)) {
                 return Ok(None);
             }
             for (projection, site) in weights.projections().into_iter().enumerate() {
@@ -234,7 +335,7 @@ impl Llama {
         let decoder = kernels::Decoder {
             blocks: self.blocks.iter().map(Block::weights).collect(),
             heads: self.config.num_attention_heads,
-            kv_heads: self.config.num_key_value_heads,
+            kv_heads: self.config.kv_heads(),
             eps: self.config.rms_norm_eps,
             mask: context.mask.clone(),
             rotary: context.rotary.tables(),
@@ -254,6 +355,22 @@ fn at_places(x: &Tensor, places: &Tensor) -> Result<Tensor> {
     x.flatten(0, 1)?.index_select(places, 0)?.reshape((b, (), d))
 }
 
+fn is_untouched(adapt: &dyn Adapt, site: &str) -> bool {
+    matches!(adapt.form(site), Form::Nothing)
+}
+
+/// A norm of `[b, t, d]` whose weight an adapter may change.
+fn adapted_norm(norm: &nn::RmsNorm, site: &str, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+    let normed = norm.forward(x)?;
+    if is_untouched(adapt, site) {
+        return Ok(normed);
+    }
+    match adapt.delta(site, &norm.unweighted(x)?)? {
+        Some(delta) => normed + delta,
+        None => Ok(normed),
+    }
+}
+
 /// A projection that is a site.
 #[derive(Debug, Clone)]
 struct Projection {
@@ -264,7 +381,7 @@ struct Projection {
 impl Projection {
     fn new(config: &LlamaConfig, layer: usize, name: &str, weights: &VarBuilder) -> Result<Self> {
         let (d_in, d_out) = config.site_dims(name);
-        Ok(Self { site: site(layer, name), linear: nn::Linear::new(d_in, d_out, false, &weights.pp(name))? })
+        Ok(Self { site: site(layer, name), linear: nn::Linear::new(d_in, d_out, config.has_bias(name), &weights.pp(name))? })
     }
 
     fn forward(&self, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -289,6 +406,8 @@ struct Block {
     down: Projection,
     /// The site behind the FFN.
     ffn: String,
+    norm1_site: String,
+    norm2_site: String,
     heads: usize,
     kv_heads: usize,
 }
@@ -309,8 +428,10 @@ impl Block {
             up: projection("up_proj", &mlp)?,
             down: projection("down_proj", &mlp)?,
             ffn: site(layer, FFN),
+            norm1_site: site(layer, NORMS[0]),
+            norm2_site: site(layer, NORMS[1]),
             heads: config.num_attention_heads,
-            kv_heads: config.num_key_value_heads,
+            kv_heads: config.kv_heads(),
         })
     }
 
@@ -333,13 +454,13 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, context: &Embeddings, read: Option<&Tensor>, adapt: &dyn Adapt) -> Result<Tensor> {
-        let attended = self.attend(&self.norm1.forward(x)?, context, adapt)?;
+        let attended = self.attend(&adapted_norm(&self.norm1, &self.norm1_site, x, adapt)?, context, adapt)?;
         let (x, attended) = match read {
             Some(places) => (at_places(x, places)?, at_places(&attended, places)?),
             None => (x.clone(), attended),
         };
         let x = (x + self.o.forward(&attended, adapt)?)?;
-        let h = self.norm2.forward(&x)?;
+        let h = adapted_norm(&self.norm2, &self.norm2_site, &x, adapt)?;
         let gated = nn::silu_gate(&self.gate.forward(&h, adapt)?, &self.up.forward(&h, adapt)?)?;
         let h = (&x + self.down.forward(&gated, adapt)?)?;
         match adapt.delta(&self.ffn, &h)? {

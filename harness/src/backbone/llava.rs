@@ -1,6 +1,7 @@
 //! LLaVA-1.5 (Liu et al., arXiv 2310.03744): CLIP tower, two-layer MLP connector, Llama decoder.
+//!
+//! Reads folders as `llava-hf/llava-1.5-7b-hf` has them, in the weight names of all transformers versions.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -8,217 +9,254 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
+use super::checkpoint::Checkpoint;
 use super::clip_vit::{ClipVisionConfig, ClipVisionTower};
-use super::connector::Connector;
-use super::llama::{self, Llama, LlamaConfig};
+use super::connector::{Connector, ConnectorConfig};
+use super::folder::{self, Folder};
+use super::llama::{Llama, LlamaConfig};
+use super::model::{self, Model, Vision};
+use super::nn::Activation;
+use super::processor::Kind;
 use super::text::{ChatFormat, TextCodec};
-use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec};
-use crate::adapter::Adapt;
+use super::{ComponentParameters, Spec};
 use crate::data::Preprocess;
 use crate::{Error, Result};
 
 /// The name under which LLaVA-1.5-7B's shapes are known.
 pub const LLAVA_7B: &str = "llava-1.5-7b";
 
-/// `config.json` in Hugging Face's layout, with a `chat` table of ours.
+/// `config.json` in Hugging Face's layout, with a `chat` table and a `scale_factor` of ours. A key that is not there has
+/// transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LlavaConfig {
     /// The tower.
     pub vision_config: ClipVisionConfig,
     /// The decoder.
     pub text_config: LlamaConfig,
     /// Which hidden state of the tower feeds the connector, counted as Hugging Face counts.
-    #[serde(default = "default_feature_layer")]
     pub vision_feature_layer: isize,
+    /// `default` drops the class token, `full` keeps it.
+    pub vision_feature_select_strategy: Select,
+    /// Between the connector's layers.
+    pub projector_hidden_act: Activation,
+    /// Whether they have biases.
+    pub multimodal_projector_bias: bool,
+    /// Whether the head is the token embedding; `text_config` may say so too.
+    pub tie_word_embeddings: bool,
+    /// The id of the image placeholder, where a checkpoint gives it.
+    #[serde(alias = "image_token_id", skip_serializing_if = "Option::is_none")]
+    pub image_token_index: Option<u32>,
     /// Patches merged `k x k` into one image token before the connector (pixel shuffle, as SmolVLM's `scale_factor`); 1 in LLaVA.
-    #[serde(default = "default_scale_factor")]
     pub scale_factor: usize,
     /// How prompts are wrapped.
-    #[serde(default = "default_chat")]
     pub chat: ChatFormat,
 }
 
-fn default_feature_layer() -> isize {
-    -2
+/// What of a hidden state feeds the connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Select {
+    /// The patches.
+    Default,
+    /// The class token and the patches.
+    Full,
 }
 
-fn default_scale_factor() -> usize {
-    1
+impl Default for LlavaConfig {
+    fn default() -> Self {
+        Self {
+            vision_config: ClipVisionConfig::large_336(),
+            text_config: LlamaConfig::default(),
+            vision_feature_layer: -2,
+            vision_feature_select_strategy: Select::Default,
+            projector_hidden_act: Activation::Gelu,
+            multimodal_projector_bias: true,
+            tie_word_embeddings: false,
+            image_token_index: None,
+            scale_factor: 1,
+            chat: chat(),
+        }
+    }
 }
 
-/// Vicuna's format as LLaVA-1.5 uses it.
-fn default_chat() -> ChatFormat {
-    let system = "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and \
-                  polite answers to the user's questions.";
+/// Vicuna's format as the chat template of `llava-hf/llava-1.5-7b-hf` has it: images first, no system prompt.
+fn chat() -> ChatFormat {
     ChatFormat {
-        turn: format!("{system} USER: {{images}}\n{{prompt}}"),
+        turn: "USER: {images}{prompt}".into(),
         image: "<image>".into(),
+        before_image: String::new(),
+        after_image: "\n".into(),
+        turn_without_images: None,
         answer: " ASSISTANT:".into(),
         end: "</s>".into(),
         begin: Some("<s>".into()),
+        joined: true,
     }
 }
 
 impl LlavaConfig {
     /// LLaVA-1.5-7B (vocabulary 32064, as in `llava-hf/llava-1.5-7b-hf`).
     pub fn llava_7b() -> Self {
-        Self {
-            vision_config: ClipVisionConfig {
-                hidden_size: 1024,
-                intermediate_size: 4096,
-                num_hidden_layers: 24,
-                num_attention_heads: 16,
-                image_size: 336,
-                patch_size: 14,
-                layer_norm_eps: 1e-5,
-            },
-            text_config: LlamaConfig {
-                hidden_size: 4096,
-                intermediate_size: 11_008,
-                num_hidden_layers: 32,
-                num_attention_heads: 32,
-                num_key_value_heads: 32,
-                vocab_size: 32_064,
-                rms_norm_eps: 1e-5,
-                rope_theta: 10_000.0,
-                tie_word_embeddings: false,
-                rope_parameters: None,
-                rope_scaling: None,
-                head_dim: None,
-                attention_bias: false,
-            },
-            vision_feature_layer: -2,
-            scale_factor: 1,
-            chat: default_chat(),
-        }
+        let text_config =
+            LlamaConfig { vocab_size: 32_064, rms_norm_eps: 1e-5, max_position_embeddings: 4096, ..LlamaConfig::default() };
+        Self { text_config, ..Self::default() }
     }
 
-    /// Reads a `config.json`.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        let config: Self = serde_json::from_str(&text)
-            .map_err(|error| Error::Backbone(format!("{}: {error} (expected a LLaVA config.json)", path.display())))?;
-        match config.unsupported() {
-            Some(what) => {
-                Err(Error::Backbone(format!("{}: {what} is not supported; the decoder would be wrong", path.display())))
-            }
-            None => Ok(config),
-        }
+    /// A folder's config.
+    pub fn of(folder: &Folder) -> Result<Self> {
+        folder.config(Self::unsupported)
     }
 
     /// What this code cannot run, if anything.
     fn unsupported(&self) -> Option<String> {
+        if let Some(what) = self.vision_config.unsupported().or_else(|| self.text_config.unsupported()) {
+            return Some(what);
+        }
         let columns = self.vision_config.image_size / self.vision_config.patch_size;
         if self.scale_factor == 0 || !columns.is_multiple_of(self.scale_factor) {
             return Some(format!("scale_factor {} (it must divide the {columns} patches of a row)", self.scale_factor));
         }
-        self.text_config.unsupported()
+        if self.scale_factor > 1 && self.vision_feature_select_strategy == Select::Full {
+            return Some("vision_feature_select_strategy \"full\" with a scale_factor".into());
+        }
+        let (layer, blocks) = (self.vision_feature_layer, self.vision_config.num_hidden_layers as isize);
+        (!(-blocks - 1..=blocks).contains(&layer))
+            .then(|| format!("vision_feature_layer {layer} of a tower with {blocks} blocks"))
     }
 
     /// Image tokens per image.
     pub fn image_tokens(&self) -> usize {
-        self.vision_config.num_patches() / self.scale_factor.pow(2)
+        let class = usize::from(self.vision_feature_select_strategy == Select::Full);
+        self.vision_config.num_patches() / self.scale_factor.pow(2) + class
+    }
+
+    fn connector(&self) -> ConnectorConfig {
+        ConnectorConfig {
+            d_vision: self.vision_config.hidden_size,
+            d_text: self.text_config.hidden_size,
+            scale_factor: self.scale_factor,
+            activation: self.projector_hidden_act,
+            has_bias: self.multimodal_projector_bias,
+        }
+    }
+
+    /// The decoder, tied if either table says so.
+    fn decoder(&self) -> LlamaConfig {
+        let tied = self.tie_word_embeddings || self.text_config.tie_word_embeddings;
+        LlamaConfig { tie_word_embeddings: tied, ..self.text_config.clone() }
     }
 
     /// Parameters by component.
     pub fn parameters(&self) -> ComponentParameters {
-        let (v, t) = (&self.vision_config, &self.text_config);
-        let (dv, dt) = (v.hidden_size as u64, t.hidden_size as u64);
-        let vision_block = 4 * (dv * dv + dv) + 2 * dv * v.intermediate_size as u64 + v.intermediate_size as u64 + dv + 4 * dv;
-        // Class token, positions, patch convolution, and the norms before and after; the last is stored though LLaVA skips it.
-        let vision_rest = dv + (v.num_patches() as u64 + 1) * dv + 3 * (v.patch_size * v.patch_size) as u64 * dv + 4 * dv;
-        let weights = t.sites().into_iter().filter(|site| site.group != llama::FFN);
-        let projections: u64 = weights.map(|site| (site.d_in * site.d_out) as u64).sum();
-        let embedding = t.vocab_size as u64 * dt;
-        let head = if t.tie_word_embeddings { 0 } else { embedding };
-        ComponentParameters {
-            vision: vision_block * v.num_hidden_layers as u64 + vision_rest,
-            connector: dv * (self.scale_factor as u64).pow(2) * dt + dt + dt * dt + dt,
-            embedding,
-            decoder: projections + (2 * t.num_hidden_layers as u64 + 1) * dt + head,
-        }
+        self.spec("").parameters
     }
 
     /// Shapes, counts and sites.
     pub fn spec(&self, name: &str) -> Spec {
-        let d = self.text_config.hidden_size;
-        let stream = |name: &str| SiteSpec { name: name.into(), group: name.into(), d_in: d, d_out: d, before_decoder: true };
-        let mut sites = vec![stream("image"), stream("text")];
-        sites.extend(self.text_config.sites());
-        Spec {
-            name: name.into(),
-            parameters: self.parameters(),
-            d_model: d,
-            layers: self.text_config.num_hidden_layers,
-            vocabulary: self.text_config.vocab_size,
-            image_tokens: self.image_tokens(),
-            bytes_per_number: 4,
-            sites,
-        }
+        let ConnectorConfig { d_vision, d_text, scale_factor, has_bias, .. } = self.connector();
+        let (dv, dt) = ((d_vision * scale_factor.pow(2)) as u64, d_text as u64);
+        let connector = dv * dt + dt * dt + if has_bias { 2 * dt } else { 0 };
+        model::spec(name, &self.decoder(), self.vision_config.parameters(), connector, self.image_tokens())
+    }
+}
+
+/// CLIP and the connector.
+pub struct LlavaVision {
+    tower: ClipVisionTower,
+    feature_layer: isize,
+    select: Select,
+    connector: Connector,
+}
+
+impl LlavaVision {
+    /// The tower, for whoever wants its other hidden states.
+    pub fn tower(&self) -> &ClipVisionTower {
+        &self.tower
+    }
+}
+
+impl Vision for LlavaVision {
+    fn encode(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+        let hidden = self.tower.hidden_state(pixels, self.feature_layer)?;
+        let hidden = match self.select {
+            Select::Default => hidden.narrow(1, 1, hidden.dim(1)? - 1)?.contiguous()?,
+            Select::Full => hidden,
+        };
+        self.connector.forward(&hidden)
     }
 }
 
 /// The model with its weights.
-pub struct Llava {
-    spec: Spec,
-    feature_layer: isize,
-    tower: ClipVisionTower,
-    connector: Connector,
-    decoder: Llama,
-    text: TextCodec,
-    preprocess: Preprocess,
-    sha256: String,
-}
+pub type Llava = Model<LlavaVision>;
 
 impl Llava {
-    /// Builds the model over weights named as Hugging Face names them.
+    /// Builds the model over weights named as transformers 4.37 named them.
     pub fn new(name: &str, config: &LlavaConfig, weights: &VarBuilder, tokenizer: Tokenizer, sha256: String) -> Result<Self> {
-        let spec = config.spec(name);
-        let (dv, dt) = (config.vision_config.hidden_size, config.text_config.hidden_size);
-        Ok(Self {
+        let text = TextCodec::new(tokenizer, config.chat.clone(), config.image_tokens())?;
+        Self::assemble(config.spec(name), config, weights, text, Preprocess::clip(config.vision_config.image_size), sha256)
+    }
+
+    fn assemble(
+        spec: Spec,
+        config: &LlavaConfig,
+        weights: &VarBuilder,
+        text: TextCodec,
+        preprocess: Preprocess,
+        sha256: String,
+    ) -> Result<Self> {
+        let vision = LlavaVision {
+            tower: ClipVisionTower::new(&config.vision_config, &weights.pp("vision_tower.vision_model"))
+                .map_err(folder::building)?,
             feature_layer: config.vision_feature_layer,
-            tower: ClipVisionTower::new(&config.vision_config, &weights.pp("vision_tower.vision_model"))?,
-            connector: Connector::new(dv, dt, config.scale_factor, &weights.pp("multi_modal_projector"))?,
-            decoder: Llama::new(&config.text_config, &weights.pp("language_model"))?,
-            text: TextCodec::new(tokenizer, config.chat.clone(), spec.image_tokens)?,
-            preprocess: Preprocess::clip(config.vision_config.image_size),
-            spec,
-            sha256,
-        })
-    }
-
-    /// Hidden states `[n, d]` read as words, without blocks or norm: logits `[n, vocabulary]`.
-    pub fn read_out(&self, hidden: &Tensor) -> candle_core::Result<Tensor> {
-        self.decoder.read_out(hidden)
-    }
-
-    /// Reads a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
-    pub fn read(folder: &Path, device: &Device) -> Result<Self> {
-        let config = LlavaConfig::read(&folder.join("config.json"))?;
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|source| Error::Read { path, source })
+            select: config.vision_feature_select_strategy,
+            connector: Connector::new(&config.connector(), &weights.pp("multi_modal_projector")).map_err(folder::building)?,
         };
-        let name = folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Self::from_bytes(&name, &config, &read("model.safetensors")?, &read("tokenizer.json")?, device)
+        let decoder = Llama::new(&config.decoder(), &weights.pp("language_model")).map_err(folder::building)?;
+        Ok(Self { spec, vision, decoder, text, preprocess, sha256 })
+    }
+
+    /// Reads a folder, its weights as f32.
+    pub fn read(path: &Path, device: &Device) -> Result<Self> {
+        Self::open(&Folder::open(path)?, DType::F32, device)
+    }
+
+    /// Reads an opened folder, its weights as `dtype`.
+    pub fn open(folder: &Folder, dtype: DType, device: &Device) -> Result<Self> {
+        let config = LlavaConfig::of(folder)?;
+        let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
+        let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_index, spec.vocabulary)?;
+        let preprocess = folder.preprocess(Kind::Clip, config.vision_config.image_size)?;
+        let (weights, sha256) = folder.weights(&spec, canonical_name, dtype, device)?;
+        Self::assemble(spec, &config, &weights, text, preprocess, sha256)
     }
 
     /// Builds the model from a checkpoint's bytes; any float type is widened to f32.
     pub fn from_bytes(name: &str, config: &LlavaConfig, safetensors: &[u8], tokenizer: &[u8], device: &Device) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(safetensors, device)
-            .map_err(|error| Error::Backbone(format!("backbone `{name}`: unreadable safetensors: {error}")))?;
+        Self::from_bytes_as(name, config, safetensors, tokenizer, DType::F32, device)
+    }
+
+    /// The same with weights of another type.
+    pub fn from_bytes_as(
+        name: &str,
+        config: &LlavaConfig,
+        safetensors: &[u8],
+        tokenizer: &[u8],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
         let tokenizer = Tokenizer::from_bytes(tokenizer)
             .map_err(|error| Error::Backbone(format!("backbone `{name}`: unreadable tokenizer.json: {error}")))?;
-        let weights = VarBuilder::from_tensors(canonical_names(tensors), DType::F32, device);
-        Self::new(name, config, &weights, tokenizer, schema::sha256_hex(safetensors))
+        let checkpoint = Checkpoint::held(&format!("backbone `{name}`"), safetensors, canonical_name)?;
+        let sha256 = checkpoint.sha256().to_owned();
+        let weights = VarBuilder::from_backend(Box::new(checkpoint), dtype, device.clone());
+        let mut model = Self::new(name, config, &weights, tokenizer, sha256)?;
+        model.spec.bytes_per_number = dtype.size_in_bytes();
+        Ok(model)
     }
 }
 
 /// Maps the names that different transformers versions write to the ones read here.
-fn canonical_names(tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    tensors.into_iter().map(|(name, tensor)| (canonical_name(&name), tensor)).collect()
-}
-
 fn canonical_name(name: &str) -> String {
     let name = name.strip_prefix("model.").filter(|rest| !rest.starts_with("layers.")).unwrap_or(name);
     match name.split_once('.') {
@@ -228,68 +266,6 @@ fn canonical_name(name: &str) -> String {
         }
         Some(("lm_head", rest)) => format!("language_model.lm_head.{rest}"),
         _ => name.into(),
-    }
-}
-
-impl Backbone for Llava {
-    fn spec(&self) -> &Spec {
-        &self.spec
-    }
-
-    fn text(&self) -> &TextCodec {
-        &self.text
-    }
-
-    fn preprocess(&self) -> &Preprocess {
-        &self.preprocess
-    }
-
-    fn weights_sha256(&self) -> &str {
-        &self.sha256
-    }
-
-    fn dtype(&self) -> DType {
-        self.decoder.dtype()
-    }
-
-    fn device(&self) -> &Device {
-        self.decoder.device()
-    }
-
-    fn encode(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
-        let hidden = self.tower.hidden_state(pixels, self.feature_layer)?;
-        let patches = hidden.dim(1)? - 1;
-        self.connector.forward(&hidden.narrow(1, 1, patches)?.contiguous()?)
-    }
-
-    fn embed(&self, batch: &Batch, features: &Tensor) -> candle_core::Result<Embeddings> {
-        let text = self.decoder.embed(&batch.tokens)?;
-        let d = text.dim(1)?;
-        let hidden = if batch.images.elem_count() == 0 {
-            text
-        } else {
-            let images = features.index_select(&batch.images, 0)?.reshape(((), d))?;
-            Tensor::cat(&[&text, &images], 0)?.index_select(&batch.source, 0)?
-        };
-        Ok(Embeddings {
-            hidden: hidden.reshape((batch.size, (), d))?,
-            image_mask: batch.image_mask.clone(),
-            text_mask: batch.text_mask.clone(),
-            mask: batch.mask.clone(),
-            rotary: self.decoder.rotary(&batch.positions)?,
-            read: batch.read.clone(),
-            rows: batch.rows.clone(),
-        })
-    }
-
-    fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> candle_core::Result<Tensor> {
-        let mut hidden = embeddings.hidden.clone();
-        for (site, mask) in [("image", &embeddings.image_mask), ("text", &embeddings.text_mask)] {
-            if let Some(delta) = adapt.delta(site, &embeddings.hidden)? {
-                hidden = (hidden + delta.broadcast_mul(mask)?)?;
-            }
-        }
-        self.decoder.forward(&hidden, embeddings, adapt)
     }
 }
 

@@ -1,18 +1,32 @@
 //! Backbones: frozen multimodal models, with sites where adapters attach.
 //!
-//! A backbone is its own file over [`nn`]; it does not know which method runs. [`llava`] reads LLaVA-shaped folders, [`nano`] is
-//! the small one that ships with the suite.
+//! A backbone is its own file over [`nn`]; it does not know which method runs. [`llava`], [`smolvlm`] and [`minigpt4`] read folders in
+//! Hugging Face's layout, [`nano`] is the small one that ships with the suite.
 
 pub mod batch;
+pub mod checkpoint;
 pub mod clip_vit;
 pub mod connector;
+pub mod eva_vit;
+pub mod fit;
+pub mod folder;
 pub mod kernels;
 pub mod llama;
 pub mod llava;
+pub mod minigpt4;
+pub mod model;
 pub mod nano;
 pub mod nn;
 pub mod pretrain;
+pub mod processor;
+pub mod qformer;
+pub mod rope;
+pub mod siglip;
+pub mod smolvlm;
 pub mod text;
+pub mod vit;
+
+use std::path::Path;
 
 use candle_core::{DType, Device, Result, Tensor};
 use serde::Serialize;
@@ -22,6 +36,7 @@ pub use text::TextCodec;
 
 use crate::adapter::Adapt;
 use crate::data::Preprocess;
+use folder::{Architecture, Folder};
 
 /// A place where an adapter may attach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,6 +99,8 @@ pub struct Spec {
 pub struct Embeddings {
     /// Image and text embeddings in place, `[b, t, d]`.
     pub hidden: Tensor,
+    /// Which virtual token is where, `[b, t, p]`; none of none.
+    pub virtual_tokens: Option<Tensor>,
     /// 1 at image tokens, `[b, t, 1]`.
     pub image_mask: Tensor,
     /// 1 at text tokens, `[b, t, 1]`.
@@ -112,7 +129,7 @@ pub trait Backbone: Send + Sync {
     /// SHA-256 of the weights.
     fn weights_sha256(&self) -> &str;
 
-    /// The weights' element type.
+    /// The weights' element type; adapters on half-precision weights are f32 all the same ([`adapter_dtype`]).
     fn dtype(&self) -> DType;
 
     /// Where the weights are.
@@ -142,7 +159,7 @@ pub struct BackboneRow {
     pub embedded: bool,
 }
 
-/// The backbones there are. A folder in LLaVA's layout works too.
+/// The backbones there are by name. A folder in the layout of any of them works too.
 pub const BACKBONES: &[BackboneRow] = &[
     BackboneRow {
         name: nano::NAME,
@@ -151,9 +168,21 @@ pub const BACKBONES: &[BackboneRow] = &[
         embedded: true,
     },
     BackboneRow {
+        name: smolvlm::SMOLVLM_256M,
+        sentence: "SmolVLM-256M: SigLIP B/16-512, pixel shuffle, SmolLM2-135M; known by its shapes, for `fedbench cost`.",
+        source: "Marafioti et al., arXiv 2504.05299; HuggingFaceTB/SmolVLM-256M-Instruct",
+        embedded: false,
+    },
+    BackboneRow {
         name: llava::LLAVA_7B,
         sentence: "LLaVA-1.5-7B: CLIP ViT-L/14-336, two-layer MLP, Vicuna-7B; known by its shapes, for `fedbench cost`.",
         source: "Liu et al., arXiv 2310.03744; llava-hf/llava-1.5-7b-hf",
+        embedded: false,
+    },
+    BackboneRow {
+        name: minigpt4::MINIGPT4_7B,
+        sentence: "MiniGPT-4: EVA-CLIP ViT-g/14, Q-Former with 32 queries, Llama-2 or Vicuna 7B; known by its shapes, for `fedbench cost`.",
+        source: "Zhu et al., arXiv 2304.10592; BLIP-2: Li et al., arXiv 2301.12597",
         embedded: false,
     },
 ];
@@ -161,27 +190,59 @@ pub const BACKBONES: &[BackboneRow] = &[
 /// The shapes of a backbone by name, without its weights.
 pub fn spec(name: &str) -> crate::Result<Spec> {
     match name {
-        nano::NAME => Ok(nano::config()?.spec(nano::NAME)),
-        llava::LLAVA_7B => Ok(llava::LlavaConfig::llava_7b().spec(llava::LLAVA_7B)),
-        folder if std::path::Path::new(folder).is_dir() => {
-            Ok(llava::LlavaConfig::read(&std::path::Path::new(folder).join("config.json"))?.spec(folder))
+        nano::NAME => Ok(nano::config()?.spec(name)),
+        smolvlm::SMOLVLM_256M => Ok(smolvlm::SmolVlmConfig::smolvlm_256m().spec(name)),
+        llava::LLAVA_7B => Ok(llava::LlavaConfig::llava_7b().spec(name)),
+        minigpt4::MINIGPT4_7B => Ok(minigpt4::MiniGpt4Config::default().spec(name)),
+        path if Path::new(path).is_dir() => {
+            let folder = Folder::open(Path::new(path))?;
+            Ok(match folder.architecture()? {
+                Architecture::Llava => llava::LlavaConfig::of(&folder)?.spec(name),
+                Architecture::SmolVlm => smolvlm::SmolVlmConfig::of(&folder)?.spec(name),
+                Architecture::MiniGpt4 => minigpt4::MiniGpt4Config::of(&folder)?.spec(name),
+            })
         }
         unknown => Err(unknown_backbone(unknown)),
     }
 }
 
-/// A backbone with its weights, by name or folder.
+/// A backbone with its weights as f32, by name or folder.
 pub fn load(name: &str, device: &Device) -> crate::Result<Box<dyn Backbone>> {
+    load_as(name, DType::F32, device)
+}
+
+/// A backbone with its weights as `dtype`, by name or folder.
+pub fn load_as(name: &str, dtype: DType, device: &Device) -> crate::Result<Box<dyn Backbone>> {
     match name {
-        nano::NAME => Ok(Box::new(nano::load(device)?)),
-        llava::LLAVA_7B => Err(crate::Error::Usage(format!(
+        nano::NAME => Ok(Box::new(nano::load(dtype, device)?)),
+        path if Path::new(path).is_dir() => {
+            let folder = Folder::open(Path::new(path))?;
+            Ok(match folder.architecture()? {
+                Architecture::Llava => Box::new(llava::Llava::open(&folder, dtype, device)?),
+                Architecture::SmolVlm => Box::new(smolvlm::SmolVlm::open(&folder, dtype, device)?),
+                Architecture::MiniGpt4 => Box::new(minigpt4::MiniGpt4::open(&folder, dtype, device)?),
+            })
+        }
+        known if BACKBONES.iter().any(|row| row.name == known) => Err(crate::Error::Usage(format!(
             "backbone `{name}` is known by its shapes only (`fedbench cost`): give a folder with its config.json, tokenizer.json and safetensors"
         ))),
-        folder if std::path::Path::new(folder).is_dir() => {
-            Ok(Box::new(llava::Llava::read(std::path::Path::new(folder), device)?))
-        }
         unknown => Err(unknown_backbone(unknown)),
     }
+}
+
+/// The type of weights that a config names: `f32` without a name.
+pub fn parse_dtype(name: Option<&str>) -> crate::Result<DType> {
+    match name {
+        None | Some("f32") => Ok(DType::F32),
+        Some("bf16") => Ok(DType::BF16),
+        Some("f16") => Ok(DType::F16),
+        Some(other) => Err(crate::Error::Usage(format!("backbone.dtype = \"{other}\": expected \"f32\", \"bf16\" or \"f16\""))),
+    }
+}
+
+/// The type of adapters on a backbone: its own, but f32 where that has 16 bits.
+pub fn adapter_dtype(backbone: &dyn Backbone) -> DType {
+    if nn::is_half(backbone.dtype()) { DType::F32 } else { backbone.dtype() }
 }
 
 fn unknown_backbone(name: &str) -> crate::Error {

@@ -1,6 +1,6 @@
 //! `nano`: LLaVA's architecture at a few million parameters, with weights that ship with the suite.
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 
 use super::llava::{Llava, LlavaConfig};
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ pub fn config() -> Result<LlavaConfig> {
     serde_json::from_str(CONFIG).map_err(|error| Error::Backbone(format!("embedded backbone `{NAME}`: {error}")))
 }
 
-/// The embedded weights on a device.
-pub fn load(device: &Device) -> Result<Llava> {
-    Llava::from_bytes(NAME, &config()?, WEIGHTS, TOKENIZER, device)
+/// The embedded weights, as `dtype`, on a device.
+pub fn load(dtype: DType, device: &Device) -> Result<Llava> {
+    Llava::from_bytes_as(NAME, &config()?, WEIGHTS, TOKENIZER, dtype, device)
 }

@@ -8,6 +8,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::kernels;
+use super::rope::{Rope, Scaling};
 
 /// `y = x W^T + b`, with `W` `[out, in]` as checkpoints store it.
 #[derive(Debug, Clone)]
@@ -26,6 +27,16 @@ impl Linear {
     /// A linear layer over a given weight, such as a tied head.
     pub fn from_weight(weight: Tensor) -> Self {
         Self { weight, bias: None }
+    }
+
+    /// A linear layer over a weight `[out, in]` and a bias `[out]` that were stored otherwise.
+    pub fn from_parts(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
+    /// Whether it adds a bias.
+    pub fn has_bias(&self) -> bool {
+        self.bias.is_some()
     }
 
     /// `[out, in]`.
@@ -82,10 +93,18 @@ impl RmsNorm {
         self.composed(x)
     }
 
+    /// The same with weights of one.
+    pub fn unweighted(&self, x: &Tensor) -> Result<Tensor> {
+        Self { weight: self.weight.ones_like()?, eps: self.eps }.forward(x)
+    }
+
     /// The same of candle operations: for other devices, and what the kernel is tested against.
+    /// The mean square of half-precision numbers is taken in f32, as transformers does.
     pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
-        let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
-        x.broadcast_div(&(mean_square + self.eps)?.sqrt()?)?.broadcast_mul(&self.weight)
+        let wide = widened(x)?;
+        let mean_square = wide.sqr()?.mean_keepdim(D::Minus1)?;
+        let normal = wide.broadcast_div(&(mean_square + self.eps)?.sqrt()?)?;
+        normal.to_dtype(x.dtype())?.broadcast_mul(&self.weight)
     }
 }
 
@@ -113,11 +132,22 @@ impl LayerNorm {
 
     /// The same of candle operations: for other devices, and what the kernel is tested against.
     pub fn composed(&self, x: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let wide = widened(x)?;
+        let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let normal = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
-        normal.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
+        normal.to_dtype(x.dtype())?.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)
     }
+}
+
+/// Half-precision numbers as f32; others as they are. Sums and exponentials are taken so.
+pub fn widened(x: &Tensor) -> Result<Tensor> {
+    if is_half(x.dtype()) { x.to_dtype(DType::F32) } else { Ok(x.clone()) }
+}
+
+/// Whether numbers of this type have 16 bits.
+pub fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
 }
 
 /// Softmax over the last dimension, with a backward (the shift by the maximum is a constant).
@@ -148,6 +178,31 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
     x.gelu_erf()
 }
 
+/// The activation of a vision tower's MLP, by the name a config has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Activation {
+    /// CLIP's ([`quick_gelu`]).
+    #[serde(rename = "quick_gelu")]
+    QuickGelu,
+    /// The exact one ([`gelu`]).
+    #[serde(rename = "gelu")]
+    Gelu,
+    /// The approximation by a hyperbolic tangent (Hendrycks & Gimpel, arXiv 1606.08415), SigLIP's.
+    #[serde(rename = "gelu_pytorch_tanh")]
+    GeluTanh,
+}
+
+impl Activation {
+    /// Element by element.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::QuickGelu => quick_gelu(x),
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => x.gelu(),
+        }
+    }
+}
+
 /// Log-likelihood (nats) of `targets` `[n]` under `logits` `[n, vocabulary]`: `[n]`.
 pub fn log_likelihood(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     log_softmax(logits)?.gather(&targets.unsqueeze(1)?, 1)?.squeeze(1)
@@ -163,10 +218,14 @@ pub struct Rotary {
 impl Rotary {
     /// Tables for the given positions, shape `[b, 1, t, head_dim]`.
     pub fn at(positions: &[Vec<u32>], head_dim: usize, theta: f64, dtype: DType, device: &candle_core::Device) -> Result<Self> {
-        let half = head_dim / 2;
+        Self::turning(positions, &Rope { theta, scaling: Scaling::None }.frequencies(head_dim), dtype, device)
+    }
+
+    /// The same for pairs of numbers that turn by `frequency` (radians, one for each pair) from position to position.
+    pub fn turning(positions: &[Vec<u32>], frequency: &[f64], dtype: DType, device: &candle_core::Device) -> Result<Self> {
+        let (half, head_dim) = (frequency.len(), 2 * frequency.len());
         // Angles are computed once for each position, however many tokens stand there.
         let last = positions.iter().flatten().copied().max().unwrap_or(0);
-        let frequency: Vec<f64> = (0..half).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
         let angles: Vec<f64> =
             (0..=last).flat_map(|position| frequency.iter().map(move |frequency| f64::from(position) * frequency)).collect();
         let shape = (positions.len(), 1, positions.first().map_or(0, Vec::len), head_dim);
@@ -214,7 +273,8 @@ pub fn attention(
     )
 }
 
-/// The same of candle operations: for other devices, and what the kernel is tested against.
+/// The same of candle operations: for other devices, for keys of another length than the queries (`[b, s, ..]`), and what the kernel
+/// is tested against.
 pub fn composed_attention(
     q: &Tensor,
     k: &Tensor,
@@ -234,7 +294,7 @@ pub fn composed_attention(
         Some(mask) => scores.broadcast_add(mask)?,
         None => scores,
     };
-    merge_heads(&softmax(&scores)?.matmul(&v)?)
+    merge_heads(&softmax(&widened(&scores)?)?.to_dtype(v.dtype())?.matmul(&v)?)
 }
 
 /// Each key or value head serves `groups` query heads.

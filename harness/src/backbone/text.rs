@@ -12,14 +12,27 @@ use crate::{Error, Result};
 pub struct ChatFormat {
     /// The user's turn, with `{images}` (one placeholder per image) and `{prompt}`.
     pub turn: String,
-    /// Written for each image.
+    /// The placeholder's token; it stands once for each token of an image.
     pub image: String,
+    /// Written before each image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub before_image: String,
+    /// Written behind each image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub after_image: String,
+    /// The turn of a prompt without images, where it is not `turn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_without_images: Option<String>,
     /// Text between the turn and the answer; the answer's tokens follow.
     pub answer: String,
     /// The token that ends an answer.
     pub end: String,
     /// The token that begins a sequence, if any.
     pub begin: Option<String>,
+    /// Whether the turn is tokenized as one text, as transformers' processors do. Otherwise what stands before, in and behind the
+    /// prompt is tokenized piece by piece, as `nano` was trained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
 }
 
 /// Tokenizer, chat format and special tokens.
@@ -31,6 +44,8 @@ pub struct TextCodec {
     image: u32,
     end: u32,
     begin: Option<u32>,
+    /// The spelling of every special token, with the spelling that is none.
+    specials: Vec<(String, String)>,
 }
 
 impl TextCodec {
@@ -43,12 +58,25 @@ impl TextCodec {
         };
         let (image, end) = (id(&chat.image)?, id(&chat.end)?);
         let begin = chat.begin.as_deref().map(id).transpose()?;
-        Ok(Self { image_tokens, image, end, begin, tokenizer, chat })
+        let specials = specials(&tokenizer, &chat);
+        Ok(Self { image_tokens, image, end, begin, specials, tokenizer, chat })
     }
 
     /// The placeholder's id.
     pub fn image_token(&self) -> u32 {
         self.image
+    }
+
+    /// The largest id that a sequence may hold, the placeholder's left out: those of ordinary tokens, begin and end.
+    pub fn largest_token(&self) -> Option<u32> {
+        let is_special = |token: &String| self.specials.iter().any(|(special, _)| special == token);
+        let ordinary = self.tokenizer.get_vocab(true).into_iter().filter(|(token, _)| !is_special(token)).map(|(_, id)| id);
+        ordinary.chain([self.end]).chain(self.begin).max()
+    }
+
+    /// Whether the tokenizer has this token.
+    pub fn has_token(&self, token: &str) -> bool {
+        self.tokenizer.token_to_id(token).is_some()
     }
 
     /// The id that ends an answer.
@@ -58,9 +86,7 @@ impl TextCodec {
 
     /// Text to ids, no special tokens added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding =
-            self.tokenizer.encode(text, false).map_err(|error| Error::Backbone(format!("cannot tokenize: {error}")))?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(self.tokenizer.encode(text, false).map_err(untokenizable)?.get_ids().to_vec())
     }
 
     /// Ids to text, special tokens left out.
@@ -71,8 +97,10 @@ impl TextCodec {
     /// A user's turn up to where the answer begins, at most `max_text_tokens` of text: a longer prompt loses its beginning, where
     /// the hint stands. Returns the ids and whether text was lost. Special tokens written in a dataset's text stay text.
     pub fn prefix(&self, prompt: &str, images: usize, max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
-        let (before, after) = self.chat.turn.split_once("{prompt}").unwrap_or((&self.chat.turn, ""));
-        let (lead, before) = before.split_once("{images}").unwrap_or(("", before));
+        if self.chat.joined {
+            return self.joined_prefix(prompt, images, max_text_tokens);
+        }
+        let [lead, before, after] = self.turn(images);
         let mut ids: Vec<u32> = self.begin.into_iter().collect();
         ids.extend(self.encode(lead)?);
         ids.extend(std::iter::repeat_n(self.image, images * self.image_tokens));
@@ -85,11 +113,52 @@ impl TextCodec {
         Ok((ids, kept < text.len()))
     }
 
-    /// An answer's ids with the end token.
+    /// The same, tokenized as one text.
+    fn joined_prefix(&self, prompt: &str, images: usize, max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
+        let ChatFormat { image, before_image, after_image, answer, .. } = &self.chat;
+        let [lead, before, after] = self.turn(images);
+        let (prompt, cut) = self.shortened(self.defused(prompt), max_text_tokens)?;
+        let pictures = format!("{before_image}{image}{after_image}").repeat(images);
+        let ids = self.encode(&format!("{lead}{pictures}{before}{prompt}{after}{answer}"))?;
+        let spread = ids.into_iter().flat_map(|id| std::iter::repeat_n(id, if id == self.image { self.image_tokens } else { 1 }));
+        Ok((self.begin.into_iter().chain(spread).collect(), cut))
+    }
+
+    /// What stands before the images, between them and the prompt, and behind the prompt.
+    fn turn(&self, images: usize) -> [&str; 3] {
+        let turn = self.chat.turn_without_images.as_ref().filter(|_| images == 0).unwrap_or(&self.chat.turn);
+        let (before, after) = turn.split_once("{prompt}").unwrap_or((turn, ""));
+        let (lead, before) = before.split_once("{images}").unwrap_or(("", before));
+        [lead, before, after]
+    }
+
+    /// The end of a text, `max_tokens` tokens long at most, and whether anything was lost.
+    fn shortened(&self, text: String, max_tokens: usize) -> Result<(String, bool)> {
+        let encoding = self.tokenizer.encode(text.as_str(), false).map_err(untokenizable)?;
+        let Some(lost) = encoding.len().checked_sub(max_tokens).filter(|&lost| lost > 0) else { return Ok((text, false)) };
+        let from = encoding.get_offsets().get(lost).map_or(text.len(), |&(start, _)| start);
+        // A byte-level token may begin inside a letter.
+        let from = (from..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+        Ok((text[from..].to_owned(), true))
+    }
+
+    /// An answer's ids with the end token: as they follow what stands before an answer.
     pub fn answer(&self, text: &str) -> Result<Vec<u32>> {
-        let mut ids = self.plain(&format!(" {text}"))?;
+        let text = self.defused(&format!(" {text}"));
+        let mut ids = if self.chat.joined { self.continuation(&text)? } else { self.encode(&text)? };
         ids.push(self.end);
         Ok(ids)
+    }
+
+    /// The ids by which a text continues the one before the answer. (On its own, a SentencePiece tokenizer would put a space before
+    /// it.)
+    fn continuation(&self, text: &str) -> Result<Vec<u32>> {
+        let lead = self.encode(&self.chat.answer)?;
+        let whole = self.encode(&format!("{}{text}", self.chat.answer))?;
+        match whole.strip_prefix(lead.as_slice()) {
+            Some(rest) => Ok(rest.to_vec()),
+            None => self.encode(text),
+        }
     }
 
     /// A question as a branch of a picture: question and answer follow the image, and only the answer is read.
@@ -121,13 +190,38 @@ impl TextCodec {
         Ok((Sequence { prefix, images: images.to_vec(), branches }, cut))
     }
 
-    /// Text from outside, in which the spelling of a special token must not become that token.
+    /// Text from outside as ids.
     fn plain(&self, text: &str) -> Result<Vec<u32>> {
-        let specials = [Some(&self.chat.image), Some(&self.chat.end), self.chat.begin.as_ref()];
-        let mut text = text.to_owned();
-        for special in specials.into_iter().flatten() {
-            text = text.replace(special.as_str(), &special.replace('<', "< "));
-        }
-        self.encode(&text)
+        self.encode(&self.defused(text))
     }
+
+    /// Text from outside, in which the spelling of a special token must not become that token.
+    fn defused(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (special, harmless) in &self.specials {
+            if text.contains(special) {
+                text = text.replace(special, harmless);
+            }
+        }
+        text
+    }
+}
+
+fn untokenizable(error: tokenizers::Error) -> Error {
+    Error::Backbone(format!("cannot tokenize: {error}"))
+}
+
+/// The chat format's and the tokenizer's special tokens, each with a space behind its first letter or its `<`.
+fn specials(tokenizer: &Tokenizer, chat: &ChatFormat) -> Vec<(String, String)> {
+    let mut found: Vec<String> =
+        tokenizer.get_added_tokens_decoder().into_values().filter(|t| t.special).map(|t| t.content).collect();
+    found.extend([Some(&chat.image), Some(&chat.end), chat.begin.as_ref()].into_iter().flatten().cloned());
+    found.retain(|special| !special.trim().is_empty());
+    found.sort();
+    found.dedup();
+    let harmless = |special: &str| match special.contains('<') {
+        true => special.replace('<', "< "),
+        false => special.chars().take(1).chain([' ']).chain(special.chars().skip(1)).collect(),
+    };
+    found.into_iter().map(|special| (harmless(&special), special)).map(|(harmless, special)| (special, harmless)).collect()
 }

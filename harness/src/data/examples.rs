@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, PictureFiles};
+use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, Fold, PictureFiles};
 use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
@@ -39,6 +39,8 @@ pub struct Example {
     pub answer: Answer,
     /// Its pictures, as indices into [`Dataset::images`].
     pub images: Vec<usize>,
+    /// How its dataset is asked and answered.
+    pub card: Arc<Card>,
     /// The card's tag columns by name; null is "".
     pub tags: BTreeMap<String, String>,
     /// Bytes of its encoded pictures and its text: what sending the raw row would cost.
@@ -83,7 +85,7 @@ impl Example {
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// What it was read through.
-    pub card: Card,
+    pub card: Arc<Card>,
     /// The split's name.
     pub split: String,
     /// The rows that could be used, in file order.
@@ -102,7 +104,8 @@ impl Dataset {
         let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
         check_rows(card, split, &paths, readers.iter().map(rows_of).sum())?;
         files::check_sha256(&paths, files::split(card, split)?, split)?;
-        let mut loader = Loader::new(card, split, limit.unwrap_or(usize::MAX));
+        let fold = files::split(card, split)?.fold.as_ref();
+        let mut loader = Loader::new(card, split, fold, limit.unwrap_or(usize::MAX));
         for (path, reader) in paths.iter().zip(readers) {
             loader.read_file(path, reader)?;
         }
@@ -112,10 +115,61 @@ impl Dataset {
         loader.finish(&paths)
     }
 
+    /// Several datasets as one: ids begin with the dataset's name, and the tag `dataset` tells them apart. Refuses datasets that are
+    /// measured differently, since one mean over them would say nothing.
+    pub fn join(parts: Vec<Self>) -> Result<Self, DataError> {
+        let cards: Vec<Card> = parts.iter().map(|part| (*part.card).clone()).collect();
+        let mut joined = Self {
+            card: Arc::new(join_cards(&cards)?),
+            split: parts.first().map(|part| part.split.clone()).unwrap_or_default(),
+            examples: Vec::new(),
+            images: Vec::new(),
+            skipped: Vec::new(),
+        };
+        for part in parts {
+            joined.append(part);
+        }
+        Ok(joined)
+    }
+
+    fn append(&mut self, part: Self) {
+        let (name, images) = (part.card.name.clone(), self.images.len());
+        self.examples.extend(part.examples.into_iter().map(|mut example| {
+            example.id = format!("{name}/{}", example.id);
+            example.tags.insert(Card::DATASET.into(), name.clone());
+            example.images.iter_mut().for_each(|image| *image += images);
+            example
+        }));
+        self.images.extend(part.images);
+        let of_part = |skipped: Skipped| Skipped { split: format!("{name}/{}", skipped.split), ..skipped };
+        self.skipped.extend(part.skipped.into_iter().map(of_part));
+    }
+
     /// The label of one of the examples, "" for a key that it does not have.
     pub fn label(&self, example: &Example, key: &str) -> String {
         example.label(key).unwrap_or_default()
     }
+}
+
+/// One card over several datasets in one federation; refuses none, one twice, and datasets that are measured differently.
+pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
+    let bad = |dataset: &str, message: String| Err(DataError::Card { dataset: dataset.into(), message });
+    let Some(joined) = Card::joined(cards) else { return bad("", "there is none".into()) };
+    for (i, card) in cards.iter().enumerate() {
+        if cards[..i].iter().any(|before| before.name == card.name) {
+            return bad(&card.name, "named twice; every dataset of a federation once".into());
+        }
+        if card.metric != joined.metric {
+            return bad(
+                &card.name,
+                format!(
+                    "its metric is `{}`, the first dataset's `{}`: one federation has one metric",
+                    card.metric, joined.metric
+                ),
+            );
+        }
+    }
+    Ok(joined)
 }
 
 type Reader = ParquetRecordBatchReaderBuilder<File>;
@@ -174,6 +228,11 @@ fn check_card(card: &Card) -> Result<(), DataError> {
     if card.pictures.is_some() && !card.columns.images.is_empty() {
         return bad("a section `pictures` says where the pictures are, so `columns.images` must be empty");
     }
+    for (name, split) in &card.splits {
+        if split.fold.as_ref().is_some_and(|fold| fold.keep.is_empty() || fold.keep.iter().any(|&kept| kept >= fold.of)) {
+            return bad(&format!("`fold` of split `{name}`: `keep` names folds from 0 to `of` - 1, at least one"));
+        }
+    }
     if card.columns.tags.iter().any(|tag| tag == "answer") {
         return bad("`columns.tags` holds `answer`, which always names the right answer's text; leave it out");
     }
@@ -184,6 +243,7 @@ fn check_card(card: &Card) -> Result<(), DataError> {
 struct Loader<'a> {
     dataset: Dataset,
     card: &'a Card,
+    fold: Option<&'a Fold>,
     limit: usize,
     /// Rows met so far, over all files.
     row: usize,
@@ -196,10 +256,24 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(card: &'a Card, split: &str, limit: usize) -> Self {
-        let dataset =
-            Dataset { card: card.clone(), split: split.into(), examples: Vec::new(), images: Vec::new(), skipped: Vec::new() };
-        Self { dataset, card, limit, row: 0, known_images: BTreeMap::new(), known_ids: BTreeMap::new(), waiting: BTreeMap::new() }
+    fn new(card: &'a Card, split: &str, fold: Option<&'a Fold>, limit: usize) -> Self {
+        let dataset = Dataset {
+            card: Arc::new(card.clone()),
+            split: split.into(),
+            examples: Vec::new(),
+            images: Vec::new(),
+            skipped: Vec::new(),
+        };
+        Self {
+            dataset,
+            card,
+            fold,
+            limit,
+            row: 0,
+            known_images: BTreeMap::new(),
+            known_ids: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+        }
     }
 
     fn full(&self) -> bool {
@@ -224,6 +298,10 @@ impl<'a> Loader<'a> {
         for index in 0..batch.num_rows() {
             if self.full() {
                 break;
+            }
+            if self.fold.is_some_and(|fold| !fold.holds(self.row)) {
+                self.row += 1;
+                continue;
             }
             let row = Row::read(columns::cells(batch, self.card, index), self.card).and_then(|row| self.add(row));
             match row {
@@ -258,6 +336,7 @@ impl<'a> Loader<'a> {
             choices: row.choices,
             answer: row.answer,
             images,
+            card: self.dataset.card.clone(),
             tags: self.card.columns.tags.iter().cloned().zip(row.tags).collect(),
         });
         Ok(())

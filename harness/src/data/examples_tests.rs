@@ -466,3 +466,39 @@ fn pictures_in_files_of_their_own() {
     let dir = folder(questions(&[Some("p1"), Some("p1"), Some("p1")]));
     check_error(Dataset::load(dir.path(), &card, "train", None), &["pictures-*.parquet"]);
 }
+
+#[test]
+fn folds_cut_one_file_into_splits_that_cover_it() {
+    let dir = folder(good_columns());
+    let mut card = card();
+    let whole = card.splits["train"].clone();
+    for fold in 0..2 {
+        let fold_of = Fold { of: 2, keep: vec![fold] };
+        card.splits.insert(format!("fold-{fold}"), schema::card::Split { fold: Some(fold_of), ..whole.clone() });
+    }
+    let ids = |split: &str| -> Vec<String> {
+        let data = Dataset::load(dir.path(), &card, split, None).expect("a good dataset");
+        data.examples.into_iter().map(|example| example.question).collect()
+    };
+    assert_eq!([ids("fold-0"), ids("fold-1")].concat(), ids("train"));
+    let beyond = schema::card::Split { fold: Some(Fold { of: 2, keep: vec![2] }), ..whole };
+    card.splits.insert("beyond".into(), beyond);
+    check_error(Dataset::load(dir.path(), &card, "train", None), &["`fold` of split `beyond`", "from 0 to `of` - 1"]);
+}
+
+#[test]
+fn datasets_join_without_mixing() {
+    let (plants, mut animals) = (good(&card(), good_columns()), card());
+    animals.name = "animals".into();
+    let other = good(&animals, good_columns());
+    let joined = Dataset::join(vec![plants.clone(), other]).expect("two datasets");
+    assert_eq!((joined.card.name.as_str(), joined.card.parts.len()), ("mini+animals", 2));
+    let ids: Vec<&str> = joined.examples.iter().map(|example| example.id.as_str()).collect();
+    assert_eq!(ids, ["mini/train-0", "mini/train-1", "animals/train-0", "animals/train-1"]);
+    assert_eq!((joined.examples[2].images.as_slice(), joined.images.len()), (&[1][..], 2));
+    assert_eq!(joined.examples[3].label("dataset").as_deref(), Some("animals"));
+    check_error(Dataset::join(vec![plants.clone(), plants.clone()]), &["`mini`", "twice"]);
+    let measured = Card { name: "other".into(), metric: "vqa-accuracy".into(), ..(*plants.card).clone() };
+    let other = Dataset { card: Arc::new(measured), ..plants.clone() };
+    check_error(Dataset::join(vec![plants, other]), &["`other`", "`vqa-accuracy`", "one metric"]);
+}

@@ -1,12 +1,14 @@
-//! An encoded picture becomes the pixels that CLIP's image processor makes of it.
+//! An encoded picture becomes the pixels that a backbone's image processor makes of it.
 //!
-//! The steps are those of `transformers`' `CLIPImageProcessor` over Pillow: decode, RGB, shortest edge to `size` by bicubic
-//! interpolation with antialiasing, centre crop, scale to [0, 1], normalise, channels first. `tests/fixtures/preprocess/make.py`
-//! writes what Pillow gives, and a test here compares.
+//! The steps are those of `transformers`' processors over Pillow: decode, RGB, resize with antialiasing, crop, scale, normalise,
+//! channels first. CLIP's brings the shortest edge to a size and crops the centre; BLIP's stretches to a square; Idefics3's (without
+//! image splitting) brings the longest edge to a size and then stretches to a square. `tests/fixtures/preprocess/make.py` writes
+//! what Pillow gives, and a test here compares.
 //!
-//! Measured against Pillow 13.0.0 at size 224 on 131 pictures of ScienceQA, TabMWP and IconQA, share of values within 1 of 255:
-//! PNG 99.9998%, JPEG (quality 90) 99.97% without and 97.8% with halved colours (4:2:0, worst 25), which the decoders blow up
-//! differently.
+//! CLIP's resize is a library's, fast and nearly Pillow's; the others' is Pillow's bit for bit ([`super::pillow`]). (CLIP's stays as it
+//! is because runs were made with it.) Measured for CLIP's against Pillow 13.0.0 at size 224 on 131 pictures of ScienceQA, TabMWP and IconQA, share of values within 1
+//! of 255: PNG 99.9998%, JPEG (quality 90) 99.97% without and 97.8% with halved colours (4:2:0, worst 25), which the decoders blow
+//! up differently.
 
 use std::io::Cursor;
 
@@ -14,29 +16,58 @@ use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
 use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
 
-use super::DataError;
+use super::{DataError, pillow};
 
 /// A picture more than so many times as long as wide would become huge when its shortest edge is resized.
 const MAX_ASPECT: u32 = 100;
 
-/// CLIP's image processor.
+/// How a picture is brought to its square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// The shortest edge becomes so many pixels, then the centre is cropped.
+    CropCentre(u32),
+    /// Both edges become the square's, whatever their ratio was.
+    Stretch,
+    /// The longest edge becomes so many pixels, enlarged if need be, then both edges become the square's.
+    LongestThenStretch(u32),
+}
+
+/// The filter of a resize, with Pillow's window and antialiasing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Triangle.
+    Bilinear,
+    /// Cubic with a = -0.5.
+    Bicubic,
+    /// Sinc over three lobes.
+    Lanczos,
+}
+
+/// An image processor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
     /// Side of the square that comes out, pixels.
     pub size: usize,
-    /// Mean of each channel (red, green, blue), on [0, 1].
+    /// How a picture is brought to it.
+    pub fit: Fit,
+    /// By which filter.
+    pub filter: Filter,
+    /// What a value of 0 to 255 is multiplied with.
+    pub rescale: f32,
+    /// Mean of each channel (red, green, blue), after rescaling.
     pub mean: [f32; 3],
-    /// Standard deviation of each channel, on [0, 1].
+    /// Standard deviation of each channel, after rescaling.
     pub std: [f32; 3],
 }
 
 impl Preprocess {
-    /// With CLIP's own mean and standard deviation.
+    /// CLIP's, with its own mean and standard deviation.
     pub fn clip(size: usize) -> Self {
         // 0.26130258 and 0.27577711 in the original: the same 32-bit numbers.
         let mean = [0.481_454_66, 0.457_827_5, 0.408_210_73];
         let std = [0.268_629_54, 0.261_302_6, 0.275_777_1];
-        Self { size, mean, std }
+        let fit = Fit::CropCentre(u32::try_from(size).unwrap_or(u32::MAX));
+        Self { size, fit, filter: Filter::Bicubic, rescale: 1.0 / 255.0, mean, std }
     }
 
     /// The pixels of an encoded picture, channel by channel: `3 x size x size`, row-major, normalised.
@@ -45,19 +76,33 @@ impl Preprocess {
         let mut pixels = Vec::with_capacity(3 * self.size * self.size);
         for channel in 0..3 {
             let (mean, std) = (self.mean[channel], self.std[channel]);
-            pixels.extend(square.pixels().map(|pixel| (f32::from(pixel.0[channel]) / 255.0 - mean) / std));
+            pixels.extend(square.pixels().map(|pixel| (self.rescaled(pixel.0[channel]) - mean) / std));
         }
         Ok(pixels)
+    }
+
+    fn rescaled(&self, value: u8) -> f32 {
+        // Division is the more exact of the two, and what the embedded backbone's runs have.
+        if self.rescale == 1.0 / 255.0 { f32::from(value) / 255.0 } else { f32::from(value) * self.rescale }
     }
 
     /// The picture resized and cropped, `size` x `size`, before normalisation.
     pub fn square(&self, encoded: &[u8], max_image_pixels: u64) -> Result<RgbImage, DataError> {
         let rgb = decode(encoded, max_image_pixels).map_err(|reason| DataError::Image { reason })?;
         let size = u32::try_from(self.size).map_err(|_| image_error("the size is too large"))?;
-        let (width, height) = shortest_edge_to(size, rgb.dimensions());
-        let resized = resize(&rgb, width, height)?;
-        let (left, top) = ((width - size) / 2, (height - size) / 2);
-        Ok(image::imageops::crop_imm(&resized, left, top, size, size).to_image())
+        match self.fit {
+            Fit::CropCentre(edge) => {
+                let (width, height) = shortest_edge_to(edge, rgb.dimensions());
+                let resized = resize(&rgb, width, height, self.filter)?;
+                let (left, top) = (width.saturating_sub(size) / 2, height.saturating_sub(size) / 2);
+                Ok(image::imageops::crop_imm(&resized, left, top, size, size).to_image())
+            }
+            Fit::Stretch => Ok(pillow::resize(&rgb, size, size, self.filter)),
+            Fit::LongestThenStretch(edge) => {
+                let (width, height) = longest_edge_to(edge, rgb.dimensions());
+                Ok(pillow::resize(&pillow::resize(&rgb, width, height, self.filter), size, size, self.filter))
+            }
+        }
     }
 }
 
@@ -72,21 +117,44 @@ fn shortest_edge_to(size: u32, (width, height): (u32, u32)) -> (u32, u32) {
     if width <= height { (size, scaled) } else { (scaled, size) }
 }
 
-/// Bicubic (a = -0.5) with antialiasing on 8-bit values, as Pillow's `BICUBIC`.
+/// Width and height with the longest edge `size`, as `transformers` has it for Idefics3: the other is rounded down, then up to an even
+/// number, and nothing may be longer than 4096.
+fn longest_edge_to(size: u32, (width, height): (u32, u32)) -> (u32, u32) {
+    const LONGEST: u32 = 4096;
+    let ratio = f64::from(width) / f64::from(height);
+    let even = |edge: f64| (edge as u32).next_multiple_of(2).max(1);
+    let (width, height) = match width >= height {
+        true => (size, even(f64::from(size) / ratio)),
+        false => (even(f64::from(size) * ratio), size),
+    };
+    let ratio = f64::from(width) / f64::from(height);
+    match (width >= height, width.max(height) > LONGEST) {
+        (_, false) => (width, height),
+        (true, true) => (LONGEST, ((f64::from(LONGEST) / ratio) as u32).max(1)),
+        (false, true) => (((f64::from(LONGEST) * ratio) as u32).max(1), LONGEST),
+    }
+}
+
+/// Antialiased interpolation of 8-bit values, as Pillow's.
 ///
 /// Two calls, first the width and then the height: Pillow clips to 8 bits in between, and the library alone starts with the
 /// height.
-fn resize(rgb: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DataError> {
-    stretch(&stretch(rgb, width, rgb.height())?, width, height)
+fn resize(rgb: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, DataError> {
+    stretch(&stretch(rgb, width, rgb.height(), filter)?, width, height, filter)
 }
 
-fn stretch(rgb: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DataError> {
+fn stretch(rgb: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, DataError> {
     if rgb.dimensions() == (width, height) {
         return Ok(rgb.clone());
     }
+    let filter = match filter {
+        Filter::Bilinear => fir::FilterType::Bilinear,
+        Filter::Bicubic => fir::FilterType::CatmullRom,
+        Filter::Lanczos => fir::FilterType::Lanczos3,
+    };
     let source = ImageRef::new(rgb.width(), rgb.height(), rgb.as_raw(), fir::PixelType::U8x3).map_err(image_error)?;
     let mut target = Image::new(width, height, fir::PixelType::U8x3);
-    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::CatmullRom));
+    let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
     fir::Resizer::new().resize(&source, &mut target, &options).map_err(image_error)?;
     Ok(RgbImage::from_raw(width, height, target.into_vec()).expect("the buffer has the size it was made with"))
 }
@@ -261,6 +329,10 @@ mod tests {
     fn sizes_round_down_as_in_transformers() {
         assert_eq!(shortest_edge_to(16, (61, 40)), (24, 16));
         assert_eq!(shortest_edge_to(224, (100, 333)), (224, 745));
+        assert_eq!(longest_edge_to(2048, (61, 40)), (2048, 1342));
+        assert_eq!(longest_edge_to(2048, (40, 61)), (1342, 2048));
+        assert_eq!(longest_edge_to(64, (640, 6)), (64, 1));
+        assert_eq!(longest_edge_to(8192, (100, 50)), (4096, 2048));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - [`examples`]: a split's parquet files become [`Example`]s, through the dataset's card;
 //! - [`inspect`](mod@inspect): what is in a dataset, for a person who has just written a card;
-//! - [`image`]: an encoded picture becomes the pixels that CLIP's image processor makes of it;
+//! - [`image`]: an encoded picture becomes the pixels that a backbone's image processor makes of it;
 //! - [`partition`]: which example belongs to which client;
 //! - [`prompt`]: what the model is asked, and what a generated answer means.
 
@@ -18,13 +18,14 @@ mod error;
 mod files;
 mod people;
 mod pictures;
+mod pillow;
 mod row;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use error::DataError;
-pub use examples::{Answer, Dataset, Example};
-pub use image::Preprocess;
+pub use examples::{Answer, Dataset, Example, join_cards};
+pub use image::{Filter, Fit, Preprocess};
 pub use inspect::{Inspection, inspect};
 pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};
 pub use prompt::{Rendered, letter, normalize, parse_choice, render};

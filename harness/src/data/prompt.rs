@@ -125,6 +125,7 @@ pub fn normalize(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -136,6 +137,7 @@ mod tests {
             choices: choices.iter().map(ToString::to_string).collect(),
             answer,
             images: vec![],
+            card: Arc::new(crate::data::testing::card()),
             tags: BTreeMap::new(),
             raw_bytes: 0,
         }

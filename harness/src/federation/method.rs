@@ -49,6 +49,11 @@ pub trait Method: Send + Sync {
         BTreeMap::new()
     }
 
+    /// Whether updates may be of other ranks than the experiment's.
+    fn unequal_ranks(&self) -> bool {
+        false
+    }
+
     /// Whose examples a client of this method trains on.
     fn scope(&self) -> Scope {
         Scope::Shard

@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod client;
 pub mod link;
 pub mod method;
+pub mod privacy;
 pub mod run;
 pub mod task;
 pub mod wire;

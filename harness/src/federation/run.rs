@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
 
-use super::{Client, Link, Method, Round, Scope, Sets, Update};
+use super::{ADAPTERS, Client, Link, Method, Round, Scope, Sets, Update, privacy};
 use crate::accounting::clock::Stopwatch;
 use crate::adapter::Adapters;
 use crate::metrics::breakdown::breakdown;
@@ -104,8 +104,11 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         timing.train_seconds = training.seconds();
 
         let aggregation = Stopwatch::start();
-        let updates = outcome.sound(trained, round)?;
-        let updates = receive(study, &*method, &mut link, &clients, &sent, updates, round)?;
+        let arrived = match method.scope() {
+            Scope::Pooled => collect_rows(study, &mut link, trained, round),
+            Scope::Shard | Scope::Nothing => outcome.receive(study, &mut link, &clients, &sent, trained, round)?,
+        };
+        let updates = outcome.sound(study, &*method, arrived, round)?;
         global = method.aggregate(&global, &updates, round)?;
         timing.aggregate_seconds = aggregation.seconds();
 
@@ -120,6 +123,7 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         outcome.timings.push(timing);
         watch.round_done(&outcome.report(index, Some(&updates), &link));
     }
+    outcome.record_privacy(study, total);
     outcome.personal = personal(&*method, &clients, &global)?;
     outcome.global = global;
     Ok(outcome)
@@ -150,7 +154,7 @@ fn train(
     slow: &[usize],
     round: Round,
     watch: &dyn Watch,
-) -> Result<Vec<(usize, Result<Update>)>> {
+) -> Result<Trained> {
     let mut working: Vec<(&mut Client, &Sets)> = clients
         .iter_mut()
         .filter_map(|client| sent.iter().find(|(id, _)| *id == client.id()).map(|(_, received)| (client, received)))
@@ -170,34 +174,29 @@ fn train(
     working.par_iter_mut().map(work).collect()
 }
 
-/// The cohort's updates arrive; so do the activations that training moved, and raw rows where data is pooled.
-fn receive(
-    study: &Study,
-    method: &dyn Method,
-    link: &mut Link,
-    clients: &[Client],
-    sent: &Sent,
-    updates: Vec<Update>,
-    round: Round,
-) -> Result<Vec<Update>> {
-    if method.scope() == Scope::Pooled {
-        if round.index == 1 {
-            for client in study.clients(Scope::Shard) {
-                link.raw_rows(client.id(), client.raw_bytes());
-            }
+/// What the cohort's clients made of a round, in client-id order.
+type Trained = Vec<(usize, Result<Update>)>;
+
+/// Where data is pooled, clients hand over their raw rows once, and what was trained is at the server already.
+fn collect_rows(study: &Study, link: &mut Link, trained: Trained, round: Round) -> Trained {
+    if round.index == 1 {
+        for client in study.clients(Scope::Shard) {
+            link.raw_rows(client.id(), client.raw_bytes());
         }
-        return Ok(updates);
     }
-    for update in &updates {
-        link.activations(update.client, clients[update.client].activations());
+    trained
+}
+
+/// An update as it is, if it may be averaged.
+fn check(study: &Study, method: &dyn Method, update: Update, round: Round) -> Result<Update> {
+    let (client, round) = (update.client, round.index);
+    if !update.sets.is_finite()? {
+        return Err(Error::NotFinite { client, round });
     }
-    let wire = study.experiment().federation.uplink;
-    let nothing = Sets::default();
-    let arrive = |update: Update| {
-        let received = sent.iter().find(|(id, _)| *id == update.client).map_or(&nothing, |(_, received)| received);
-        link.up(update, received, wire, study.backbone().device())
-    };
-    updates.into_iter().map(arrive).collect()
+    match update.sets.get(ADAPTERS).ok().and_then(|set| study.adapter().misfit(set, method.unequal_ranks())) {
+        Some(tensor) => Err(Error::Misfit { client, round, tensor }),
+        None => Ok(update),
+    }
 }
 
 /// The clients' own adapters, where the method has them.
@@ -217,26 +216,69 @@ impl Outcome {
         self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
     }
 
-    /// The updates that may be averaged: a client whose loss or update holds a number that is not finite is left out of the round
-    /// and recorded; an error if that leaves none.
-    fn sound(&mut self, trained: Vec<(usize, Result<Update>)>, round: Round) -> Result<Vec<Update>> {
+    /// The cohort's updates arrive; so do the activations that training moved. A diverged client's error stays what it is.
+    fn receive(
+        &mut self,
+        study: &Study,
+        link: &mut Link,
+        clients: &[Client],
+        sent: &Sent,
+        trained: Trained,
+        round: Round,
+    ) -> Result<Trained> {
+        let (wire, device) = (study.experiment().federation.uplink, study.backbone().device());
+        let (nothing, together) = (Sets::default(), trained.len());
+        let arrive = |(client, update): (usize, Result<Update>)| {
+            let Ok(update) = update else { return Ok((client, update)) };
+            link.activations(client, clients[client].activations());
+            let received = sent.iter().find(|(id, _)| *id == client).map_or(&nothing, |(_, received)| received);
+            // Few bits may turn what is not finite into a number like others.
+            if !update.sets.is_finite()? {
+                link.up(update, received, wire, device)?;
+                return Ok((client, Err(Error::NotFinite { client, round: round.index })));
+            }
+            let Some(privacy) = &study.experiment().privacy else {
+                return Ok((client, Ok(link.up(update, received, wire, device)?)));
+            };
+            let mut noise = study.seed().client("privacy", round.index, client);
+            let (update, clipped) = privacy::leaves(privacy, update, received, &mut noise)?;
+            if clipped {
+                self.push(round.index, Some(client), "clipped", 1.0);
+            }
+            let update = link.up(update, received, wire, device)?;
+            Ok((client, Ok(privacy::arrives(privacy, update, together, &mut noise)?)))
+        };
+        trained.into_iter().map(arrive).collect()
+    }
+
+    /// The updates that may be averaged: a client whose loss or update holds a number that is not finite, or whose update is not of
+    /// the shapes that were asked for, is left out of the round and recorded; an error if that leaves none.
+    fn sound(&mut self, study: &Study, method: &dyn Method, arrived: Trained, round: Round) -> Result<Vec<Update>> {
         let (mut sound, mut first_error) = (Vec::new(), None);
-        for (client, update) in trained {
-            match update {
-                Ok(update) if update.sets.is_finite()? => sound.push(update),
-                Ok(_) => self.push(round.index, Some(client), "left_out", 1.0),
+        for (client, update) in arrived {
+            match update.and_then(|update| check(study, method, update, round)) {
+                Ok(update) => sound.push(update),
                 Err(error) => {
                     self.push(round.index, Some(client), "left_out", 1.0);
                     first_error = first_error.or(Some(error));
                 }
             }
         }
-        if sound.is_empty() {
-            let all =
-                || Error::Usage(format!("round {}: no client's update is finite, so nothing can be aggregated", round.index));
-            return Err(first_error.unwrap_or_else(all));
+        match first_error {
+            Some(error) if sound.is_empty() => Err(Error::NothingLeft { round: round.index, first: Box::new(error) }),
+            _ => Ok(sound),
         }
-        Ok(sound)
+    }
+
+    /// What differential privacy has cost the client with the most rounds.
+    fn record_privacy(&mut self, study: &Study, round: usize) {
+        let Some(privacy) = &study.experiment().privacy else { return };
+        let mut rounds = BTreeMap::<u32, usize>::new();
+        for record in self.records.iter().filter(|record| record.metric == "train_loss") {
+            *rounds.entry(record.client.unwrap_or_default()).or_default() += 1;
+        }
+        let most = rounds.into_values().max().unwrap_or(0);
+        self.push(round, None, "privacy_epsilon", privacy::epsilon(privacy, most));
     }
 
     fn record_training(&mut self, round: usize, updates: &[Update], link: &Link) {

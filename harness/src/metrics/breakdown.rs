@@ -41,6 +41,7 @@ fn values(example: &Example, tag: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use super::*;
     use crate::data::Answer;
@@ -53,6 +54,7 @@ mod tests {
             choices: vec![],
             answer: Answer::Text("x".into()),
             images: images.to_vec(),
+            card: Arc::new(crate::data::testing::card()),
             tags: BTreeMap::from([("skills".to_owned(), skills.to_owned())]),
             raw_bytes: 0,
         }

@@ -24,6 +24,8 @@ pub struct TestExample {
     pub target: Target,
     /// How it is answered.
     pub scoring: Scoring,
+    /// How an option's log-likelihood is normalised.
+    pub option_score: OptionScore,
     /// The client whose test shard holds it.
     pub shard: Option<usize>,
 }
@@ -143,9 +145,9 @@ fn option_scores(study: &Study, adapt: &dyn Adapt, examples: &[usize]) -> Result
     for (owner, row) in batch.owners.iter().zip(rows) {
         scores[owner.sequence][owner.branch] += row;
     }
-    if study.test_split().dataset.card.option_score == OptionScore::Mean {
-        for (scores, sequence) in scores.iter_mut().zip(&sequences) {
-            for (score, branch) in scores.iter_mut().zip(&sequence.branches) {
+    for (scores, example) in scores.iter_mut().zip(examples.iter().map(|&example| &study.test()[example])) {
+        if example.option_score == OptionScore::Mean {
+            for (score, branch) in scores.iter_mut().zip(&example.sequence.branches) {
                 *score /= branch.tokens.len() as f64;
             }
         }
@@ -237,6 +239,21 @@ pub fn trivial_accuracies(study: &Study) -> (f64, f64) {
         counts.into_values().max().unwrap_or(0) as f64 / n
     };
     let position = share(&|e| e.rendered.gold.map(|gold| gold.to_string()));
-    let answer = share(&|e| Some(e.rendered.gold_text.clone()));
+    let answer = match study.test().iter().any(|e| !e.rendered.people.is_empty()) {
+        true => most_frequent_score(study),
+        false => share(&|e| Some(e.rendered.gold_text.clone())),
+    };
     (chance / n, position.max(answer))
+}
+
+/// The mean score of always giving the test split's most frequent answer, where several people's answers judge.
+fn most_frequent_score(study: &Study) -> f64 {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for example in study.test() {
+        *counts.entry(&example.rendered.gold_text).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count).map_or("", |(answer, _)| answer);
+    let metric = &study.test_split().dataset.card.metric;
+    let scores = study.test().iter().map(|example| metrics::score(metric, most, &example.rendered.people));
+    scores.sum::<f64>() / study.num_test().max(1) as f64
 }

@@ -40,11 +40,16 @@ pub fn draw(
     let train_shards = draw_train(config, streams, clients, &labels)?;
     let test_labels = if test.is_empty() { ByLabel::new() } else { by_label(config, test)? };
     let test_shards = follow(&labels, &train_shards, &test_labels, streams);
+    let names: Vec<Option<String>> = match config.scheme {
+        PartitionScheme::Natural => labels.keys().cloned().map(Some).collect(),
+        _ => vec![None; clients],
+    };
     let ids = |shard: Vec<usize>, examples: &[Example]| shard.into_iter().map(|index| examples[index].id.clone()).collect();
     let shards: Vec<Shard> = train_shards
         .into_iter()
         .zip(test_shards)
-        .map(|(of_train, of_test)| Shard { train: ids(of_train, train), test: ids(of_test, test) })
+        .zip(names)
+        .map(|((of_train, of_test), label)| Shard { label, train: ids(of_train, train), test: ids(of_test, test) })
         .collect();
     let hash = Partition::hash_of(&shards);
     Ok(Partition { dataset: dataset.into(), seed, config: config.clone(), shards, hash })

@@ -1,6 +1,7 @@
 //! Laws of partitions, on made-up labels.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use schema::experiment::{PartitionConfig, PartitionScheme};
 
@@ -23,6 +24,7 @@ fn examples(prefix: &str, count: usize, labels: usize) -> Vec<Example> {
         choices: vec![],
         answer: Answer::Text((index % 2).to_string()),
         images: vec![],
+        card: Arc::new(crate::data::testing::card()),
         tags: BTreeMap::from([("topic".into(), format!("topic {}", index % labels))]),
         raw_bytes: 0,
     };

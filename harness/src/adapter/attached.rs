@@ -1,0 +1,100 @@
+//! Adapters at work.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor};
+
+use super::{Adapt, Form};
+
+/// What is added at each site, times one scale.
+///
+/// With one more, leading dimension (`[b, r, d_in]`, `[b, d]`) every example of a batch has its own copy of a tensor, and one backward
+/// pass gives every example's own gradient: how [`super::fisher`] avoids batches of one.
+#[derive(Debug, Clone, Default)]
+pub struct Attached {
+    scale: f64,
+    sites: BTreeMap<String, Part>,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    /// `up(down(x))`, `down` `[r, d_in]`, `up` `[d_out, r]`; with biases `[r]` and `[d_out]`, `up(ReLU(down(x)))`.
+    Pair { down: Tensor, up: Tensor, biases: Option<(Tensor, Tensor)> },
+    /// `b` `[d_out]`.
+    Shift(Tensor),
+    /// `v * x`, `v` `[d]`.
+    Scale(Tensor),
+    /// `x tokens`, `tokens` `[p, d]`, where `x` `[b, t, p]` says which of them is where.
+    Tokens(Tensor),
+}
+
+impl Attached {
+    /// No site yet.
+    pub fn new(scale: f64) -> Self {
+        Self { scale, sites: BTreeMap::new() }
+    }
+
+    /// Adapts a site by a pair of matrices; with biases, a bottleneck: a ReLU between them, a bias after each.
+    pub fn add_pair(&mut self, site: &str, down: Tensor, up: Tensor, biases: Option<(Tensor, Tensor)>) {
+        self.sites.insert(site.into(), Part::Pair { down, up, biases });
+    }
+
+    /// Adapts a site by a bias.
+    pub fn add_shift(&mut self, site: &str, bias: Tensor) {
+        self.sites.insert(site.into(), Part::Shift(bias));
+    }
+
+    /// Adapts a site by a weight for each channel.
+    pub fn add_scale(&mut self, site: &str, weight: Tensor) {
+        self.sites.insert(site.into(), Part::Scale(weight));
+    }
+
+    /// Adapts the front of sequences by embeddings.
+    pub fn add_tokens(&mut self, site: &str, tokens: Tensor) {
+        self.sites.insert(site.into(), Part::Tokens(tokens));
+    }
+}
+
+impl Adapt for Attached {
+    fn delta(&self, site: &str, input: &Tensor) -> Result<Option<Tensor>> {
+        let Some(part) = self.sites.get(site) else { return Ok(None) };
+        let delta = match part {
+            Part::Pair { down, up, biases: None } => linear(&linear(input, down)?, up)?,
+            Part::Pair { down, up, biases: Some((of_down, of_up)) } => {
+                let low = spread(&linear(input, down)?, of_down, Tensor::broadcast_add)?.relu()?;
+                spread(&linear(&low, up)?, of_up, Tensor::broadcast_add)?
+            }
+            Part::Shift(bias) => {
+                let (b, t, _) = input.dims3()?;
+                let width = bias.dims().last().copied().unwrap_or_default();
+                spread(&Tensor::zeros((b, t, width), input.dtype(), input.device())?, bias, Tensor::broadcast_add)?
+            }
+            Part::Scale(weight) => spread(input, weight, Tensor::broadcast_mul)?,
+            Part::Tokens(tokens) if tokens.rank() == 3 => input.matmul(&tokens.contiguous()?)?,
+            Part::Tokens(tokens) => linear(input, &tokens.t()?)?,
+        };
+        (delta * self.scale).map(Some)
+    }
+
+    fn form(&self, site: &str) -> Form<'_> {
+        match self.sites.get(site) {
+            None => Form::Nothing,
+            Some(Part::Pair { down, up, biases: None }) if down.rank() == 2 => Form::Pair { down, up, scale: self.scale },
+            Some(_) => Form::Opaque,
+        }
+    }
+}
+
+/// `x` `[b, t, d_in]` times a matrix `[d_out, d_in]`, or every example's own `[b, d_out, d_in]`.
+fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    if weight.rank() == 3 {
+        return x.contiguous()?.matmul(&weight.transpose(1, 2)?.contiguous()?);
+    }
+    let (b, t, d_in) = x.dims3()?;
+    x.reshape((b * t, d_in))?.matmul(&weight.t()?)?.reshape((b, t, ()))
+}
+
+/// `x` `[b, t, d]` and a vector `[d]`, or every example's own `[b, d]`, at every token.
+fn spread(x: &Tensor, vector: &Tensor, with: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    if vector.rank() == 2 { with(x, &vector.unsqueeze(1)?) } else { with(x, vector) }
+}

@@ -1,0 +1,277 @@
+//! Runs against a baseline: has accuracy fallen by more than a margin, and is that more than chance?
+//!
+//! Each configuration of the baseline is compared with the same configuration of the runs, on the same examples; seeds may be the
+//! same or others. An example's answer is its share of right answers over seeds. The difference of accuracies has two sources of
+//! chance, which add: *examples* (the standard deviation over examples of what each one's answer changed by, over the square root
+//! of their number) and *seeds* (the standard deviations of accuracy over either side's seeds; of the differences where both sides
+//! have the same seeds). Its p-value is one-sided, of Student's t with Welch and Satterthwaite's degrees of freedom (Welch,
+//! Biometrika 34, 1947; an infinite number for the examples' part), and corrected over all configurations (Holm, Scand. J. Stat. 6,
+//! 1979). What cannot be compared is an error, never a pass.
+
+mod output;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+use crate::{Group, Report, Run};
+
+/// How the gate decides.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Rule {
+    /// The fall of accuracy that is accepted, a fraction.
+    pub margin: f64,
+    /// The significance level, over all configurations together.
+    pub alpha: f64,
+    /// Whether runs of a build with uncommitted changes may pass.
+    pub allow_dirty: bool,
+}
+
+/// What became of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// No regression, and one of the margin would probably have been seen.
+    Passes,
+    /// No regression was seen, but one of the margin would probably not have been either: more rows or more seeds are needed.
+    TooFew,
+    /// Accuracy fell by more than the margin, and not by chance.
+    Regressed,
+}
+
+/// One configuration's comparison. Accuracies are fractions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// The dataset.
+    pub dataset: String,
+    /// Method and setting.
+    pub label: String,
+    /// Accuracy of the baseline, the mean over its seeds.
+    pub baseline: f64,
+    /// Accuracy of the runs.
+    pub found: f64,
+    /// Runs minus baseline.
+    pub difference: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// Examples compared.
+    pub examples: usize,
+    /// Seeds: of the baseline, of the runs.
+    pub seeds: [usize; 2],
+    /// The one-sided p-value of a fall.
+    pub p: f64,
+    /// The same, corrected.
+    pub p_holm: f64,
+    /// The fall that would have been seen four times of five.
+    pub detectable: f64,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// The gate's findings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Gate {
+    /// How it decided.
+    pub rule: Rule,
+    /// One for each configuration of the baseline that could be compared.
+    pub checks: Vec<Check>,
+    /// What could not be compared, and why.
+    pub errors: Vec<String>,
+}
+
+impl Gate {
+    /// Compares every configuration of `baseline` with the same one of `runs`.
+    pub fn new(baseline: &Report, runs: &Report, rule: Rule) -> Self {
+        let mut gate = Self { rule, checks: Vec::new(), errors: Vec::new() };
+        if baseline.groups.is_empty() {
+            gate.errors.push("the baseline holds no run".into());
+        }
+        for group in &baseline.groups {
+            let found = runs.groups.iter().find(|other| other.identity == group.identity);
+            match found.ok_or_else(|| missing(group, runs)).and_then(|found| Sides::new(baseline, group, runs, found, rule)) {
+                Ok(sides) => gate.checks.push(sides.check()),
+                Err(error) => gate.errors.push(format!("{} on {}: {error}", group.label(), group.dataset)),
+            }
+        }
+        let corrected = holm(&gate.checks.iter().map(|check| check.p).collect::<Vec<_>>());
+        for (check, p) in gate.checks.iter_mut().zip(corrected) {
+            check.p_holm = p;
+            check.verdict = verdict(check, rule);
+        }
+        gate
+    }
+
+    /// Whether a CI may go on.
+    pub fn passes(&self) -> bool {
+        self.errors.is_empty() && self.checks.iter().all(|check| check.verdict != Verdict::Regressed)
+    }
+}
+
+fn verdict(check: &Check, rule: Rule) -> Verdict {
+    if -check.difference > rule.margin && check.p_holm < rule.alpha {
+        return Verdict::Regressed;
+    }
+    if check.detectable > rule.margin { Verdict::TooFew } else { Verdict::Passes }
+}
+
+/// Why the runs lack a configuration: its method is not there, or has other keys.
+fn missing(group: &Group, runs: &Report) -> String {
+    let same = |other: &&Group| other.dataset == group.dataset && other.method == group.method;
+    match runs.groups.iter().any(|other| same(&other)) {
+        true => "the runs have this method only with other keys: run the baseline's experiments, or make a new baseline".into(),
+        false => "missing from the runs".into(),
+    }
+}
+
+/// The two sides of a comparison, which may be compared.
+struct Sides<'a> {
+    group: &'a Group,
+    baseline: Vec<&'a Run>,
+    found: Vec<&'a Run>,
+    /// What each example's share of right answers changed by.
+    changes: Vec<f64>,
+    alpha: f64,
+}
+
+impl<'a> Sides<'a> {
+    fn new(of: &'a Report, group: &'a Group, runs: &'a Report, found: &'a Group, rule: Rule) -> Result<Self, String> {
+        let baseline: Vec<&Run> = group.runs.iter().map(|&run| &of.runs[run]).collect();
+        let found: Vec<&Run> = found.runs.iter().map(|&run| &runs.runs[run]).collect();
+        comparable(&baseline, &found, rule)?;
+        let changes = changes(&baseline, &found)?;
+        Ok(Self { group, baseline, found, changes, alpha: rule.alpha })
+    }
+
+    fn check(&self) -> Check {
+        let [before, after] = [&self.baseline, &self.found].map(|runs| accuracies(runs));
+        let (before_mean, after_mean) = (mean(&before), mean(&after));
+        let difference = after_mean - before_mean;
+        let of_examples = variance(&self.changes) / self.changes.len() as f64;
+        let (of_seeds, freedom) = self.seed_error(&before, &after);
+        let error = (of_examples + of_seeds).sqrt();
+        // Welch and Satterthwaite, with infinitely many degrees of freedom for the examples' part.
+        let freedom = if of_seeds > 0.0 { freedom * ((of_examples + of_seeds) / of_seeds).powi(2) } else { f64::INFINITY };
+        Check {
+            dataset: self.group.dataset.clone(),
+            label: self.group.label(),
+            baseline: before_mean,
+            found: after_mean,
+            difference,
+            standard_error: error,
+            examples: self.changes.len(),
+            seeds: [before.len(), after.len()],
+            p: if error > 0.0 { t_cdf(difference / error, freedom) } else { f64::from(u8::from(difference >= 0.0)) },
+            p_holm: 1.0,
+            detectable: (t_quantile(1.0 - self.alpha, freedom) + t_quantile(0.8, freedom)) * error,
+            verdict: Verdict::Passes,
+        }
+    }
+
+    /// The variance of the difference that comes from seeds, and its degrees of freedom; nothing of a single seed.
+    fn seed_error(&self, before: &[f64], after: &[f64]) -> (f64, f64) {
+        let seeds = |runs: &[&Run]| runs.iter().map(|run| run.summary.seed).collect::<Vec<_>>();
+        if seeds(&self.baseline) == seeds(&self.found) {
+            let changes: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+            return (variance(&changes) / changes.len() as f64, (changes.len() as f64 - 1.0).max(1.0));
+        }
+        let [a, b] = [before, after].map(|side| variance(side) / side.len() as f64);
+        let freedom = [(a, before), (b, after)].map(|(variance, side)| variance.powi(2) / (side.len() as f64 - 1.0).max(1.0));
+        let freedom = freedom.iter().sum::<f64>();
+        (a + b, if freedom > 0.0 { (a + b).powi(2) / freedom } else { f64::INFINITY })
+    }
+}
+
+/// What must be the same on both sides.
+fn comparable(baseline: &[&Run], found: &[&Run], rule: Rule) -> Result<(), String> {
+    let first = baseline.first().ok_or("the baseline has no run of it")?;
+    for run in baseline.iter().chain(found) {
+        let (rows, wanted) = (run.summary.test_examples, first.summary.test_examples);
+        if rows != wanted {
+            return Err(format!("{}: {rows} test examples, the baseline has {wanted}", run.summary.run));
+        }
+        if run.card != first.card {
+            return Err(format!("{}: its dataset's card is not the baseline's", run.summary.run));
+        }
+        if run.environment.backbone_sha256 != first.environment.backbone_sha256 {
+            return Err(format!("{}: its backbone's weights are not the baseline's", run.summary.run));
+        }
+    }
+    match found.iter().find(|run| run.environment.dirty) {
+        Some(run) if !rule.allow_dirty => {
+            Err(format!("{}: made by a build with uncommitted changes: commit them (or --allow-dirty)", run.summary.run))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Each example's change; an error unless both sides judged the same examples.
+fn changes(baseline: &[&Run], found: &[&Run]) -> Result<Vec<f64>, String> {
+    let (before, after) = (shares(baseline), shares(found));
+    if !before.keys().eq(after.keys()) {
+        let unshared = before.keys().filter(|key| !after.contains_key(key)).count();
+        return Err(format!("{unshared} of the baseline's {} test examples were not judged by the runs", before.len()));
+    }
+    if before.is_empty() {
+        return Err("no predictions to compare".into());
+    }
+    Ok(before.values().zip(after.values()).map(|(before, after)| after - before).collect())
+}
+
+/// By example (and client, where clients answer with their own adapters): the share of right answers over seeds.
+fn shares(runs: &[&Run]) -> BTreeMap<u64, f64> {
+    let mut counts = BTreeMap::<u64, [u64; 2]>::new();
+    for run in runs {
+        let read = &run.predictions;
+        for answer in if read.answers.is_empty() { &read.own_answers } else { &read.answers } {
+            let [right, all] = counts.entry(answer >> 1).or_default();
+            (*right, *all) = (*right + (answer & 1), *all + 1);
+        }
+    }
+    counts.into_iter().map(|(example, [right, all])| (example, right as f64 / all as f64)).collect()
+}
+
+fn accuracies(runs: &[&Run]) -> Vec<f64> {
+    runs.iter().map(|run| run.summary.accuracy).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// n - 1 in the denominator; 0 of a single value.
+fn variance(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0).max(1.0)
+}
+
+/// From here on a t distribution is the normal one, to fifteen digits.
+const MANY: f64 = 1e15;
+
+fn t_cdf(t: f64, freedom: f64) -> f64 {
+    match StudentsT::new(0.0, 1.0, freedom) {
+        Ok(distribution) if freedom < MANY => distribution.cdf(t),
+        _ => Normal::standard().cdf(t),
+    }
+}
+
+fn t_quantile(p: f64, freedom: f64) -> f64 {
+    match StudentsT::new(0.0, 1.0, freedom) {
+        Ok(distribution) if freedom < MANY => distribution.inverse_cdf(p),
+        _ => Normal::standard().inverse_cdf(p),
+    }
+}
+
+/// p-values corrected for their number (Holm's step-down), in the order given.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let (mut corrected, mut largest) = (vec![0.0; p.len()], 0f64);
+    for (rank, &i) in order.iter().enumerate() {
+        largest = largest.max(((p.len() - rank) as f64 * p[i]).min(1.0));
+        corrected[i] = largest;
+    }
+    corrected
+}

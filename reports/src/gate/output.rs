@@ -1,0 +1,158 @@
+//! The gate's findings as text, JSON, JUnit's XML and GitHub's annotations.
+
+use std::fmt::Write;
+
+use super::{Check, Gate, Verdict};
+
+impl Gate {
+    /// A Markdown table, then what it means.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "Accuracy in %, against the baseline; a fall of more than {:.2} points fails if it is significant at {} over all {} \
+             configurations (one-sided, Holm).\n\n",
+            100.0 * self.rule.margin,
+            self.rule.alpha,
+            self.checks.len()
+        );
+        let header = ["dataset", "configuration", "baseline", "now", "difference ± se", "p (Holm)", "detectable", "verdict"];
+        let _ = writeln!(text, "| {} |\n|{}", header.join(" | "), " --- |".repeat(header.len()));
+        for check in &self.checks {
+            let _ = writeln!(text, "{}", row(check));
+        }
+        for error in &self.errors {
+            let _ = writeln!(text, "\nerror: {error}");
+        }
+        let _ = writeln!(text, "\n{}", self.sentence());
+        text
+    }
+
+    /// What the whole thing says, in a sentence or two.
+    pub fn sentence(&self) -> String {
+        let count = |verdict: Verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
+        let (regressed, few) = (count(Verdict::Regressed), count(Verdict::TooFew));
+        let mut sentence = match (self.errors.len(), regressed) {
+            (0, 0) => "The gate is open.".to_owned(),
+            (0, n) => format!("The gate is shut: {n} of {} regressed.", self.checks.len()),
+            (n, _) => format!("The gate is shut: {n} could not be compared, {regressed} regressed."),
+        };
+        if few > 0 {
+            let _ = write!(
+                sentence,
+                " {few} of {} have too few rows or seeds to see a fall of {:.2} points: they prove little.",
+                self.checks.len(),
+                100.0 * self.rule.margin
+            );
+        }
+        sentence
+    }
+
+    /// Everything, for programs.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain data") + "\n"
+    }
+
+    /// One test case for each configuration, as CI servers read it.
+    pub fn junit(&self) -> String {
+        let failed = self.checks.iter().filter(|check| check.verdict == Verdict::Regressed).count();
+        let mut xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"fedbench gate\" tests=\"{}\" failures=\"{failed}\" errors=\"{}\">\n",
+            self.checks.len() + self.errors.len(),
+            self.errors.len()
+        );
+        for check in &self.checks {
+            let case = format!("  <testcase classname=\"{}\" name=\"{}\"", escaped(&check.dataset), escaped(&check.label));
+            let _ = match check.verdict {
+                Verdict::Regressed => {
+                    writeln!(xml, "{case}>\n    <failure message=\"{}\"/>\n  </testcase>", escaped(&said(check)))
+                }
+                _ => writeln!(xml, "{case}/>"),
+            };
+        }
+        for error in &self.errors {
+            let message = escaped(error);
+            let _ = writeln!(
+                xml,
+                "  <testcase classname=\"fedbench\" name=\"{message}\">\n    <error message=\"{message}\"/>\n  </testcase>"
+            );
+        }
+        xml + "</testsuite>\n"
+    }
+
+    /// GitHub's workflow commands: an error for each regression and each thing that could not be compared, a notice for each
+    /// configuration that proves little.
+    pub fn github(&self) -> String {
+        let mut lines = String::new();
+        for check in &self.checks {
+            let level = match check.verdict {
+                Verdict::Passes => continue,
+                Verdict::TooFew => "notice",
+                Verdict::Regressed => "error",
+            };
+            let _ = writeln!(lines, "::{level} title=fedbench gate::{}", one_line(&said(check)));
+        }
+        for error in &self.errors {
+            let _ = writeln!(lines, "::error title=fedbench gate::{}", one_line(error));
+        }
+        lines
+    }
+}
+
+fn row(check: &Check) -> String {
+    let percent = |value: f64| format!("{:.1}", 100.0 * value);
+    let cells = [
+        check.dataset.replace('|', "\\|"),
+        check.label.replace('|', "\\|"),
+        percent(check.baseline),
+        percent(check.found),
+        format!("{:+.1} ± {:.1}", 100.0 * check.difference, 100.0 * check.standard_error),
+        format!("{:.3}", check.p_holm),
+        percent(check.detectable),
+        word(check.verdict).into(),
+    ];
+    format!("| {} |", cells.join(" | "))
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passes => "passes",
+        Verdict::TooFew => "too few to tell",
+        Verdict::Regressed => "REGRESSED",
+    }
+}
+
+fn said(check: &Check) -> String {
+    format!(
+        "{} on {}: accuracy {:.1}% against {:.1}%, {:+.1} ± {:.1} points over {} examples and {} against {} seeds (Holm p = {:.3}; a fall \
+         of {:.1} would be seen): {}",
+        check.label,
+        check.dataset,
+        100.0 * check.found,
+        100.0 * check.baseline,
+        100.0 * check.difference,
+        100.0 * check.standard_error,
+        check.examples,
+        check.seeds[1],
+        check.seeds[0],
+        check.p_holm,
+        100.0 * check.detectable,
+        word(check.verdict)
+    )
+}
+
+/// Text as XML has it; what XML cannot hold becomes a question mark.
+fn escaped(text: &str) -> String {
+    let one = |c: char| match c {
+        '&' => "&amp;".into(),
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '"' => "&quot;".into(),
+        c if c.is_control() => "?".into(),
+        c => c.to_string(),
+    };
+    text.chars().map(one).collect()
+}
+
+/// Text as GitHub's workflow commands have it.
+fn one_line(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}

@@ -1,0 +1,130 @@
+//! The gate on small run folders: what fails it, what does not, and what it refuses to compare.
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::tests::Fixture;
+
+const RULE: Rule = Rule { margin: 0.01, alpha: 0.05, allow_dirty: false };
+
+/// A folder of runs: one for each seed, of `n` examples; `right(seed, example)` says which were answered right.
+fn runs(n: u32, seeds: &[u64], change: impl Fn(&mut Fixture), right: impl Fn(u64, u32) -> bool) -> Report {
+    let folder = TempDir::new().expect("a folder");
+    for &seed in seeds {
+        let correct: Vec<bool> = (0..n).map(|example| right(seed, example)).collect();
+        let accuracy = correct.iter().filter(|right| **right).count() as f64 / f64::from(n);
+        let mut fixture = Fixture::new("icongen", "fednano", seed, accuracy);
+        fixture.correct = correct;
+        fixture.scoring = vec!["option-likelihood"; n as usize];
+        fixture.test_examples = n;
+        change(&mut fixture);
+        fixture.write(folder.path());
+    }
+    Report::read(&[folder.path().into()]).expect("readable runs")
+}
+
+/// Whether example `i` of seed `s` comes out right, with this probability: a hash, so no generator is needed.
+fn coin(s: u64, i: u32, probability: f64) -> bool {
+    let mut x = s.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(i).wrapping_mul(0xD1B5_4A32_D192_ED03);
+    for _ in 0..3 {
+        x = (x ^ (x >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    }
+    ((x >> 11) as f64 / (1u64 << 53) as f64) < probability
+}
+
+fn one(gate: &Gate) -> &Check {
+    assert!(gate.errors.is_empty(), "{:?}", gate.errors);
+    &gate.checks[0]
+}
+
+#[test]
+fn the_same_runs_pass_whatever_the_seeds() {
+    let baseline = runs(400, &[1, 2, 3], |_| {}, |seed, i| coin(seed, i, 0.6));
+    assert!(Gate::new(&baseline, &baseline, RULE).passes());
+    for first in 0..50u64 {
+        let others = [100 + 3 * first, 101 + 3 * first, 102 + 3 * first];
+        let again = runs(400, &others, |_| {}, |seed, i| coin(seed, i, 0.6));
+        let gate = Gate::new(&baseline, &again, RULE);
+        assert!(gate.passes(), "{}", gate.text());
+    }
+}
+
+#[test]
+fn a_large_fall_fails_and_a_rise_does_not() {
+    let baseline = runs(400, &[1, 2, 3], |_| {}, |seed, i| coin(seed, i, 0.6));
+    let fallen = runs(400, &[4, 5, 6], |_| {}, |seed, i| coin(seed, i, 0.45));
+    let gate = Gate::new(&baseline, &fallen, RULE);
+    assert_eq!((gate.passes(), one(&gate).verdict), (false, Verdict::Regressed), "{}", gate.text());
+    assert!(Gate::new(&fallen, &baseline, RULE).passes());
+    assert!(gate.github().starts_with("::error title=fedbench gate::fednano on icongen"), "{}", gate.github());
+    assert!(gate.junit().contains("failures=\"1\"") && gate.json().contains("\"verdict\": \"regressed\""));
+}
+
+/// One answer of a hundred turned wrong, the same with every seed: seen over 2000 rows, not over 100.
+#[test]
+fn a_point_is_seen_with_enough_rows_and_otherwise_said_not_to_be() {
+    let rule = Rule { margin: 0.005, ..RULE };
+    for (rows, wanted) in [(2000, Verdict::Regressed), (100, Verdict::TooFew)] {
+        let right = |i: u32| i % 10 < 6;
+        let baseline = runs(rows, &[1, 2, 3], |_| {}, |_, i| right(i));
+        let planted = runs(rows, &[1, 2, 3], |_| {}, |_, i| right(i) && i % 100 != 0);
+        let gate = Gate::new(&baseline, &planted, rule);
+        assert_eq!(one(&gate).verdict, wanted, "{}", gate.text());
+        assert_eq!(gate.sentence().contains("too few rows or seeds"), wanted == Verdict::TooFew);
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_an_error() {
+    let right = |seed, i| coin(seed, i, 0.6);
+    let baseline = runs(40, &[1, 2], |_| {}, right);
+    let refused = |other: Report, why: &str| {
+        let gate = Gate::new(&baseline, &other, RULE);
+        assert!(!gate.passes() && gate.errors.iter().any(|error| error.contains(why)), "{why}: {:?}", gate.errors);
+        assert!(gate.text().contains("error: ") && gate.junit().contains("<error ") && gate.github().contains("::error"));
+    };
+    refused(runs(40, &[1, 2], |run| run.method = "fedprox", right), "missing from the runs");
+    refused(runs(40, &[1, 2], |run| run.rounds = 7, right), "only with other keys");
+    refused(runs(40, &[1, 2], |run| run.dirty = true, right), "uncommitted changes");
+    refused(runs(40, &[1, 2], |run| run.test_examples = 41, right), "41 test examples");
+    refused(runs(40, &[1, 2], |run| run.card = "other", right), "card");
+    refused(runs(39, &[1, 2], |_| {}, right), "1 of the baseline's 40 test examples");
+    let dirty = runs(40, &[1, 2], |run| run.dirty = true, right);
+    assert!(Gate::new(&baseline, &dirty, Rule { allow_dirty: true, ..RULE }).passes());
+}
+
+#[test]
+fn names_cannot_break_out_of_a_format() {
+    let hostile = |fixture: &mut Fixture| fixture.method = "<b>\"|&\n::error::x";
+    let baseline = runs(40, &[1], hostile, |_, _| true);
+    let gate = Gate::new(&baseline, &runs(40, &[1], hostile, |_, _| false), RULE);
+    assert!(!gate.passes());
+    assert!(!gate.junit().contains("<b>") && gate.github().lines().count() == 1);
+}
+
+/// `statsmodels.stats.multitest.multipletests(p, method="holm")`; `scipy.stats.t.cdf` and `.ppf`.
+#[test]
+fn statistics_are_scipys() {
+    let near = |found: f64, wanted: f64| assert!((found - wanted).abs() <= 1e-9 * wanted.abs(), "{found}, not {wanted}");
+    for (found, wanted) in holm(&[0.01, 0.04, 0.03, 0.005, 0.5]).into_iter().zip([0.04, 0.09, 0.09, 0.025, 0.5]) {
+        near(found, wanted);
+    }
+    assert!(holm(&[]).is_empty());
+    for (t, freedom, wanted) in [
+        (-2.5, 3.0, 0.04385332350403278),
+        (1.3, 17.5, 0.8947681155114872),
+        (-6.0, 1.0, 0.05256845671125344),
+        (-0.2, 250.0, 0.4208215853898046),
+    ] {
+        near(t_cdf(t, freedom), wanted);
+    }
+    for (p, freedom, wanted) in [
+        (0.95, 2.0, 2.9199855803537242),
+        (0.8, 2.0, 1.0606601717798214),
+        (0.99, 11.3, 2.7061689190539657),
+        (0.95, 1e6, 1.6448551507220404),
+    ] {
+        near(t_quantile(p, freedom), wanted);
+    }
+    near(t_cdf(-1.0, f64::INFINITY), 0.15865525393145707);
+}
