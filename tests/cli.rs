@@ -246,6 +246,27 @@ fn quiet_is_quiet() {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+#[test]
+fn the_storage_table_comes_out() {
+    let output = Desk::new().fedbench(&["reproduce", "storage", "--format", "json"]);
+    let table: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let llava = &table["sizes"][0];
+    assert_eq!((&llava["backbone"], &llava["model"]), (&"llava-1.5-7b".into(), &7_063_427_072_u64.into()));
+    assert_eq!(llava["components"]["vision"], 303_507_456_u64);
+    assert_eq!(llava["components"]["connector"], 20_979_712_u64);
+    assert_eq!(llava["nano_adapters"], 1_048_576_u64);
+    assert_eq!(
+        (&llava["nano_edge"]["paper"], &llava["nano_edge"]["deployed"]),
+        (&304_556_032_u64.into(), &456_869_888_u64.into())
+    );
+    assert_eq!((&llava["lora"], &llava["lora_with_connector"]), (&159_907_840_u64.into(), &180_887_552_u64.into()));
+    let claims = table["claims"].as_array().expect("claims");
+    let verdicts: Vec<&serde_json::Value> =
+        claims.iter().take(3).flat_map(|claim| claim["verdicts"].as_array()).flatten().collect();
+    assert_eq!(verdicts, ["holds", "does not hold", "holds", "does not hold", "holds", "does not hold"]);
+    assert_eq!(format!("{:.1}", claims[2]["paper"].as_f64().expect("a number")), "99.4");
+}
+
 /// `examples/my_method.rs`: a method from outside runs beside the suite's own, with its own keys, and without stragglers it is FedAvg.
 #[test]
 fn a_method_of_ones_own() {

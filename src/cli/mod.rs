@@ -8,6 +8,7 @@ mod list;
 mod model;
 mod pretrain;
 mod report;
+mod reproduce;
 mod run;
 mod suite;
 mod tune;
@@ -47,6 +48,9 @@ enum Command {
     Eval(eval::Eval),
     /// Tables from run folders.
     Report(report::MakeReport),
+    /// A paper's claims, each beside what comes out here.
+    #[command(subcommand)]
+    Reproduce(reproduce::Reproduce),
     /// Compare runs with a baseline: exit 1 only if accuracy fell by more than the margin and by more than chance.
     Gate(gate::RunGate),
     /// What a client stores and sends, in both ledgers, without weights.
@@ -144,6 +148,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Suite(command) => command.run(&mut session),
         Command::Eval(command) => command.run(&mut session),
         Command::Report(command) => command.run(),
+        Command::Reproduce(command) => command.run(),
         Command::Gate(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),
