@@ -6,6 +6,7 @@
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
+//! - [`kinds`]: are biases, norms and prompts what they stand for?
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
@@ -19,6 +20,7 @@ mod folders;
 mod gradients;
 mod hub;
 mod hub_site;
+mod kinds;
 mod laws;
 mod methods;
 mod parity;

@@ -53,7 +53,7 @@ pub fn llava(config: &LlavaConfig, dtype: DType, weights: Option<VarBuilder>) ->
 }
 
 /// Weights drawn by name, large enough that every part matters (as in `fixtures/tiny.py`).
-struct Drawn;
+pub struct Drawn;
 
 impl SimpleBackend for Drawn {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {

@@ -283,16 +283,17 @@ impl Default for OptimizerConfig {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdapterConfig {
-    /// `nano`, `lora` or `bottleneck`; the method's own kind without it.
+    /// `nano`, `lora`, `bottleneck`, `bias`, `norm` or `prompt`; the method's own kind without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The rank r; the kind's default without it.
+    /// The rank r (of a prompt, its tokens); the kind's default without it. Biases and norms have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
     /// The scale's numerator (scale = alpha / r); the kind's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// Where it attaches: `image`, `text`, projections such as `q_proj`, or `ffn`; the kind's default without it.
+    /// Where it attaches: `image`, `text`, projections such as `q_proj`, `ffn`, norms such as `norm`, or `prompt`; the kind's default
+    /// without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sites: Option<Vec<String>>,
 }

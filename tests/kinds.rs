@@ -1,0 +1,101 @@
+//! Adapters that are no pairs of matrices, against what they stand for: biases and norms against a model whose weights have been
+//! changed, a prompt against tokens that the model knows.
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use harness::adapter::{Adapt, AdapterSpec, Adapters, Untouched};
+use harness::backbone::llava::Llava;
+use harness::backbone::{Backbone, Batch, Branch, Sequence};
+use schema::experiment::AdapterConfig;
+use seed::Seed;
+
+use crate::support::{Test, distance, normal, within};
+use crate::tiny::{self, Drawn};
+
+/// The drawn weights, each with what the adapters of its name add to it.
+struct Changed(Adapters);
+
+impl SimpleBackend for Changed {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        let site = name.replace("language_model.model.", "").replace("self_attn.", "").replace("mlp.", "");
+        // The model to compare with has no biases in its decoder.
+        let added = self.0.get(&site);
+        match (added, site.ends_with("_proj.bias")) {
+            (Some(added), true) => Ok(added.clone()),
+            (Some(added), false) => Drawn.get(shape, name, init, dtype, device)? + added,
+            (None, _) => Drawn.get(shape, name, init, dtype, device),
+        }
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("weight `{name}` is asked for without a shape")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// Logits of two answers to a question about a picture.
+fn logits(model: &Llava, front: &[u32], virtual_tokens: usize, adapt: &dyn Adapt) -> Result<Tensor> {
+    let image = model.text().image_token();
+    let mut prefix = front.to_vec();
+    prefix.extend(vec![image; model.spec().image_tokens]);
+    prefix.extend([40, 50, 60]);
+    let branches = vec![Branch::answer(vec![70, 80, 2]), Branch::answer(vec![90, 2])];
+    let sequence = Sequence { prefix, images: vec![0], branches }.behind_virtual_tokens(virtual_tokens);
+    let size = model.preprocess().size;
+    let features = model.encode(&normal("pixels", (1, 3, size, size), DType::F64)?)?;
+    let batch = Batch::new(&[&sequence], image, DType::F64, &Device::Cpu)?;
+    Ok(model.decode(&model.embed(&batch, &features)?, adapt)?)
+}
+
+fn spec(kind: &str, rank: Option<usize>, model: &Llava) -> Result<AdapterSpec> {
+    let config = AdapterConfig { kind: Some(kind.into()), rank, alpha: None, sites: None };
+    Ok(AdapterSpec::resolve(&config, kind, model.spec())?)
+}
+
+#[test]
+fn vectors_are_changed_weights() -> Test {
+    let plain = tiny::llava(&tiny::config(), DType::F64, None)?;
+    for (kind, biases) in [("norm", false), ("bias", true)] {
+        let spec = spec(kind, None, &plain)?;
+        let start = spec.init(Seed::new(0), DType::F64, &Device::Cpu)?;
+        let drawn = start.iter().map(|(name, x)| Ok((name.clone(), (normal(name, x.shape(), DType::F64)? * 0.3)?)));
+        let adapters = drawn.collect::<Result<Adapters>>()?;
+        let mut config = tiny::config();
+        (config.text_config.attention_bias, config.text_config.mlp_bias) = (biases, biases);
+        let weights = VarBuilder::from_backend(Box::new(Changed(adapters.clone())), DType::F64, Device::Cpu);
+        let changed = tiny::llava(&config, DType::F64, Some(weights))?;
+
+        let wanted = logits(&changed, &[], 0, &Untouched)?;
+        let untouched = logits(&plain, &[], 0, &Untouched)?;
+        assert!(distance(&wanted, &untouched)? > 1e-2, "{kind}: the change changes nothing");
+        within(
+            &format!("{kind} against changed weights"),
+            distance(&logits(&plain, &[], 0, &spec.attach(&adapters)?)?, &wanted)?,
+            1e-11,
+        );
+    }
+    Ok(())
+}
+
+/// Virtual tokens that are real tokens' embeddings do what these tokens do in front.
+#[test]
+fn a_prompt_is_tokens_in_front() -> Test {
+    let model = tiny::llava(&tiny::config(), DType::F64, None)?;
+    let spec = spec("prompt", Some(3), &model)?;
+    let front = [33u32, 71, 5];
+    let embedding =
+        Drawn.get((320, 16).into(), "language_model.model.embed_tokens.weight", Init::Const(0.0), DType::F64, &Device::Cpu)?;
+    let tokens = embedding.index_select(&Tensor::new(&front, &Device::Cpu)?, 0)?;
+    let name =
+        spec.init(Seed::new(0), DType::F64, &Device::Cpu)?.iter().map(|(name, _)| name.clone()).next().context("a tensor")?;
+    let adapters: Adapters = [(name, tokens)].into_iter().collect();
+    let found = logits(&model, &[], 3, &spec.attach(&adapters)?)?;
+    within("a prompt against tokens", distance(&found, &logits(&model, &front, 0, &Untouched)?)?, 1e-11);
+    assert!(distance(&found, &logits(&model, &[], 0, &Untouched)?)? > 1e-2);
+    Ok(())
+}
