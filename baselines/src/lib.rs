@@ -39,6 +39,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("headroom", include_str!("../configs/suites/headroom.toml")),
     ("methods", include_str!("../configs/suites/methods.toml")),
     ("domains", include_str!("../configs/suites/domains.toml")),
+    ("ci", include_str!("../configs/suites/ci.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
 ];
