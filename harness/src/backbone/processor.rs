@@ -104,7 +104,7 @@ pub fn preprocess(kind: Kind, table: Option<&Value>, image_size: usize) -> Resul
         Some(false) => ([0.0; 3], [1.0; 3]),
         _ => (keys.image_mean.unwrap_or(mean), keys.image_std.unwrap_or(std)),
     };
-    if std.iter().any(|std| *std == 0.0) {
+    if std.contains(&0.0) {
         return Err("image_std holds a zero".into());
     }
     let rescale = keys.rescale_factor.unwrap_or(1.0 / 255.0);
