@@ -1,8 +1,8 @@
 //! Weights in safetensors files, read without trusting them.
 //!
-//! The format (github.com/huggingface/safetensors) is 8 bytes of header length, a JSON header that names every tensor with its type,
-//! shape and place, and the tensors' bytes. Headers are checked when a checkpoint is opened; a tensor is read when the model asks
-//! for it, so that no more than one lies in memory beside the model. Errors name the file and the tensor.
+//! The format (github.com/huggingface/safetensors) is 8 bytes of header length, a JSON header that names every tensor with its
+//! type, shape and place, and the tensors' bytes. Headers are checked when a checkpoint is opened; a tensor is read when the model
+//! asks for it, so that no more than one lies in memory beside the model. Errors name the file and the tensor.
 
 use std::collections::BTreeMap;
 use std::fs::File;

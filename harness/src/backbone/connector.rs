@@ -1,5 +1,5 @@
-//! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with an activation between them, where asked for after a pixel
-//! shuffle (Marafioti et al., SmolVLM, arXiv 2504.05299) that merges neighbouring patches into one token.
+//! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with an activation between them, where asked for after a
+//! pixel shuffle (Marafioti et al., SmolVLM, arXiv 2504.05299) that merges neighbouring patches into one token.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;

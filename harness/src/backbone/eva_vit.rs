@@ -1,8 +1,8 @@
 //! EVA-CLIP's ViT-g/14 (Fang et al., arXiv 2211.07636) as in BLIP-2 and MiniGPT-4, with the weight names of transformers'
 //! `Blip2VisionModel`.
 //!
-//! One matrix makes queries, keys and values; its bias has zeros for the keys. BLIP-2 dropped the last of 40 blocks and put a norm in
-//! its place.
+//! One matrix makes queries, keys and values; its bias has zeros for the keys. BLIP-2 dropped the last of 40 blocks and put a norm
+//! in its place.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;

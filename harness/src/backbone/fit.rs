@@ -6,8 +6,8 @@ use super::Spec;
 use crate::accounting::memory::available_bytes;
 use crate::{Error, Result};
 
-/// Fails if the weights alone are larger than the memory that is free. Only the CPU's is known here; where the system does not tell,
-/// nothing is refused.
+/// Fails if the weights alone are larger than the memory that is free. Only the CPU's is known here; where the system does not
+/// tell, nothing is refused.
 pub fn check(spec: &Spec, dtype: DType, device: &Device) -> Result<()> {
     match device.is_cpu().then(available_bytes).flatten() {
         Some(available) => within(spec, dtype, available),

@@ -1,5 +1,6 @@
 //! A Llama-style decoder (Touvron et al., arXiv 2307.09288), with Hugging Face's weight names: grouped-query attention, rotary
-//! positions (scaled as [`super::rope`] knows), SwiGLU, RMS norms, tied or untied head. Any projection is a site where an adapter may attach.
+//! positions (scaled as [`super::rope`] knows), SwiGLU, RMS norms, tied or untied head. Any projection is a site where an adapter
+//! may attach.
 
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;

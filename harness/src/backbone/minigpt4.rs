@@ -3,8 +3,8 @@
 //!
 //! MiniGPT-4 was published as pieces in formats of their own, so the folder's layout is one of ours: transformers' BLIP-2 around a
 //! Llama. `config.json` has `model_type` `minigpt4` (or `blip-2`), `vision_config`, `qformer_config`, `text_config`,
-//! `num_query_tokens`; weights are `vision_model.*`, `query_tokens`, `qformer.*`, `language_projection.*` (MiniGPT-4's `llama_proj`),
-//! `language_model.*`; the tokenizer has a token `<image>`, which needs no row in the embedding. It is what
+//! `num_query_tokens`; weights are `vision_model.*`, `query_tokens`, `qformer.*`, `language_projection.*` (MiniGPT-4's
+//! `llama_proj`), `language_model.*`; the tokenizer has a token `<image>`, which needs no row in the embedding. It is what
 //! `Blip2ForConditionalGeneration` with a `LlamaConfig` saves. A `chat` table in the config replaces the chat format, such as
 //! Llama-2's `[INST] <Img>{images}</Img> {prompt}` with the answer behind ` [/INST]`.
 

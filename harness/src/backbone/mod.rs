@@ -1,7 +1,7 @@
 //! Backbones: frozen multimodal models, with sites where adapters attach.
 //!
-//! A backbone is its own file over [`nn`]; it does not know which method runs. [`llava`], [`smolvlm`] and [`minigpt4`] read folders in
-//! Hugging Face's layout, [`nano`] is the small one that ships with the suite.
+//! A backbone is its own file over [`nn`]; it does not know which method runs. [`llava`], [`smolvlm`] and [`minigpt4`] read folders
+//! in Hugging Face's layout, [`nano`] is the small one that ships with the suite.
 
 pub mod batch;
 pub mod checkpoint;

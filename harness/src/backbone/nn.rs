@@ -273,8 +273,8 @@ pub fn attention(
     )
 }
 
-/// The same of candle operations: for other devices, for keys of another length than the queries (`[b, s, ..]`), and what the kernel
-/// is tested against.
+/// The same of candle operations: for other devices, for keys of another length than the queries (`[b, s, ..]`), and what the
+/// kernel is tested against.
 pub fn composed_attention(
     q: &Tensor,
     k: &Tensor,

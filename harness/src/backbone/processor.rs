@@ -1,7 +1,7 @@
 //! A checkpoint's image processor, from its `preprocessor_config.json` (or the `image_processor` table of `processor_config.json`).
 //!
-//! Keys that are not there have the defaults of transformers' processor of that kind. What would change a pixel and is not known here
-//! is an error.
+//! Keys that are not there have the defaults of transformers' processor of that kind. What would change a pixel and is not known
+//! here is an error.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -158,8 +158,9 @@ mod tests {
             "do_rescale":true,"do_resize":true,"image_mean":[0.48145466,0.4578275,0.40821073],"image_processor_type":
             "CLIPImageProcessor","image_std":[0.26862954,0.26130258,0.27577711],"processor_class":"LlavaProcessor","resample":3,
             "rescale_factor":0.00392156862745098,"size":{"shortest_edge":336}}"#;
-        assert_eq!(read(Kind::Clip, llava, 336), Ok(Preprocess::clip(336)));
-        assert_eq!(preprocess(Kind::Clip, None, 336), Ok(Preprocess::clip(336)));
+        let clip = Preprocess { fit: Fit::CropCentre(336), ..Preprocess::clip(336) };
+        assert_eq!(read(Kind::Clip, llava, 336), Ok(clip.clone()));
+        assert_eq!(preprocess(Kind::Clip, None, 336), Ok(clip));
         let smolvlm = r#"{"do_convert_rgb":true,"do_image_splitting":true,"do_normalize":true,"do_pad":true,"do_rescale":true,
             "do_resize":true,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5],"max_image_size":{"longest_edge":512},"resample":1,
             "rescale_factor":0.00392156862745098,"size":{"longest_edge":2048}}"#;

@@ -1,8 +1,8 @@
 //! SigLIP's vision tower (Zhai et al., arXiv 2303.15343) as in Idefics3 and SmolVLM, with Hugging Face's weight names.
 //!
 //! No class token; the convolution has a bias; a norm stands behind the last block. Patches have positions in their order.
-//! (transformers finds positions by fractions of the picture, in f32. For the sides that checkpoints have, such as 24, 26, 27 and 32
-//! patches, that is the same; for some others, 19 the smallest, rounding gives two neighbours one position.)
+//! (transformers finds positions by fractions of the picture, in f32. For the sides that checkpoints have, such as 24, 26, 27 and
+//! 32 patches, that is the same; for some others, 19 the smallest, rounding gives two neighbours one position.)
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;

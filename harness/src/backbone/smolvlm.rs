@@ -1,10 +1,10 @@
 //! SmolVLM (Marafioti et al., arXiv 2504.05299), an Idefics3 (Laurençon et al., arXiv 2408.12637): SigLIP tower, pixel-shuffle
 //! connector, Llama decoder.
 //!
-//! Reads folders as `HuggingFaceTB/SmolVLM-256M-Instruct` has them. One departure: pictures are never split into sub-images, whatever
-//! `do_image_splitting` says. A picture is what transformers' processor makes of it with `do_image_splitting=False`: one square, its
-//! tokens between `<fake_token_around_image><global-img>` and `<fake_token_around_image>`. So every picture has the same number of
-//! tokens (64 in SmolVLM-256M), where splitting gives up to 1088 (17 tiles).
+//! Reads folders as `HuggingFaceTB/SmolVLM-256M-Instruct` has them. One departure: pictures are never split into sub-images,
+//! whatever `do_image_splitting` says. A picture is what transformers' processor makes of it with `do_image_splitting=False`: one
+//! square, its tokens between `<fake_token_around_image><global-img>` and `<fake_token_around_image>`. So every picture has the
+//! same number of tokens (64 in SmolVLM-256M), where splitting gives up to 1088 (17 tiles).
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
