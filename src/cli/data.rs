@@ -36,7 +36,7 @@ pub(crate) struct Prepare {
     /// Its folder; the cache that runs use without it.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Training and test rows, as `4000,1000`; the generator's own sizes without it.
+    /// Training and test rows, as `4000 1000`; the generator's own sizes without it.
     #[arg(long, value_delimiter = ',', num_args = 2)]
     rows: Option<Vec<usize>>,
     /// The seed.

@@ -175,7 +175,9 @@ fn tuned_suite(suite: &Suite, searches: &[Search]) -> Result<String> {
     }
     let tuned = Suite {
         name: format!("{}-tuned", suite.name),
-        description: format!("{} Learning rates were chosen on validation data; tuning.json has the search.", suite.description),
+        description: format!("{} Learning rates were chosen on validation data; tuning.json has the search.", suite.description)
+            .trim_start()
+            .into(),
         seeds: suite.seeds.clone(),
         base: toml::Table::new(),
         axes: Default::default(),
