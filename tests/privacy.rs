@@ -113,7 +113,11 @@ fn every_method_keeps_secrets() -> Test {
             let (_, _, secret) = run(&experiment)?;
             assert!(secret.global.is_finite()?, "{}", row.name);
             let spent = secret.recorded("privacy_epsilon").last().context("no epsilon")?;
-            let rounds = secret.records.iter().filter(|record| record.metric == "train_loss" && record.client == Some(0)).count();
+            // Who sends nothing spends nothing.
+            let sent =
+                |record: &&schema::Record| record.metric == "uplink_bytes" && record.client == Some(0) && record.value > 0.0;
+            let rounds = secret.records.iter().filter(sent).count();
+            assert_eq!(spent > 0.0, rounds > 0, "{}", row.name);
             assert_eq!(spent, epsilon(&privacy, rounds), "{}", row.name);
             experiment.privacy = None;
             let open = run(&experiment)?.2;

@@ -37,6 +37,9 @@ pub(crate) struct Eval {
     /// At most so many examples.
     #[arg(long)]
     limit: Option<usize>,
+    /// A longer prompt loses its beginning.
+    #[arg(long, default_value_t = 512)]
+    max_prompt_tokens: usize,
     /// Adapters from a run folder (`adapters.safetensors`); its experiment.toml beside it says what they are.
     #[arg(long)]
     adapters: Option<PathBuf>,
@@ -153,7 +156,7 @@ impl Eval {
                 test_split: self.split.clone(),
                 train_limit: None,
                 test_limit: self.limit,
-                max_prompt_tokens: 512,
+                max_prompt_tokens: self.max_prompt_tokens,
             },
             partition: PartitionConfig { clients: 1, min_examples: 1, ..PartitionConfig::default() },
             federation: FederationConfig::default(),

@@ -108,7 +108,7 @@ impl Folder {
             .map_err(|what| Error::Backbone(format!("{}: {what}", path.display())))
     }
 
-    /// The weights under the names that `rename` gives them, and their SHA-256, if memory can hold them.
+    /// The weights under the names that `rename` gives them, if memory can hold them, and the SHA-256 of all that makes the model.
     pub fn weights(
         &self,
         spec: &Spec,
@@ -118,8 +118,21 @@ impl Folder {
     ) -> Result<(VarBuilder<'static>, String)> {
         fit::check(spec, dtype, device)?;
         let checkpoint = Checkpoint::open(&self.path, rename)?;
-        let sha256 = checkpoint.sha256().to_owned();
+        let sha256 = self.sha256(checkpoint.sha256())?;
         Ok((VarBuilder::from_backend(Box::new(checkpoint), dtype, device.clone()), sha256))
+    }
+
+    /// Over the weights' hash and the files that say what the model is, how it is asked and what it is shown: with another chat format
+    /// a run is another run.
+    fn sha256(&self, weights: &str) -> Result<String> {
+        let mut said = weights.as_bytes().to_vec();
+        for name in ["config.json", "tokenizer.json", "preprocessor_config.json", "processor_config.json"] {
+            let path = self.path.join(name);
+            if path.is_file() {
+                said.extend(std::fs::read(&path).map_err(|source| Error::Read { path, source })?);
+            }
+        }
+        Ok(schema::sha256_hex(&said))
     }
 }
 

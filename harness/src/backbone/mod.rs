@@ -126,7 +126,7 @@ pub trait Backbone: Send + Sync {
     /// How images become pixels.
     fn preprocess(&self) -> &Preprocess;
 
-    /// SHA-256 of the weights.
+    /// SHA-256 of the weights; of a folder, of its configuration and tokenizer too.
     fn weights_sha256(&self) -> &str;
 
     /// The weights' element type; adapters on half-precision weights are f32 all the same ([`adapter_dtype`]).

@@ -274,7 +274,7 @@ impl Outcome {
     fn record_privacy(&mut self, study: &Study, round: usize) {
         let Some(privacy) = &study.experiment().privacy else { return };
         let mut rounds = BTreeMap::<u32, usize>::new();
-        for record in self.records.iter().filter(|record| record.metric == "train_loss") {
+        for record in self.records.iter().filter(|record| record.metric == "uplink_bytes" && record.value > 0.0) {
             *rounds.entry(record.client.unwrap_or_default()).or_default() += 1;
         }
         let most = rounds.into_values().max().unwrap_or(0);

@@ -243,7 +243,8 @@ pub fn trivial_accuracies(study: &Study) -> (f64, f64) {
         true => most_frequent_score(study),
         false => share(&|e| Some(e.rendered.gold_text.clone())),
     };
-    (chance / n, position.max(answer))
+    // The empty sum is -0.
+    (chance / n + 0.0, position.max(answer))
 }
 
 /// The mean score of always giving the test split's most frequent answer, where several people's answers judge.
