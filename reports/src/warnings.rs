@@ -38,7 +38,10 @@ pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repea
     warn("limits", limits(runs));
     warn("skipped", list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max)));
     warn("unparsed", list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups)));
-    warn("left-out", list("updates that were not finite and were not averaged in", left_out(runs, groups)));
+    warn(
+        "left-out",
+        list("updates that were not finite, or of a wrong name or shape, and were not averaged in", left_out(runs, groups)),
+    );
     warn("repeated-examples", list("examples judged more than once in a run", repeated_examples(runs)));
     warn("unpaired", unpaired(report));
     warn("dirty", dirty(runs));

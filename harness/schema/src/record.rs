@@ -111,7 +111,7 @@ pub struct Summary {
     pub activation_uplink_bytes: u64,
     /// Gradients (and logits) sent to all clients while training (split setting).
     pub activation_downlink_bytes: u64,
-    /// Updates that were not averaged in because a number in them was not finite.
+    /// Updates that were not averaged in: a number in them was not finite, or a tensor of a wrong name or shape.
     #[serde(default)]
     pub updates_left_out: u64,
     /// Updates that never arrived (`federation.dropout`).

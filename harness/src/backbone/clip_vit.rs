@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::nn::{self, Activation};
-use super::vit::{self, Block, BlockConfig, positive};
+use super::vit::{self, Block, BlockConfig};
 
 /// Shapes of the tower, as in a checkpoint's `vision_config`. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,15 +111,10 @@ impl ClipVisionConfig {
 
     /// What cannot be run, if anything.
     pub fn unsupported(&self) -> Option<String> {
-        let table = "vision_config";
         if let Some(other) = self.model_type.as_deref().filter(|&name| name != "clip_vision_model") {
-            return Some(format!("{table}.model_type = \"{other}\" (only \"clip_vision_model\" is)"));
+            return Some(format!("vision_config.model_type = \"{other}\" (only \"clip_vision_model\" is)"));
         }
-        let sizes =
-            [("num_hidden_layers", self.num_hidden_layers), ("image_size", self.image_size), ("patch_size", self.patch_size)];
-        positive(table, &sizes).or_else(|| self.block().unsupported(table)).or_else(|| {
-            (self.patch_size > self.image_size).then(|| format!("{table}.patch_size {} beyond its image_size", self.patch_size))
-        })
+        vit::unsupported(&self.block(), self.num_hidden_layers, self.image_size, self.patch_size)
     }
 }
 

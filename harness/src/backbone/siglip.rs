@@ -9,7 +9,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::nn::{self, Activation};
-use super::vit::{self, Block, BlockConfig, positive};
+use super::vit::{self, Block, BlockConfig};
 
 /// Shapes of the tower, as in a checkpoint's `vision_config`. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,12 +72,7 @@ impl SiglipVisionConfig {
 
     /// What cannot be run, if anything.
     pub fn unsupported(&self) -> Option<String> {
-        let table = "vision_config";
-        let sizes =
-            [("num_hidden_layers", self.num_hidden_layers), ("image_size", self.image_size), ("patch_size", self.patch_size)];
-        positive(table, &sizes).or_else(|| self.block().unsupported(table)).or_else(|| {
-            (self.patch_size > self.image_size).then(|| format!("{table}.patch_size {} beyond its image_size", self.patch_size))
-        })
+        vit::unsupported(&self.block(), self.num_hidden_layers, self.image_size, self.patch_size)
     }
 }
 

@@ -39,6 +39,15 @@ impl BlockConfig {
     }
 }
 
+/// What is wrong with the shapes of a tower, if anything: `layers` such blocks over pictures of `image_size` pixels on a side, in
+/// patches of `patch_size`.
+pub fn unsupported(block: &BlockConfig, layers: usize, image_size: usize, patch_size: usize) -> Option<String> {
+    let table = "vision_config";
+    positive(table, &[("num_hidden_layers", layers), ("image_size", image_size), ("patch_size", patch_size)])
+        .or_else(|| block.unsupported(table))
+        .or_else(|| (patch_size > image_size).then(|| format!("{table}.patch_size {patch_size} beyond its image_size")))
+}
+
 /// The largest size a config may state: far beyond any model, and no product of a few of them overflows.
 const MAX_SIZE: usize = 1 << 20;
 

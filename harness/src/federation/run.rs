@@ -227,16 +227,24 @@ impl Outcome {
         round: Round,
     ) -> Result<Trained> {
         let (wire, device) = (study.experiment().federation.uplink, study.backbone().device());
-        let (nothing, together) = (Sets::default(), trained.len());
-        let arrive = |(client, update): (usize, Result<Update>)| {
+        let nothing = Sets::default();
+        let received_by = |client| sent.iter().find(|(id, _)| *id == client).map_or(&nothing, |(_, received)| received);
+        // Few bits may turn what is not finite into a number like others, so it is found out before.
+        let find_out = |(client, update): (usize, Result<Update>)| {
             let Ok(update) = update else { return Ok((client, update)) };
             link.activations(client, clients[client].activations());
-            let received = sent.iter().find(|(id, _)| *id == client).map_or(&nothing, |(_, received)| received);
-            // Few bits may turn what is not finite into a number like others.
-            if !update.sets.is_finite()? {
-                link.up(update, received, wire, device)?;
-                return Ok((client, Err(Error::NotFinite { client, round: round.index })));
+            if update.sets.is_finite()? {
+                return Ok((client, Ok(update)));
             }
+            link.up(update, received_by(client), wire, device)?;
+            Ok((client, Err(Error::NotFinite { client, round: round.index })))
+        };
+        let trained = trained.into_iter().map(find_out).collect::<Result<Trained>>()?;
+        // Who brings no noise may not be counted among those who share it.
+        let answered = trained.iter().filter(|(_, update)| update.is_ok()).count();
+        let arrive = |(client, update): (usize, Result<Update>)| {
+            let Ok(update) = update else { return Ok((client, update)) };
+            let received = received_by(client);
             let Some(privacy) = &study.experiment().privacy else {
                 return Ok((client, Ok(link.up(update, received, wire, device)?)));
             };
@@ -246,7 +254,7 @@ impl Outcome {
                 self.push(round.index, Some(client), "clipped", 1.0);
             }
             let update = link.up(update, received, wire, device)?;
-            Ok((client, Ok(privacy::arrives(privacy, update, together, &mut noise)?)))
+            Ok((client, Ok(privacy::arrives(privacy, update, answered, &mut noise)?)))
         };
         trained.into_iter().map(arrive).collect()
     }
