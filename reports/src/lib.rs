@@ -4,6 +4,8 @@
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`paired`]: differences over equal seeds and examples, McNemar's test and what follows, on [`stats`] and [`bootstrap`];
+//! - [`claims`]: what papers claim, judged on runs;
+//! - [`compare`]: two reports, metric by metric;
 //! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
 //! - [`tables`]: the report as blocks; [`markdown`] and [`terminal`] draw them, [`data`] writes CSV and JSON, [`write`] files.
@@ -17,7 +19,9 @@
 
 pub mod aggregate;
 pub mod bootstrap;
+pub mod claims;
 pub mod columns;
+pub mod compare;
 pub mod data;
 pub mod error;
 pub mod format;

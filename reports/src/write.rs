@@ -56,7 +56,8 @@ impl Report {
     }
 }
 
-fn replace(out: &Path, name: &str, text: &str) -> Result<PathBuf, ReportError> {
+/// Writes a file aside and renames it.
+pub fn replace(out: &Path, name: &str, text: &str) -> Result<PathBuf, ReportError> {
     let path = out.join(name);
     let aside = out.join(format!(".{name}.{}.tmp", std::process::id()));
     let written = fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path));
