@@ -196,11 +196,19 @@ impl Pair {
         Self {
             a: i,
             b: j,
-            differs: differing_keys(of_a[0], of_b[0]).into_iter().filter(|key| key != "name" && key != "seed").collect(),
+            differs: differences(of_a[0], of_b[0]),
             paired: Paired::new(&of_b, &of_a),
             metrics: METRICS.iter().enumerate().map(change).collect(),
         }
     }
+}
+
+/// What makes two runs other than repeats of each other.
+fn differences(a: &Run, b: &Run) -> Vec<String> {
+    let mut differs: Vec<String> = differing_keys(a, b).into_iter().filter(|key| key != "name" && key != "seed").collect();
+    differs.extend((a.card != b.card).then(|| "the dataset's card".into()));
+    differs.extend((a.environment.backbone_sha256 != b.environment.backbone_sha256).then(|| "the backbone's weights".into()));
+    differs
 }
 
 fn runs(report: &Report, group: usize) -> Vec<&Run> {

@@ -118,7 +118,7 @@ fn judge(report: &Report, claims: &[Claim], folder: Option<&Path>) -> Result<()>
     let Some(folder) = folder else { return Ok(()) };
     let json = serde_json::to_string_pretty(&judged)? + "\n";
     for (name, text) in [("claims.md", markdown::render(&blocks)), ("claims.json", json)] {
-        say(&format!("claims: {}", reports::write::replace(folder, name, &text)?.display()));
+        say(&format!("claims: {}", reports::write::replace(folder, name, text.as_bytes())?.display()));
     }
     Ok(())
 }
