@@ -11,6 +11,7 @@
 pub mod cli;
 mod environment;
 pub mod hub;
+mod library;
 pub mod plan;
 mod progress;
 pub mod runner;

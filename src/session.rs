@@ -140,7 +140,8 @@ impl Session {
     }
 }
 
-fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, harness::Error> {
+/// Reads a split of one dataset, or of several as one.
+pub fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, harness::Error> {
     let one = |located: &Located| Dataset::load(&located.folder, &located.card, split, limit);
     match located {
         [alone] => Ok(one(alone)?),

@@ -189,6 +189,13 @@ fn a_run_is_complete_is_skipped_and_is_reported() {
     desk.expect(&["run", "x.toml", "--seed", "4"], 0, &["complete already"]);
     desk.expect(&["report", "runs", "--out", "tables", "--format", "md,csv"], 0, &["fednano"]);
     assert!(desk.path().join("tables/report.md").is_file());
+    desk.expect(&["report", "runs", "--out", "tables"], 0, &["pictures: ", "page: tables/report.html"]);
+    let page = std::fs::read_to_string(desk.path().join("tables/report.html")).expect("a page");
+    assert!(page.contains("src=\"data:image/"), "the data are at hand, so examples have their pictures");
+    assert!(desk.path().join("tables/figures/partition.svg").is_file(), "and partitions their labels");
+    desk.expect(&["report", "runs", "--out", "bare", "--format", "html", "--no-data"], 0, &["page: bare/report.html"]);
+    let page = std::fs::read_to_string(desk.path().join("bare/report.html")).expect("a page");
+    assert!(!page.contains("src=\"data:image/") && page.contains("the report was made without the data"));
     desk.expect(&["report", "runs", "--out", "tables", "--format", "pdf"], 2, &["unknown report format `pdf`", "`md`"]);
 
     let run = std::fs::read_dir(desk.path().join("runs")).expect("runs").next().expect("one run").expect("readable").path();

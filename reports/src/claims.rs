@@ -87,7 +87,7 @@ pub fn blocks(judged: &[Judged]) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(2, "Claims".into())];
     let summary = judged.iter().map(|j| vec![j.claim.claim.clone(), j.claim.source.clone(), j.verdict.clone()]);
     let header = ["claim", "source", "verdict"].map(String::from).to_vec();
-    blocks.push(Block::Table(Table { text_columns: 3, header, rows: summary.collect() }));
+    blocks.push(Block::Table(Table { text_columns: 3, header, rows: summary.collect(), ..Table::default() }));
     for of in judged.iter().filter(|of| !of.rows.is_empty()) {
         blocks.extend([Block::Heading(3, of.claim.claim.clone()), Block::Table(table(&of.rows))]);
     }
@@ -102,7 +102,12 @@ fn table(rows: &[Row]) -> Table {
         let difference = or_nothing(row.difference.map(format::points));
         names.into_iter().chain([difference, or_nothing(row.p_holm.map(format::p_value)), row.verdict.words().into()]).collect()
     };
-    Table { text_columns: 4, header: header.map(String::from).to_vec(), rows: rows.iter().map(cells).collect() }
+    Table {
+        text_columns: 4,
+        header: header.map(String::from).to_vec(),
+        rows: rows.iter().map(cells).collect(),
+        ..Table::default()
+    }
 }
 
 fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Paired)> {

@@ -85,6 +85,39 @@ fn means(mut answers: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
     answers.chunk_by(|a, b| a.0 == b.0).map(mean).collect()
 }
 
+/// One answer, as a page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The answer.
+    pub prediction: String,
+    /// The right one.
+    pub gold: String,
+    /// Whether it was right.
+    pub correct: bool,
+}
+
+/// Every example's answer with its words: the global one, or for methods without, that of the client whose shard holds it.
+pub fn given(path: &Path) -> Result<BTreeMap<String, Given>, ReportError> {
+    let mut read: BTreeMap<String, Given> = BTreeMap::new();
+    for batch in open(path, &["example", "client", "shard", "prediction", "gold", "correct"])? {
+        let batch = batch.map_err(|error| bad(path, &error))?;
+        let example: &StringArray = column(path, &batch, "example")?;
+        let [client, shard]: [&UInt32Array; 2] = [column(path, &batch, "client")?, column(path, &batch, "shard")?];
+        let [prediction, gold]: [&StringArray; 2] = [column(path, &batch, "prediction")?, column(path, &batch, "gold")?];
+        let correct: &BooleanArray = column(path, &batch, "correct")?;
+        for row in 0..batch.num_rows() {
+            let given =
+                || Given { prediction: prediction.value(row).into(), gold: gold.value(row).into(), correct: correct.value(row) };
+            if client.is_null(row) {
+                read.insert(example.value(row).into(), given());
+            } else if !shard.is_null(row) && shard.value(row) == client.value(row) {
+                read.entry(example.value(row).into()).or_insert_with(given);
+            }
+        }
+    }
+    Ok(read)
+}
+
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(text.as_bytes());

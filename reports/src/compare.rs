@@ -157,7 +157,7 @@ impl<'a> Compare<'a> {
             row.extend(compared(&pair.paired));
             row
         };
-        Table { text_columns, header, rows: self.pairs.iter().map(row).collect() }
+        Table { text_columns, header, rows: self.pairs.iter().map(row).collect(), ..Table::default() }
     }
 
     fn changes(&self) -> Table {
@@ -173,7 +173,7 @@ impl<'a> Compare<'a> {
                 names.into_iter().chain(change.cells()).collect()
             }));
         }
-        Table { text_columns: 3, header, rows }
+        Table { text_columns: 3, header, rows, ..Table::default() }
     }
 }
 

@@ -54,6 +54,12 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A picture could not be painted.
+    #[error("cannot paint a picture: {message}")]
+    Picture {
+        /// What is wrong.
+        message: String,
+    },
     /// A format that does not exist.
     #[error("unknown format `{wanted}`; nearest first, there are: {known}")]
     UnknownFormat {

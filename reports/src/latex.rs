@@ -28,6 +28,8 @@ fn block(block: &Block) -> String {
             format!("\\begin{{itemize}}\n{items}\\end{{itemize}}\n")
         }
         Block::Table(table) => draw(table),
+        // A picture is a file of its own, to be included where a paper wants it.
+        Block::Figure(_) => String::new(),
     }
 }
 
@@ -86,7 +88,8 @@ mod tests {
     #[test]
     fn tables_have_rules() {
         let header = vec!["method".into(), "accuracy (% ↑)".into()];
-        let table = Table { text_columns: 1, header, rows: vec![vec!["fed_nano".into(), "71.2 ± 1.3".into()]] };
+        let table =
+            Table { text_columns: 1, header, rows: vec![vec!["fed_nano".into(), "71.2 ± 1.3".into()]], ..Table::default() };
         let expect = "\\noindent \\begin{tabular}{lr}\n\\toprule\n{method} & {accuracy (\\% $\\uparrow$)} \\\\\n\\midrule\n\
                       {fed\\_nano} & {71.2 $\\pm$ 1.3} \\\\\n\\bottomrule\n\\end{tabular}\n";
         assert_eq!(draw(&table), expect);

@@ -8,12 +8,14 @@
 //! - [`compare`]: two reports, metric by metric;
 //! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
-//! - [`tables`]: the report as blocks; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON, [`write`] files.
+//! - [`tables`]: the report as blocks; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON;
+//! - [`figures`]: pictures among the blocks; [`page`]: all of it as one HTML file; [`library`]: what both need of the data;
+//! - and [`write`] writes files.
 //!
 //! ```no_run
 //! let report = reports::Report::read(&["runs".into()])?;
 //! println!("{}", report.terminal());
-//! report.write("report".as_ref(), reports::Format::ALL)?;
+//! report.write("report".as_ref(), reports::Format::DEFAULT)?;
 //! # Ok::<(), reports::ReportError>(())
 //! ```
 
@@ -24,11 +26,14 @@ pub mod columns;
 pub mod compare;
 pub mod data;
 pub mod error;
+pub mod figures;
 pub mod format;
 pub mod gate;
 pub mod latex;
+pub mod library;
 pub mod markdown;
 pub mod metrics;
+pub mod page;
 pub mod paired;
 pub mod provenance;
 pub mod read;
@@ -46,6 +51,8 @@ use std::path::PathBuf;
 
 pub use aggregate::Group;
 pub use error::ReportError;
+pub use figures::Figure;
+pub use library::{Library, NoLibrary};
 pub use paired::Comparison;
 pub use read::Run;
 pub use stats::Stat;
@@ -63,6 +70,8 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// What casts doubt on the numbers.
     pub warnings: Vec<Warning>,
+    /// What pictures and examples need beside the runs; nothing until [`Report::illustrate`].
+    pub material: library::Material,
 }
 
 impl Report {
@@ -73,12 +82,23 @@ impl Report {
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
         let groups = aggregate::groups(&runs)?;
         let comparisons = paired::compare(&runs, &groups)?;
-        let mut report = Self { runs, groups, comparisons, warnings: Vec::new() };
+        let mut report = Self { runs, groups, comparisons, warnings: Vec::new(), material: library::Material::default() };
         report.warnings = warnings::collect(&report, &found.incomplete, &repeats);
         Ok(report)
     }
 
-    /// The report as Markdown.
+    /// Reads what pictures and examples need beside the runs: partitions, predictions, and what the library has of the data.
+    pub fn illustrate(&mut self, library: &mut dyn Library) -> Result<(), ReportError> {
+        self.material = library::collect(self, library)?;
+        Ok(())
+    }
+
+    /// The tables with their pictures.
+    pub fn illustrated(&self) -> Vec<tables::Block> {
+        figures::illustrate(self, tables::blocks(self))
+    }
+
+    /// The report as Markdown, without pictures.
     pub fn markdown(&self) -> String {
         markdown::render(&tables::blocks(self))
     }
@@ -86,6 +106,11 @@ impl Report {
     /// The report as LaTeX: a document, a table each.
     pub fn latex(&self) -> String {
         latex::render(&tables::blocks(self))
+    }
+
+    /// The report as one page that needs nothing else.
+    pub fn html(&self) -> Result<String, ReportError> {
+        page::render(self, &self.illustrated())
     }
 
     /// The report as plain text.

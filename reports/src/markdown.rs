@@ -4,15 +4,27 @@ use crate::tables::{Block, Table};
 
 /// The blocks as Markdown.
 pub fn render(blocks: &[Block]) -> String {
-    blocks.iter().map(block).collect::<Vec<_>>().join("\n")
+    render_linked(blocks, "svg")
 }
 
-fn block(block: &Block) -> String {
+/// The same with links to pictures whose files have this ending.
+pub fn render_linked(blocks: &[Block], pictures: &str) -> String {
+    blocks.iter().map(|part| block(part, pictures)).collect::<Vec<_>>().join("\n")
+}
+
+fn block(block: &Block, pictures: &str) -> String {
     match block {
         Block::Heading(level, text) => format!("{} {}\n", "#".repeat(*level), escape(text)),
         Block::Text(text) => format!("{}\n", escape(text)),
         Block::List(items) => items.iter().map(|item| format!("- {}\n", escape(item))).collect(),
         Block::Table(table) => draw(table),
+        Block::Figure(figure) => format!(
+            "![{}]({}/{}.{pictures})\n\n{}\n",
+            escape(&figure.title),
+            crate::figures::FOLDER,
+            figure.name,
+            escape(&figure.caption)
+        ),
     }
 }
 
@@ -83,10 +95,12 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let table =
-            Table {
-                text_columns: 1, header: vec!["m".into(), "x (% ↑)".into()], rows: vec![vec!["local".into(), "1.0".into()]]
-            };
+        let table = Table {
+            text_columns: 1,
+            header: vec!["m".into(), "x (% ↑)".into()],
+            rows: vec![vec!["local".into(), "1.0".into()]],
+            ..Table::default()
+        };
         assert_eq!(render(&[Block::Table(table)]), "| m     | x (% ↑) |\n| ----- | ------: |\n| local |     1.0 |\n");
     }
 }

@@ -25,11 +25,15 @@ const FIELDS: &[Field] = &[
 
 /// Each field's different values, sorted; first and last start.
 pub fn fields(report: &Report) -> Vec<(&'static str, Vec<String>)> {
+    fields_of(&report.runs.iter().collect::<Vec<_>>())
+}
+
+fn fields_of(runs: &[&Run]) -> Vec<(&'static str, Vec<String>)> {
     let unique = |values: fn(&Run) -> Vec<String>| -> Vec<String> {
-        report.runs.iter().flat_map(values).collect::<BTreeSet<_>>().into_iter().collect()
+        runs.iter().flat_map(|run| values(run)).collect::<BTreeSet<_>>().into_iter().collect()
     };
     let mut fields: Vec<_> = FIELDS.iter().map(|(name, values)| (*name, unique(*values))).collect();
-    let started: BTreeSet<&str> = report.runs.iter().map(|run| run.environment.started.as_str()).collect();
+    let started: BTreeSet<&str> = runs.iter().map(|run| run.environment.started.as_str()).collect();
     let mut ends: Vec<String> = started.first().into_iter().chain(started.last()).map(|text| text.to_string()).collect();
     ends.dedup();
     fields.push(("started", ends));
@@ -38,8 +42,13 @@ pub fn fields(report: &Report) -> Vec<(&'static str, Vec<String>)> {
 
 /// The same as lines: one per field, one per command.
 pub fn lines(report: &Report) -> Vec<String> {
+    lines_of(&report.runs.iter().collect::<Vec<_>>())
+}
+
+/// The same of some runs.
+pub fn lines_of(runs: &[&Run]) -> Vec<String> {
     let mut lines = Vec::new();
-    for (name, values) in fields(report) {
+    for (name, values) in fields_of(runs) {
         match name {
             "command" => lines.extend(values.iter().map(|value| format!("command: {value}"))),
             "started" => lines.push(format!("started: {}", values.join(" to "))),

@@ -74,6 +74,17 @@ fn client_labels(dir: &Path, experiment: &Experiment) -> Result<Vec<String>, Rep
     Ok(partition.shards.into_iter().filter_map(|shard| shard.label).collect())
 }
 
+/// Who has which examples; none where the folder does not say.
+pub fn partition(dir: &Path) -> Result<Option<Partition>, ReportError> {
+    let path = dir.join(run_dir::PARTITION);
+    if path.is_file() { json(&path).map(Some) } else { Ok(None) }
+}
+
+/// A text file of a run.
+pub fn text(path: &Path) -> Result<String, ReportError> {
+    fs::read_to_string(path).map_err(|source| ReportError::Read { path: path.into(), source })
+}
+
 /// Run folders, finished or not, sorted and each once.
 #[derive(Debug, Default)]
 pub struct Found {

@@ -1,15 +1,16 @@
-//! The report as headings, sentences, lists and tables, drawn by [`crate::markdown`] and [`crate::terminal`].
+//! The report as headings, sentences, lists and tables, drawn by [`crate::markdown`], [`crate::terminal`] and [`crate::page`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::aggregate::method_rank;
+use crate::figures::Figure;
 use crate::format::{self, NOTHING};
 use crate::metrics::OPTIONAL;
 use crate::paired::Paired;
 use crate::{Group, Report, Stat, provenance};
 
 /// A piece of the report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Block {
     /// A heading: its level, from 1, and its text.
     Heading(usize, String),
@@ -19,10 +20,12 @@ pub enum Block {
     List(Vec<String>),
     /// A table.
     Table(Table),
+    /// A picture.
+    Figure(Figure),
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     /// How many leading columns are text, aligned to the left.
     pub text_columns: usize,
@@ -30,6 +33,8 @@ pub struct Table {
     pub header: Vec<String>,
     /// The cells.
     pub rows: Vec<Vec<String>>,
+    /// Whose numbers a cell holds, or names in front of a row: row, column, and a place in [`Report::groups`].
+    pub subjects: Vec<(usize, usize, usize)>,
 }
 
 /// At most so many rows in a table of rounds; JSON has them all.
@@ -51,6 +56,10 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     });
     let sections: [fn(&Report) -> Vec<Block>; 7] = [accuracy, clients, storage, communication, cost, comparisons, rounds];
     blocks.extend(sections.iter().flat_map(|section| section(report)));
+    if !report.material.partitions.is_empty() {
+        blocks.push(Block::Heading(2, "Partition".into()));
+        blocks.push(Block::Text("Who trains on what, in the first run of each way to split; other seeds draw anew.".into()));
+    }
     blocks.push(Block::Heading(2, "Provenance".into()));
     blocks.push(Block::List(provenance::lines(report)));
     blocks
@@ -67,15 +76,20 @@ fn section(title: &str, text: &str, table: Table) -> Vec<Block> {
 /// Methods x datasets.
 fn accuracy(report: &Report) -> Vec<Block> {
     let datasets: BTreeSet<&str> = report.groups.iter().map(|group| group.dataset.as_str()).collect();
-    let mut methods: BTreeMap<(u8, String), BTreeMap<&str, &Group>> = BTreeMap::new();
-    for group in &report.groups {
-        methods.entry((method_rank(&group.method), group.label())).or_default().insert(&group.dataset, group);
+    let mut methods: BTreeMap<(u8, String), BTreeMap<&str, usize>> = BTreeMap::new();
+    for (index, group) in report.groups.iter().enumerate() {
+        methods.entry((method_rank(&group.method), group.label())).or_default().insert(&group.dataset, index);
     }
-    let cell = |group: Option<&&Group>| {
-        let stat = group.map(|group| group.stat("accuracy"));
+    let cell = |group: Option<&usize>| {
+        let stat = group.map(|group| report.groups[*group].stat("accuracy"));
         stat.map_or(NOTHING.into(), |stat| format!("{} ({})", format::percent(stat), stat.n))
     };
-    let row = |((_, label), groups): (&(u8, String), &BTreeMap<&str, &Group>)| {
+    let place = |(row, groups): (usize, &BTreeMap<&str, usize>)| {
+        let columns = datasets.iter().enumerate().filter_map(|(column, dataset)| Some((row, 1 + column, *groups.get(dataset)?)));
+        columns.collect::<Vec<_>>()
+    };
+    let subjects = methods.values().enumerate().flat_map(place).collect();
+    let row = |((_, label), groups): (&(u8, String), &BTreeMap<&str, usize>)| {
         std::iter::once(label.clone()).chain(datasets.iter().map(|dataset| cell(groups.get(dataset)))).collect()
     };
     let mut rows: Vec<Vec<String>> = methods.iter().map(row).collect();
@@ -87,7 +101,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
     section(
         "Accuracy",
         "On the whole test split, mean ± sd (seeds); for methods whose clients end with their own adapters, the mean over clients.",
-        Table { text_columns: 1, header, rows },
+        Table { text_columns: 1, header, rows, subjects },
     )
 }
 
@@ -114,6 +128,7 @@ fn by_group(report: &Report, columns: &[Column]) -> Table {
         text_columns: names.len(),
         header: names.into_iter().chain(columns.iter().map(|(name, _)| *name)).map(String::from).collect(),
         rows: report.groups.iter().map(row).collect(),
+        subjects: (0..report.groups.len()).map(|row| (row, 1, row)).collect(),
     }
 }
 
@@ -154,20 +169,25 @@ fn clients(report: &Report) -> Vec<Block> {
     blocks
 }
 
+/// A group's place in [`Report::groups`], and its cells.
+type Row = (usize, Vec<String>);
+
 /// One table per dataset whose clients have labels: methods x clients.
 fn labelled_clients(report: &Report) -> Vec<Block> {
-    let mut tables: BTreeMap<(&str, &[String]), Vec<Vec<String>>> = BTreeMap::new();
-    for group in report.groups.iter().filter(|group| !group.client_labels.is_empty()) {
+    let mut tables: BTreeMap<(&str, &[String]), Vec<Row>> = BTreeMap::new();
+    for (index, group) in report.groups.iter().enumerate().filter(|(_, group)| !group.client_labels.is_empty()) {
         let cell = |client: u32| group.by_client.get(&client).map_or(NOTHING.into(), |stat| format::percent(*stat));
         let cells = (0..).take(group.client_labels.len()).map(cell);
         let row = std::iter::once(group.label()).chain(cells).collect();
-        tables.entry((&group.dataset, &group.client_labels)).or_default().push(row);
+        tables.entry((&group.dataset, &group.client_labels)).or_default().push((index, row));
     }
-    let table = |((dataset, labels), rows): ((&str, &[String]), Vec<Vec<String>>)| {
+    let table = |((dataset, labels), rows): ((&str, &[String]), Vec<Row>)| {
         let labels = labels.iter().map(|label| format!("{label} (% ↑)"));
         let header = std::iter::once("method".into()).chain(labels).collect();
         let title = format!("Each client of {dataset}");
-        [Block::Heading(3, title), Block::Table(Table { text_columns: 1, header, rows })]
+        let subjects = rows.iter().enumerate().map(|(row, (index, _))| (row, 0, *index)).collect();
+        let rows = rows.into_iter().map(|(_, cells)| cells).collect();
+        [Block::Heading(3, title), Block::Table(Table { text_columns: 1, header, rows, subjects })]
     };
     tables.into_iter().flat_map(table).collect()
 }
@@ -257,7 +277,8 @@ fn comparisons(report: &Report) -> Vec<Block> {
                 zero and the corrected p lies below 0.05. b: method right and reference wrong, c: the converse, with global \
                 adapters, summed over seeds; the exact McNemar test of the two, corrected likewise, takes seeds for independent, \
                 which they are not: they share their examples.";
-    section("Paired comparison", text, Table { text_columns, header, rows })
+    let subjects = report.comparisons.iter().enumerate().map(|(row, comparison)| (row, 1, comparison.group)).collect();
+    section("Paired comparison", text, Table { text_columns, header, rows, subjects })
 }
 
 /// The columns of a comparison.
@@ -312,5 +333,5 @@ fn rounds_table(groups: &[&Group]) -> Option<Table> {
     };
     let row = |&round: &u32| std::iter::once(round.to_string()).chain(groups.iter().map(|g| cell(g, round))).collect();
     let header = std::iter::once("round".into()).chain(groups.iter().map(|group| group.label())).collect();
-    Some(Table { text_columns: 0, header, rows: spaced.iter().map(row).collect() })
+    Some(Table { text_columns: 0, header, rows: spaced.iter().map(row).collect(), ..Table::default() })
 }

@@ -15,6 +15,7 @@ fn block(block: &Block) -> String {
         Block::Text(text) => format!("{}\n", clean(text)),
         Block::List(items) => items.iter().map(|item| format!("  - {}\n", clean(item))).collect(),
         Block::Table(table) => draw(table),
+        Block::Figure(figure) => format!("picture: {}\n", clean(&figure.title)),
     }
 }
 

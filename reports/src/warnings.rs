@@ -15,6 +15,8 @@ pub struct Warning {
     pub kind: &'static str,
     /// A sentence.
     pub message: String,
+    /// Whose numbers it concerns: places in [`Report::groups`]; none where it concerns runs that are not reported.
+    pub concerns: Vec<usize>,
 }
 
 /// Below so many seeds a deviation says little.
@@ -22,35 +24,59 @@ pub const ENOUGH_SEEDS: usize = 3;
 
 /// All warnings, gravest kinds first.
 pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repeat]) -> Vec<Warning> {
-    let mut found = Vec::new();
-    let mut warn = |kind, message: Option<String>| found.extend(message.map(|message| Warning { kind, message }));
     let (runs, groups) = (&report.runs, &report.groups);
-    warn("incomplete", list("unfinished runs, not reported", incomplete.iter().map(|dir| dir.display().to_string())));
-    warn("repeated", list("runs that repeat an experiment and a seed, not counted", repeats.iter().map(repeat)));
-    warn("few-seeds", few_seeds(groups));
-    for message in unequal_steps(groups) {
-        warn("unequal-steps", Some(message));
+    let mut found = Vec::new();
+    let mut warn = |kind, concerns: Vec<usize>, message: Option<String>| {
+        found.extend(message.map(|message| Warning { kind, message, concerns }));
+    };
+    let having = |doubt: &dyn Fn(&Run) -> bool| with_run(report, doubt);
+    let all = || (0..groups.len()).collect::<Vec<usize>>();
+    warn("incomplete", Vec::new(), list("unfinished runs, not reported", incomplete.iter().map(|dir| dir.display().to_string())));
+    warn("repeated", Vec::new(), list("runs that repeat an experiment and a seed, not counted", repeats.iter().map(repeat)));
+    warn("few-seeds", with_group(report, |group| group.runs.len() < ENOUGH_SEEDS), few_seeds(groups));
+    for (concerns, message) in unequal_steps(groups) {
+        warn("unequal-steps", concerns, Some(message));
     }
-    for message in mixed_scoring(runs) {
-        warn("mixed-scoring", Some(message));
+    for (dataset, message) in mixed_scoring(runs) {
+        warn("mixed-scoring", with_group(report, |group| group.dataset == dataset), Some(message));
     }
-    warn("mixed-scoring-in-run", list("option likelihood and generation in one run", runs.iter().filter_map(mixed_answers)));
-    warn("limits", limits(runs));
-    warn("skipped", list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max)));
-    warn("unparsed", list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups)));
-    warn(
-        "left-out",
-        list("updates that were not finite, or of a wrong name or shape, and were not averaged in", left_out(runs, groups)),
-    );
-    warn("repeated-examples", list("examples judged more than once in a run", repeated_examples(runs)));
-    warn("unpaired", unpaired(report));
-    warn("dirty", dirty(runs));
-    warn("mixed-commits", several("runs of several commits", runs.iter().map(|run| run.environment.commit.clone())));
+    for (dataset, message) in mixed_cards(runs) {
+        warn("mixed-cards", with_group(report, |group| group.dataset == dataset), Some(message));
+    }
+    let mixed = list("option likelihood and generation in one run", runs.iter().filter_map(mixed_answers));
+    warn("mixed-scoring-in-run", having(&|run| mixed_answers(run).is_some()), mixed);
+    warn("limits", having(&|run| run.experiment.data.train_limit.or(run.experiment.data.test_limit).is_some()), limits(runs));
+    let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
+    warn("skipped", having(&|run| run.skipped > 0), skipped);
+    let not_parsed = list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups));
+    warn("unparsed", having(&|run| run.predictions.unparsed > 0), not_parsed);
+    let not_averaged = "updates that were not finite, or of a wrong name or shape, and were not averaged in";
+    warn("left-out", having(&|run| run.summary.updates_left_out > 0), list(not_averaged, left_out(runs, groups)));
+    let repeated = list("examples judged more than once in a run", repeated_examples(runs));
+    warn("repeated-examples", having(&|run| run.predictions.repeated > 0), repeated);
+    let (concerns, message) = unpaired(report);
+    warn("unpaired", concerns, message);
+    warn("dirty", having(&|run| run.environment.dirty), dirty(runs));
+    warn("mixed-commits", all(), several("runs of several commits", runs.iter().map(|run| run.environment.commit.clone())));
     let weights = provenance::backbones_with_several_weights(runs);
-    warn("mixed-weights", list("backbones of one name with different weights", weights.into_iter().map(String::from)));
+    let of_those = with_group(report, |group| weights.contains(&group.backbone.as_str()));
+    warn(
+        "mixed-weights",
+        of_those,
+        list("backbones of one name with different weights", weights.iter().map(|name| name.to_string())),
+    );
     let machines = runs.iter().map(|run| provenance::machine(&run.environment));
-    warn("mixed-machines", several("timings of different machines", machines));
+    warn("mixed-machines", all(), several("timings of different machines", machines));
     found
+}
+
+fn with_group(report: &Report, doubt: impl Fn(&Group) -> bool) -> Vec<usize> {
+    (0..report.groups.len()).filter(|&group| doubt(&report.groups[group])).collect()
+}
+
+/// The groups of which some run is in doubt.
+fn with_run(report: &Report, doubt: &dyn Fn(&Run) -> bool) -> Vec<usize> {
+    with_group(report, |group| group.runs.iter().any(|&run| doubt(&report.runs[run])))
 }
 
 /// `what: a, b`, with the count; nothing for nothing.
@@ -79,28 +105,43 @@ fn few_seeds(groups: &[Group]) -> Option<String> {
 }
 
 /// Trained methods on one dataset (with one backbone, and one way to split) should have had the same number of optimizer steps.
-fn unequal_steps(groups: &[Group]) -> Vec<String> {
-    let mut trained: BTreeMap<(&str, &str, String), Vec<&Group>> = BTreeMap::new();
-    for group in groups.iter().filter(|group| group.stat("optimizer_steps").mean > 0.0) {
+fn unequal_steps(groups: &[Group]) -> Vec<(Vec<usize>, String)> {
+    let mut trained: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
+    for (index, group) in groups.iter().enumerate().filter(|(_, group)| group.stat("optimizer_steps").mean > 0.0) {
         let split = format!("{:?} {} {}", group.scheme, group.alpha, group.clients);
-        trained.entry((&group.dataset, &group.backbone, split)).or_default().push(group);
+        trained.entry((&group.dataset, &group.backbone, split)).or_default().push(index);
     }
-    let unequal = |(key, groups): (&(&str, &str, String), &Vec<&Group>)| {
+    let unequal = |(key, members): (&(&str, &str, String), &Vec<usize>)| {
+        let groups: Vec<&Group> = members.iter().map(|&member| &groups[member]).collect();
         let steps = |group: &Group| format!("{:.0}", group.stat("optimizer_steps").mean);
         let different: BTreeSet<String> = groups.iter().map(|group| steps(group)).collect();
         let named = groups.iter().map(|group| format!("{} {}", group.label(), steps(group)));
-        (different.len() > 1).then(|| list(&format!("unequal optimizer steps on {}", key.0), named)).flatten()
+        let message = (different.len() > 1).then(|| list(&format!("unequal optimizer steps on {}", key.0), named)).flatten();
+        message.map(|message| (members.clone(), message))
     };
     trained.iter().filter_map(unequal).collect()
 }
 
-fn mixed_scoring(runs: &[Run]) -> Vec<String> {
+fn mixed_scoring(runs: &[Run]) -> Vec<(&str, String)> {
     let mut scorings: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for run in runs {
         let name = serde_json::to_value(run.summary.scoring).map(|value| value.as_str().map(String::from));
         scorings.entry(&run.summary.dataset).or_default().extend(name.ok().flatten());
     }
-    scorings.into_iter().filter_map(|(dataset, names)| several(&format!("mixed scoring on {dataset}"), names)).collect()
+    by_name(scorings, "mixed scoring on")
+}
+
+/// Datasets of one name that were read through different cards: another revision, prompt or scoring.
+fn mixed_cards(runs: &[Run]) -> Vec<(&str, String)> {
+    let mut cards: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for run in runs {
+        cards.entry(&run.summary.dataset).or_default().extend(run.card.as_ref().map(|hash| hash.chars().take(12).collect()));
+    }
+    by_name(cards, "different cards (sha256) of")
+}
+
+fn by_name<'a>(found: BTreeMap<&'a str, BTreeSet<String>>, what: &str) -> Vec<(&'a str, String)> {
+    found.into_iter().filter_map(|(name, values)| Some((name, several(&format!("{what} {name}"), values)?))).collect()
 }
 
 fn mixed_answers(run: &Run) -> Option<String> {
@@ -150,11 +191,11 @@ fn repeated_examples(runs: &[Run]) -> Vec<String> {
     repeated.map(|run| format!("{} ({})", run.summary.run, run.predictions.repeated)).collect()
 }
 
-fn unpaired(report: &Report) -> Option<String> {
-    let counted = report.comparisons.iter().filter_map(|c| Some((c, c.paired.mcnemar?.unpaired)));
-    let unpaired = counted.filter(|(_, unpaired)| *unpaired > 0);
-    let named = unpaired.map(|(c, unpaired)| format!("{} ({unpaired})", on_dataset(&report.groups[c.group])));
-    list("answers that the compared run lacks, not paired", named)
+fn unpaired(report: &Report) -> (Vec<usize>, Option<String>) {
+    let counted = report.comparisons.iter().filter_map(|c| Some((c.group, c.paired.mcnemar?.unpaired)));
+    let unpaired: Vec<_> = counted.filter(|(_, unpaired)| *unpaired > 0).collect();
+    let named = unpaired.iter().map(|(group, unpaired)| format!("{} ({unpaired})", on_dataset(&report.groups[*group])));
+    (unpaired.iter().map(|(group, _)| *group).collect(), list("answers that the compared run lacks, not paired", named))
 }
 
 fn dirty(runs: &[Run]) -> Option<String> {

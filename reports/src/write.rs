@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Report, ReportError};
+use crate::figures::{self, Figure};
+use crate::tables::{self, Block};
+use crate::{Report, ReportError, markdown, page};
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +21,26 @@ pub enum Format {
     Parquet,
     /// `report.tex`.
     Latex,
+    /// `report.html`, with pictures.
+    Html,
+    /// `figures/*.svg`, to which `report.md` then links.
+    Svg,
+    /// `figures/*.png`.
+    Png,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: &[Format] = &[Format::Markdown, Format::Csv, Format::Json, Format::Parquet, Format::Latex];
+    pub const ALL: &[Format] =
+        &[Format::Markdown, Format::Csv, Format::Json, Format::Parquet, Format::Latex, Format::Html, Format::Svg, Format::Png];
+
+    /// Those that are written unless others are asked for: all but PNG, which says what SVG says.
+    pub const DEFAULT: &[Format] = Self::ALL.split_at(Self::ALL.len() - 1).0;
+
+    /// Whether it shows pictures or examples, for which [`Report::illustrate`] reads more.
+    pub fn is_illustrated(self) -> bool {
+        matches!(self, Format::Html | Format::Svg | Format::Png)
+    }
 
     /// Its name on a command line.
     pub fn name(self) -> &'static str {
@@ -33,6 +50,9 @@ impl Format {
             Format::Json => "json",
             Format::Parquet => "parquet",
             Format::Latex => "tex",
+            Format::Html => "html",
+            Format::Svg => "svg",
+            Format::Png => "png",
         }
     }
 }
@@ -52,23 +72,64 @@ impl FromStr for Format {
 impl Report {
     /// Writes the report into a folder, made where it is missing; returns the files.
     pub fn write(&self, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
-        fs::create_dir_all(out).map_err(|source| ReportError::Write { path: out.into(), source })?;
-        let files = formats.iter().flat_map(|format| match format {
-            Format::Markdown => vec![("report.md", self.markdown().into_bytes())],
-            Format::Csv => vec![("report.csv", self.csv().into_bytes()), ("runs.csv", self.runs_csv().into_bytes())],
-            Format::Json => vec![("report.json", self.json().into_bytes())],
-            Format::Parquet => vec![("report.parquet", self.parquet())],
-            Format::Latex => vec![("report.tex", self.latex().into_bytes())],
-        });
-        files.map(|(name, bytes)| replace(out, name, &bytes)).collect()
+        let illustrated = formats.iter().any(|format| format.is_illustrated());
+        let blocks = if illustrated { self.illustrated() } else { tables::blocks(self) };
+        let mut written = Vec::new();
+        for format in formats {
+            for (name, bytes) in self.files(*format, formats, &blocks)? {
+                written.push(replace(out, &name, bytes)?);
+            }
+        }
+        Ok(written)
+    }
+
+    /// The files of a format: path in the report's folder, content.
+    fn files(&self, format: Format, formats: &[Format], blocks: &[Block]) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+        let file = |name: &str, text: String| (name.to_string(), text.into_bytes());
+        Ok(match format {
+            Format::Markdown => vec![file("report.md", linked(formats, blocks))],
+            Format::Csv => vec![file("report.csv", self.csv()), file("runs.csv", self.runs_csv())],
+            Format::Json => vec![file("report.json", self.json())],
+            Format::Parquet => vec![("report.parquet".into(), self.parquet())],
+            Format::Latex => vec![file("report.tex", self.latex())],
+            Format::Html => vec![file("report.html", page::render(self, blocks)?)],
+            Format::Svg => pictures(blocks).map(|figure| file(&in_folder(figure, "svg"), figure.svg())).collect(),
+            Format::Png => pictures(blocks)
+                .map(|figure| Ok((in_folder(figure, "png"), figure.png()?)))
+                .collect::<Result<_, ReportError>>()?,
+        })
     }
 }
 
-/// Writes a file aside and renames it.
-pub fn replace(out: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, ReportError> {
+/// With links to the pictures that are written beside it; without pictures where there are none.
+fn linked(formats: &[Format], blocks: &[Block]) -> String {
+    match [Format::Svg, Format::Png].into_iter().find(|format| formats.contains(format)) {
+        Some(format) => markdown::render_linked(blocks, format.name()),
+        None => {
+            let plain = blocks.iter().filter(|block| !matches!(block, Block::Figure(_))).cloned();
+            markdown::render(&plain.collect::<Vec<_>>())
+        }
+    }
+}
+
+fn pictures(blocks: &[Block]) -> impl Iterator<Item = &Figure> {
+    blocks.iter().filter_map(|block| match block {
+        Block::Figure(figure) => Some(figure),
+        _ => None,
+    })
+}
+
+fn in_folder(figure: &Figure, ending: &str) -> String {
+    format!("{}/{}.{ending}", figures::FOLDER, figure.name)
+}
+
+/// Writes a file aside and renames it; the folders of its name are made.
+pub fn replace(out: &Path, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf, ReportError> {
     let path = out.join(name);
-    let aside = out.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path));
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{file}.{}.tmp", std::process::id()));
+    let folder = path.parent().unwrap_or(out);
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&aside, content)).and_then(|()| fs::rename(&aside, &path));
     written.map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

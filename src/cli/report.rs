@@ -1,14 +1,15 @@
-//! `fedbench report`: tables from run folders.
+//! `fedbench report`: tables, pictures and a page from run folders.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use reports::{Format, Report};
+use reports::{Format, NoLibrary, Report};
 
 use super::say;
+use crate::library::AtHand;
 
-/// Tables from run folders.
+/// Tables, pictures and a page from run folders.
 #[derive(Args)]
 pub(crate) struct MakeReport {
     /// Run folders, or folders that hold some.
@@ -17,16 +18,19 @@ pub(crate) struct MakeReport {
     /// Where the report goes; on screen only without it.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Formats to write.
-    #[arg(long, value_delimiter = ',', default_value = "md,csv,json,parquet,tex")]
+    /// Formats to write: md, csv, json, parquet, tex, html (one page with everything), svg and png (its pictures).
+    #[arg(long, value_delimiter = ',', default_value = "md,csv,json,parquet,tex,html,svg")]
     format: Vec<String>,
+    /// Show nothing of the datasets themselves: no questions, no pictures, no label counts.
+    #[arg(long)]
+    no_data: bool,
 }
 
 impl MakeReport {
     pub(crate) fn run(self) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
         match self.out {
-            Some(out) => write(&self.runs, &out, &formats),
+            Some(out) => write(&self.runs, &out, &formats, !self.no_data),
             None => {
                 say(&Report::read(&self.runs)?.terminal());
                 Ok(())
@@ -39,13 +43,28 @@ fn parse(name: &str) -> Result<Format, harness::Error> {
     name.parse().map_err(|_| harness::Error::unknown("report format", name, Format::ALL.iter().map(|format| format.name())))
 }
 
-/// Reads run folders, writes the report and shows it.
-pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format]) -> Result<()> {
-    let report = Report::read(runs)?;
+/// Reads run folders, writes the report, shows it, and says where it lies: the page last.
+pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format], with_data: bool) -> Result<()> {
+    let mut report = Report::read(runs)?;
+    if formats.iter().any(|format| format.is_illustrated()) {
+        match with_data {
+            true => report.illustrate(&mut AtHand::default())?,
+            false => report.illustrate(&mut NoLibrary)?,
+        }
+    }
     let written = report.write(out, formats)?;
     say(&report.terminal());
-    for path in written {
+    let (pages, others): (Vec<_>, Vec<_>) =
+        written.iter().partition(|path| path.extension().is_some_and(|ending| ending == "html"));
+    let (files, pictures): (Vec<_>, Vec<_>) = others.into_iter().partition(|path| path.parent() == Some(out));
+    for path in files {
         say(&format!("report: {}", path.display()));
+    }
+    if !pictures.is_empty() {
+        say(&format!("pictures: {} in {}", pictures.len(), out.join(reports::figures::FOLDER).display()));
+    }
+    for path in pages {
+        say(&format!("page: {}", path.display()));
     }
     Ok(())
 }

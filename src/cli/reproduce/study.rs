@@ -58,7 +58,7 @@ impl Reproduction {
             return Ok(());
         }
         let folders = suite.run_members(session, &described, &experiments)?;
-        report::write(&folders, &out.join("report"), reports::Format::ALL)?;
+        report::write(&folders, &out.join("report"), reports::Format::DEFAULT, true)?;
         judge(&Report::read(&folders)?, &locked.claims, Some(&out.join("report")))
     }
 }
