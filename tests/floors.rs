@@ -13,7 +13,7 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ("seed", &[], &["candle", "arrow", "parquet", "polars"]),
     ("schema", &[], &["candle", "arrow", "parquet", "polars"]),
     ("data-scripts", &["schema", "seed"], &["candle", "polars"]),
-    ("reports", &["schema"], &["candle"]),
+    ("reports", &["schema", "seed"], &["candle"]),
     ("harness", &["schema", "seed"], &["polars"]),
     ("baselines", &["harness", "schema", "seed"], &["polars"]),
     ("bench", &["baselines", "data-scripts", "harness", "schema", "seed"], &["polars"]),

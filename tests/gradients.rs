@@ -212,6 +212,8 @@ struct Task {
     name: &'static str,
     model: Llava,
     features: Tensor,
+    /// What enters the connector.
+    seen: Tensor,
     sequences: Vec<Sequence>,
 }
 
@@ -231,8 +233,9 @@ impl Task {
             sequence(vec![1, 0], &[45], vec![vec![55, 2]]),
         ];
         let size = model.preprocess().size;
-        let features = model.encode(&normal("pixels", (2, 3, size, size), DType::F64)?)?;
-        Ok(Self { name, model, features, sequences })
+        let pixels = normal("pixels", (2, 3, size, size), DType::F64)?;
+        let (features, seen) = (model.encode(&pixels)?, model.see(&pixels)?);
+        Ok(Self { name, model, features, seen, sequences })
     }
 
     fn tiny() -> Result<Self> {
@@ -247,14 +250,18 @@ impl Task {
     }
 
     /// Summed negative log-likelihood of the answers of these sequences.
-    fn loss(&self, sequences: &[Sequence], adapt: &dyn Adapt) -> Result<Tensor> {
+    fn loss(&self, sequences: &[Sequence], spec: &AdapterSpec, adapt: &dyn Adapt) -> Result<Tensor> {
         let batch = Batch::new(&sequences.iter().collect::<Vec<_>>(), self.model.text().image_token(), DType::F64, &Device::Cpu)?;
-        let logits = self.model.decode(&self.model.embed(&batch, &self.features)?, adapt)?;
+        let embeddings = match spec.reaches_connector() {
+            true => self.model.embed_unconnected(&batch, &self.seen)?,
+            false => self.model.embed(&batch, &self.features)?,
+        };
+        let logits = self.model.decode(&embeddings, adapt)?;
         Ok(nn::log_likelihood(&logits, &batch.targets)?.sum_all()?.neg()?)
     }
 
     fn value(&self, spec: &AdapterSpec, adapters: &Adapters) -> Result<f64> {
-        Ok(self.loss(&self.sequences_for(spec), &spec.attach(adapters)?)?.to_scalar::<f64>()?)
+        Ok(self.loss(&self.sequences_for(spec), spec, &spec.attach(adapters)?)?.to_scalar::<f64>()?)
     }
 
     /// The sequences behind a spec's virtual tokens.
@@ -284,7 +291,8 @@ impl Task {
             let adapters = self.drawn(&spec)?;
             assert!(!adapters.is_empty(), "{kind} at {group} attaches nowhere");
             let vars = adapters.to_vars()?;
-            let gradients = self.loss(&self.sequences_for(&spec), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
+            let gradients =
+                self.loss(&self.sequences_for(&spec), &spec, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
             for (name, tensor) in adapters.iter() {
                 let gradient = gradients.get(&vars[name]).with_context(|| format!("{}: `{name}` got no gradient", self.name))?;
                 let gradient = flat(gradient)?;
@@ -346,7 +354,7 @@ fn training_begins_at_every_site() -> Test {
     for (kind, group) in KINDS.iter().flat_map(|kind| kind.allowed.iter().map(move |group| (kind.name, *group))) {
         let spec = task.spec(kind, group)?;
         let vars = spec.init(seed::Seed::new(0), DType::F64, &Device::Cpu)?.to_vars()?;
-        let gradients = task.loss(&task.sequences_for(&spec), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
+        let gradients = task.loss(&task.sequences_for(&spec), &spec, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
         for site in &spec.sites {
             let moves = |name: &String| match spec.names(site) {
                 Some([_, up]) => *name == up,
@@ -388,8 +396,8 @@ fn at_once_is_block_by_block() -> Test {
             let vars = task.drawn(&spec)?.to_vars()?;
             let attached = || spec.attach(&Adapters::from_vars(&vars)).map(Box::new);
             let sequences = task.sequences_for(&spec);
-            let wanted = task.loss(&sequences, &Opaque(attached()?))?;
-            let found = task.loss(&sequences, &*attached()?)?;
+            let wanted = task.loss(&sequences, &spec, &Opaque(attached()?))?;
+            let found = task.loss(&sequences, &spec, &*attached()?)?;
             let what = format!("{}, {}", task.name, kind.name);
             within(&format!("{what}: loss at once against block by block"), relative(&found, &wanted)?, 1e-12);
             let (wanted, first, second) = (wanted.backward()?, found.backward()?, found.backward()?);
@@ -413,21 +421,20 @@ fn at_once_is_block_by_block() -> Test {
 fn fisher_of_a_batch_is_that_of_single_examples() -> Test {
     let task = Task::tiny()?;
     for kind in KINDS {
-        let spec = AdapterSpec::resolve(
-            &AdapterConfig { rank: kind.has_rank().then_some(2), ..AdapterConfig::default() },
-            kind.name,
-            task.model.spec(),
-        )?;
+        let sites = Some(kind.allowed.iter().map(|&group| group.into()).collect());
+        let config = AdapterConfig { rank: kind.has_rank().then_some(2), sites, ..AdapterConfig::default() };
+        let spec = AdapterSpec::resolve(&config, kind.name, task.model.spec())?;
         let sequences = task.sequences_for(&spec);
         let adapters = task.drawn(&spec)?;
         let copies = fisher::copies(&adapters, sequences.len())?;
-        let summed = task.loss(&sequences, &spec.attach(&Adapters::from_vars(&copies))?)?;
+        let summed = task.loss(&sequences, &spec, &spec.attach(&Adapters::from_vars(&copies))?)?;
         let batched = fisher::sum_of_squares(&copies, &summed.backward()?)?;
 
         let mut looped: Option<Adapters> = None;
         for sequence in &sequences {
             let vars = adapters.to_vars()?;
-            let gradients = task.loss(std::slice::from_ref(sequence), &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
+            let gradients =
+                task.loss(std::slice::from_ref(sequence), &spec, &spec.attach(&Adapters::from_vars(&vars))?)?.backward()?;
             let squares = vars.iter().map(|(name, var)| {
                 let gradient = gradients.get(var).with_context(|| format!("`{name}` got no gradient"))?;
                 Ok((name.clone(), gradient.sqr()?))

@@ -1,5 +1,5 @@
-//! Adapters that are no pairs of matrices, against what they stand for: biases and norms against a model whose weights have been
-//! changed, a prompt against tokens that the model knows.
+//! Adapters against what they stand for: biases, norms and pairs at the connector against a model whose weights have been changed, a
+//! prompt against tokens that the model knows.
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Shape, Tensor};
@@ -7,7 +7,7 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use harness::adapter::{Adapt, AdapterSpec, Adapters, Untouched};
 use harness::backbone::llava::Llava;
-use harness::backbone::{Backbone, Batch, Branch, Sequence};
+use harness::backbone::{Backbone, Batch, Branch, Sequence, SiteSpec, connector};
 use schema::experiment::AdapterConfig;
 use seed::Seed;
 
@@ -40,6 +40,18 @@ impl SimpleBackend for Changed {
 
 /// Logits of two answers to a question about a picture.
 fn logits(model: &Llava, front: &[u32], virtual_tokens: usize, adapt: &dyn Adapt) -> Result<Tensor> {
+    let (batch, pixels) = question(model, front, virtual_tokens)?;
+    Ok(model.decode(&model.embed(&batch, &model.encode(&pixels)?)?, adapt)?)
+}
+
+/// The same with a connector that runs in the step.
+fn late_logits(model: &Llava, adapt: &dyn Adapt) -> Result<Tensor> {
+    let (batch, pixels) = question(model, &[], 0)?;
+    Ok(model.decode(&model.embed_unconnected(&batch, &model.see(&pixels)?)?, adapt)?)
+}
+
+/// The question as a batch, and the picture.
+fn question(model: &Llava, front: &[u32], virtual_tokens: usize) -> Result<(Batch, Tensor)> {
     let image = model.text().image_token();
     let mut prefix = front.to_vec();
     prefix.extend(vec![image; model.spec().image_tokens]);
@@ -47,9 +59,8 @@ fn logits(model: &Llava, front: &[u32], virtual_tokens: usize, adapt: &dyn Adapt
     let branches = vec![Branch::answer(vec![70, 80, 2]), Branch::answer(vec![90, 2])];
     let sequence = Sequence { prefix, images: vec![0], branches }.behind_virtual_tokens(virtual_tokens);
     let size = model.preprocess().size;
-    let features = model.encode(&normal("pixels", (1, 3, size, size), DType::F64)?)?;
     let batch = Batch::new(&[&sequence], image, DType::F64, &Device::Cpu)?;
-    Ok(model.decode(&model.embed(&batch, &features)?, adapt)?)
+    Ok((batch, normal("pixels", (1, 3, size, size), DType::F64)?))
 }
 
 fn spec(kind: &str, rank: Option<usize>, model: &Llava) -> Result<AdapterSpec> {
@@ -79,6 +90,37 @@ fn vectors_are_changed_weights() -> Test {
             1e-11,
         );
     }
+    Ok(())
+}
+
+/// Pairs at the connector's layers are `W + scale B A` there; untouched, a connector that runs in every step is the one whose output
+/// is kept.
+#[test]
+fn pairs_at_the_connector_are_changed_weights() -> Test {
+    let plain = tiny::llava(&tiny::config(), DType::F64, None)?;
+    let sites = Some(vec![connector::GROUP.into()]);
+    let config = AdapterConfig { kind: Some("lora".into()), rank: Some(3), alpha: Some(2.0), sites };
+    let spec = AdapterSpec::resolve(&config, "lora", plain.spec())?;
+    assert!(spec.reaches_connector() && spec.is_split());
+    let start = spec.init(Seed::new(0), DType::F64, &Device::Cpu)?;
+    let drawn = start.iter().map(|(name, x)| Ok((name.clone(), (normal(name, x.shape(), DType::F64)? * 0.3)?)));
+    let adapters = drawn.collect::<Result<Adapters>>()?;
+
+    let product = |site: &SiteSpec| -> Result<(String, Tensor)> {
+        let [a, b] = spec.names(site).context("a pair")?.map(|name| adapters.get(&name));
+        let name = site.name.replace("connector.", "multi_modal_projector.") + ".weight";
+        Ok((name, (b.context("B")?.matmul(a.context("A")?)? * spec.scale())?))
+    };
+    let changes = spec.sites.iter().map(product).collect::<Result<Adapters>>()?;
+    assert_eq!(changes.iter().count(), 2);
+    let weights = VarBuilder::from_backend(Box::new(Changed(changes)), DType::F64, Device::Cpu);
+    let changed = tiny::llava(&tiny::config(), DType::F64, Some(weights))?;
+
+    let untouched = logits(&plain, &[], 0, &Untouched)?;
+    within("an untouched connector, run late", distance(&late_logits(&plain, &Untouched)?, &untouched)?, 1e-11);
+    let wanted = logits(&changed, &[], 0, &Untouched)?;
+    assert!(distance(&wanted, &untouched)? > 1e-2, "the change changes nothing");
+    within("pairs at the connector", distance(&late_logits(&plain, &spec.attach(&adapters)?)?, &wanted)?, 1e-11);
     Ok(())
 }
 

@@ -92,6 +92,7 @@ fn llama_logits() -> Test {
             let batch = Batch::new(&sequences.iter().collect::<Vec<_>>(), u32::MAX, DType::F32, &Device::Cpu)?;
             let hidden = llama.embed(&batch.tokens)?.reshape((batch.size, (), config.hidden_size))?;
             let embeddings = Embeddings {
+                seen: None,
                 virtual_tokens: None,
                 hidden: hidden.clone(),
                 image_mask: batch.image_mask,

@@ -103,23 +103,11 @@ fn make_world() -> Result<World> {
         let generator = generated::find(name).context("no such generator")?;
         let card = generated::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
         let load = |split: &str| -> Result<Arc<Split>> {
-            let dataset = Dataset::load(folder.path(), &card, split, None)?;
-            let features = features(&*backbone, &dataset)?;
-            Ok(Arc::new(Split { dataset, features, features_seconds: 0.0 }))
+            Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
         };
         splits.insert(name, [load("train")?, load("test")?]);
     }
     Ok(World { backbone, splits })
-}
-
-fn features(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Tensor> {
-    let (preprocess, n) = (backbone.preprocess(), dataset.images.len());
-    let mut pixels = Vec::new();
-    for image in &dataset.images {
-        pixels.extend(preprocess.pixels(image, u64::MAX)?);
-    }
-    let pixels = Tensor::from_vec(pixels, (n, 3, preprocess.size, preprocess.size), &Device::Cpu)?;
-    Ok(backbone.encode(&pixels)?)
 }
 
 /// Three clients, two rounds, a few steps each.

@@ -1,7 +1,7 @@
 //! One experiment's prepared parts: examples as token sequences, cached image features, shards, adapters.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -13,7 +13,7 @@ use seed::Seed;
 
 use crate::accounting::clock::Stopwatch;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
-use crate::backbone::{Backbone, Batch, Sequence, nn};
+use crate::backbone::{Backbone, Batch, Embeddings, Sequence, nn};
 use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
 use crate::federation::link::{Traffic, split_passes};
 use crate::federation::{Answers, Client, Scope, Task};
@@ -38,18 +38,42 @@ pub struct Split {
     pub features: Tensor,
     /// Seconds that took.
     pub features_seconds: f64,
+    /// What enters the connector, for those whose adapters lie there.
+    seen: OnceLock<Tensor>,
 }
 
 impl Split {
     /// A loaded split with its images' features, computed in chunks that threads share.
     pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
         let clock = Stopwatch::start();
-        let features = encode_images(backbone, &dataset)?;
-        Ok(Self { dataset, features, features_seconds: clock.seconds() })
+        let features = over_images(backbone, &dataset, |pixels| backbone.encode(pixels))?;
+        Ok(Self { dataset, features, features_seconds: clock.seconds(), seen: OnceLock::new() })
+    }
+
+    /// What enters the connector, `[images, tokens, d_seen]`; computed when it is first asked for.
+    fn seen(&self, backbone: &dyn Backbone) -> Result<&Tensor> {
+        if let Some(seen) = self.seen.get() {
+            return Ok(seen);
+        }
+        let seen = over_images(backbone, &self.dataset, |pixels| backbone.see(pixels))?;
+        Ok(self.seen.get_or_init(|| seen))
+    }
+
+    /// A batch of this split's sequences as the decoder will see it.
+    fn embed(&self, batch: &Batch, backbone: &dyn Backbone, adapter: &AdapterSpec) -> Result<Embeddings> {
+        match adapter.reaches_connector() {
+            true => Ok(backbone.embed_unconnected(batch, self.seen(backbone)?)?),
+            false => Ok(backbone.embed(batch, &self.features)?),
+        }
     }
 }
 
-fn encode_images(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Tensor> {
+/// A dataset's images through a frozen part of a backbone, in chunks that threads share.
+fn over_images(
+    backbone: &dyn Backbone,
+    dataset: &Dataset,
+    part: impl Fn(&Tensor) -> candle_core::Result<Tensor> + Sync,
+) -> Result<Tensor> {
     const CHUNK: usize = 32;
     let preprocess = backbone.preprocess();
     let size = preprocess.size;
@@ -59,7 +83,7 @@ fn encode_images(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Tensor> {
             pixels.extend(preprocess.pixels(image, dataset.card.max_image_pixels)?);
         }
         let pixels = Tensor::from_vec(pixels, (images.len(), 3, size, size), backbone.device())?;
-        Ok(backbone.encode(&pixels.to_dtype(backbone.dtype())?)?)
+        Ok(part(&pixels.to_dtype(backbone.dtype())?)?)
     };
     let chunks: Vec<Tensor> = dataset.images.par_chunks(CHUNK).map(encode).collect::<Result<_>>()?;
     if chunks.is_empty() {
@@ -97,6 +121,10 @@ impl Study {
         let seed = Seed::new(experiment.seed);
         let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
         let initial = adapter.init(seed, crate::backbone::adapter_dtype(&*backbone), backbone.device())?;
+        if adapter.reaches_connector() {
+            train_split.seen(&*backbone)?;
+            test_split.seen(&*backbone)?;
+        }
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
@@ -296,11 +324,16 @@ impl Study {
 
     /// Log-likelihoods of a test batch's answer tokens, `[rows]`.
     pub(crate) fn test_log_likelihoods(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
-        Ok(nn::log_likelihood(&self.logits(batch, &self.test_split.features, adapt)?, &batch.targets)?)
+        Ok(nn::log_likelihood(&self.test_logits(batch, adapt)?, &batch.targets)?)
     }
 
-    fn logits(&self, batch: &Batch, features: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
-        Ok(self.backbone.decode(&self.backbone.embed(batch, features)?, adapt)?)
+    /// Logits of a test batch, `[rows, vocabulary]`.
+    pub(crate) fn test_logits(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
+        self.logits(batch, &self.test_split, adapt)
+    }
+
+    fn logits(&self, batch: &Batch, split: &Split, adapt: &dyn Adapt) -> Result<Tensor> {
+        Ok(self.backbone.decode(&split.embed(batch, self.backbone(), &self.adapter)?, adapt)?)
     }
 }
 
@@ -327,7 +360,7 @@ impl Task for Study {
 
     fn answers(&self, examples: &[usize], adapters: &Adapters) -> Result<Answers> {
         let batch = self.train_batch(examples)?;
-        let logits = self.logits(&batch, &self.train_split.features, &self.adapter.attach(adapters)?)?;
+        let logits = self.logits(&batch, &self.train_split, &self.adapter.attach(adapters)?)?;
         let passes = match self.adapter.is_split() {
             true => split_passes(&batch, self.backbone.spec(), self.experiment.federation.loss_at),
             false => [Traffic::default(); 2],

@@ -14,7 +14,7 @@ use crate::ReportError;
 const BATCH_ROWS: usize = 65_536;
 
 /// What a run's predictions say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Predictions {
     /// Rows answered by option likelihood.
     pub option_likelihood: u64,
@@ -24,34 +24,45 @@ pub struct Predictions {
     pub unparsed: u64,
     /// Global-scope rows beyond the first of an example.
     pub repeated: u64,
-    /// Global-scope answers (no client): the hash of the example's id, its lowest bit replaced by whether the answer was right;
-    /// sorted, each example once. Eight bytes an example, and two runs pair by one merge.
-    pub answers: Vec<u64>,
-    /// The same of answers with a client's own adapters, each example once for every client.
-    pub own_answers: Vec<u64>,
+    /// Whether clients answered with adapters of their own.
+    pub own: bool,
+    /// The hash of each example's id and what its answer was worth, from 0 to 1; the mean over clients where they answered with
+    /// adapters of their own. Sorted, each example once: two runs pair by one merge.
+    pub scores: Vec<(u64, f64)>,
 }
 
 /// Reads `predictions.parquet`.
 pub fn predictions(path: &Path) -> Result<Predictions, ReportError> {
     let mut read = Predictions::default();
-    for batch in open(path, &["example", "client", "scoring", "correct", "parsed"])? {
+    let mut answers = Answers::default();
+    for batch in open(path, &["example", "client", "scoring", "correct", "parsed", "score"])? {
         let batch = batch.map_err(|error| bad(path, &error))?;
-        count_predictions(path, &batch, &mut read)?;
+        count_predictions(path, &batch, &mut read, &mut answers)?;
     }
-    read.answers.sort_unstable();
-    read.own_answers.sort_unstable();
-    let rows = read.answers.len();
-    read.answers.dedup_by_key(|answer| *answer >> 1);
-    read.repeated = (rows - read.answers.len()) as u64;
+    let Answers { mut global, own } = answers;
+    let rows = global.len();
+    global.sort_by_key(|answer| answer.0);
+    global.dedup_by_key(|answer| answer.0);
+    read.repeated = (rows - global.len()) as u64;
+    read.own = global.is_empty() && !own.is_empty();
+    read.scores = if read.own { means(own) } else { global };
     Ok(read)
 }
 
-fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions) -> Result<(), ReportError> {
+/// What each answer was worth, by the hash of the example's id: of global adapters, and of clients' own.
+#[derive(Default)]
+struct Answers {
+    global: Vec<(u64, f64)>,
+    own: Vec<(u64, f64)>,
+}
+
+fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions, answers: &mut Answers) -> Result<(), ReportError> {
     let example: &StringArray = column(path, batch, "example")?;
     let client: &UInt32Array = column(path, batch, "client")?;
     let scoring: &StringArray = column(path, batch, "scoring")?;
     let correct: &BooleanArray = column(path, batch, "correct")?;
     let parsed: &BooleanArray = column(path, batch, "parsed")?;
+    let score: Option<&Float64Array> = batch.column_by_name("score").map(|_| column(path, batch, "score")).transpose()?;
     for row in 0..batch.num_rows() {
         match scoring.value(row) {
             "option-likelihood" => read.option_likelihood += 1,
@@ -59,15 +70,19 @@ fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions) -
             other => return Err(bad(path, &format!("scoring `{other}` is neither `option-likelihood` nor `generation`"))),
         }
         read.unparsed += u64::from(!parsed.value(row));
-        let right = u64::from(correct.value(row));
-        if client.is_null(row) {
-            read.answers.push((hash(example.value(row)) & !1) | right);
-        } else {
-            let of_client = format!("{} {}", client.value(row), example.value(row));
-            read.own_answers.push((hash(&of_client) & !1) | right);
-        }
+        let graded = score.filter(|score| score.is_valid(row)).map(|score| score.value(row));
+        let worth = graded.unwrap_or(f64::from(u8::from(correct.value(row))));
+        let of_whom = if client.is_null(row) { &mut answers.global } else { &mut answers.own };
+        of_whom.push((hash(example.value(row)), worth));
     }
     Ok(())
+}
+
+/// Each example's mean, summed in the order of the file.
+fn means(mut answers: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
+    answers.sort_by_key(|answer| answer.0);
+    let mean = |of_one: &[(u64, f64)]| (of_one[0].0, of_one.iter().map(|answer| answer.1).sum::<f64>() / of_one.len() as f64);
+    answers.chunk_by(|a, b| a.0 == b.0).map(mean).collect()
 }
 
 fn hash(text: &str) -> u64 {

@@ -100,7 +100,11 @@ fn comparison_json(report: &Report, comparison: &Comparison) -> Value {
         "method": name(comparison.group),
         "reference": name(comparison.reference),
         "also_differs": comparison.also_differs,
-        "accuracy_difference": comparison.difference,
-        "mcnemar": comparison.mcnemar,
+        "accuracy_difference": comparison.paired.difference,
+        "interval": comparison.paired.interval,
+        "p": comparison.paired.p,
+        "p_holm": comparison.paired.p_holm,
+        "mcnemar": comparison.paired.mcnemar,
+        "verdict": comparison.paired.verdict,
     })
 }

@@ -3,7 +3,7 @@
 //! - [`read`]: folders to [`Run`]s; [`columns`]: the parquet files, only the columns that are needed;
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
-//! - [`paired`]: differences over equal seeds and McNemar's test, on [`stats`];
+//! - [`paired`]: differences over equal seeds and examples, McNemar's test and what follows, on [`stats`] and [`bootstrap`];
 //! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
 //! - [`tables`]: the report as blocks; [`markdown`] and [`terminal`] draw them, [`data`] writes CSV and JSON, [`write`] files.
@@ -16,6 +16,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod bootstrap;
 pub mod columns;
 pub mod data;
 pub mod error;
@@ -27,6 +28,8 @@ pub mod paired;
 pub mod provenance;
 pub mod read;
 pub mod stats;
+#[cfg(test)]
+mod stats_tests;
 pub mod tables;
 pub mod terminal;
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Each method against a reference, over the same seeds and the same examples.
 
-use std::cmp::Ordering;
-
 use serde::Serialize;
 
 use crate::aggregate::differing_keys;
+use crate::bootstrap::{self, Interval};
 use crate::stats::{self, Stat};
 use crate::{Group, ReportError, Run};
 
@@ -20,11 +19,56 @@ pub struct Comparison {
     pub reference: usize,
     /// Keys in which the two differ besides method and adapter.
     pub also_differs: Vec<String>,
+    /// What the seeds and examples that both have say of their difference.
+    pub paired: Paired,
+}
+
+/// A difference over the same seeds and the same examples. A client's own answers count as one for each example: their mean.
+#[derive(Debug, Default, Serialize)]
+pub struct Paired {
     /// Accuracy minus the reference's, over the seeds that both have; none where they share no seed.
     pub difference: Option<Stat>,
+    /// Where the mean difference lies over other examples and seeds, 95% (see [`bootstrap`]).
+    pub interval: Option<Interval>,
+    /// Two-sided, of a t-test over examples and seeds (see [`stats::TwoSources`]).
+    pub p: Option<f64>,
+    /// The same, corrected for the number of comparisons (Holm).
+    pub p_holm: Option<f64>,
     /// Counts over the examples that both judged with global adapters; none where they share none.
     pub mcnemar: Option<McNemar>,
+    /// What follows.
+    pub verdict: Verdict,
 }
+
+/// Whether there is a difference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The interval holds zero.
+    #[default]
+    NoDifference,
+    /// The interval holds no zero, but among so many comparisons some would not.
+    NotAfterHolm,
+    /// The interval lies above zero, and the corrected p-value below 0.05.
+    Better,
+    /// The same below zero.
+    Worse,
+}
+
+impl Verdict {
+    /// As a table says it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoDifference => "no difference",
+            Self::NotAfterHolm => "not after Holm",
+            Self::Better => "better",
+            Self::Worse => "worse",
+        }
+    }
+}
+
+/// The level of the corrected tests.
+const LEVEL: f64 = 0.05;
 
 /// Paired right and wrong answers, summed over seeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -39,29 +83,114 @@ pub struct McNemar {
     pub c: u64,
     /// The two-sided exact p-value.
     pub p: f64,
+    /// The same, corrected for the number of tests (Holm).
+    pub p_holm: f64,
 }
 
 /// Compares every group with the reference of its dataset and backbone.
 pub fn compare(runs: &[Run], groups: &[Group]) -> Result<Vec<Comparison>, ReportError> {
-    let mut comparisons = Vec::new();
-    let mut differences = Vec::new();
-    for group in 0..groups.len() {
-        let Some(reference) = reference(runs, groups, group) else { continue };
-        let pairs = shared_seeds(runs, &groups[group], &groups[reference]);
-        let row = comparisons.len() as u32;
-        differences.extend(pairs.iter().map(|(a, b)| ((row, 0), a.summary.accuracy - b.summary.accuracy)));
-        comparisons.push(Comparison {
-            group,
-            reference,
-            also_differs: other_differences(&runs[groups[group].runs[0]], &runs[groups[reference].runs[0]]),
-            difference: None,
-            mcnemar: mcnemar(&pairs),
-        });
-    }
-    for ((row, _), stat) in stats::by_key(&differences)? {
-        comparisons[row as usize].difference = Some(stat);
-    }
+    let pairs = (0..groups.len()).filter_map(|group| Some((group, reference(runs, groups, group)?)));
+    let of = |group: usize| groups[group].runs.iter().map(|&run| &runs[run]).collect::<Vec<_>>();
+    let comparison = |(group, reference): (usize, usize)| Comparison {
+        group,
+        reference,
+        also_differs: other_differences(&runs[groups[group].runs[0]], &runs[groups[reference].runs[0]]),
+        paired: Paired::new(&of(group), &of(reference)),
+    };
+    let mut comparisons: Vec<Comparison> = pairs.map(comparison).collect();
+    correct(&mut comparisons.iter_mut().map(|comparison| &mut comparison.paired).collect::<Vec<_>>());
     Ok(comparisons)
+}
+
+impl Paired {
+    /// One configuration's runs against another's, not yet corrected for the number of comparisons.
+    pub fn new(method: &[&Run], reference: &[&Run]) -> Self {
+        let pairs = shared_seeds(method, reference);
+        let by_seed: Vec<f64> = pairs.iter().map(|(a, b)| a.summary.accuracy - b.summary.accuracy).collect();
+        let examples = differences(&pairs);
+        Self {
+            difference: Stat::of(&by_seed),
+            interval: bootstrap::interval(&examples),
+            p: t_test(&examples),
+            p_holm: None,
+            mcnemar: mcnemar(&pairs),
+            verdict: Verdict::default(),
+        }
+    }
+
+    fn judge(&mut self) {
+        self.verdict = match (self.interval, self.p_holm) {
+            (Some(interval), Some(p)) if !interval.holds_zero() => match (p < LEVEL, interval.low > 0.0) {
+                (false, _) => Verdict::NotAfterHolm,
+                (true, true) => Verdict::Better,
+                (true, false) => Verdict::Worse,
+            },
+            _ => Verdict::NoDifference,
+        };
+    }
+}
+
+/// Corrects p-values for their number, and says what follows.
+pub fn correct(all: &mut [&mut Paired]) {
+    let holm_of = |p: Vec<Option<f64>>| {
+        let mut corrected = stats::holm(&p.iter().flatten().copied().collect::<Vec<_>>()).into_iter();
+        p.into_iter().map(|p| p.and_then(|_| corrected.next())).collect::<Vec<_>>()
+    };
+    let t = holm_of(all.iter().map(|paired| paired.p).collect());
+    let exact = holm_of(all.iter().map(|paired| paired.mcnemar.map(|counts| counts.p)).collect());
+    for ((paired, t), exact) in all.iter_mut().zip(t).zip(exact) {
+        paired.p_holm = t;
+        if let (Some(counts), Some(p)) = (&mut paired.mcnemar, exact) {
+            counts.p_holm = p;
+        }
+        paired.judge();
+    }
+}
+
+/// The two-sided p-value of differences `[examples][seeds]`.
+pub(crate) fn t_test(differences: &[Vec<f64>]) -> Option<f64> {
+    let seeds = differences.first().map_or(0, Vec::len);
+    if seeds == 0 {
+        return None;
+    }
+    let by_example: Vec<f64> = differences.iter().map(|of_one| stats::mean(of_one)).collect();
+    let of_seed = |seed: usize| differences.iter().map(|of_one| of_one[seed]).sum::<f64>() / differences.len() as f64;
+    let by_seed: Vec<f64> = (0..seeds).map(of_seed).collect();
+    let chance = stats::TwoSources::new(
+        stats::variance(&by_example) / by_example.len() as f64,
+        stats::variance(&by_seed) / seeds as f64,
+        (seeds as f64 - 1.0).max(1.0),
+    );
+    Some(chance.p(stats::mean(&by_example)))
+}
+
+/// The differences of the examples that all these runs judged, `[examples][seeds]`.
+fn differences(pairs: &[(&Run, &Run)]) -> Vec<Vec<f64>> {
+    let mut common: Vec<(u64, Vec<f64>)> = Vec::new();
+    for (seed, (method, reference)) in pairs.iter().enumerate() {
+        let of_seed = joined(&method.predictions.scores, &reference.predictions.scores);
+        let of_seed = of_seed.map(|(example, (a, b))| (example, a - b));
+        common = match seed {
+            0 => of_seed.map(|(example, difference)| (example, vec![difference])).collect(),
+            _ => {
+                let of_seed: Vec<(u64, f64)> = of_seed.collect();
+                let longer = joined(&common, &of_seed);
+                longer.map(|(example, (before, difference))| (example, [before, vec![difference]].concat())).collect()
+            }
+        };
+    }
+    common.into_iter().map(|(_, differences)| differences).collect()
+}
+
+/// What two sorted lists have under the same keys.
+fn joined<'a, A: Clone, B: Clone>(a: &'a [(u64, A)], b: &'a [(u64, B)]) -> impl Iterator<Item = (u64, (A, B))> + 'a {
+    let mut rest = b;
+    a.iter().filter_map(move |(key, value)| {
+        while rest.first().is_some_and(|(other, _)| other < key) {
+            rest = &rest[1..];
+        }
+        rest.first().filter(|(other, _)| other == key).map(|(_, other)| (*key, (value.clone(), other.clone())))
+    })
 }
 
 /// The group of the reference method on the same test examples that differs in the fewest keys; none for a reference itself.
@@ -88,35 +217,28 @@ fn other_differences(a: &Run, b: &Run) -> Vec<String> {
     differing_keys(a, b).into_iter().filter(|key| !meant(key)).collect()
 }
 
-fn shared_seeds<'a>(runs: &'a [Run], group: &Group, reference: &Group) -> Vec<(&'a Run, &'a Run)> {
-    let of = |run: &Run| reference.runs.iter().map(|&r| &runs[r]).find(|r| r.summary.seed == run.summary.seed);
-    group.runs.iter().map(|&r| &runs[r]).filter_map(|run| Some((run, of(run)?))).collect()
+fn shared_seeds<'a>(method: &[&'a Run], reference: &[&'a Run]) -> Vec<(&'a Run, &'a Run)> {
+    let of = |run: &Run| reference.iter().find(|other| other.summary.seed == run.summary.seed).copied();
+    method.iter().filter_map(|&run| Some((run, of(run)?))).collect()
 }
 
+/// An answer that is worth half or more counts as right.
 fn mcnemar(pairs: &[(&Run, &Run)]) -> Option<McNemar> {
     let mut counts = McNemar::default();
     for (method, reference) in pairs {
-        count(&method.predictions.answers, &reference.predictions.answers, &mut counts);
+        let (a, b) = (&method.predictions, &reference.predictions);
+        if a.own || b.own {
+            return None;
+        }
+        let before = counts.pairs;
+        for (_, (method, reference)) in joined(&a.scores, &b.scores) {
+            let [method, reference] = [method, reference].map(|score| score >= 0.5);
+            counts.pairs += 1;
+            counts.b += u64::from(method && !reference);
+            counts.c += u64::from(reference && !method);
+        }
+        counts.unpaired += (a.scores.len() + b.scores.len()) as u64 - 2 * (counts.pairs - before);
     }
     counts.p = stats::mcnemar(counts.b, counts.c);
     (counts.pairs > 0).then_some(counts)
-}
-
-/// One merge of two sorted lists of answers (see [`crate::columns::Predictions::answers`]).
-fn count(method: &[u64], reference: &[u64], counts: &mut McNemar) {
-    let (mut i, mut j, mut pairs) = (0, 0, 0u64);
-    while i < method.len() && j < reference.len() {
-        let (a, b) = (method[i], reference[j]);
-        match (a >> 1).cmp(&(b >> 1)) {
-            Ordering::Less => i += 1,
-            Ordering::Greater => j += 1,
-            Ordering::Equal => {
-                counts.b += a & !b & 1;
-                counts.c += b & !a & 1;
-                (i, j, pairs) = (i + 1, j + 1, pairs + 1);
-            }
-        }
-    }
-    counts.pairs += pairs;
-    counts.unpaired += (method.len() + reference.len()) as u64 - 2 * pairs;
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aggregate::method_rank;
 use crate::format::{self, NOTHING};
 use crate::metrics::OPTIONAL;
+use crate::paired::Paired;
 use crate::{Group, Report, Stat, provenance};
 
 /// A piece of the report.
@@ -241,28 +242,40 @@ fn comparisons(report: &Report) -> Vec<Block> {
     let mut header: Vec<String> = names.iter().chain(&["reference"]).map(|name| name.to_string()).collect();
     header.extend(confounded.then(|| "also differs in".into()));
     let text_columns = header.len();
-    header.extend(["difference (points)", "seeds", "pairs", "b", "c", "McNemar p"].map(String::from));
+    header.extend(COMPARED.map(String::from));
     let row = |comparison: &crate::Comparison| {
         let mut row = self::names(&report.groups[comparison.group], settings);
         row.push(report.groups[comparison.reference].label());
         row.extend(confounded.then(|| join(&comparison.also_differs)));
-        row.extend(comparison_cells(comparison));
+        row.extend(compared(&comparison.paired));
         row
     };
     let rows = report.comparisons.iter().map(row).collect();
-    let text = "Accuracy minus the reference's over the same seeds, mean ± sd of the differences. b: method right and reference \
-                wrong, c: the converse, on the same examples with global adapters, summed over seeds; p: exact two-sided McNemar \
-                test. Seeds share their test examples, so pairs of different seeds are not independent; p is not corrected for \
-                the number of comparisons.";
+    let text = "Accuracy minus the reference's over the same seeds, mean ± sd of the differences; below, over the same seeds and \
+                examples. Interval: 95%, of a bootstrap over examples and seeds. p: two-sided, of a t-test with both as sources of \
+                chance, corrected for the number of comparisons (Holm). Verdict: a difference only where the interval holds no \
+                zero and the corrected p lies below 0.05. b: method right and reference wrong, c: the converse, with global \
+                adapters, summed over seeds; the exact McNemar test of the two, corrected likewise, takes seeds for independent, \
+                which they are not: they share their examples.";
     section("Paired comparison", text, Table { text_columns, header, rows })
 }
 
-fn comparison_cells(comparison: &crate::Comparison) -> Vec<String> {
-    let seeds = comparison.difference.map_or(0, |difference| difference.n);
-    let seeds_cell = if seeds < 3 { format!("{seeds} (fewer than 3)") } else { seeds.to_string() };
-    let mut cells = vec![comparison.difference.map_or(NOTHING.into(), format::points), seeds_cell];
-    cells.extend(match comparison.mcnemar {
-        Some(m) => [m.pairs.to_string(), m.b.to_string(), m.c.to_string(), format::p_value(m.p)],
+/// The columns of a comparison.
+const COMPARED: [&str; 9] =
+    ["difference (points)", "seeds", "95% interval (points)", "p (Holm)", "verdict", "pairs", "b", "c", "McNemar p (Holm)"];
+
+fn compared(paired: &Paired) -> Vec<String> {
+    let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
+    let seeds = paired.difference.map_or(0, |difference| difference.n);
+    let mut cells = vec![
+        or_nothing(paired.difference.map(format::points)),
+        if seeds < 3 { format!("{seeds} (fewer than 3)") } else { seeds.to_string() },
+        or_nothing(paired.interval.map(|interval| format!("{:+.1} to {:+.1}", 100.0 * interval.low, 100.0 * interval.high))),
+        or_nothing(paired.p_holm.map(format::p_value)),
+        or_nothing(paired.interval.map(|_| paired.verdict.words().into())),
+    ];
+    cells.extend(match paired.mcnemar {
+        Some(m) => [m.pairs.to_string(), m.b.to_string(), m.c.to_string(), format::p_value(m.p_holm)],
         None => [NOTHING; 4].map(String::from),
     });
     cells

@@ -29,6 +29,8 @@ pub(crate) struct Fixture {
     data_keys: &'static str,
     pub(crate) rounds: u32,
     pub(crate) dirty: bool,
+    /// Whose own adapters answered.
+    client: Option<u32>,
     skipped: Value,
 }
 
@@ -48,6 +50,7 @@ impl Fixture {
             data_keys: "",
             rounds: 2,
             dirty: false,
+            client: None,
             skipped: json!([]),
         }
     }
@@ -115,7 +118,7 @@ impl Fixture {
         let ids: Vec<String> = (0..n).map(|i| format!("e{i}")).collect();
         let columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("example", Arc::new(StringArray::from(ids)), false),
-            ("client", Arc::new(UInt32Array::from(vec![None; n])), true),
+            ("client", Arc::new(UInt32Array::from(vec![self.client; n])), true),
             ("shard", Arc::new(UInt32Array::from(vec![Some(0); n])), true),
             ("scoring", Arc::new(StringArray::from(self.scoring.clone())), false),
             ("prediction", Arc::new(StringArray::from(vec!["a"; n])), false),
@@ -208,18 +211,58 @@ fn the_other_tables() {
 fn comparisons_are_paired_by_seed_and_example() {
     let root = TempDir::new().unwrap();
     study(root.path());
-    let header = "|dataset|method|reference|difference(points)|seeds|pairs|b|c|McNemarp|";
+    let header =
+        "|dataset|method|reference|difference(points)|seeds|95%interval(points)|p(Holm)|verdict|pairs|b|c|McNemarp(Holm)|";
     let report = read(&root);
     let shown = table(&report.markdown(), "Paired comparison");
     // fednano minus fedavg-nano on icongen: 0, +1 and +2 of ten right.
     assert!(
-        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |    30 |   3 |   0 |    0.2500 |"),
+        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |          +0.0 to +33.3 |   0.5908 | no difference |    30 |   3 |   0 |           0.5000 |"),
         "{shown}"
     );
     assert_eq!(shown.lines().next().unwrap().replace(' ', ""), header);
-    let counts = report.comparisons[0].mcnemar.unwrap();
+    let counts = report.comparisons[0].paired.mcnemar.unwrap();
     assert_eq!((counts.pairs, counts.unpaired, counts.b, counts.c), (30, 0, 3, 0));
     assert!((counts.p - 0.25).abs() < 1e-12, "{}", counts.p);
+}
+
+/// 100 examples, three seeds: the method gets what the reference gets and `more` besides.
+fn compared(more: usize, own: bool) -> crate::paired::Paired {
+    let root = TempDir::new().unwrap();
+    for seed in 1..=3 {
+        for (method, right) in [("fedavg-nano", 40), ("fednano", 40 + more)] {
+            let mut fixture = Fixture::new("icongen", method, seed, right as f64 / 100.0);
+            fixture.correct = (0..100).map(|example| example < right).collect();
+            fixture.scoring = vec!["option-likelihood"; 100];
+            fixture.test_examples = 100;
+            fixture.client = (own && method == "fednano").then_some(4);
+            fixture.write(root.path());
+        }
+    }
+    read(&root).comparisons.swap_remove(0).paired
+}
+
+#[test]
+fn verdicts_need_an_interval_and_a_corrected_p() {
+    use crate::paired::Verdict::{Better, NoDifference, NotAfterHolm, Worse};
+    let sure = compared(20, false);
+    assert_eq!(sure.verdict, Better);
+    let interval = sure.interval.unwrap();
+    assert!(interval.low > 0.1 && interval.high < 0.3, "{interval:?}");
+    assert_eq!(compared(0, false).verdict, NoDifference);
+    // A client's own answers are compared too, but no pairs of right and wrong are counted.
+    let own = compared(20, true);
+    assert_eq!((own.verdict, own.mcnemar, own.interval), (Better, None, sure.interval));
+    // Five in a hundred are seen alone, and not among forty comparisons.
+    let mut alone = compared(5, false);
+    assert_eq!(alone.verdict, Better, "{alone:?}");
+    let mut others: Vec<_> = (0..39).map(|_| compared(0, false)).collect();
+    crate::paired::correct(&mut std::iter::once(&mut alone).chain(&mut others).collect::<Vec<_>>());
+    assert_eq!(alone.verdict, NotAfterHolm, "{alone:?}");
+    let mut worse = compared(20, false);
+    worse.interval = worse.interval.map(|i| crate::bootstrap::Interval { low: -i.high, high: -i.low });
+    crate::paired::correct(&mut [&mut worse]);
+    assert_eq!(worse.verdict, Worse);
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn repeated_examples(runs: &[Run]) -> Vec<String> {
 }
 
 fn unpaired(report: &Report) -> Option<String> {
-    let counted = report.comparisons.iter().filter_map(|c| Some((c, c.mcnemar?.unpaired)));
+    let counted = report.comparisons.iter().filter_map(|c| Some((c, c.paired.mcnemar?.unpaired)));
     let unpaired = counted.filter(|(_, unpaired)| *unpaired > 0);
     let named = unpaired.map(|(c, unpaired)| format!("{} ({unpaired})", on_dataset(&report.groups[c.group])));
     list("answers that the compared run lacks, not paired", named)

@@ -24,7 +24,7 @@ pub use attached::Attached;
 pub use set::Adapters;
 
 use crate::Error;
-use crate::backbone::{SiteSpec, Spec};
+use crate::backbone::{SiteSpec, Spec, connector};
 
 /// What adapters add to a hidden state.
 pub trait Adapt: Send + Sync {
@@ -245,6 +245,11 @@ impl AdapterSpec {
     /// Whether every site lies before the decoder, so that clients can leave the LLM on the server.
     pub fn is_split(&self) -> bool {
         self.sites.iter().all(|site| site.before_decoder)
+    }
+
+    /// Whether one lies at the connector, so that what leaves it cannot be kept.
+    pub fn reaches_connector(&self) -> bool {
+        self.sites.iter().any(|site| site.group == connector::GROUP)
     }
 
     /// Embeddings in front of every sequence.

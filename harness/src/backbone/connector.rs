@@ -1,10 +1,32 @@
 //! LLaVA-1.5's connector (Liu et al., arXiv 2310.03744): two linear layers with an activation between them, where asked for after a
 //! pixel shuffle (Marafioti et al., SmolVLM, arXiv 2504.05299) that merges neighbouring patches into one token.
+//!
+//! What enters a connector is frozen and kept for each picture. Where an adapter sits at the connector's layers, the connector itself
+//! runs in every step ([`super::Backbone::embed_unconnected`]).
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::SiteSpec;
 use super::nn::{self, Activation};
+use crate::adapter::Adapt;
+
+/// The group of the sites at a connector's linear layers.
+pub const GROUP: &str = "connector";
+
+/// The site at a linear layer of a connector.
+pub fn site(layer: &str, d_in: usize, d_out: usize) -> SiteSpec {
+    SiteSpec { name: format!("{GROUP}.{layer}"), group: GROUP.into(), d_in, d_out, before_decoder: true }
+}
+
+/// A frozen linear layer with what an adapter adds at its site, `[n, t, d_in]` to `[n, t, d_out]`.
+pub fn adapted(linear: &nn::Linear, layer: &str, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+    let y = linear.forward(x)?;
+    match adapt.delta(&format!("{GROUP}.{layer}"), x)? {
+        Some(delta) => y + delta,
+        None => Ok(y),
+    }
+}
 
 /// Shapes of the connector.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +43,18 @@ pub struct ConnectorConfig {
     pub has_bias: bool,
 }
 
+impl ConnectorConfig {
+    /// Width of what enters the first layer.
+    pub fn d_in(&self) -> usize {
+        self.d_vision * self.scale_factor.pow(2)
+    }
+
+    /// Its two layers' sites.
+    pub fn sites(&self) -> Vec<SiteSpec> {
+        vec![site("linear_1", self.d_in(), self.d_text), site("linear_2", self.d_text, self.d_text)]
+    }
+}
+
 /// Vision width to the decoder's width.
 #[derive(Debug, Clone)]
 pub struct Connector {
@@ -33,20 +67,24 @@ pub struct Connector {
 impl Connector {
     /// Reads `linear_1.*` and `linear_2.*`.
     pub fn new(config: &ConnectorConfig, weights: &VarBuilder) -> Result<Self> {
-        let &ConnectorConfig { d_vision, d_text, scale_factor, activation, has_bias } = config;
-        let d_in = d_vision * scale_factor * scale_factor;
+        let &ConnectorConfig { d_text, scale_factor, activation, has_bias, .. } = config;
         Ok(Self {
             scale_factor,
             activation,
-            linear_1: nn::Linear::new(d_in, d_text, has_bias, &weights.pp("linear_1"))?,
+            linear_1: nn::Linear::new(config.d_in(), d_text, has_bias, &weights.pp("linear_1"))?,
             linear_2: nn::Linear::new(d_text, d_text, has_bias, &weights.pp("linear_2"))?,
         })
     }
 
-    /// `[n, patches, d_vision]` to `[n, tokens, d_text]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = pixel_shuffle(x, self.scale_factor)?;
-        self.linear_2.forward(&self.activation.forward(&self.linear_1.forward(&x)?)?)
+    /// `[n, patches, d_vision]` to what enters the first layer, `[n, tokens, d_in]`.
+    pub fn merge(&self, x: &Tensor) -> Result<Tensor> {
+        pixel_shuffle(x, self.scale_factor)
+    }
+
+    /// `[n, tokens, d_in]` to `[n, tokens, d_text]`.
+    pub fn forward(&self, x: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        let x = self.activation.forward(&adapted(&self.linear_1, "linear_1", x, adapt)?)?;
+        adapted(&self.linear_2, "linear_2", &x, adapt)
     }
 }
 

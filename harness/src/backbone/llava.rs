@@ -19,6 +19,7 @@ use super::nn::Activation;
 use super::processor::Kind;
 use super::text::{ChatFormat, TextCodec};
 use super::{ComponentParameters, Spec};
+use crate::adapter::Adapt;
 use crate::data::Preprocess;
 use crate::{Error, Result};
 
@@ -155,10 +156,11 @@ impl LlavaConfig {
 
     /// Shapes, counts and sites.
     pub fn spec(&self, name: &str) -> Spec {
-        let ConnectorConfig { d_vision, d_text, scale_factor, has_bias, .. } = self.connector();
-        let (dv, dt) = ((d_vision * scale_factor.pow(2)) as u64, d_text as u64);
-        let connector = dv * dt + dt * dt + if has_bias { 2 * dt } else { 0 };
-        model::spec(name, &self.decoder(), self.vision_config.parameters(), connector, self.image_tokens())
+        let connector = self.connector();
+        let (dv, dt) = (connector.d_in() as u64, connector.d_text as u64);
+        let parameters = dv * dt + dt * dt + if connector.has_bias { 2 * dt } else { 0 };
+        let vision = self.vision_config.parameters();
+        model::spec(name, &self.decoder(), vision, (parameters, connector.sites()), self.image_tokens())
     }
 }
 
@@ -178,13 +180,17 @@ impl LlavaVision {
 }
 
 impl Vision for LlavaVision {
-    fn encode(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+    fn see(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
         let hidden = self.tower.hidden_state(pixels, self.feature_layer)?;
         let hidden = match self.select {
             Select::Default => hidden.narrow(1, 1, hidden.dim(1)? - 1)?.contiguous()?,
             Select::Full => hidden,
         };
-        self.connector.forward(&hidden)
+        self.connector.merge(&hidden)
+    }
+
+    fn connect(&self, seen: &Tensor, adapt: &dyn Adapt) -> candle_core::Result<Tensor> {
+        self.connector.forward(seen, adapt)
     }
 }
 

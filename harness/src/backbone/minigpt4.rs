@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::connector;
 use super::eva_vit::{EvaVisionConfig, EvaVisionTower};
 use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
@@ -22,9 +23,13 @@ use super::text::ChatFormat;
 use super::vit::positive;
 use super::{Spec, nn};
 use crate::Result;
+use crate::adapter::Adapt;
 
 /// The name under which MiniGPT-4's shapes with a 7B decoder are known.
 pub const MINIGPT4_7B: &str = "minigpt-4-7b";
+
+/// The linear layer behind the Q-Former.
+const PROJECTION: &str = "projection";
 
 /// `config.json` as transformers writes it for a BLIP-2, with a `chat` table of ours. A key that is not there has transformers'
 /// default.
@@ -92,7 +97,9 @@ impl MiniGpt4Config {
         let (dq, dt) = (self.qformer_config.hidden_size as u64, self.text_config.hidden_size as u64);
         let qformer = self.qformer_config.parameters(self.vision_config.hidden_size);
         let connector = qformer + self.num_query_tokens as u64 * dq + dq * dt + dt;
-        model::spec(name, &self.text_config, self.vision_config.parameters(), connector, self.num_query_tokens)
+        let site = connector::site(PROJECTION, self.qformer_config.hidden_size, self.text_config.hidden_size);
+        let vision = self.vision_config.parameters();
+        model::spec(name, &self.text_config, vision, (connector, vec![site]), self.num_query_tokens)
     }
 }
 
@@ -124,9 +131,13 @@ impl MiniGpt4Vision {
 }
 
 impl Vision for MiniGpt4Vision {
-    fn encode(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+    fn see(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
         let picture = self.tower.forward(pixels)?;
-        self.projection.forward(&self.qformer.forward(&self.queries(pixels.dim(0)?)?, &picture)?)
+        self.qformer.forward(&self.queries(pixels.dim(0)?)?, &picture)
+    }
+
+    fn connect(&self, seen: &Tensor, adapt: &dyn Adapt) -> candle_core::Result<Tensor> {
+        connector::adapted(&self.projection, PROJECTION, seen, adapt)
     }
 }
 

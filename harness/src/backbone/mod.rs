@@ -99,8 +99,10 @@ pub struct Spec {
 /// A batch as the decoder will see it: frozen, without adapters.
 #[derive(Debug, Clone)]
 pub struct Embeddings {
-    /// Image and text embeddings in place, `[b, t, d]`.
+    /// Image and text embeddings in place, `[b, t, d]`; zero at image tokens where there is `seen`.
     pub hidden: Tensor,
+    /// What enters the connector at image tokens, `[b, t, d_seen]`, where the connector is still to run.
+    pub seen: Option<Tensor>,
     /// Which virtual token is where, `[b, t, p]`; none of none.
     pub virtual_tokens: Option<Tensor>,
     /// 1 at image tokens, `[b, t, 1]`.
@@ -137,12 +139,19 @@ pub trait Backbone: Send + Sync {
     /// Where the weights are.
     fn device(&self) -> &Device;
 
+    /// Frozen vision encoder: pixels `[n, 3, s, s]` to what enters the connector's linear layers, `[n, tokens, d_seen]`.
+    fn see(&self, pixels: &Tensor) -> Result<Tensor>;
+
     /// Frozen vision encoder and connector: pixels `[n, 3, s, s]` to image tokens `[n, tokens, d]`. Never depends on an adapter,
     /// so it is computed once per image.
     fn encode(&self, pixels: &Tensor) -> Result<Tensor>;
 
     /// Token embeddings with the images' features (`[images, tokens, d]`, a row per image of the feature store) in their places.
     fn embed(&self, batch: &Batch, features: &Tensor) -> Result<Embeddings>;
+
+    /// The same with what [`Backbone::see`] gives (`[images, tokens, d_seen]`), for adapters at the connector, which runs in
+    /// [`Backbone::decode`] then.
+    fn embed_unconnected(&self, batch: &Batch, seen: &Tensor) -> Result<Embeddings>;
 
     /// Adapters and decoder: logits `[rows, vocabulary]` at the rows asked for.
     fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor>;

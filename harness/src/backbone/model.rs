@@ -4,13 +4,16 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::llama::{Llama, LlamaConfig};
 use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec, TextCodec, nn};
-use crate::adapter::{Adapt, Form};
+use crate::adapter::{Adapt, Form, Untouched};
 use crate::data::Preprocess;
 
 /// A vision tower with its connector.
 pub trait Vision: Send + Sync {
-    /// Pixels `[n, 3, s, s]` to image tokens `[n, tokens, d]` of the decoder's width.
-    fn encode(&self, pixels: &Tensor) -> Result<Tensor>;
+    /// Pixels `[n, 3, s, s]` to what enters the connector's linear layers, `[n, tokens, d_seen]`.
+    fn see(&self, pixels: &Tensor) -> Result<Tensor>;
+
+    /// That, `[n, t, d_seen]`, to image tokens `[n, t, d]` of the decoder's width. Each token by itself.
+    fn connect(&self, seen: &Tensor, adapt: &dyn Adapt) -> Result<Tensor>;
 }
 
 /// A model with its weights.
@@ -35,11 +38,18 @@ impl<V> Model<V> {
     }
 }
 
-/// Shapes, counts and sites of a model around this decoder; `vision` and `connector` are parameters.
-pub fn spec(name: &str, decoder: &LlamaConfig, vision: u64, connector: u64, image_tokens: usize) -> Spec {
+/// Shapes, counts and sites of a model around this decoder, from its tower's parameters and its connector's parameters and sites.
+pub fn spec(
+    name: &str,
+    decoder: &LlamaConfig,
+    vision: u64,
+    (connector, at_connector): (u64, Vec<SiteSpec>),
+    image_tokens: usize,
+) -> Spec {
     let d = decoder.hidden_size;
     let stream = |name: &str| SiteSpec { name: name.into(), group: name.into(), d_in: d, d_out: d, before_decoder: true };
     let mut sites = vec![stream("image"), stream("text"), stream("prompt")];
+    sites.extend(at_connector);
     sites.extend(decoder.sites());
     Spec {
         name: name.into(),
@@ -83,33 +93,24 @@ impl<V: Vision> Backbone for Model<V> {
         self.decoder.device()
     }
 
+    fn see(&self, pixels: &Tensor) -> Result<Tensor> {
+        self.vision.see(pixels)
+    }
+
     fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.vision.encode(pixels)
+        self.vision.connect(&self.vision.see(pixels)?, &Untouched)
     }
 
     fn embed(&self, batch: &Batch, features: &Tensor) -> Result<Embeddings> {
         let text = self.decoder.embed(&batch.tokens)?;
-        let d = text.dim(1)?;
-        let hidden = if batch.images.elem_count() == 0 {
-            text
-        } else {
-            let images = features.index_select(&batch.images, 0)?.reshape(((), d))?;
-            Tensor::cat(&[&text, &images], 0)?.index_select(&batch.source, 0)?
-        };
-        let mut hidden = hidden.reshape((batch.size, (), d))?;
-        if let Some(virtual_tokens) = &batch.virtual_tokens {
-            hidden = hidden.broadcast_mul(&(1.0 - virtual_tokens.sum_keepdim(2)?)?)?;
-        }
-        Ok(Embeddings {
-            hidden,
-            virtual_tokens: batch.virtual_tokens.clone(),
-            image_mask: batch.image_mask.clone(),
-            text_mask: batch.text_mask.clone(),
-            mask: batch.mask.clone(),
-            rotary: self.decoder.rotary(&batch.positions)?,
-            read: batch.read.clone(),
-            rows: batch.rows.clone(),
-        })
+        self.embeddings(batch, in_place(batch, &text, features)?, None)
+    }
+
+    fn embed_unconnected(&self, batch: &Batch, seen: &Tensor) -> Result<Embeddings> {
+        let text = self.decoder.embed(&batch.tokens)?;
+        let no_text = Tensor::zeros((text.dim(0)?, seen.dim(2)?), text.dtype(), text.device())?;
+        let hidden = text.reshape((batch.size, (), text.dim(1)?))?.broadcast_mul(&(1.0 - &batch.image_mask)?)?;
+        self.embeddings(batch, hidden, Some(in_place(batch, &no_text, seen)?))
     }
 
     fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -120,11 +121,42 @@ impl<V: Vision> Backbone for Model<V> {
     }
 }
 
-impl<V> Model<V> {
+/// Rows of text `[b * t, d]` and of pictures `[images, tokens, d]` where a batch has them, `[b, t, d]`.
+fn in_place(batch: &Batch, text: &Tensor, pictures: &Tensor) -> Result<Tensor> {
+    let d = text.dim(1)?;
+    if batch.images.elem_count() == 0 {
+        return text.reshape((batch.size, (), d));
+    }
+    let pictures = pictures.index_select(&batch.images, 0)?.reshape(((), d))?;
+    Tensor::cat(&[text, &pictures], 0)?.index_select(&batch.source, 0)?.reshape((batch.size, (), d))
+}
+
+impl<V: Vision> Model<V> {
+    fn embeddings(&self, batch: &Batch, mut hidden: Tensor, seen: Option<Tensor>) -> Result<Embeddings> {
+        if let Some(virtual_tokens) = &batch.virtual_tokens {
+            hidden = hidden.broadcast_mul(&(1.0 - virtual_tokens.sum_keepdim(2)?)?)?;
+        }
+        Ok(Embeddings {
+            hidden,
+            seen,
+            virtual_tokens: batch.virtual_tokens.clone(),
+            image_mask: batch.image_mask.clone(),
+            text_mask: batch.text_mask.clone(),
+            mask: batch.mask.clone(),
+            rotary: self.decoder.rotary(&batch.positions)?,
+            read: batch.read.clone(),
+            rows: batch.rows.clone(),
+        })
+    }
+
     fn adapted(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
-        let mut hidden = embeddings.hidden.clone();
+        let frozen = match &embeddings.seen {
+            Some(seen) => (&embeddings.hidden + self.vision.connect(seen, adapt)?.broadcast_mul(&embeddings.image_mask)?)?,
+            None => embeddings.hidden.clone(),
+        };
+        let mut hidden = frozen.clone();
         for (site, mask) in [("image", &embeddings.image_mask), ("text", &embeddings.text_mask)] {
-            if let Some(delta) = adapt.delta(site, &embeddings.hidden)? {
+            if let Some(delta) = adapt.delta(site, &frozen)? {
                 hidden = (hidden + delta.broadcast_mul(mask)?)?;
             }
         }

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::connector::pixel_shuffle;
+use super::connector::{self, pixel_shuffle};
 use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
 use super::model::{self, Model, Vision};
@@ -18,10 +18,14 @@ use super::processor::Kind;
 use super::siglip::{SiglipVisionConfig, SiglipVisionTower};
 use super::text::ChatFormat;
 use super::{Spec, nn};
+use crate::adapter::Adapt;
 use crate::{Error, Result};
 
 /// The name under which SmolVLM-256M's shapes are known.
 pub const SMOLVLM_256M: &str = "smolvlm-256m";
+
+/// The connector's one matrix.
+const PROJECTION: &str = "projection";
 
 /// `config.json` in Hugging Face's layout, with a `chat` table of ours. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,7 +133,8 @@ impl SmolVlmConfig {
     /// Shapes, counts and sites.
     pub fn spec(&self, name: &str) -> Spec {
         let image_tokens = (self.vision_config.side() / self.scale_factor).pow(2);
-        let connector = (self.merged() * self.text_config.hidden_size) as u64;
+        let (d_in, d_out) = (self.merged(), self.text_config.hidden_size);
+        let connector = ((d_in * d_out) as u64, vec![connector::site(PROJECTION, d_in, d_out)]);
         model::spec(name, &self.decoder(), self.vision_config.parameters(), connector, image_tokens)
     }
 }
@@ -149,8 +154,12 @@ impl SmolVlmVision {
 }
 
 impl Vision for SmolVlmVision {
-    fn encode(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
-        self.projection.forward(&pixel_shuffle(&self.tower.forward(pixels)?, self.scale_factor)?)
+    fn see(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+        pixel_shuffle(&self.tower.forward(pixels)?, self.scale_factor)
+    }
+
+    fn connect(&self, seen: &Tensor, adapt: &dyn Adapt) -> candle_core::Result<Tensor> {
+        connector::adapted(&self.projection, PROJECTION, seen, adapt)
     }
 }
 

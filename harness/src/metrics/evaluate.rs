@@ -179,8 +179,7 @@ fn generate(study: &Study, adapt: &dyn Adapt, examples: &[usize]) -> Result<Vec<
     for _ in 0..study.experiment().evaluation.max_new_tokens {
         let grown: Vec<Sequence> = open.iter().map(|&i| grown(&study.test()[examples[i]].sequence, &said[i])).collect();
         let batch = study.batch(&grown.iter().collect::<Vec<_>>())?;
-        let embeddings = study.backbone().embed(&batch, &study.test_split().features)?;
-        let next = study.backbone().decode(&embeddings, adapt)?.argmax(1)?.to_vec1::<u32>()?;
+        let next = study.test_logits(&batch, adapt)?.argmax(1)?.to_vec1::<u32>()?;
         for (&i, token) in open.iter().zip(next) {
             said[i].push(token);
         }

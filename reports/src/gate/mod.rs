@@ -14,10 +14,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
-
+use crate::stats::{TwoSources, holm, mean, variance};
 use crate::{Group, Report, Run};
+use serde::Serialize;
 
 /// How the gate decides.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -149,23 +148,20 @@ impl<'a> Sides<'a> {
         let [before, after] = [&self.baseline, &self.found].map(|runs| accuracies(runs));
         let (before_mean, after_mean) = (mean(&before), mean(&after));
         let difference = after_mean - before_mean;
-        let of_examples = variance(&self.changes) / self.changes.len() as f64;
         let (of_seeds, freedom) = self.seed_error(&before, &after);
-        let error = (of_examples + of_seeds).sqrt();
-        // Welch and Satterthwaite, with infinitely many degrees of freedom for the examples' part.
-        let freedom = if of_seeds > 0.0 { freedom * ((of_examples + of_seeds) / of_seeds).powi(2) } else { f64::INFINITY };
+        let chance = TwoSources::new(variance(&self.changes) / self.changes.len() as f64, of_seeds, freedom);
         Check {
             dataset: self.group.dataset.clone(),
             label: self.group.label(),
             baseline: before_mean,
             found: after_mean,
             difference,
-            standard_error: error,
+            standard_error: chance.error,
             examples: self.changes.len(),
             seeds: [before.len(), after.len()],
-            p: if error > 0.0 { t_cdf(difference / error, freedom) } else { f64::from(u8::from(difference >= 0.0)) },
+            p: chance.p_of_fall(difference),
             p_holm: 1.0,
-            detectable: (t_quantile(1.0 - self.alpha, freedom) + t_quantile(0.8, freedom)) * error,
+            detectable: chance.detectable(self.alpha),
             verdict: Verdict::Passes,
         }
     }
@@ -220,61 +216,16 @@ fn changes(baseline: &[&Run], found: &[&Run]) -> Result<Vec<f64>, String> {
     Ok(before.values().zip(after.values()).map(|(before, after)| after - before).collect())
 }
 
-/// By example (and client, where clients answer with their own adapters): the share of right answers over seeds.
+/// By example: the mean score over seeds.
 fn shares(runs: &[&Run]) -> BTreeMap<u64, f64> {
-    let mut counts = BTreeMap::<u64, [u64; 2]>::new();
-    for run in runs {
-        let read = &run.predictions;
-        for answer in if read.answers.is_empty() { &read.own_answers } else { &read.answers } {
-            let [right, all] = counts.entry(answer >> 1).or_default();
-            (*right, *all) = (*right + (answer & 1), *all + 1);
-        }
+    let mut sums = BTreeMap::<u64, (f64, f64)>::new();
+    for (example, score) in runs.iter().flat_map(|run| &run.predictions.scores) {
+        let (sum, count) = sums.entry(*example).or_default();
+        (*sum, *count) = (*sum + score, *count + 1.0);
     }
-    counts.into_iter().map(|(example, [right, all])| (example, right as f64 / all as f64)).collect()
+    sums.into_iter().map(|(example, (sum, count))| (example, sum / count)).collect()
 }
 
 fn accuracies(runs: &[&Run]) -> Vec<f64> {
     runs.iter().map(|run| run.summary.accuracy).collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// n - 1 in the denominator; 0 of a single value.
-fn variance(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0).max(1.0)
-}
-
-/// From here on a t distribution is the normal one, to fifteen digits.
-const MANY: f64 = 1e15;
-
-fn t_cdf(t: f64, freedom: f64) -> f64 {
-    match StudentsT::new(0.0, 1.0, freedom) {
-        Ok(distribution) if freedom < MANY => distribution.cdf(t),
-        _ => Normal::standard().cdf(t),
-    }
-}
-
-/// By halving, since the library's own inverse is right to six digits only where there are many degrees of freedom.
-fn t_quantile(p: f64, freedom: f64) -> f64 {
-    let (mut low, mut high) = (-1e3, 1e3);
-    for _ in 0..100 {
-        let middle = 0.5 * (low + high);
-        if t_cdf(middle, freedom) < p { low = middle } else { high = middle }
-    }
-    high
-}
-
-/// p-values corrected for their number (Holm's step-down), in the order given.
-pub fn holm(p: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p.len()).collect();
-    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
-    let (mut corrected, mut largest) = (vec![0.0; p.len()], 0f64);
-    for (rank, &i) in order.iter().enumerate() {
-        largest = largest.max(((p.len() - rank) as f64 * p[i]).min(1.0));
-        corrected[i] = largest;
-    }
-    corrected
 }
