@@ -48,6 +48,7 @@ fn logits(llm: Llm, ids: &[u32]) -> Result<Tensor> {
     let embeddings = Embeddings {
         virtual_tokens: None,
         hidden: hidden.clone(),
+        seen: None,
         image_mask: batch.image_mask,
         text_mask: batch.text_mask,
         mask: batch.mask,
