@@ -41,6 +41,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("domains", include_str!("../configs/suites/domains.toml")),
     ("ci", include_str!("../configs/suites/ci.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
+    ("smol-scienceqa", include_str!("../configs/suites/smol-scienceqa.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
 ];
 
