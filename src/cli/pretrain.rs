@@ -131,13 +131,13 @@ pub(crate) struct Smol {
     #[arg(long)]
     weights: Option<String>,
     /// Optimizer steps of the first phase: naming what stands where.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 60)]
     grounding_steps: usize,
     /// Pictures in a step of the first phase.
     #[arg(long, default_value_t = 16)]
     grounding_batch_size: usize,
     /// Optimizer steps of the second phase: captions and questions.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 40)]
     steps: usize,
     /// Pictures in a step of the second phase, each with a caption and three questions.
     #[arg(long, default_value_t = 8)]
@@ -149,7 +149,7 @@ pub(crate) struct Smol {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Validation pictures.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 20)]
     validation: usize,
     /// Where the folder goes.
     #[arg(long, default_value = "runs/smol")]
