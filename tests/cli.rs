@@ -4,20 +4,20 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A fresh folder and the program run in it.
-struct Desk {
+pub struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, name: &str, text: &str) -> &Self {
+    pub fn write(&self, name: &str, text: &str) -> &Self {
         std::fs::write(self.path().join(name), text).expect("a file in the temporary folder");
         self
     }
@@ -32,7 +32,7 @@ impl Desk {
     }
 
     /// Expects this exit code, and every one of these texts in what was said.
-    fn expect(&self, arguments: &[&str], code: i32, texts: &[&str]) -> String {
+    pub fn expect(&self, arguments: &[&str], code: i32, texts: &[&str]) -> String {
         let output = self.fedbench(arguments);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{arguments:?} said:\n{said}");
@@ -50,7 +50,7 @@ impl Desk {
     }
 }
 
-const MINIMAL: &str = "[data]\ndataset = \"icongen\"\ntrain_limit = 40\ntest_limit = 20\n[method]\nname = \"fednano\"\n";
+pub const MINIMAL: &str = "[data]\ndataset = \"icongen\"\ntrain_limit = 40\ntest_limit = 20\n[method]\nname = \"fednano\"\n";
 
 #[test]
 fn lists_have_a_sentence_and_a_source() {

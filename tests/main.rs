@@ -6,6 +6,8 @@
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
+//! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
+//! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
 //! - [`kinds`]: are biases, norms and prompts what they stand for?
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
@@ -22,10 +24,12 @@ mod gguf;
 mod gradients;
 mod hub;
 mod hub_site;
+mod interrupted;
 mod kinds;
 mod laws;
 mod methods;
 mod parity;
+mod planted;
 mod privacy;
 mod reality;
 mod support;

@@ -39,10 +39,20 @@ pub const SUITES: &[(&str, &str)] = &[
     ("headroom", include_str!("../configs/suites/headroom.toml")),
     ("methods", include_str!("../configs/suites/methods.toml")),
     ("domains", include_str!("../configs/suites/domains.toml")),
+    ("main-table", include_str!("../configs/suites/main-table.toml")),
+    ("heterogeneity", include_str!("../configs/suites/heterogeneity.toml")),
     ("ci", include_str!("../configs/suites/ci.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
     ("smol-scienceqa", include_str!("../configs/suites/smol-scienceqa.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
+];
+
+/// Papers' comparisons: a shipped suite and the claims that its runs are judged by.
+pub const REPRODUCTIONS: &[(&str, &str)] = &[
+    ("main-table", include_str!("../configs/reproduce/main-table.toml")),
+    ("ablation-fisher", include_str!("../configs/reproduce/ablation-fisher.toml")),
+    ("heterogeneity", include_str!("../configs/reproduce/heterogeneity.toml")),
+    ("feddat-domain", include_str!("../configs/reproduce/feddat-domain.toml")),
 ];
 
 /// A method without keys of its own.

@@ -32,6 +32,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Two processes at one run.
+    #[error("{path}: another process is writing this run; wait for it, or give another --out")]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// A config asks for something that does not exist or does not fit.
     #[error("{0}")]
     Usage(String),

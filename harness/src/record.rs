@@ -1,6 +1,6 @@
 //! Writing a run folder: every file aside and renamed, the summary last, so that a folder that has it is complete.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,18 +17,46 @@ use crate::federation::Outcome;
 use crate::study::Study;
 use crate::{Error, Result};
 
-/// A run folder being written.
-#[derive(Debug, Clone)]
+/// A run folder being written, by this process alone.
+#[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    _lock: Lock,
+}
+
+/// The system's lock on a file in the folder: it ends with the process, however that ends.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self> {
+        let path = folder.join(".lock");
+        let file = File::create(&path).map_err(|error| write_error(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Busy { path: folder.into() }),
+            Err(TryLockError::Error(error)) => Err(write_error(&path, &error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // What stays behind holds nobody up.
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl RunDir {
-    /// The folder of a run below `out`; created if need be.
+    /// The folder of a run below `out`; created if need be. An error if another process is at it.
     pub fn create(out: &Path, run_name: &str) -> Result<Self> {
         let path = out.join(run_name);
         fs::create_dir_all(&path).map_err(|error| write_error(&path, &error))?;
-        Ok(Self { path })
+        let lock = Lock::take(&path)?;
+        Ok(Self { path, _lock: lock })
     }
 
     /// Whether a complete run lies there already.
@@ -44,7 +72,11 @@ impl RunDir {
     /// Writes bytes under a name: aside, then renamed.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let (aside, path) = (self.path.join(format!(".{name}.part")), self.path.join(name));
-        fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|error| write_error(&path, &error))
+        fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|error| {
+            // Half a file is of no use, and on a full disk in the way.
+            let _ = fs::remove_file(&aside);
+            write_error(&path, &error)
+        })
     }
 
     /// Writes plain data as JSON.

@@ -4,9 +4,11 @@
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`paired`]: differences over equal seeds and examples, McNemar's test and what follows, on [`stats`] and [`bootstrap`];
+//! - [`claims`]: what papers claim, judged on runs;
+//! - [`compare`]: two reports, metric by metric;
 //! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
-//! - [`tables`]: the report as blocks; [`markdown`] and [`terminal`] draw them, [`data`] writes CSV and JSON, [`write`] files.
+//! - [`tables`]: the report as blocks; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON, [`write`] files.
 //!
 //! ```no_run
 //! let report = reports::Report::read(&["runs".into()])?;
@@ -17,11 +19,14 @@
 
 pub mod aggregate;
 pub mod bootstrap;
+pub mod claims;
 pub mod columns;
+pub mod compare;
 pub mod data;
 pub mod error;
 pub mod format;
 pub mod gate;
+pub mod latex;
 pub mod markdown;
 pub mod metrics;
 pub mod paired;
@@ -78,6 +83,11 @@ impl Report {
         markdown::render(&tables::blocks(self))
     }
 
+    /// The report as LaTeX: a document, a table each.
+    pub fn latex(&self) -> String {
+        latex::render(&tables::blocks(self))
+    }
+
     /// The report as plain text.
     pub fn terminal(&self) -> String {
         terminal::render(&tables::blocks(self))
@@ -86,6 +96,11 @@ impl Report {
     /// One row per dataset, backbone, method (and setting) and metric.
     pub fn csv(&self) -> String {
         data::tidy_csv(self)
+    }
+
+    /// The same rows as a parquet file.
+    pub fn parquet(&self) -> Vec<u8> {
+        data::tidy_parquet(self)
     }
 
     /// One row per run: the summaries as they are.

@@ -261,10 +261,10 @@ fn comparisons(report: &Report) -> Vec<Block> {
 }
 
 /// The columns of a comparison.
-const COMPARED: [&str; 9] =
+pub(crate) const COMPARED: [&str; 9] =
     ["difference (points)", "seeds", "95% interval (points)", "p (Holm)", "verdict", "pairs", "b", "c", "McNemar p (Holm)"];
 
-fn compared(paired: &Paired) -> Vec<String> {
+pub(crate) fn compared(paired: &Paired) -> Vec<String> {
     let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
     let seeds = paired.difference.map_or(0, |difference| difference.n);
     let mut cells = vec![

@@ -217,7 +217,7 @@ fn comparisons_are_paired_by_seed_and_example() {
     let shown = table(&report.markdown(), "Paired comparison");
     // fednano minus fedavg-nano on icongen: 0, +1 and +2 of ten right.
     assert!(
-        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |          +0.0 to +33.3 |   0.5908 | no difference |    30 |   3 |   0 |           0.5000 |"),
+        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |         +0.0 to +33.3 |   0.5908 | no difference |    30 |   3 |   0 |           0.5000 |"),
         "{shown}"
     );
     assert_eq!(shown.lines().next().unwrap().replace(' ', ""), header);
@@ -402,8 +402,8 @@ fn files_are_written_whole() {
     let out = root.path().join("report");
     let files = report.write(&out, Format::ALL).unwrap();
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["report.md", "report.csv", "runs.csv", "report.json"]);
-    assert_eq!(fs::read_dir(&out).unwrap().count(), 4, "nothing is left aside");
+    assert_eq!(names, ["report.md", "report.csv", "runs.csv", "report.json", "report.parquet", "report.tex"]);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 6, "nothing is left aside");
     assert_eq!(report.runs_csv().lines().count(), 13);
     assert_eq!(report.csv().lines().count(), 1 + 4 * crate::metrics::METRICS.len());
     assert!(report.csv().contains("icongen,nano,fednano,,"), "{}", report.csv());
@@ -417,5 +417,5 @@ fn files_are_written_whole() {
 fn unknown_formats_list_what_exists() {
     assert_eq!("md".parse::<Format>().unwrap(), Format::Markdown);
     let error = "jsn".parse::<Format>().unwrap_err().to_string();
-    assert_eq!(error, "unknown format `jsn`; nearest first, there are: json, csv, md");
+    assert_eq!(error, "unknown format `jsn`; nearest first, there are: json, csv, md, tex, parquet");
 }

@@ -15,11 +15,15 @@ pub enum Format {
     Csv,
     /// `report.json`.
     Json,
+    /// `report.parquet`: the rows of `report.csv`.
+    Parquet,
+    /// `report.tex`.
+    Latex,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: &[Format] = &[Format::Markdown, Format::Csv, Format::Json];
+    pub const ALL: &[Format] = &[Format::Markdown, Format::Csv, Format::Json, Format::Parquet, Format::Latex];
 
     /// Its name on a command line.
     pub fn name(self) -> &'static str {
@@ -27,6 +31,8 @@ impl Format {
             Format::Markdown => "md",
             Format::Csv => "csv",
             Format::Json => "json",
+            Format::Parquet => "parquet",
+            Format::Latex => "tex",
         }
     }
 }
@@ -48,18 +54,21 @@ impl Report {
     pub fn write(&self, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
         fs::create_dir_all(out).map_err(|source| ReportError::Write { path: out.into(), source })?;
         let files = formats.iter().flat_map(|format| match format {
-            Format::Markdown => vec![("report.md", self.markdown())],
-            Format::Csv => vec![("report.csv", self.csv()), ("runs.csv", self.runs_csv())],
-            Format::Json => vec![("report.json", self.json())],
+            Format::Markdown => vec![("report.md", self.markdown().into_bytes())],
+            Format::Csv => vec![("report.csv", self.csv().into_bytes()), ("runs.csv", self.runs_csv().into_bytes())],
+            Format::Json => vec![("report.json", self.json().into_bytes())],
+            Format::Parquet => vec![("report.parquet", self.parquet())],
+            Format::Latex => vec![("report.tex", self.latex().into_bytes())],
         });
-        files.map(|(name, text)| replace(out, name, &text)).collect()
+        files.map(|(name, bytes)| replace(out, name, &bytes)).collect()
     }
 }
 
-fn replace(out: &Path, name: &str, text: &str) -> Result<PathBuf, ReportError> {
+/// Writes a file aside and renames it.
+pub fn replace(out: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, ReportError> {
     let path = out.join(name);
     let aside = out.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path));
+    let written = fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path));
     written.map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

@@ -1,5 +1,6 @@
 //! The command line: what a user types, and what they get back.
 
+mod compare;
 mod cost;
 mod data;
 mod eval;
@@ -51,6 +52,8 @@ enum Command {
     /// A paper's claims, each beside what comes out here.
     #[command(subcommand)]
     Reproduce(reproduce::Reproduce),
+    /// Compare two sets of runs, or two revisions' kept ones, metric by metric, with verdicts.
+    Compare(compare::RunCompare),
     /// Compare runs with a baseline: exit 1 only if accuracy fell by more than the margin and by more than chance.
     Gate(gate::RunGate),
     /// What a client stores and sends, in both ledgers, without weights.
@@ -148,7 +151,8 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Suite(command) => command.run(&mut session),
         Command::Eval(command) => command.run(&mut session),
         Command::Report(command) => command.run(),
-        Command::Reproduce(command) => command.run(),
+        Command::Reproduce(command) => command.run(&mut session),
+        Command::Compare(command) => command.run(),
         Command::Gate(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),

@@ -18,7 +18,7 @@ pub(crate) struct MakeReport {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Formats to write.
-    #[arg(long, value_delimiter = ',', default_value = "md,csv,json")]
+    #[arg(long, value_delimiter = ',', default_value = "md,csv,json,parquet,tex")]
     format: Vec<String>,
 }
 

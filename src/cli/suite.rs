@@ -76,13 +76,31 @@ impl Quickstart {
 
 impl RunSuite {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
-        let (origin, suite) = read(&self.suite)?;
-        let experiments = members(&origin, &suite, &self.overrides)?;
-        for experiment in &experiments {
-            session.registry().find(&experiment.method.name).with_context(|| origin.clone())?;
-        }
+        let (suite, experiments) = self.experiments()?;
         if let Some(Instead::Tune(tune)) = &self.instead {
             return tune.run(session, &suite, &experiments, &self.out, self.quiet);
+        }
+        let folders = self.run_members(session, &suite, &experiments)?;
+        report::write(&folders, &self.out.join("report"), reports::Format::ALL).map(|_| ())
+    }
+
+    /// A suite as it is, into a folder.
+    pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool) -> Self {
+        let overrides = Overrides { set: Vec::new(), limit: None, device: None };
+        Self { suite: suite.into(), overrides, out, quiet, instead: None }
+    }
+
+    /// Its experiments with every seed.
+    pub(crate) fn experiments(&self) -> Result<(Suite, Vec<Experiment>), harness::Error> {
+        let (origin, suite) = read(&self.suite)?;
+        let experiments = members(&origin, &suite, &self.overrides)?;
+        Ok((suite, experiments))
+    }
+
+    /// Runs what is not complete; all run folders.
+    pub(crate) fn run_members(&self, session: &mut Session, suite: &Suite, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {
+        for experiment in experiments {
+            session.registry().find(&experiment.method.name).with_context(|| format!("suite {}", suite.name))?;
         }
         if !self.quiet {
             eprintln!(
@@ -93,8 +111,7 @@ impl RunSuite {
                 suite.seeds.len()
             );
         }
-        let folders = self.run_all(session, &experiments)?;
-        report::write(&folders, &self.out.join("report"), reports::Format::ALL).map(|_| ())
+        self.run_all(session, experiments)
     }
 
     fn run_all(&self, session: &mut Session, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {

@@ -1,7 +1,7 @@
-//! `fedbench reproduce`: a paper's claims, each beside what comes out here.
+//! `fedbench reproduce storage`: what clients store and send, from shapes alone.
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use harness::accounting::parameters::{ClientParameters, client_parameters};
 use harness::adapter::AdapterSpec;
 use harness::backbone::llama::PROJECTIONS;
@@ -11,21 +11,6 @@ use schema::experiment::AdapterConfig;
 use serde::Serialize;
 
 use super::say;
-
-/// A paper's claims, each beside what comes out here.
-#[derive(Subcommand)]
-pub(crate) enum Reproduce {
-    /// FedNano's storage and communication on LLaVA-1.5-7B and MiniGPT-4, exactly, from shapes alone.
-    Storage(Storage),
-}
-
-impl Reproduce {
-    pub(crate) fn run(self) -> Result<()> {
-        match self {
-            Self::Storage(storage) => storage.run(),
-        }
-    }
-}
 
 /// FedNano's storage and communication on LLaVA-1.5-7B and MiniGPT-4, exactly, from shapes alone.
 #[derive(Args)]
@@ -136,7 +121,7 @@ struct Claim {
 }
 
 impl Storage {
-    fn run(self) -> Result<()> {
+    pub(super) fn run(self) -> Result<()> {
         let sizes = BACKBONES.iter().map(|name| Sizes::new(name)).collect::<Result<Vec<_>>>()?;
         let claims: Vec<Claim> = sizes.iter().flat_map(Sizes::claims).collect();
         match self.format {

@@ -1,0 +1,253 @@
+//! A paper's claims of the form "this method is more accurate than those", judged on runs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::differing_keys;
+use crate::format::{self, NOTHING};
+use crate::paired::{self, Paired, Verdict};
+use crate::stats::{TwoSources, holm};
+use crate::tables::{Block, Table};
+use crate::{Group, Report, Run, Stat};
+
+/// The level of the corrected tests.
+const LEVEL: f64 = 0.05;
+
+/// One claim.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// What is claimed, in a sentence.
+    pub claim: String,
+    /// Where it stands.
+    pub source: String,
+    /// The method that is said to be better.
+    #[serde(default)]
+    pub method: String,
+    /// Those it is said to be better than.
+    #[serde(default)]
+    pub than: Vec<String>,
+    /// On what.
+    #[serde(default)]
+    pub judged_on: JudgedOn,
+    /// Where this cannot be tested here: what that would need.
+    #[serde(default)]
+    pub needs: Option<String>,
+}
+
+/// The accuracy that a claim is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JudgedOn {
+    /// The whole test split.
+    #[default]
+    Whole,
+    /// The mean over clients on their own test shards.
+    Own,
+}
+
+/// A claim with what the runs say of it.
+#[derive(Debug, Serialize)]
+pub struct Judged {
+    /// The claim.
+    pub claim: Claim,
+    /// The method against each of the others, in every setting that both have.
+    pub rows: Vec<Row>,
+    /// What follows.
+    pub verdict: String,
+}
+
+/// The method against one other in one setting.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    dataset: String,
+    method: String,
+    than: String,
+    also_differs: Vec<String>,
+    difference: Option<Stat>,
+    p_holm: Option<f64>,
+    verdict: Verdict,
+}
+
+/// Judges claims on a report's runs; p-values are corrected over all rows of all claims.
+pub fn judge(report: &Report, claims: &[Claim]) -> Vec<Judged> {
+    let mut found: Vec<Vec<(Row, Paired)>> = claims.iter().map(|claim| rows(report, claim)).collect();
+    paired::correct(&mut found.iter_mut().flatten().map(|(_, paired)| paired).collect::<Vec<_>>());
+    let judged = claims.iter().zip(found).map(|(claim, rows)| {
+        let rows: Vec<Row> = match claim.judged_on {
+            JudgedOn::Whole => rows.into_iter().map(|(row, paired)| with_verdict(row, &paired)).collect(),
+            JudgedOn::Own => over_seeds(rows.into_iter().map(|(row, _)| row).collect()),
+        };
+        Judged { verdict: verdict(claim, &rows), claim: claim.clone(), rows }
+    });
+    judged.collect()
+}
+
+/// The claims as blocks of a report.
+pub fn blocks(judged: &[Judged]) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading(2, "Claims".into())];
+    let summary = judged.iter().map(|j| vec![j.claim.claim.clone(), j.claim.source.clone(), j.verdict.clone()]);
+    let header = ["claim", "source", "verdict"].map(String::from).to_vec();
+    blocks.push(Block::Table(Table { text_columns: 3, header, rows: summary.collect() }));
+    for of in judged.iter().filter(|of| !of.rows.is_empty()) {
+        blocks.extend([Block::Heading(3, of.claim.claim.clone()), Block::Table(table(&of.rows))]);
+    }
+    blocks
+}
+
+fn table(rows: &[Row]) -> Table {
+    let header = ["dataset", "method", "than", "also differs in", "difference (points)", "p (Holm)", "verdict"];
+    let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
+    let cells = |row: &Row| {
+        let names = [row.dataset.clone(), row.method.clone(), row.than.clone(), row.also_differs.join(", ")];
+        let difference = or_nothing(row.difference.map(format::points));
+        names.into_iter().chain([difference, or_nothing(row.p_holm.map(format::p_value)), row.verdict.words().into()]).collect()
+    };
+    Table { text_columns: 4, header: header.map(String::from).to_vec(), rows: rows.iter().map(cells).collect() }
+}
+
+fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Paired)> {
+    let of = |group: &Group| group.runs.iter().map(|&run| &report.runs[run]).collect::<Vec<&Run>>();
+    let mut rows = Vec::new();
+    for group in report.groups.iter().filter(|group| group.method == claim.method) {
+        for than in &claim.than {
+            let Some(rival) = rival(report, group, than) else { continue };
+            let (ours, theirs) = (of(group), of(rival));
+            let paired = Paired::new(&ours, &theirs);
+            let difference = match claim.judged_on {
+                JudgedOn::Whole => paired.difference,
+                JudgedOn::Own => own_difference(&ours, &theirs),
+            };
+            let row = Row {
+                dataset: group.dataset.clone(),
+                method: group.label(),
+                than: rival.label(),
+                also_differs: differing_keys(ours[0], theirs[0]).into_iter().filter(|key| key.starts_with("adapter.")).collect(),
+                difference,
+                p_holm: None,
+                verdict: Verdict::NoDifference,
+            };
+            rows.push((row, paired));
+        }
+    }
+    rows
+}
+
+/// The other method's group in the same setting (data, clients, budget), its adapters as like as there are.
+fn rival<'a>(report: &'a Report, group: &Group, than: &str) -> Option<&'a Group> {
+    let first = &report.runs[group.runs[0]];
+    let differing = |other: &Group| differing_keys(first, &report.runs[other.runs[0]]);
+    let meant = |key: &String| key.starts_with("method.") || key.starts_with("adapter.");
+    let fits = |other: &&Group| {
+        other.method == than
+            && other.dataset == group.dataset
+            && other.backbone == group.backbone
+            && differing(other).iter().all(meant)
+    };
+    report.groups.iter().filter(fits).min_by_key(|other| differing(other).len())
+}
+
+fn own_difference(ours: &[&Run], theirs: &[&Run]) -> Option<Stat> {
+    let of = |run: &Run| theirs.iter().find(|other| other.summary.seed == run.summary.seed);
+    let difference = |run: &&Run| Some(run.summary.client_accuracy_mean - of(run)?.summary.client_accuracy_mean);
+    Stat::of(&ours.iter().filter_map(difference).collect::<Vec<_>>())
+}
+
+fn with_verdict(row: Row, paired: &Paired) -> Row {
+    Row { p_holm: paired.p_holm, verdict: paired.verdict, ..row }
+}
+
+/// Rows whose only source of chance are seeds: shards differ by seed, so examples do not pair.
+fn over_seeds(mut rows: Vec<Row>) -> Vec<Row> {
+    let p = |row: &Row| {
+        let difference = row.difference.filter(|difference| difference.n > 1)?;
+        let of_seeds = difference.sd?.powi(2) / difference.n as f64;
+        Some(TwoSources::new(0.0, of_seeds, difference.n as f64 - 1.0).p(difference.mean))
+    };
+    let raw: Vec<Option<f64>> = rows.iter().map(p).collect();
+    let mut corrected = holm(&raw.iter().flatten().copied().collect::<Vec<_>>()).into_iter();
+    for (row, p) in rows.iter_mut().zip(raw) {
+        row.p_holm = p.and_then(|_| corrected.next());
+        let mean = row.difference.map_or(0.0, |difference| difference.mean);
+        row.verdict = match (row.p_holm, p) {
+            (Some(corrected), _) if corrected < LEVEL => {
+                if mean > 0.0 {
+                    Verdict::Better
+                } else {
+                    Verdict::Worse
+                }
+            }
+            (_, Some(p)) if p < LEVEL => Verdict::NotAfterHolm,
+            _ => Verdict::NoDifference,
+        };
+    }
+    rows
+}
+
+fn verdict(claim: &Claim, rows: &[Row]) -> String {
+    if let Some(needs) = &claim.needs {
+        return format!("cannot be tested here: needs {needs}");
+    }
+    if rows.is_empty() {
+        return format!("cannot be tested here: needs runs of {} and of {}", claim.method, claim.than.join(" or "));
+    }
+    let count = |wanted: Verdict| rows.iter().filter(|row| row.verdict == wanted).count();
+    let (better, worse, all) = (count(Verdict::Better), count(Verdict::Worse), rows.len());
+    let counts = format!("better in {better} of {all}, worse in {worse}, no difference in {}", all - better - worse);
+    if better == all { format!("holds ({counts})") } else { format!("does not hold here ({counts})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::tests::Fixture;
+
+    /// 100 examples, three seeds, so many of them right.
+    fn report(methods: &[(&'static str, usize)]) -> Report {
+        let root = TempDir::new().expect("a folder");
+        for &(method, right) in methods {
+            for seed in 1..=3 {
+                let mut fixture = Fixture::new("icongen", method, seed, right as f64 / 100.0);
+                fixture.correct = (0..100).map(|example| example < right).collect();
+                fixture.scoring = vec!["option-likelihood"; 100];
+                fixture.test_examples = 100;
+                fixture.write(root.path());
+            }
+        }
+        Report::read(&[root.path().into()]).expect("readable runs")
+    }
+
+    fn claim(method: &str, than: &[&str]) -> Claim {
+        Claim {
+            claim: "it is better".into(),
+            source: "a paper".into(),
+            method: method.into(),
+            than: than.iter().map(|name| (*name).into()).collect(),
+            judged_on: JudgedOn::Whole,
+            needs: None,
+        }
+    }
+
+    #[test]
+    fn a_claim_holds_if_every_row_does() {
+        let report = report(&[("fednano", 60), ("fedavg-nano", 40), ("fedprox", 60)]);
+        let verdict = |than: &[&str]| judge(&report, &[claim("fednano", than)]).swap_remove(0).verdict;
+        assert_eq!(verdict(&["fedavg-nano"]), "holds (better in 1 of 1, worse in 0, no difference in 0)");
+        let both = "does not hold here (better in 1 of 2, worse in 0, no difference in 1)";
+        assert_eq!(verdict(&["fedavg-nano", "fedprox"]), both);
+        assert_eq!(verdict(&["scaffold"]), "cannot be tested here: needs runs of fednano and of scaffold");
+        let reversed = judge(&report, &[claim("fedavg-nano", &["fednano"])]).swap_remove(0).verdict;
+        assert_eq!(reversed, "does not hold here (better in 0 of 1, worse in 1, no difference in 0)");
+    }
+
+    #[test]
+    fn own_shards_are_judged_over_seeds() {
+        let report = report(&[("feddat", 60), ("fedavg-lora", 40)]);
+        let own = Claim { judged_on: JudgedOn::Own, ..claim("feddat", &["fedavg-lora"]) };
+        let judged = judge(&report, &[own]);
+        assert!(judged[0].verdict.starts_with("holds"), "{judged:?}");
+        let needs = Claim { needs: Some("a GPU".into()), ..claim("feddat", &[]) };
+        assert_eq!(judge(&report, &[needs])[0].verdict, "cannot be tested here: needs a GPU");
+    }
+}

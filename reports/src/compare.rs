@@ -1,0 +1,258 @@
+//! One report against another: the same experiments, metric by metric, with a verdict each.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::aggregate::differing_keys;
+use crate::format::NOTHING;
+use crate::metrics::{Direction, METRICS, Metric};
+use crate::paired::{self, Paired};
+use crate::stats::{TwoSources, variance};
+use crate::tables::{Block, COMPARED, Table, compared};
+use crate::{Group, Report, Run, Stat, markdown, terminal};
+
+/// The level of the tests of metrics that vary by seed.
+const LEVEL: f64 = 0.05;
+
+/// Two reports side by side.
+pub struct Compare<'a> {
+    a: &'a Report,
+    b: &'a Report,
+    pairs: Vec<Pair>,
+    only: [Vec<usize>; 2],
+}
+
+/// A configuration that both have.
+struct Pair {
+    a: usize,
+    b: usize,
+    /// Keys in which the two differ, where they are not the same experiment.
+    differs: Vec<String>,
+    paired: Paired,
+    metrics: Vec<Change>,
+}
+
+/// A metric on both sides.
+#[derive(Serialize)]
+struct Change {
+    metric: &'static str,
+    unit: &'static str,
+    a: Stat,
+    b: Stat,
+    verdict: Verdict,
+}
+
+/// What became of a metric, from A to B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Same,
+    NoDifference,
+    Better,
+    Worse,
+    Differs,
+    OneSeed,
+}
+
+impl Verdict {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::NoDifference => "no difference",
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Differs => "differs",
+            Self::OneSeed => "differs (one seed: no test)",
+        }
+    }
+}
+
+impl<'a> Compare<'a> {
+    /// Pairs the same experiments, and of what is left those of one dataset, backbone, method and adapter that have one candidate.
+    pub fn new(a: &'a Report, b: &'a Report) -> Self {
+        let mut open = [(0..a.groups.len()).collect::<BTreeSet<_>>(), (0..b.groups.len()).collect()];
+        let mut pairs = Vec::new();
+        for same in [same_experiment as fn(&Group, &Group) -> bool, same_method] {
+            for i in open[0].clone() {
+                let fits = |&j: &usize| same(&a.groups[i], &b.groups[j]);
+                let rivals = open[0].iter().filter(|&&other| same(&a.groups[i], &a.groups[other])).count();
+                let found: Vec<usize> = open[1].iter().copied().filter(fits).collect();
+                if let ([j], 1) = (found.as_slice(), rivals) {
+                    pairs.push(Pair::new(a, i, b, *j));
+                    open[0].remove(&i);
+                    open[1].remove(j);
+                }
+            }
+        }
+        pairs.sort_by_key(|pair| pair.a);
+        paired::correct(&mut pairs.iter_mut().map(|pair| &mut pair.paired).collect::<Vec<_>>());
+        Self { a, b, pairs, only: open.map(|open| open.into_iter().collect()) }
+    }
+
+    /// As Markdown.
+    pub fn markdown(&self) -> String {
+        markdown::render(&self.blocks())
+    }
+
+    /// As plain text.
+    pub fn terminal(&self) -> String {
+        terminal::render(&self.blocks())
+    }
+
+    /// Everything, exact.
+    pub fn json(&self) -> String {
+        let pair = |pair: &Pair| {
+            let group = &self.a.groups[pair.a];
+            json!({ "dataset": group.dataset, "method": group.method, "setting": group.setting, "experiments": [group.identity,
+                    self.b.groups[pair.b].identity], "differs_in": pair.differs, "accuracy": pair.paired, "metrics": pair.metrics })
+        };
+        let value = json!({
+            "pairs": self.pairs.iter().map(pair).collect::<Vec<Value>>(),
+            "only_a": self.names(0),
+            "only_b": self.names(1),
+        });
+        serde_json::to_string_pretty(&value).expect("plain data") + "\n"
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        let text = "B minus A, the same experiments. Accuracy over the seeds and examples that both have: mean ± sd of the \
+                    differences, a bootstrap's 95% interval over examples and seeds, a t-test with both as sources of chance and the \
+                    exact McNemar test (b: only B right), corrected for the number of comparisons (Holm).";
+        let mut blocks = vec![Block::Heading(1, "B against A".into()), Block::Text(text.into())];
+        blocks.push(Block::Heading(2, "Accuracy".into()));
+        blocks.push(if self.pairs.is_empty() { Block::Text("Nothing in common.".into()) } else { Block::Table(self.accuracy()) });
+        blocks.push(Block::Heading(2, "Everything else that changed".into()));
+        let changes = self.changes();
+        blocks.push(match changes.rows.is_empty() {
+            true => Block::Text("Nothing.".into()),
+            false => Block::Table(changes),
+        });
+        for (side, name) in [(0, "Only in A"), (1, "Only in B")] {
+            if !self.only[side].is_empty() {
+                blocks.extend([Block::Heading(2, name.into()), Block::List(self.names(side))]);
+            }
+        }
+        blocks
+    }
+
+    fn names(&self, side: usize) -> Vec<String> {
+        let report = [self.a, self.b][side];
+        let name = |&group: &usize| format!("{} on {}", report.groups[group].label(), report.groups[group].dataset);
+        self.only[side].iter().map(name).collect()
+    }
+
+    fn accuracy(&self) -> Table {
+        let confounded = self.pairs.iter().any(|pair| !pair.differs.is_empty());
+        let mut header: Vec<String> = ["dataset", "method"].map(String::from).to_vec();
+        header.extend(confounded.then(|| "also differs in".into()));
+        let text_columns = header.len();
+        header.extend(["A (%)", "B (%)"].into_iter().chain(COMPARED).map(String::from));
+        let row = |pair: &Pair| {
+            let (a, b) = (&self.a.groups[pair.a], &self.b.groups[pair.b]);
+            let mut row = vec![a.dataset.clone(), a.label()];
+            row.extend(confounded.then(|| pair.differs.join(", ")));
+            row.extend([a, b].map(|group| crate::format::percent(group.stat("accuracy"))));
+            row.extend(compared(&pair.paired));
+            row
+        };
+        Table { text_columns, header, rows: self.pairs.iter().map(row).collect() }
+    }
+
+    fn changes(&self) -> Table {
+        let header = ["dataset", "method", "metric", "A", "B", "change (%)", "verdict"].map(String::from).to_vec();
+        let mut rows = Vec::new();
+        for pair in &self.pairs {
+            let group = &self.a.groups[pair.a];
+            let shown = |change: &&Change| {
+                change.metric != "accuracy" && !matches!(change.verdict, Verdict::Same | Verdict::NoDifference)
+            };
+            rows.extend(pair.metrics.iter().filter(shown).map(|change| {
+                let names = [group.dataset.clone(), group.label(), format!("{} ({})", change.metric, change.unit)];
+                names.into_iter().chain(change.cells()).collect()
+            }));
+        }
+        Table { text_columns: 3, header, rows }
+    }
+}
+
+fn same_experiment(a: &Group, b: &Group) -> bool {
+    a.identity == b.identity
+}
+
+fn same_method(a: &Group, b: &Group) -> bool {
+    (&a.dataset, &a.backbone, &a.method, &a.adapter) == (&b.dataset, &b.backbone, &b.method, &b.adapter)
+}
+
+impl Pair {
+    fn new(a: &Report, i: usize, b: &Report, j: usize) -> Self {
+        let (of_a, of_b) = (runs(a, i), runs(b, j));
+        let change = |(row, metric): (usize, &Metric)| {
+            let values = [&of_a, &of_b].map(|runs| runs.iter().map(|run| (metric.value)(&run.summary)).collect::<Vec<_>>());
+            let (a, b) = (a.groups[i].stats[row], b.groups[j].stats[row]);
+            Change { metric: metric.name, unit: metric.unit, a, b, verdict: verdict(metric.direction, a, b, values) }
+        };
+        Self {
+            a: i,
+            b: j,
+            differs: differences(of_a[0], of_b[0]),
+            paired: Paired::new(&of_b, &of_a),
+            metrics: METRICS.iter().enumerate().map(change).collect(),
+        }
+    }
+}
+
+/// What makes two runs other than repeats of each other.
+fn differences(a: &Run, b: &Run) -> Vec<String> {
+    let mut differs: Vec<String> = differing_keys(a, b).into_iter().filter(|key| key != "name" && key != "seed").collect();
+    differs.extend((a.card != b.card).then(|| "the dataset's card".into()));
+    differs.extend((a.environment.backbone_sha256 != b.environment.backbone_sha256).then(|| "the backbone's weights".into()));
+    differs
+}
+
+fn runs(report: &Report, group: usize) -> Vec<&Run> {
+    report.groups[group].runs.iter().map(|&run| &report.runs[run]).collect()
+}
+
+/// Exact where no seed changes it; else Welch's t-test over seeds.
+fn verdict(direction: Direction, a: Stat, b: Stat, values: [Vec<f64>; 2]) -> Verdict {
+    let difference = b.mean - a.mean;
+    if difference.abs() <= 1e-12 * a.mean.abs().max(b.mean.abs()) {
+        return Verdict::Same;
+    }
+    let [of_a, of_b] = values.each_ref().map(|values| variance(values) / values.len() as f64);
+    if of_a + of_b > 0.0 {
+        let share = |variance: f64, n: usize| variance.powi(2) / (n as f64 - 1.0).max(1.0);
+        let freedom = (of_a + of_b).powi(2) / (share(of_a, a.n) + share(of_b, b.n));
+        if TwoSources::new(0.0, of_a + of_b, freedom).p(difference) >= LEVEL {
+            return Verdict::NoDifference;
+        }
+    } else if a.n.min(b.n) == 1 && direction != Direction::None {
+        return Verdict::OneSeed;
+    }
+    match (direction, difference > 0.0) {
+        (Direction::None, _) => Verdict::Differs,
+        (Direction::Higher, true) | (Direction::Lower, false) => Verdict::Better,
+        _ => Verdict::Worse,
+    }
+}
+
+impl Change {
+    fn cells(&self) -> [String; 4] {
+        let number = |stat: Stat| match stat.sd.filter(|sd| *sd > 0.0) {
+            Some(sd) => format!("{} ± {}", short(stat.mean), short(sd)),
+            None => short(stat.mean),
+        };
+        let relative = match self.a.mean {
+            0.0 => NOTHING.into(),
+            before => format!("{:+.2}", 100.0 * (self.b.mean - before) / before),
+        };
+        [number(self.a), number(self.b), relative, self.verdict.words().into()]
+    }
+}
+
+/// Whole numbers whole, others with four digits.
+fn short(value: f64) -> String {
+    if value.fract() == 0.0 || value.abs() >= 1e4 { format!("{value:.0}") } else { format!("{value:.4}") }
+}
