@@ -5,7 +5,9 @@
 //! its differences under all seeds together, so that its difficulty, which seeds share, is not taken for evidence twice.
 //!
 //! Examples that differ alike under every seed are one category: instead of n examples, a resample draws how often each category
-//! comes up (a multinomial, as a chain of binomials). The distribution is the same, and the cost does not grow with n.
+//! comes up (a multinomial, as a chain of binomials). The distribution is the same, and the cost does not grow with n. Where there are
+//! many categories, and so many examples, the mean over examples given the seeds is drawn from the normal distribution that it then
+//! has.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +18,9 @@ use serde::Serialize;
 
 /// Resamples behind an interval.
 const RESAMPLES: usize = 2000;
+
+/// With more categories than this, the mean over examples counts as normal.
+const FEW: usize = 256;
 
 /// The middle 95% of the resampled means.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -40,11 +45,52 @@ pub fn interval(differences: &[Vec<f64>]) -> Option<Interval> {
     if seeds == 0 {
         return None;
     }
-    let categories = categories(differences);
     let mut rng = Rng(Seed::new(0).stream("bootstrap"));
-    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample(&categories, differences.len(), seeds, &mut rng)).collect();
+    let mut means = means(differences, seeds, FEW, &mut rng);
     means.sort_by(f64::total_cmp);
     Some(Interval { low: quantile(&means, 0.025), high: quantile(&means, 0.975) })
+}
+
+/// The resampled means.
+fn means(differences: &[Vec<f64>], seeds: usize, few: usize, rng: &mut Rng) -> Vec<f64> {
+    let categories = categories(differences);
+    if categories.len() <= few {
+        return (0..RESAMPLES).map(|_| resample(&categories, differences.len(), seeds, rng)).collect();
+    }
+    let moments = Moments::of(differences, seeds);
+    (0..RESAMPLES).map(|_| moments.resample(differences.len(), rng)).collect()
+}
+
+/// How often each seed is drawn.
+fn weights(seeds: usize, rng: &mut Rng) -> Vec<f64> {
+    let mut weights = vec![0f64; seeds];
+    (0..seeds).for_each(|_| weights[rng.0.below(seeds)] += 1.0);
+    weights
+}
+
+/// Each seed's mean over examples, and the covariances of two seeds.
+struct Moments {
+    means: Vec<f64>,
+    covariances: Vec<Vec<f64>>,
+}
+
+impl Moments {
+    fn of(differences: &[Vec<f64>], seeds: usize) -> Self {
+        let n = differences.len() as f64;
+        let mean = |of: &dyn Fn(&Vec<f64>) -> f64| differences.iter().map(of).sum::<f64>() / n;
+        let means: Vec<f64> = (0..seeds).map(|s| mean(&|d| d[s])).collect();
+        let covariance = |s: usize, t: usize| mean(&|d| (d[s] - means[s]) * (d[t] - means[t]));
+        let covariances = (0..seeds).map(|s| (0..seeds).map(|t| covariance(s, t)).collect()).collect();
+        Self { means, covariances }
+    }
+
+    fn resample(&self, examples: usize, rng: &mut Rng) -> f64 {
+        let seeds = self.means.len();
+        let weights = weights(seeds, rng);
+        let dot = |values: &[f64]| values.iter().zip(&weights).map(|(value, weight)| value * weight).sum::<f64>() / seeds as f64;
+        let variance = dot(&self.covariances.iter().map(|row| dot(row)).collect::<Vec<_>>());
+        dot(&self.means) + (variance.max(0.0) / examples as f64).sqrt() * rng.0.normal()
+    }
 }
 
 /// A difference under each seed, and how many examples have it.
@@ -57,8 +103,7 @@ fn categories(differences: &[Vec<f64>]) -> Vec<(Vec<f64>, u64)> {
 }
 
 fn resample(categories: &[(Vec<f64>, u64)], examples: usize, seeds: usize, rng: &mut Rng) -> f64 {
-    let mut weights = vec![0f64; seeds];
-    (0..seeds).for_each(|_| weights[rng.0.below(seeds)] += 1.0);
+    let weights = weights(seeds, rng);
     let (mut open, mut draws, mut sum) = (examples as u64, examples as u64, 0.0);
     for (values, count) in categories {
         let drawn = binomial(draws, *count, open, rng);
@@ -116,6 +161,22 @@ mod tests {
         let wide = interval(&vec![vec![-0.2, 0.1, 0.4]; 50]).expect("examples");
         assert!((wide.low + 0.2).abs() < 1e-9 && (wide.high - 0.4).abs() < 1e-9, "{wide:?}");
         assert!(wide.holds_zero() && !narrow.holds_zero());
+    }
+
+    /// Both ways to resample give one interval, up to the noise of 2000 draws.
+    #[test]
+    fn many_categories_are_drawn_as_few() {
+        let mut stream = Seed::new(3).stream("differences");
+        let differences: Vec<Vec<f64>> =
+            (0..300).map(|_| (0..3).map(|seed| stream.below(3) as f64 - 1.0 + 0.1 * f64::from(seed)).collect()).collect();
+        let drawn = |few: usize| {
+            let mut means = means(&differences, 3, few, &mut Rng(Seed::new(1).stream("bootstrap")));
+            means.sort_by(f64::total_cmp);
+            [quantile(&means, 0.025), quantile(&means, 0.975)]
+        };
+        for (exact, normal) in drawn(usize::MAX).into_iter().zip(drawn(0)) {
+            assert!((exact - normal).abs() < 0.015, "{exact}, {normal}");
+        }
     }
 
     #[test]
