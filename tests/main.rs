@@ -2,6 +2,7 @@
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
+//! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
@@ -19,6 +20,7 @@ mod cli;
 mod feddat;
 mod floors;
 mod folders;
+mod gguf;
 mod gradients;
 mod hub;
 mod hub_site;

@@ -43,6 +43,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("heterogeneity", include_str!("../configs/suites/heterogeneity.toml")),
     ("ci", include_str!("../configs/suites/ci.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
+    ("smol-scienceqa", include_str!("../configs/suites/smol-scienceqa.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
 ];
 

@@ -25,6 +25,9 @@ pub(crate) struct Eval {
     /// A backbone's name, folder or id on the Hub.
     #[arg(long)]
     backbone: String,
+    /// Where the language model of `smol` lies: a GGUF file or a folder.
+    #[arg(long)]
+    weights: Option<String>,
     /// A dataset's name, card or folder.
     #[arg(long)]
     dataset: String,
@@ -140,7 +143,12 @@ impl Eval {
     }
 
     fn backbone_config(&self) -> BackboneConfig {
-        BackboneConfig { name: self.backbone.clone(), device: self.device.clone(), dtype: self.dtype.clone() }
+        BackboneConfig {
+            name: self.backbone.clone(),
+            device: self.device.clone(),
+            dtype: self.dtype.clone(),
+            weights: self.weights.clone(),
+        }
     }
 
     /// One client that holds everything.

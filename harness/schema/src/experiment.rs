@@ -52,7 +52,8 @@ impl Experiment {
     /// The run's name: `<dataset>-<method>-s<seed>-<hash>`, the hash over everything that can change a number: this experiment,
     /// resolved, and `materials`, which names the very weights and data it runs on.
     pub fn run_name(&self, materials: &str) -> String {
-        let identity = Self { name: String::new(), ..self.clone() };
+        let mut identity = Self { name: String::new(), ..self.clone() };
+        identity.backbone.weights = None;
         let mut json = serde_json::to_vec(&identity).expect("an experiment is plain data");
         json.extend(materials.as_bytes());
         let dataset = self.data.dataset.rsplit('/').next().unwrap_or("data").trim_end_matches(".toml");
@@ -62,7 +63,7 @@ impl Experiment {
 }
 
 /// The frozen model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackboneConfig {
     /// A backbone's name (`fedbench list backbones`) or a folder.
@@ -72,11 +73,15 @@ pub struct BackboneConfig {
     /// How its weights are held: `f32` (also without this key), `bf16` or `f16`. Adapters are f32 in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
+    /// Where the language model of `smol` lies, a GGUF file or a folder; without it `FEDBENCH_SMOL` or the Hub's cache says so. Not
+    /// part of the run's identity, which has the weights' checksum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
 
 impl Default for BackboneConfig {
     fn default() -> Self {
-        Self { name: "nano".into(), device: "cpu".into(), dtype: None }
+        Self { name: "nano".into(), device: "cpu".into(), dtype: None, weights: None }
     }
 }
 

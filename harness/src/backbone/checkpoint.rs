@@ -4,6 +4,7 @@
 //! type, shape and place, and the tensors' bytes. Headers are checked when a checkpoint is opened; a tensor is read when the model
 //! asks for it, so that no more than one lies in memory beside the model. Errors name the file and the tensor.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -45,7 +46,7 @@ struct Entry {
 
 /// A file's bytes, held or on disk.
 enum Bytes<'a> {
-    Held(&'a [u8]),
+    Held(Cow<'a, [u8]>),
     File(Mutex<File>),
 }
 
@@ -87,7 +88,16 @@ pub struct Checkpoint<'a> {
 impl<'a> Checkpoint<'a> {
     /// One file's bytes; `label` is its name in messages, `rename` maps stored names to the ones that the model asks for.
     pub fn held(label: &str, bytes: &'a [u8], rename: fn(&str) -> String) -> Result<Self> {
-        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new(), sha256: schema::sha256_hex(bytes) };
+        Self::of(label, Cow::Borrowed(bytes), rename)
+    }
+
+    /// The same with bytes of its own.
+    pub fn owned(label: &str, bytes: Vec<u8>, rename: fn(&str) -> String) -> Result<Self> {
+        Self::of(label, Cow::Owned(bytes), rename)
+    }
+
+    fn of(label: &str, bytes: Cow<'a, [u8]>, rename: fn(&str) -> String) -> Result<Self> {
+        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new(), sha256: schema::sha256_hex(&bytes) };
         checkpoint.add(label.into(), Bytes::Held(bytes), rename)?;
         Ok(checkpoint)
     }

@@ -82,9 +82,7 @@ impl Folder {
     pub fn text(&self, chat: ChatFormat, image_tokens: usize, image_token: Option<u32>, vocabulary: usize) -> Result<TextCodec> {
         let path = self.path.join("tokenizer.json");
         let failed = |what: String| Error::Backbone(format!("{}: {what}", path.display()));
-        let bytes = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| failed(error.to_string()))?;
-        let codec = TextCodec::new(tokenizer, chat, image_tokens).map_err(|error| failed(error.to_string()))?;
+        let codec = TextCodec::new(self.tokenizer()?, chat, image_tokens).map_err(|error| failed(error.to_string()))?;
         if let Some(id) = image_token.filter(|&id| id != codec.image_token()) {
             return Err(failed(format!("the image token's id is {}, but config.json says {id}", codec.image_token())));
         }
@@ -94,6 +92,13 @@ impl Folder {
             }
             _ => Ok(codec),
         }
+    }
+
+    /// `tokenizer.json`.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        let path = self.path.join("tokenizer.json");
+        let bytes = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        Tokenizer::from_bytes(bytes).map_err(|error| Error::Backbone(format!("{}: {error}", path.display())))
     }
 
     /// The image processor, for pictures of `image_size` pixels on a side.
@@ -117,9 +122,15 @@ impl Folder {
         device: &Device,
     ) -> Result<(VarBuilder<'static>, String)> {
         fit::check(spec, dtype, device)?;
+        let (checkpoint, sha256) = self.checkpoint(rename)?;
+        Ok((VarBuilder::from_backend(Box::new(checkpoint), dtype, device.clone()), sha256))
+    }
+
+    /// The weights, none of them read yet, and the SHA-256 of all that makes the model.
+    pub fn checkpoint(&self, rename: fn(&str) -> String) -> Result<(Checkpoint<'static>, String)> {
         let checkpoint = Checkpoint::open(&self.path, rename)?;
         let sha256 = self.sha256(checkpoint.sha256())?;
-        Ok((VarBuilder::from_backend(Box::new(checkpoint), dtype, device.clone()), sha256))
+        Ok((checkpoint, sha256))
     }
 
     /// Over the weights' hash and the files that say what the model is, how it is asked and what it is shown: with another chat format

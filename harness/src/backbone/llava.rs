@@ -90,6 +90,7 @@ fn chat() -> ChatFormat {
         after_image: "\n".into(),
         turn_without_images: None,
         answer: " ASSISTANT:".into(),
+        answer_lead: " ".into(),
         end: "</s>".into(),
         begin: Some("<s>".into()),
         joined: true,
@@ -203,7 +204,8 @@ impl Llava {
         Self::assemble(config.spec(name), config, weights, text, Preprocess::clip(config.vision_config.image_size), sha256)
     }
 
-    fn assemble(
+    /// Puts the parts together; `weights` are named as transformers 4.37 named them.
+    pub(super) fn assemble(
         spec: Spec,
         config: &LlavaConfig,
         weights: &VarBuilder,
@@ -263,7 +265,7 @@ impl Llava {
 }
 
 /// Maps the names that different transformers versions write to the ones read here.
-fn canonical_name(name: &str) -> String {
+pub(super) fn canonical_name(name: &str) -> String {
     let name = name.strip_prefix("model.").filter(|rest| !rest.starts_with("layers.")).unwrap_or(name);
     match name.split_once('.') {
         Some(("vision_tower", rest)) if !rest.starts_with("vision_model.") => format!("vision_tower.vision_model.{rest}"),

@@ -73,6 +73,7 @@ fn chat() -> ChatFormat {
         after_image: "</Img> ".into(),
         turn_without_images: None,
         answer: " ###Assistant:".into(),
+        answer_lead: " ".into(),
         end: "</s>".into(),
         begin: Some("<s>".into()),
         joined: true,

@@ -10,6 +10,7 @@ pub mod connector;
 pub mod eva_vit;
 pub mod fit;
 pub mod folder;
+pub mod gguf;
 pub mod kernels;
 pub mod llama;
 pub mod llava;
@@ -22,6 +23,7 @@ pub mod processor;
 pub mod qformer;
 pub mod rope;
 pub mod siglip;
+pub mod smol;
 pub mod smolvlm;
 pub mod text;
 pub mod vit;
@@ -177,6 +179,12 @@ pub const BACKBONES: &[BackboneRow] = &[
         embedded: true,
     },
     BackboneRow {
+        name: smol::NAME,
+        sentence: "SmolLM2-135M-Instruct behind nano's tower; the connector ships with the suite, the language model comes from the Hub, a folder or a GGUF file (FEDBENCH_SMOL).",
+        source: "Ben Allal et al., arXiv 2502.02737; HuggingFaceTB/SmolLM2-135M-Instruct; harness/assets/smol",
+        embedded: false,
+    },
+    BackboneRow {
         name: smolvlm::SMOLVLM_256M,
         sentence: "SmolVLM-256M: SigLIP B/16-512, pixel shuffle, SmolLM2-135M; known by its shapes, for `fedbench cost`.",
         source: "Marafioti et al., arXiv 2504.05299; HuggingFaceTB/SmolVLM-256M-Instruct",
@@ -200,6 +208,7 @@ pub const BACKBONES: &[BackboneRow] = &[
 pub fn spec(name: &str) -> crate::Result<Spec> {
     match name {
         nano::NAME => Ok(nano::config()?.spec(name)),
+        smol::NAME => Ok(smol::config()?.spec(name)),
         smolvlm::SMOLVLM_256M => Ok(smolvlm::SmolVlmConfig::smolvlm_256m().spec(name)),
         llava::LLAVA_7B => Ok(llava::LlavaConfig::llava_7b().spec(name)),
         minigpt4::MINIGPT4_7B => Ok(minigpt4::MiniGpt4Config::default().spec(name)),
@@ -224,6 +233,9 @@ pub fn load(name: &str, device: &Device) -> crate::Result<Box<dyn Backbone>> {
 pub fn load_as(name: &str, dtype: DType, device: &Device) -> crate::Result<Box<dyn Backbone>> {
     match name {
         nano::NAME => Ok(Box::new(nano::load(dtype, device)?)),
+        smol::NAME => {
+            Err(crate::Error::Usage(format!("backbone `{name}` needs to be told where {} lies: `smol::load`", smol::HUB_ID)))
+        }
         path if Path::new(path).is_dir() => {
             let folder = Folder::open(Path::new(path))?;
             Ok(match folder.architecture()? {

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Device};
 
-use super::llava::{Llava, LlavaConfig};
+use super::checkpoint::Checkpoint;
+use super::llava::{self, Llava, LlavaConfig};
 use crate::{Error, Result};
 
 /// Its name.
@@ -23,4 +24,9 @@ pub fn config() -> Result<LlavaConfig> {
 /// The embedded weights, as `dtype`, on a device.
 pub fn load(dtype: DType, device: &Device) -> Result<Llava> {
     Llava::from_bytes_as(NAME, &config()?, WEIGHTS, TOKENIZER, dtype, device)
+}
+
+/// The embedded weights by name.
+pub fn checkpoint() -> Result<Checkpoint<'static>> {
+    Checkpoint::held(&format!("backbone `{NAME}`"), WEIGHTS, llava::canonical_name)
 }

@@ -68,6 +68,7 @@ fn chat() -> ChatFormat {
         after_image: "<fake_token_around_image>".into(),
         turn_without_images: Some("<|im_start|>User: {prompt}<end_of_utterance>\n".into()),
         answer: "Assistant:".into(),
+        answer_lead: " ".into(),
         end: "<end_of_utterance>".into(),
         begin: None,
         joined: true,

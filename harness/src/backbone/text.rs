@@ -25,6 +25,9 @@ pub struct ChatFormat {
     pub turn_without_images: Option<String>,
     /// Text between the turn and the answer; the answer's tokens follow.
     pub answer: String,
+    /// What an answer begins with: a space, unless `answer` ends a line.
+    #[serde(default = "space", skip_serializing_if = "is_space")]
+    pub answer_lead: String,
     /// The token that ends an answer.
     pub end: String,
     /// The token that begins a sequence, if any.
@@ -33,6 +36,14 @@ pub struct ChatFormat {
     /// prompt is tokenized piece by piece, as `nano` was trained.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
+}
+
+fn space() -> String {
+    " ".into()
+}
+
+fn is_space(lead: &str) -> bool {
+    lead == " "
 }
 
 /// Tokenizer, chat format and special tokens.
@@ -144,7 +155,7 @@ impl TextCodec {
 
     /// An answer's ids with the end token: as they follow what stands before an answer.
     pub fn answer(&self, text: &str) -> Result<Vec<u32>> {
-        let text = self.defused(&format!(" {text}"));
+        let text = self.defused(&format!("{}{text}", self.chat.answer_lead));
         let mut ids = if self.chat.joined { self.continuation(&text)? } else { self.encode(&text)? };
         ids.push(self.end);
         Ok(ids)
@@ -163,17 +174,19 @@ impl TextCodec {
 
     /// A question as a branch of a picture: question and answer follow the image, and only the answer is read.
     pub fn dialogue(&self, question: &str, answer: &str) -> Result<Branch> {
-        let (prefix, _) = self.prefix(question, 0, usize::MAX)?;
-        let skip = usize::from(self.begin.is_some());
-        let mut tokens = prefix[skip..].to_vec();
+        let (whole, _) = self.prefix(question, 1, usize::MAX)?;
+        let mut tokens = whole[self.picture()?.len()..].to_vec();
         let read_from = tokens.len();
         tokens.extend(self.answer(answer)?);
         Ok(Branch { tokens, read_from })
     }
 
-    /// What a picture's sequence begins with: the begin token and one image.
-    pub fn picture(&self) -> Vec<u32> {
-        self.begin.into_iter().chain(std::iter::repeat_n(self.image, self.image_tokens)).collect()
+    /// What a picture's sequence begins with: all that stands in a turn before the first prompt, one image included.
+    pub fn picture(&self) -> Result<Vec<u32>> {
+        let [lead, _, _] = self.turn(1);
+        let lead = self.encode(&format!("{lead}{}", self.chat.before_image))?;
+        let image = std::iter::repeat_n(self.image, self.image_tokens);
+        Ok(self.begin.into_iter().chain(lead).chain(image).collect())
     }
 
     /// The sequence that trains an example (its gold answer as the only branch), and whether its prompt was cut.

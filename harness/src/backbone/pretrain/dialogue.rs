@@ -33,17 +33,18 @@ impl Dialogues {
 /// What a plain sentence begins with.
 const TEXT: &str = "Text:";
 
-/// A picture, then its caption, a plain sentence if there is one, and each of its questions as branches.
+/// A picture, then its caption and a plain sentence, if there are any, and each of its questions as branches.
 fn sequence(model: &Llava, image: usize, lesson: &Lesson) -> Result<Sequence> {
     let text = model.text();
-    let mut branches = vec![Branch::answer(text.answer(&lesson.caption)?)];
+    let caption = lesson.caption.iter().map(|caption| text.answer(caption).map(Branch::answer));
+    let mut branches = caption.collect::<Result<Vec<_>>>()?;
     if let Some(sentence) = &lesson.text {
         branches.push(plain(model, sentence)?);
     }
     for question in &lesson.questions {
         branches.push(text.dialogue(&question.question, &question.answer)?);
     }
-    Ok(Sequence { prefix: text.picture(), images: vec![image], branches })
+    Ok(Sequence { prefix: text.picture()?, images: vec![image], branches })
 }
 
 fn plain(model: &Llava, sentence: &str) -> Result<Branch> {

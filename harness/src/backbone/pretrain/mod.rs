@@ -21,8 +21,8 @@ use rayon::prelude::*;
 use seed::Seed;
 use tokenizers::Tokenizer;
 
-use super::Backbone;
 use super::llava::{Llava, LlavaConfig};
+use super::{Backbone, smol};
 use crate::{Error, Result};
 use dialogue::Dialogues;
 use grounding::Names;
@@ -39,8 +39,8 @@ pub struct Lesson {
     pub rgb: Vec<u8>,
     /// What stands where.
     pub marks: Vec<Mark>,
-    /// A sentence that describes it.
-    pub caption: String,
+    /// A sentence that describes it, said right behind it.
+    pub caption: Option<String>,
     /// Now and then a sentence that has nothing to do with it: plain language.
     pub text: Option<String>,
     /// Questions with their answers and, for judging, the options.
@@ -145,27 +145,44 @@ pub fn pretrain(
     let model = Llava::new("pretraining", config, &weights, tokenizer.clone(), String::new())?;
     let vars: BTreeMap<String, Var> = vars.lock().map_err(|_| Error::Backbone("a pretraining thread panicked".into()))?.clone();
 
-    let trainer = Trainer { model: &model, vars: &vars, schedule, lesson };
-    let seen = schedule.grounding.steps * schedule.grounding.batch_size;
-    trainer.run("grounding", schedule.grounding, 0, &|lessons| trainer.grounding(lessons), report)?;
-    trainer.run("dialogue", schedule.dialogue, seen, &|lessons| trainer.dialogue(lessons), report)?;
-
-    let half: BTreeMap<&String, Tensor> =
-        vars.iter().map(|(name, var)| Ok((name, var.as_tensor().to_dtype(DType::F16)?))).collect::<Result<_>>()?;
-    let safetensors =
-        safetensors::serialize(half, None).map_err(|error| Error::Backbone(format!("cannot encode weights: {error}")))?;
+    let trainer = Trainer { model: &model, vars: &vars, schedule, part: 8, lesson };
+    trainer.both_phases(report)?;
+    let safetensors = encoded(&vars)?;
     let tokenizer =
         tokenizer.to_string(false).map_err(|error| Error::Backbone(format!("cannot encode the tokenizer: {error}")))?;
     Ok(Pretrained { safetensors, tokenizer: tokenizer.into_bytes() })
 }
 
-/// Lessons whose gradients one thread computes at a time; fixed, so that the sums do not depend on the thread count.
-const PART: usize = 8;
+/// Trains the connector of [`smol`] from seeded weights, through its frozen tower and language model; its `safetensors` in half
+/// precision.
+pub fn align(
+    llm: smol::Llm,
+    seed: Seed,
+    schedule: Schedule,
+    lesson: &(dyn Fn(usize) -> Lesson + Sync),
+    report: &mut dyn FnMut(StepReport),
+) -> Result<Vec<u8>> {
+    let seeded = SeededWeights::new(seed, &smol::config()?);
+    let vars = seeded.vars.clone();
+    let model = smol::assemble(llm, Box::new(seeded), "", DType::F32, &Device::Cpu)?;
+    let vars: BTreeMap<String, Var> = vars.lock().map_err(|_| Error::Backbone("a pretraining thread panicked".into()))?.clone();
+    Trainer { model: &model, vars: &vars, schedule, part: 4, lesson }.both_phases(report)?;
+    encoded(&vars)
+}
+
+/// Half-precision safetensors.
+fn encoded(vars: &BTreeMap<String, Var>) -> Result<Vec<u8>> {
+    let half: BTreeMap<&String, Tensor> =
+        vars.iter().map(|(name, var)| Ok((name, var.as_tensor().to_dtype(DType::F16)?))).collect::<Result<_>>()?;
+    safetensors::serialize(half, None).map_err(|error| Error::Backbone(format!("cannot encode weights: {error}")))
+}
 
 struct Trainer<'a> {
     model: &'a Llava,
     vars: &'a BTreeMap<String, Var>,
     schedule: Schedule,
+    /// Lessons whose gradients one thread computes at a time; fixed, so that the sums do not depend on the thread count.
+    part: usize,
     lesson: &'a (dyn Fn(usize) -> Lesson + Sync),
 }
 
@@ -173,6 +190,13 @@ struct Trainer<'a> {
 type Judged = (f64, GradStore);
 
 impl Trainer<'_> {
+    fn both_phases(&self, report: &mut dyn FnMut(StepReport)) -> Result<()> {
+        let Schedule { grounding, dialogue, .. } = self.schedule;
+        let seen = grounding.steps * grounding.batch_size;
+        self.run("grounding", grounding, 0, &|lessons| self.grounding(lessons), report)?;
+        self.run("dialogue", dialogue, seen, &|lessons| self.dialogue(lessons), report)
+    }
+
     /// One phase over the lessons from `first` on.
     fn run(
         &self,
@@ -201,7 +225,7 @@ impl Trainer<'_> {
     }
 
     fn grounding(&self, lessons: &[Lesson]) -> Result<Judged> {
-        let names = lessons.par_chunks(PART).map(|part| Names::new(self.model, part)).collect::<Result<Vec<_>>>()?;
+        let names = lessons.par_chunks(self.part).map(|part| Names::new(self.model, part)).collect::<Result<Vec<_>>>()?;
         let counts = total(&names);
         self.over_parts(lessons, |i, features| {
             let loss = names[i].loss(self.model, features, counts)?;
@@ -210,7 +234,7 @@ impl Trainer<'_> {
     }
 
     fn dialogue(&self, lessons: &[Lesson]) -> Result<Judged> {
-        let parts = || lessons.par_chunks(PART);
+        let parts = || lessons.par_chunks(self.part);
         let names = parts().map(|part| Names::new(self.model, part)).collect::<Result<Vec<_>>>()?;
         let dialogues = parts().map(|part| Dialogues::new(self.model, part)).collect::<Result<Vec<_>>>()?;
         let counts = total(&names);
@@ -225,7 +249,7 @@ impl Trainer<'_> {
     /// Sums of what `judge` says of each part, from the part's index and image tokens; in the parts' order.
     fn over_parts(&self, lessons: &[Lesson], judge: impl Fn(usize, &Tensor) -> Result<Judged> + Sync) -> Result<Judged> {
         let parts: Vec<Judged> = lessons
-            .par_chunks(PART)
+            .par_chunks(self.part)
             .enumerate()
             .map(|(i, part)| judge(i, &self.model.encode(&pixels(self.model, part)?)?))
             .collect::<Result<_>>()?;
