@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use harness::adapter::{AdapterSpec, Adapters, Untouched};
+use harness::adapter::{AdapterSpec, Adapters};
 use harness::backbone::gguf::Gguf;
 use harness::backbone::llama::Llama;
 use harness::backbone::smol::{self, Llm};
-use harness::backbone::{Backbone, Batch, Branch, Embeddings, Sequence, nn};
+use harness::backbone::{Backbone, Batch, Branch, Sequence, nn};
 use tempfile::TempDir;
 
-use crate::support::{Test, flat, ids, relative, setup, within};
+use crate::support::{Test, decoder_logits, flat, ids, relative, setup, within};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/smol").join(name)
@@ -44,19 +44,7 @@ fn logits(llm: Llm, ids: &[u32]) -> Result<Tensor> {
     let tokens = ids[1..].iter().copied().chain([0]).collect();
     let sequence = Sequence { prefix: vec![ids[0]], images: Vec::new(), branches: vec![Branch::answer(tokens)] };
     let batch = Batch::new(&[&sequence], u32::MAX - 1, DType::F32, &Device::Cpu)?;
-    let hidden = decoder.embed(&batch.tokens)?.unsqueeze(0)?;
-    let embeddings = Embeddings {
-        virtual_tokens: None,
-        hidden: hidden.clone(),
-        seen: None,
-        image_mask: batch.image_mask,
-        text_mask: batch.text_mask,
-        mask: batch.mask,
-        rotary: decoder.rotary(&batch.positions)?,
-        read: batch.read,
-        rows: batch.rows,
-    };
-    Ok(decoder.forward(&hidden, &embeddings, &Untouched)?)
+    Ok(decoder_logits(&decoder, batch)?)
 }
 
 #[test]

@@ -10,12 +10,12 @@ use harness::adapter::{Adapt, AdapterSpec, Adapters, Untouched, fisher};
 use harness::backbone::clip_vit::{ClipVisionConfig, ClipVisionTower};
 use harness::backbone::llama::{Llama, LlamaConfig};
 use harness::backbone::llava::{Llava, LlavaConfig};
-use harness::backbone::{Backbone, Batch, Branch, Embeddings, Sequence, nn};
+use harness::backbone::{Backbone, Batch, Branch, Sequence, nn};
 use harness::federation::{Update, aggregate};
 use schema::experiment::AdapterConfig;
 use serde_json::json;
 
-use crate::support::{Test, distance, ids, relative, setup, within};
+use crate::support::{Test, decoder_logits, distance, ids, relative, setup, within};
 use crate::tiny;
 
 /// Passes rounding and fails the smallest mistakes tried (`fixtures/README.md`).
@@ -90,19 +90,7 @@ fn llama_logits() -> Test {
         let logits = |rows: &[Vec<u32>]| -> Result<Tensor> {
             let sequences: Vec<Sequence> = rows.iter().map(|ids| all_read(ids, vec![])).collect();
             let batch = Batch::new(&sequences.iter().collect::<Vec<_>>(), u32::MAX, DType::F32, &Device::Cpu)?;
-            let hidden = llama.embed(&batch.tokens)?.reshape((batch.size, (), config.hidden_size))?;
-            let embeddings = Embeddings {
-                seen: None,
-                virtual_tokens: None,
-                hidden: hidden.clone(),
-                image_mask: batch.image_mask,
-                text_mask: batch.text_mask,
-                mask: batch.mask,
-                rotary: llama.rotary(&batch.positions)?,
-                read: batch.read,
-                rows: batch.rows,
-            };
-            Ok(llama.forward(&hidden, &embeddings, &Untouched)?)
+            Ok(decoder_logits(&llama, batch)?)
         };
         let found = logits(&rows(get(&fixture, "input.ids")?)?)?;
         within(name, distance(&found, &get(&fixture, "expect.logits")?.flatten(0, 1)?)?, LOGITS);

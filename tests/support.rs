@@ -3,6 +3,9 @@
 use std::sync::Once;
 
 use candle_core::{DType, Device, Shape, Tensor};
+use harness::adapter::Untouched;
+use harness::backbone::llama::Llama;
+use harness::backbone::{Batch, Embeddings};
 use seed::Seed;
 
 /// What a test returns.
@@ -64,4 +67,22 @@ pub fn nan_max(a: f64, b: f64) -> f64 {
 pub fn within(what: &str, error: f64, bound: f64) {
     eprintln!("{what}: {error:.1e} (bound {bound:.0e})");
     assert!(error <= bound, "{what}: off by {error:e}, more than {bound:e}");
+}
+
+/// Logits of a decoder alone, at the places of a batch of text that are read.
+pub fn decoder_logits(decoder: &Llama, batch: Batch) -> candle_core::Result<Tensor> {
+    let text = decoder.embed(&batch.tokens)?;
+    let hidden = text.reshape((batch.size, (), text.dim(1)?))?;
+    let embeddings = Embeddings {
+        hidden: hidden.clone(),
+        seen: None,
+        virtual_tokens: None,
+        image_mask: batch.image_mask,
+        text_mask: batch.text_mask,
+        mask: batch.mask,
+        rotary: decoder.rotary(&batch.positions)?,
+        read: batch.read,
+        rows: batch.rows,
+    };
+    decoder.forward(&hidden, &embeddings, &Untouched)
 }

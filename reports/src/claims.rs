@@ -4,13 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::differing_keys;
 use crate::format::{self, NOTHING};
-use crate::paired::{self, Paired, Verdict};
+use crate::paired::{self, LEVEL, Paired, Verdict};
 use crate::stats::{TwoSources, holm};
 use crate::tables::{Block, Table};
 use crate::{Group, Report, Run, Stat};
-
-/// The level of the corrected tests.
-const LEVEL: f64 = 0.05;
 
 /// One claim.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -68,15 +65,14 @@ pub struct Row {
     verdict: Verdict,
 }
 
-/// Judges claims on a report's runs; p-values are corrected over all rows of all claims.
+/// Judges claims on a report's runs. p-values are corrected over the rows of all claims about the whole split, and over those of each
+/// claim about clients' own data.
 pub fn judge(report: &Report, claims: &[Claim]) -> Vec<Judged> {
-    let mut found: Vec<Vec<(Row, Paired)>> = claims.iter().map(|claim| rows(report, claim)).collect();
-    paired::correct(&mut found.iter_mut().flatten().map(|(_, paired)| paired).collect::<Vec<_>>());
+    let mut found: Vec<Vec<(Row, Option<Paired>)>> = claims.iter().map(|claim| rows(report, claim)).collect();
+    paired::correct(&mut found.iter_mut().flatten().filter_map(|(_, paired)| paired.as_mut()).collect::<Vec<_>>());
     let judged = claims.iter().zip(found).map(|(claim, rows)| {
-        let rows: Vec<Row> = match claim.judged_on {
-            JudgedOn::Whole => rows.into_iter().map(|(row, paired)| with_verdict(row, &paired)).collect(),
-            JudgedOn::Own => over_seeds(rows.into_iter().map(|(row, _)| row).collect()),
-        };
+        let rows = rows.into_iter().map(|(row, paired)| with_verdict(row, paired)).collect();
+        let rows = if claim.judged_on == JudgedOn::Own { over_seeds(rows) } else { rows };
         Judged { verdict: verdict(claim, &rows), claim: claim.clone(), rows }
     });
     judged.collect()
@@ -110,17 +106,18 @@ fn table(rows: &[Row]) -> Table {
     }
 }
 
-fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Paired)> {
+/// The rows, not yet judged; with what their examples say where the claim is about the whole split.
+fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Option<Paired>)> {
     let of = |group: &Group| group.runs.iter().map(|&run| &report.runs[run]).collect::<Vec<&Run>>();
     let mut rows = Vec::new();
     for group in report.groups.iter().filter(|group| group.method == claim.method) {
         for than in &claim.than {
             let Some(rival) = rival(report, group, than) else { continue };
             let (ours, theirs) = (of(group), of(rival));
-            let paired = Paired::new(&ours, &theirs);
-            let difference = match claim.judged_on {
-                JudgedOn::Whole => paired.difference,
-                JudgedOn::Own => own_difference(&ours, &theirs),
+            let paired = (claim.judged_on == JudgedOn::Whole).then(|| Paired::new(&ours, &theirs));
+            let difference = match &paired {
+                Some(paired) => paired.difference,
+                None => own_difference(&ours, &theirs),
             };
             let row = Row {
                 dataset: group.dataset.clone(),
@@ -157,8 +154,11 @@ fn own_difference(ours: &[&Run], theirs: &[&Run]) -> Option<Stat> {
     Stat::of(&ours.iter().filter_map(difference).collect::<Vec<_>>())
 }
 
-fn with_verdict(row: Row, paired: &Paired) -> Row {
-    Row { p_holm: paired.p_holm, verdict: paired.verdict, ..row }
+fn with_verdict(row: Row, paired: Option<Paired>) -> Row {
+    match paired {
+        Some(paired) => Row { p_holm: paired.p_holm, verdict: paired.verdict, ..row },
+        None => row,
+    }
 }
 
 /// Rows whose only source of chance are seeds: shards differ by seed, so examples do not pair.
@@ -174,13 +174,8 @@ fn over_seeds(mut rows: Vec<Row>) -> Vec<Row> {
         row.p_holm = p.and_then(|_| corrected.next());
         let mean = row.difference.map_or(0.0, |difference| difference.mean);
         row.verdict = match (row.p_holm, p) {
-            (Some(corrected), _) if corrected < LEVEL => {
-                if mean > 0.0 {
-                    Verdict::Better
-                } else {
-                    Verdict::Worse
-                }
-            }
+            (Some(corrected), _) if corrected < LEVEL && mean > 0.0 => Verdict::Better,
+            (Some(corrected), _) if corrected < LEVEL => Verdict::Worse,
             (_, Some(p)) if p < LEVEL => Verdict::NotAfterHolm,
             _ => Verdict::NoDifference,
         };

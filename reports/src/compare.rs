@@ -8,13 +8,10 @@ use serde_json::{Value, json};
 use crate::aggregate::differing_keys;
 use crate::format::NOTHING;
 use crate::metrics::{Direction, METRICS, Metric};
-use crate::paired::{self, Paired};
-use crate::stats::{TwoSources, variance};
+use crate::paired::{self, LEVEL, Paired};
+use crate::stats::TwoSources;
 use crate::tables::{Block, COMPARED, Table, compared};
 use crate::{Group, Report, Run, Stat, markdown, terminal};
-
-/// The level of the tests of metrics that vary by seed.
-const LEVEL: f64 = 0.05;
 
 /// Two reports side by side.
 pub struct Compare<'a> {
@@ -189,9 +186,8 @@ impl Pair {
     fn new(a: &Report, i: usize, b: &Report, j: usize) -> Self {
         let (of_a, of_b) = (runs(a, i), runs(b, j));
         let change = |(row, metric): (usize, &Metric)| {
-            let values = [&of_a, &of_b].map(|runs| runs.iter().map(|run| (metric.value)(&run.summary)).collect::<Vec<_>>());
             let (a, b) = (a.groups[i].stats[row], b.groups[j].stats[row]);
-            Change { metric: metric.name, unit: metric.unit, a, b, verdict: verdict(metric.direction, a, b, values) }
+            Change { metric: metric.name, unit: metric.unit, a, b, verdict: verdict(metric.direction, a, b) }
         };
         Self {
             a: i,
@@ -216,16 +212,14 @@ fn runs(report: &Report, group: usize) -> Vec<&Run> {
 }
 
 /// Exact where no seed changes it; else Welch's t-test over seeds.
-fn verdict(direction: Direction, a: Stat, b: Stat, values: [Vec<f64>; 2]) -> Verdict {
+fn verdict(direction: Direction, a: Stat, b: Stat) -> Verdict {
     let difference = b.mean - a.mean;
     if difference.abs() <= 1e-12 * a.mean.abs().max(b.mean.abs()) {
         return Verdict::Same;
     }
-    let [of_a, of_b] = values.each_ref().map(|values| variance(values) / values.len() as f64);
-    if of_a + of_b > 0.0 {
-        let share = |variance: f64, n: usize| variance.powi(2) / (n as f64 - 1.0).max(1.0);
-        let freedom = (of_a + of_b).powi(2) / (share(of_a, a.n) + share(of_b, b.n));
-        if TwoSources::new(0.0, of_a + of_b, freedom).p(difference) >= LEVEL {
+    let chance = TwoSources::of_seeds(0.0, [a, b].map(|stat| (stat.sd.unwrap_or(0.0).powi(2) / stat.n as f64, stat.n)));
+    if chance.error > 0.0 {
+        if chance.p(difference) >= LEVEL {
             return Verdict::NoDifference;
         }
     } else if a.n.min(b.n) == 1 && direction != Direction::None {
@@ -255,4 +249,63 @@ impl Change {
 /// Whole numbers whole, others with four digits.
 fn short(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 1e4 { format!("{value:.0}") } else { format!("{value:.4}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::tests::Fixture;
+
+    /// Three seeds of a method, so many of 100 examples right, with one thing changed.
+    fn report(runs: &[(&'static str, usize)], change: impl Fn(&mut Fixture)) -> Report {
+        let root = TempDir::new().expect("a folder");
+        for (&(method, right), seed) in runs.iter().flat_map(|run| [1, 2, 3].map(|seed| (run, seed))) {
+            let mut fixture = Fixture::new("icongen", method, seed, right as f64 / 100.0);
+            fixture.correct = (0..100).map(|example| example < right).collect();
+            fixture.scoring = vec!["option-likelihood"; 100];
+            fixture.test_examples = 100;
+            change(&mut fixture);
+            fixture.write(root.path());
+        }
+        Report::read(&[root.path().into()]).expect("readable runs")
+    }
+
+    #[test]
+    fn the_same_runs_are_the_same() {
+        let report = report(&[("fednano", 60)], |_| {});
+        let text = Compare::new(&report, &report).markdown();
+        assert!(text.contains("| no difference |") && text.contains("Nothing."), "{text}");
+        assert!(!text.contains("Only in") && !text.contains("also differs"), "{text}");
+    }
+
+    #[test]
+    fn what_changed_has_a_verdict() {
+        let before = report(&[("fednano", 40), ("local", 50)], |_| {});
+        let after = report(&[("fednano", 60), ("fedprox", 50)], |run| {
+            run.rounds = 7;
+            run.card = "another";
+        });
+        let compare = Compare::new(&before, &after);
+        let text = compare.markdown();
+        assert!(text.contains("federation.rounds, the dataset's card") && text.contains("+20.0 ± 0.0"), "{text}");
+        assert!(text.contains("better |"), "{text}");
+        assert!(text.contains("- local on icongen") && text.contains("- fedprox on icongen"), "{text}");
+        assert!(compare.json().contains("\"only_b\": [\n    \"fedprox on icongen\""), "{}", compare.json());
+    }
+
+    /// Seeds that scatter hide a small change; what never changes is compared exactly.
+    #[test]
+    fn metrics_are_judged_over_seeds() {
+        let stat = |mean: f64, sd: f64| Stat { mean, sd: Some(sd), n: 3 };
+        let check = |a, b, expect| assert_eq!(verdict(Direction::Lower, a, b), expect);
+        check(stat(10.0, 1.0), stat(10.5, 1.0), Verdict::NoDifference);
+        check(stat(10.0, 0.1), stat(12.0, 0.1), Verdict::Worse);
+        check(stat(10.0, 0.0), stat(9.0, 0.0), Verdict::Better);
+        check(stat(10.0, 0.0), stat(10.0, 0.0), Verdict::Same);
+        let one = |mean| Stat { mean, sd: None, n: 1 };
+        check(one(10.0), one(9.0), Verdict::OneSeed);
+        assert_eq!(verdict(Direction::None, stat(1.0, 0.0), stat(2.0, 0.0)), Verdict::Differs);
+    }
 }

@@ -81,7 +81,7 @@ impl Report {
         let runs = found.complete.iter().map(|dir| Run::read(dir)).collect::<Result<Vec<_>, _>>()?;
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
         let groups = aggregate::groups(&runs)?;
-        let comparisons = paired::compare(&runs, &groups)?;
+        let comparisons = paired::compare(&runs, &groups);
         let mut report = Self { runs, groups, comparisons, warnings: Vec::new(), material: library::Material::default() };
         report.warnings = warnings::collect(&report, &found.incomplete, &repeats);
         Ok(report)

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::aggregate::differing_keys;
 use crate::bootstrap::{self, Interval};
 use crate::stats::{self, Stat};
-use crate::{Group, ReportError, Run};
+use crate::{Group, Run};
 
 /// The reference is the first of these that a dataset has.
 pub const REFERENCES: &[&str] = &["fedavg-nano", "fedavg-lora", "zero-shot"];
@@ -68,7 +68,7 @@ impl Verdict {
 }
 
 /// The level of the corrected tests.
-const LEVEL: f64 = 0.05;
+pub(crate) const LEVEL: f64 = 0.05;
 
 /// Paired right and wrong answers, summed over seeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -88,7 +88,7 @@ pub struct McNemar {
 }
 
 /// Compares every group with the reference of its dataset and backbone.
-pub fn compare(runs: &[Run], groups: &[Group]) -> Result<Vec<Comparison>, ReportError> {
+pub fn compare(runs: &[Run], groups: &[Group]) -> Vec<Comparison> {
     let pairs = (0..groups.len()).filter_map(|group| Some((group, reference(runs, groups, group)?)));
     let of = |group: usize| groups[group].runs.iter().map(|&run| &runs[run]).collect::<Vec<_>>();
     let comparison = |(group, reference): (usize, usize)| Comparison {
@@ -99,7 +99,7 @@ pub fn compare(runs: &[Run], groups: &[Group]) -> Result<Vec<Comparison>, Report
     };
     let mut comparisons: Vec<Comparison> = pairs.map(comparison).collect();
     correct(&mut comparisons.iter_mut().map(|comparison| &mut comparison.paired).collect::<Vec<_>>());
-    Ok(comparisons)
+    comparisons
 }
 
 impl Paired {

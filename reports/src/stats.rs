@@ -23,6 +23,12 @@ impl Stat {
         let sd = (values.len() > 1).then(|| variance(values).sqrt());
         (!values.is_empty()).then(|| Self { mean: mean(values), sd, n: values.len() })
     }
+
+    /// One deviation below the mean and one above; the mean itself where there is no deviation.
+    pub fn band(&self) -> [f64; 2] {
+        let sd = self.sd.unwrap_or(0.0);
+        [self.mean - sd, self.mean + sd]
+    }
 }
 
 /// Mean, deviation and count of the values of each key.
@@ -89,6 +95,13 @@ impl TwoSources {
         let both = of_examples + of_seeds;
         let freedom = if of_seeds > 0.0 { freedom * (both / of_seeds).powi(2) } else { f64::INFINITY };
         Self { error: both.sqrt(), freedom }
+    }
+
+    /// Of two means over different seeds, from the variance of either mean and its number of seeds.
+    pub fn of_seeds(of_examples: f64, sides: [(f64, usize); 2]) -> Self {
+        let variance = sides.iter().map(|(variance, _)| variance).sum::<f64>();
+        let shares = sides.iter().map(|(variance, n)| variance.powi(2) / (*n as f64 - 1.0).max(1.0)).sum::<f64>();
+        Self::new(of_examples, variance, if shares > 0.0 { variance.powi(2) / shares } else { f64::INFINITY })
     }
 
     /// The one-sided p-value of a fall.

@@ -30,7 +30,7 @@ impl MakeReport {
     pub(crate) fn run(self) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
         match self.out {
-            Some(out) => write(&self.runs, &out, &formats, !self.no_data),
+            Some(out) => write(&self.runs, &out, &formats, !self.no_data).map(|_| ()),
             None => {
                 say(&Report::read(&self.runs)?.terminal());
                 Ok(())
@@ -44,7 +44,7 @@ fn parse(name: &str) -> Result<Format, harness::Error> {
 }
 
 /// Reads run folders, writes the report, shows it, and says where it lies: the page last.
-pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format], with_data: bool) -> Result<()> {
+pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format], with_data: bool) -> Result<Report> {
     let mut report = Report::read(runs)?;
     if formats.iter().any(|format| format.is_illustrated()) {
         match with_data {
@@ -66,5 +66,5 @@ pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format], with_data:
     for path in pages {
         say(&format!("page: {}", path.display()));
     }
-    Ok(())
+    Ok(report)
 }

@@ -81,7 +81,7 @@ impl RunSuite {
             return tune.run(session, &suite, &experiments, &self.out, self.quiet);
         }
         let folders = self.run_members(session, &suite, &experiments)?;
-        report::write(&folders, &self.out.join("report"), reports::Format::DEFAULT, true)
+        report::write(&folders, &self.out.join("report"), reports::Format::DEFAULT, true).map(|_| ())
     }
 
     /// A suite as it is, into a folder.

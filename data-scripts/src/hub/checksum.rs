@@ -43,7 +43,7 @@ fn hashed<D: Digest>(mut hasher: D, content: &mut impl Read) -> IoResult<String>
             read => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(schema::hex(&hasher.finalize()))
 }
 
 #[cfg(test)]

@@ -22,7 +22,12 @@ use sha2::{Digest, Sha256};
 
 /// The SHA-256 of some bytes, as lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The names nearest to `wanted` first (edit distance, then alphabet): how every message of the suite lists alternatives.

@@ -120,7 +120,7 @@ impl<'a> Checkpoint<'a> {
             std::io::copy(&mut file, &mut hasher).map_err(read)?;
             checkpoint.add(path.display().to_string(), Bytes::File(Mutex::new(file)), rename)?;
         }
-        checkpoint.sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        checkpoint.sha256 = schema::hex(&hasher.finalize());
         Ok(checkpoint)
     }
 

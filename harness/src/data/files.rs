@@ -107,7 +107,7 @@ pub(super) fn sha256(files: &[PathBuf]) -> Result<String, DataError> {
             hasher.update(&buffer[..read]);
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(schema::hex(&hasher.finalize()))
 }
 
 /// Paths as a message names them.

@@ -62,20 +62,13 @@ fn bars(report: &Report, member: &Member) -> Vec<Bar> {
     let ranked: Vec<Vec<f64>> = group.runs.iter().map(|&run| sorted(report.runs[run].accuracies.by_client.values())).collect();
     let ranks = ranked.iter().map(Vec::len).min().unwrap_or(0);
     let of_rank = |rank: usize| ranked.iter().map(|run| run[rank]).collect::<Vec<f64>>();
-    (0..ranks).map(|rank| Bar { name: String::new(), stat: mean_sd(&of_rank(rank)) }).collect()
+    (0..ranks).filter_map(|rank| Some(Bar { name: String::new(), stat: Stat::of(&of_rank(rank))? })).collect()
 }
 
 fn sorted<'a>(values: impl Iterator<Item = &'a f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.copied().collect();
     values.sort_by(f64::total_cmp);
     values
-}
-
-fn mean_sd(values: &[f64]) -> Stat {
-    let n = values.len();
-    let mean = values.iter().sum::<f64>() / n as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Stat { mean, sd: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()), n }
 }
 
 fn draw(scene: &mut Scene, member: &Member, bars: &[Bar], (x, y, width, height): (f64, f64, f64, f64)) {

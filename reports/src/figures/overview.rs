@@ -63,7 +63,7 @@ fn draw(scene: &mut Scene, panel: &Panel, labels: &[String], (left, width): (f64
     let stats: Vec<_> = panel.members.iter().map(|member| member.group.stat("accuracy")).collect();
     let chances: BTreeSet<String> =
         panel.members.iter().map(|member| format!("{:.4}", member.group.stat("chance_accuracy").mean)).collect();
-    let ends = stats.iter().flat_map(|stat| [stat.mean - stat.sd.unwrap_or(0.0), stat.mean + stat.sd.unwrap_or(0.0)]);
+    let ends = stats.iter().flat_map(|stat| stat.band());
     let chance = chances.iter().filter_map(|chance| chance.parse().ok()).collect::<Vec<f64>>();
     let axis = Linear::new(scale::around(ends.chain(chance.iter().copied())), (left, left + width));
     let (dataset, split) = panel.title.split_once(" · ").unwrap_or((&panel.title, ""));

@@ -40,7 +40,7 @@ impl Axes {
         let stats = || panel.members.iter().flat_map(|member| &member.group.accuracy_by_round);
         let last = stats().map(|(round, _)| f64::from(*round)).fold(1.0, f64::max);
         let first = stats().map(|(round, _)| f64::from(*round)).fold(last, f64::min);
-        let ends = stats().flat_map(|(_, stat)| [stat.mean - stat.sd.unwrap_or(0.0), stat.mean + stat.sd.unwrap_or(0.0)]);
+        let ends = stats().flat_map(|(_, stat)| stat.band());
         Self { x: Linear::new((first, last), x), y: Linear::new(scale::around(ends), y) }
     }
 

@@ -59,7 +59,7 @@ impl Plot {
         let (low, high) = sent.fold((f64::INFINITY, 0.0f64), |(low, high), bytes| (low.min(bytes), high.max(bytes)));
         let range = if low <= high { (low, high) } else { (1.0, 1024.0) };
         let accuracies = panel.members.iter().map(|member| member.group.stat("accuracy"));
-        let ends = accuracies.flat_map(|stat| [stat.mean - stat.sd.unwrap_or(0.0), stat.mean + stat.sd.unwrap_or(0.0)]);
+        let ends = accuracies.flat_map(|stat| stat.band());
         Self {
             left,
             right,

@@ -148,8 +148,7 @@ impl<'a> Sides<'a> {
         let [before, after] = [&self.baseline, &self.found].map(|runs| accuracies(runs));
         let (before_mean, after_mean) = (mean(&before), mean(&after));
         let difference = after_mean - before_mean;
-        let (of_seeds, freedom) = self.seed_error(&before, &after);
-        let chance = TwoSources::new(variance(&self.changes) / self.changes.len() as f64, of_seeds, freedom);
+        let chance = self.chance(&before, &after);
         Check {
             dataset: self.group.dataset.clone(),
             label: self.group.label(),
@@ -166,17 +165,16 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// The variance of the difference that comes from seeds, and its degrees of freedom; nothing of a single seed.
-    fn seed_error(&self, before: &[f64], after: &[f64]) -> (f64, f64) {
+    /// The chance in the difference: of the examples, and of either side's seeds, or of their pairs where the seeds are the same.
+    fn chance(&self, before: &[f64], after: &[f64]) -> TwoSources {
+        let of_examples = variance(&self.changes) / self.changes.len() as f64;
         let seeds = |runs: &[&Run]| runs.iter().map(|run| run.summary.seed).collect::<Vec<_>>();
         if seeds(&self.baseline) == seeds(&self.found) {
             let changes: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
-            return (variance(&changes) / changes.len() as f64, (changes.len() as f64 - 1.0).max(1.0));
+            let freedom = (changes.len() as f64 - 1.0).max(1.0);
+            return TwoSources::new(of_examples, variance(&changes) / changes.len() as f64, freedom);
         }
-        let [a, b] = [before, after].map(|side| variance(side) / side.len() as f64);
-        let freedom = [(a, before), (b, after)].map(|(variance, side)| variance.powi(2) / (side.len() as f64 - 1.0).max(1.0));
-        let freedom = freedom.iter().sum::<f64>();
-        (a + b, if freedom > 0.0 { (a + b).powi(2) / freedom } else { f64::INFINITY })
+        TwoSources::of_seeds(of_examples, [before, after].map(|side| (variance(side) / side.len() as f64, side.len())))
     }
 }
 

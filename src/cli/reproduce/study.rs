@@ -58,8 +58,8 @@ impl Reproduction {
             return Ok(());
         }
         let folders = suite.run_members(session, &described, &experiments)?;
-        report::write(&folders, &out.join("report"), reports::Format::DEFAULT, true)?;
-        judge(&Report::read(&folders)?, &locked.claims, Some(&out.join("report")))
+        let report = report::write(&folders, &out.join("report"), reports::Format::DEFAULT, true)?;
+        judge(&report, &locked.claims, Some(&out.join("report")))
     }
 }
 

@@ -63,7 +63,7 @@ impl Gguf {
         file.rewind().map_err(read)?;
         let mut hasher = Sha256::new();
         std::io::copy(&mut file, &mut hasher).map_err(read)?;
-        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = schema::hex(&hasher.finalize());
         Ok(Self { label, file: Mutex::new(file), metadata: header.metadata, tensors: header.tensors, sha256 })
     }
 
