@@ -4,13 +4,13 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::matrix::{Matrix, multiply};
-use super::{Numbers, Real, by_dtype, held, hold, tensor_like, values, vectorized};
+use super::matrix::{Matrix, multiply, product};
+use super::{Numbers, Real, by_dtype, held, hold, lanes, largest, tensor_like, values, vectorized};
 
 /// Causal-with-branches attention over packed heads, rotary embedding included.
 ///
 /// `q` `[b, t, heads * hd]`, `k` and `v` `[b, t, kv_heads * hd]`; gives `[b, t, heads * hd]`. Scores and probabilities exist for
-/// one head of one example at a time.
+/// a few queries of one head of one example at a time, and only up to the last key that one of them may see.
 pub struct Attention {
     /// Query heads.
     pub heads: usize,
@@ -22,8 +22,11 @@ pub struct Attention {
     pub rotary: Option<(Tensor, Tensor)>,
 }
 
-/// One example's view of everything attention reads.
+/// One example's attention: queries and keys are turned, queries scaled; heads lie side by side in a row.
 pub(super) struct Scene<'a, T> {
+    /// Queries.
+    pub(super) n: usize,
+    /// Keys and values.
     pub(super) t: usize,
     pub(super) hd: usize,
     pub(super) heads: usize,
@@ -31,62 +34,58 @@ pub(super) struct Scene<'a, T> {
     pub(super) q: &'a [T],
     pub(super) k: &'a [T],
     pub(super) v: &'a [T],
+    /// Added to the scores, `[n, t]`.
     pub(super) mask: Option<&'a [T]>,
-    pub(super) rotary: Option<(&'a [T], &'a [T])>,
+}
+
+/// Queries whose scores exist at a time: few enough that a causal mask leaves out much of the square, enough for a matrix product.
+const ROWS: usize = 64;
+
+/// Some queries of one head.
+struct Rows {
+    from: usize,
+    n: usize,
+    /// Keys that any of them may see, counted to the last.
+    keys: usize,
 }
 
 impl<T: Real> Scene<'_, T> {
-    /// One head's rows, rotated and scaled, `[t, hd]`.
-    fn rotated(&self, packed: &[T], heads: usize, head: usize, scale: T) -> Vec<T> {
-        let (hd, half) = (self.hd, self.hd / 2);
-        let mut out = vec![T::zero(); self.t * hd];
-        for (i, row) in out.chunks_exact_mut(hd).enumerate() {
-            let x = &packed[(i * heads + head) * hd..][..hd];
-            match self.rotary {
-                None => row.iter_mut().zip(x).for_each(|(y, &x)| *y = x * scale),
-                Some((cos, sin)) => {
-                    let (cos, sin) = (&cos[i * hd..][..hd], &sin[i * hd..][..hd]);
-                    for j in 0..half {
-                        row[j] = (x[j] * cos[j] - x[j + half] * sin[j]) * scale;
-                        row[j + half] = (x[j + half] * cos[j + half] + x[j] * sin[j + half]) * scale;
-                    }
-                }
+    /// The queries in order, with the keys that each lot may see.
+    fn rows(&self) -> Vec<Rows> {
+        let keys = |from: usize, n: usize| match self.mask {
+            None => self.t,
+            Some(mask) => {
+                let seen = |row: &[T]| row.iter().rposition(|&m| m != T::neg_infinity()).map_or(1, |last| last + 1);
+                mask[from * self.t..(from + n) * self.t].chunks_exact(self.t).map(seen).max().unwrap_or(1)
             }
-        }
-        out
+        };
+        (0..self.n)
+            .step_by(ROWS)
+            .map(|from| (from, ROWS.min(self.n - from)))
+            .map(|(from, n)| Rows { from, n, keys: keys(from, n) })
+            .collect()
     }
 
-    /// Turns a gradient of rotated rows back and adds it to its place among packed heads.
-    fn unrotate_into(&self, gradient: &[T], heads: usize, head: usize, scale: T, packed: &mut [T]) {
-        let (hd, half) = (self.hd, self.hd / 2);
-        for (i, g) in gradient.chunks_exact(hd).enumerate() {
-            let out = &mut packed[(i * heads + head) * hd..][..hd];
-            match self.rotary {
-                None => out.iter_mut().zip(g).for_each(|(y, &g)| *y += g * scale),
-                Some((cos, sin)) => {
-                    let (cos, sin) = (&cos[i * hd..][..hd], &sin[i * hd..][..hd]);
-                    for j in 0..half {
-                        out[j] += (g[j] * cos[j] + g[j + half] * sin[j + half]) * scale;
-                        out[j + half] += (g[j + half] * cos[j + half] - g[j] * sin[j]) * scale;
-                    }
-                }
-            }
-        }
+    /// Numbers in a row of queries, and in one of keys.
+    fn widths(&self) -> (usize, usize) {
+        (self.heads * self.hd, self.kv_heads * self.hd)
     }
 
-    fn scale(&self) -> T {
-        T::of(1.0 / (self.hd as f64).sqrt())
+    /// Where a head's keys begin in a row.
+    fn key_at(&self, head: usize) -> usize {
+        head / (self.heads / self.kv_heads) * self.hd
     }
 
-    /// Probabilities `[t, t]` of one head, from rotated and scaled queries and rotated keys.
-    fn probabilities(&self, q: &[T], k: &[T]) -> Vec<T> {
-        let (t, hd) = (self.t, self.hd);
-        let mut p = vec![T::zero(); t * t];
-        multiply((t, t, hd), Matrix::new(q, hd, 1), Matrix::new(k, hd, 1).t(), &mut p, t, false);
-        vectorized(|| {
-            for (i, row) in p.chunks_exact_mut(t).enumerate() {
+    /// Probabilities `[n, keys]` of some queries of a head.
+    fn probabilities(&self, head: usize, rows: &Rows) -> Vec<T> {
+        let (width, kv_width) = self.widths();
+        let q = Matrix::new(&self.q[rows.from * width + head * self.hd..], width, 1);
+        let k = Matrix::new(&self.k[self.key_at(head)..], kv_width, 1);
+        let mut p = product((rows.n, rows.keys, self.hd), q, k.t());
+        vectorized!({
+            for (i, row) in p.chunks_exact_mut(rows.keys).enumerate() {
                 if let Some(mask) = self.mask {
-                    row.iter_mut().zip(&mask[i * t..][..t]).for_each(|(s, &m)| *s += m);
+                    row.iter_mut().zip(&mask[(rows.from + i) * self.t..]).for_each(|(s, &m)| *s += m);
                 }
                 softmax_row(row);
             }
@@ -94,48 +93,36 @@ impl<T: Real> Scene<'_, T> {
         p
     }
 
-    fn group(&self) -> usize {
-        self.heads / self.kv_heads
-    }
-
     pub(super) fn forward(&self, out: &mut [T]) {
-        let (t, hd, width) = (self.t, self.hd, self.heads * self.hd);
-        for kv in 0..self.kv_heads {
-            let k = self.rotated(self.k, self.kv_heads, kv, T::one());
-            for head in kv * self.group()..(kv + 1) * self.group() {
-                let p = self.probabilities(&self.rotated(self.q, self.heads, head, self.scale()), &k);
-                let v = Matrix::new(&self.v[kv * hd..], self.kv_heads * hd, 1);
-                multiply((t, hd, t), Matrix::new(&p, t, 1), v, &mut out[head * hd..], width, false);
+        let (width, kv_width) = self.widths();
+        let lots = self.rows();
+        for head in 0..self.heads {
+            let v = Matrix::new(&self.v[self.key_at(head)..], kv_width, 1);
+            for rows in &lots {
+                let p = self.probabilities(head, rows);
+                let out = &mut out[rows.from * width + head * self.hd..];
+                multiply((rows.n, self.hd, rows.keys), Matrix::new(&p, rows.keys, 1), v, out, width, false);
             }
         }
     }
 
-    /// Adds to `dq`, `dk` and `dv`.
+    /// Adds to `dk` and `dv`, writes `dq`; those of queries and keys are of the turned ones.
     pub(super) fn backward(&self, dout: &[T], dq: &mut [T], dk: &mut [T], dv: &mut [T]) {
-        let (t, hd, width, kv_width) = (self.t, self.hd, self.heads * self.hd, self.kv_heads * self.hd);
-        let scale = self.scale();
-        for kv in 0..self.kv_heads {
-            let k = self.rotated(self.k, self.kv_heads, kv, T::one());
-            let mut dk_rotated = vec![T::zero(); t * hd];
-            for head in kv * self.group()..(kv + 1) * self.group() {
-                let q = self.rotated(self.q, self.heads, head, scale);
-                let p = self.probabilities(&q, &k);
-                let dy = || Matrix::new(&dout[head * hd..], width, 1);
-                multiply((t, hd, t), Matrix::new(&p, t, 1).t(), dy(), &mut dv[kv * hd..], kv_width, true);
-                let mut ds = vec![T::zero(); t * t];
-                multiply((t, t, hd), dy(), Matrix::new(&self.v[kv * hd..], kv_width, 1).t(), &mut ds, t, false);
-                vectorized(|| {
-                    for (ds, p) in ds.chunks_exact_mut(t).zip(p.chunks_exact(t)) {
-                        let mean: T = ds.iter().zip(p).map(|(&g, &p)| g * p).sum();
-                        ds.iter_mut().zip(p).for_each(|(g, &p)| *g = (*g - mean) * p);
-                    }
-                });
-                let mut dq_rotated = vec![T::zero(); t * hd];
-                multiply((t, hd, t), Matrix::new(&ds, t, 1), Matrix::new(&k, hd, 1), &mut dq_rotated, hd, false);
-                multiply((t, hd, t), Matrix::new(&ds, t, 1).t(), Matrix::new(&q, hd, 1), &mut dk_rotated, hd, true);
-                self.unrotate_into(&dq_rotated, self.heads, head, scale, dq);
+        let (width, kv_width) = self.widths();
+        let lots = self.rows();
+        for head in 0..self.heads {
+            let kv = self.key_at(head);
+            for rows in &lots {
+                let (n, hd, keys, at) = (rows.n, self.hd, rows.keys, rows.from * width + head * self.hd);
+                let p = self.probabilities(head, rows);
+                let dy = Matrix::new(&dout[at..], width, 1);
+                multiply((keys, hd, n), Matrix::new(&p, keys, 1).t(), dy, &mut dv[kv..], kv_width, true);
+                let mut ds = product((n, keys, hd), dy, Matrix::new(&self.v[kv..], kv_width, 1).t());
+                vectorized!(ds.chunks_exact_mut(keys).zip(p.chunks_exact(keys)).for_each(|(ds, p)| softmax_row_back(p, ds)));
+                let ds = Matrix::new(&ds, keys, 1);
+                multiply((n, hd, keys), ds, Matrix::new(&self.k[kv..], kv_width, 1), &mut dq[at..], width, false);
+                multiply((keys, hd, n), ds.t(), Matrix::new(&self.q[at..], width, 1), &mut dk[kv..], kv_width, true);
             }
-            self.unrotate_into(&dk_rotated, self.kv_heads, kv, T::one(), dk);
         }
     }
 }
@@ -143,36 +130,93 @@ impl<T: Real> Scene<'_, T> {
 /// Softmax of one row in place; minus infinity becomes exactly 0.
 #[inline(always)]
 fn softmax_row<T: Real>(row: &mut [T]) {
-    let max = row.iter().copied().fold(T::neg_infinity(), |a, b| if b > a { b } else { a });
+    let max = largest(row);
     row.iter_mut().for_each(|x| *x = (*x - max).exponential());
-    let total: T = row.iter().copied().sum();
-    let inverse = T::one() / total;
+    let inverse = T::one() / lanes(row, row, |x, _| x);
     row.iter_mut().for_each(|x| *x *= inverse);
 }
 
+/// From the gradient of probabilities to that of the scores, in place.
+#[inline(always)]
+fn softmax_row_back<T: Real>(p: &[T], gradient: &mut [T]) {
+    let mean = lanes(gradient, p, |g, p| g * p);
+    gradient.iter_mut().zip(p).for_each(|(g, &p)| *g = (*g - mean) * p);
+}
+
+/// Rotary tables of one example, `[t, hd]` each: cosines and sines.
+type Turn<'a, T> = (&'a [T], &'a [T]);
+
+/// Heads in a row, and their width.
+type Heads = (usize, usize);
+
+/// Turns every head of some rows and scales them, in place.
+pub(super) fn turn<T: Real>(x: &mut [T], heads: Heads, turns: Turn<T>, scale: T) {
+    each_head(x, heads, turns, |(a, b), (c0, c1), (s0, s1)| ((a * c0 - b * s0) * scale, (b * c1 + a * s1) * scale));
+}
+
+/// From the gradient of turned rows to that of the rows, in place.
+pub(super) fn turn_back<T: Real>(g: &mut [T], heads: Heads, turns: Turn<T>, scale: T) {
+    each_head(g, heads, turns, |(a, b), (c0, c1), (s0, s1)| ((a * c0 + b * s1) * scale, (b * c1 - a * s0) * scale));
+}
+
+/// Changes the pairs of every head: `f` gets a pair's numbers, their cosines and their sines.
+fn each_head<T: Real>(x: &mut [T], (heads, hd): Heads, (cos, sin): Turn<T>, f: impl Fn((T, T), (T, T), (T, T)) -> (T, T)) {
+    let half = hd / 2;
+    vectorized!({
+        for (row, (cos, sin)) in x.chunks_exact_mut(heads * hd).zip(cos.chunks_exact(hd).zip(sin.chunks_exact(hd))) {
+            let ((c0, c1), (s0, s1)) = (cos.split_at(half), sin.split_at(half));
+            for head in row.chunks_exact_mut(hd) {
+                let (first, second) = head.split_at_mut(half);
+                let turns = c0.iter().zip(c1).zip(s0.iter().zip(s1));
+                for ((a, b), ((&c0, &c1), (&s0, &s1))) in first.iter_mut().zip(second).zip(turns) {
+                    (*a, *b) = f((*a, *b), (c0, c1), (s0, s1));
+                }
+            }
+        }
+    });
+}
+
+/// What queries are multiplied with.
+pub(super) fn scale<T: Real>(hd: usize) -> T {
+    T::of(1.0 / (hd as f64).sqrt())
+}
+
 impl Attention {
-    /// Calls `work` with a function that gives every example's scene.
+    /// Turns rows of `heads` heads, or turns them back, and scales them; only scales them where positions are learned.
+    fn turned<T: Real>(&self, x: &mut [T], heads: Heads, factor: T, way: fn(&mut [T], Heads, Turn<T>, T)) -> Result<()> {
+        match &self.rotary {
+            None => x.iter_mut().for_each(|x| *x *= factor),
+            Some((cos, sin)) => {
+                let numbers = Numbers::of(&[cos, sin]);
+                way(x, heads, (numbers.get(0)?, numbers.get(1)?), factor);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `work` with turned queries and keys and a function that gives every example's scene.
     fn with_scenes<T: Real>(
         &self,
-        qkv: [&[T]; 3],
+        [q, k, v]: [&[T]; 3],
         (t, width): (usize, usize),
         work: impl for<'s> FnOnce(&'s (dyn Fn(usize) -> Scene<'s, T> + Sync)),
     ) -> Result<()> {
         let hd = width / self.heads;
-        let kv_size = t * self.kv_heads * hd;
-        let guards =
-            [hold(self.mask.as_ref()), hold(self.rotary.as_ref().map(|r| &r.0)), hold(self.rotary.as_ref().map(|r| &r.1))];
-        let (mask, cos, sin) = (held::<T>(&guards[0])?, held::<T>(&guards[1])?, held::<T>(&guards[2])?);
+        let (mut q, mut k, kv_size) = (q.to_vec(), k.to_vec(), t * self.kv_heads * hd);
+        self.turned(&mut q, (self.heads, hd), scale(hd), turn)?;
+        self.turned(&mut k, (self.kv_heads, hd), T::one(), turn)?;
+        let guard = hold(self.mask.as_ref());
+        let mask = held::<T>(&guard)?;
         work(&|b| Scene {
+            n: t,
             t,
             hd,
             heads: self.heads,
             kv_heads: self.kv_heads,
-            q: &qkv[0][b * t * width..][..t * width],
-            k: &qkv[1][b * kv_size..][..kv_size],
-            v: &qkv[2][b * kv_size..][..kv_size],
+            q: &q[b * t * width..][..t * width],
+            k: &k[b * kv_size..][..kv_size],
+            v: &v[b * kv_size..][..kv_size],
             mask: mask.map(|mask| &mask[b * t * t..][..t * t]),
-            rotary: cos.zip(sin).map(|(cos, sin)| (&cos[b * t * hd..][..t * hd], &sin[b * t * hd..][..t * hd])),
         });
         Ok(())
     }
@@ -195,6 +239,9 @@ impl Attention {
             let chunks = dq.par_chunks_mut(t * width).zip(dk.par_chunks_mut(kv_size)).zip(dv.par_chunks_mut(kv_size));
             chunks.enumerate().for_each(|(b, ((dq, dk), dv))| scene(b).backward(&dout[b * t * width..][..t * width], dq, dk, dv));
         })?;
+        let hd = width / self.heads;
+        self.turned(&mut dq, (self.heads, hd), scale(hd), turn_back)?;
+        self.turned(&mut dk, (self.kv_heads, hd), T::one(), turn_back)?;
         Ok([dq, dk, dv])
     }
 

@@ -6,15 +6,16 @@
 //! pairs' gradients are summed in the parts' order, so no number depends on it.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::attention::Scene;
+use super::attention::{self, Scene, turn, turn_back};
 use super::elementwise::SiluGate;
-use super::matrix::{Matrix, multiply};
+use super::matrix::{Matrix, multiply, product};
 use super::norm::RmsNorm;
 use super::{Numbers, Real, by_dtype, tensor_like, values};
 
@@ -84,7 +85,7 @@ pub struct Decoder {
 /// What the forward pass left for the backward pass.
 pub type Slot = Mutex<Option<Box<dyn Any + Send>>>;
 
-/// What one block keeps of one part.
+/// What one block keeps of one part; queries and keys as attention sees them.
 struct Kept<T> {
     x: Vec<T>,
     q: Vec<T>,
@@ -104,21 +105,32 @@ struct Weights<'a, T> {
 }
 
 /// Some sequences of a batch, and everything their way through the blocks reads.
-struct Part<'a, T> {
+struct Part<'a, T: Clone> {
     decoder: &'a Decoder,
     weights: &'a [Weights<'a, T>],
     packed: &'a [T],
     t: usize,
     d: usize,
-    mask: &'a [T],
-    cos: &'a [T],
-    sin: &'a [T],
     /// Read places, from the part's first.
     read: Vec<usize>,
+    /// All places as queries.
+    everywhere: Queries<'a, T>,
+    /// The read places alone: the last block's queries.
+    at_read: Queries<'a, T>,
+}
+
+/// Some places of every sequence, as attention asks from them.
+struct Queries<'a, T: Clone> {
+    /// Places of a sequence.
+    n: usize,
+    /// Added to the scores, `[sequences, n, t]`.
+    mask: Cow<'a, [T]>,
+    /// Rotary tables, `[sequences, n, hd]` each.
+    turns: [Cow<'a, [T]>; 2],
 }
 
 /// Rows that a part should have about.
-const ROWS: usize = 256;
+const ROWS: usize = 512;
 
 /// Sequences in a part.
 fn part_size(b: usize, t: usize) -> usize {
@@ -135,41 +147,40 @@ impl<T: Real> Part<'_, T> {
     fn project(&self, block: usize, projection: usize, x: &[T]) -> Vec<T> {
         let (weight, d_out, d_in) = self.weights[block].projections[projection];
         let n = x.len() / d_in;
-        let mut y = vec![T::zero(); n * d_out];
-        multiply((n, d_out, d_in), Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t(), &mut y, d_out, false);
+        let mut y = product((n, d_out, d_in), Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t());
         if let Some(pair) = self.pair(block, projection) {
             let (low, up) = (self.low(pair, x, d_in), &self.packed[pair.at + pair.rank * d_in..]);
-            multiply(
-                (n, d_out, pair.rank),
-                Matrix::new(&low, pair.rank, 1),
-                Matrix::new(up, pair.rank, 1).t(),
-                &mut y,
-                d_out,
-                true,
-            );
+            let (low, up) = (Matrix::new(&low, pair.rank, 1), Matrix::new(up, pair.rank, 1).t());
+            multiply((n, d_out, pair.rank), low, up, &mut y, d_out, true);
         }
         y
     }
 
     /// `scale * x down^T`.
     fn low(&self, pair: Pair, x: &[T], d_in: usize) -> Vec<T> {
-        let (n, rank) = (x.len() / d_in, pair.rank);
-        let mut low = vec![T::zero(); n * rank];
         let down = Matrix::new(&self.packed[pair.at..], d_in, 1).t();
-        multiply((n, rank, d_in), Matrix::new(x, d_in, 1), down, &mut low, rank, false);
+        let mut low = product((x.len() / d_in, pair.rank, d_in), Matrix::new(x, d_in, 1), down);
         scale(&mut low, pair.scale);
         low
     }
 
-    /// Adds `dy W` to `dx`, and the pair's part of all three gradients; `x` is what entered the projection.
-    fn project_back(&self, block: usize, projection: usize, x: &[T], dy: &[T], dx: &mut [T], dpacked: &mut [T]) {
-        let (weight, d_out, d_in) = self.weights[block].projections[projection];
-        let n = dy.len() / d_out;
-        multiply((n, d_in, d_out), Matrix::new(dy, d_out, 1), Matrix::new(weight, d_in, 1), dx, d_in, true);
-        if let Some((pair, dlow)) = self.pair_back(block, projection, x, dy, dpacked) {
-            let down = Matrix::new(&self.packed[pair.at..], d_in, 1);
-            multiply((n, d_in, pair.rank), Matrix::new(&dlow, pair.rank, 1), down, dx, d_in, true);
+    /// The gradient of what entered some projections, `sum of dy W` and the pairs' part; adds to the pairs' own gradients. `x` is
+    /// what entered them.
+    fn project_back(&self, block: usize, outputs: &[(usize, &[T])], x: &[T], dpacked: &mut [T]) -> Vec<T> {
+        let mut dx: Option<Vec<T>> = None;
+        for &(projection, dy) in outputs {
+            let (weight, d_out, d_in) = self.weights[block].projections[projection];
+            let (size, weight) = ((dy.len() / d_out, d_in, d_out), Matrix::new(weight, d_in, 1));
+            match &mut dx {
+                None => dx = Some(product(size, Matrix::new(dy, d_out, 1), weight)),
+                Some(dx) => multiply(size, Matrix::new(dy, d_out, 1), weight, dx, d_in, true),
+            }
+            if let (Some((pair, dlow)), Some(dx)) = (self.pair_back(block, projection, x, dy, dpacked), &mut dx) {
+                let down = Matrix::new(&self.packed[pair.at..], d_in, 1);
+                multiply((size.0, d_in, pair.rank), Matrix::new(&dlow, pair.rank, 1), down, dx, d_in, true);
+            }
         }
+        dx.unwrap_or_default()
     }
 
     /// Adds the gradients of a projection's pair; the pair, and the gradient of what its `down` gives.
@@ -179,8 +190,7 @@ impl<T: Real> Part<'_, T> {
         let (n, rank, up) = (dy.len() / d_out, pair.rank, pair.at + pair.rank * d_in);
         let low = self.low(pair, x, d_in);
         multiply((d_out, rank, n), Matrix::new(dy, d_out, 1).t(), Matrix::new(&low, rank, 1), &mut dpacked[up..], rank, true);
-        let mut dlow = vec![T::zero(); n * rank];
-        multiply((n, rank, d_out), Matrix::new(dy, d_out, 1), Matrix::new(&self.packed[up..], rank, 1), &mut dlow, rank, false);
+        let mut dlow = product((n, rank, d_out), Matrix::new(dy, d_out, 1), Matrix::new(&self.packed[up..], rank, 1));
         scale(&mut dlow, pair.scale);
         multiply((rank, d_in, n), Matrix::new(&dlow, rank, 1).t(), Matrix::new(x, d_in, 1), &mut dpacked[pair.at..], d_in, true);
         Some((pair, dlow))
@@ -192,29 +202,53 @@ impl<T: Real> Part<'_, T> {
         y
     }
 
-    /// The `i`-th sequence as attention sees it.
-    fn scene<'s>(&'s self, i: usize, q: &'s [T], k: &'s [T], v: &'s [T]) -> Scene<'s, T> {
-        let (t, hd, kv) = (self.t, self.d / self.decoder.heads, self.d / self.decoder.heads * self.decoder.kv_heads);
-        Scene {
-            t,
-            hd,
-            heads: self.decoder.heads,
-            kv_heads: self.decoder.kv_heads,
-            q: &q[i * t * self.d..][..t * self.d],
-            k: &k[i * t * kv..][..t * kv],
-            v: &v[i * t * kv..][..t * kv],
-            mask: Some(&self.mask[i * t * t..][..t * t]),
-            rotary: Some((&self.cos[i * t * hd..][..t * hd], &self.sin[i * t * hd..][..t * hd])),
-        }
+    fn head_width(&self) -> usize {
+        self.d / self.decoder.heads
     }
 
-    /// Whether nothing behind this block's attention goes on but the places that are read.
+    fn kv_width(&self) -> usize {
+        self.head_width() * self.decoder.kv_heads
+    }
+
+    /// Whether only the places that are read go on from this block.
     fn is_last(&self, block: usize) -> bool {
         block + 1 == self.weights.len()
     }
 
-    fn gather(&self, x: &[T]) -> Vec<T> {
-        self.read.iter().flat_map(|&place| &x[place * self.d..][..self.d]).copied().collect()
+    /// The places that a block's attention asks from.
+    fn queries(&self, block: usize) -> &Queries<'_, T> {
+        if self.is_last(block) { &self.at_read } else { &self.everywhere }
+    }
+
+    /// Rows of these places.
+    fn asking<'x>(&self, block: usize, x: &'x [T]) -> Cow<'x, [T]> {
+        if self.is_last(block) { Cow::Owned(gather(x, &self.read, self.d)) } else { Cow::Borrowed(x) }
+    }
+
+    /// Queries and keys, turned, and values.
+    fn qkv(&self, block: usize, h: &[T]) -> [Vec<T>; 3] {
+        let mut q = self.project(block, Q, &self.asking(block, h));
+        let [mut k, v] = [K, V].map(|projection| self.project(block, projection, h));
+        let hd = self.head_width();
+        turn(&mut q, (self.decoder.heads, hd), self.queries(block).turns(), attention::scale(hd));
+        turn(&mut k, (self.decoder.kv_heads, hd), self.everywhere.turns(), T::one());
+        [q, k, v]
+    }
+
+    /// The `i`-th sequence as a block's attention sees it.
+    fn scene<'s>(&'s self, block: usize, i: usize, q: &'s [T], k: &'s [T], v: &'s [T]) -> Scene<'s, T> {
+        let (t, kv, Queries { n, mask, .. }) = (self.t, self.kv_width(), self.queries(block));
+        Scene {
+            n: *n,
+            t,
+            hd: self.head_width(),
+            heads: self.decoder.heads,
+            kv_heads: self.decoder.kv_heads,
+            q: &q[i * n * self.d..][..n * self.d],
+            k: &k[i * t * kv..][..t * kv],
+            v: &v[i * t * kv..][..t * kv],
+            mask: Some(&mask[i * n * t..][..n * t]),
+        }
     }
 
     /// Adds rows to the places they were gathered from.
@@ -239,21 +273,17 @@ impl<T: Real> Part<'_, T> {
 
     fn block(&self, block: usize, x: Vec<T>) -> (Vec<T>, Kept<T>) {
         let weights = &self.weights[block];
-        let h = self.normalized(&x, weights.norm1);
-        let (q, k, v) = (self.project(block, Q, &h), self.project(block, K, &h), self.project(block, V, &h));
-        let mut attended = vec![T::zero(); x.len()];
-        for (i, out) in attended.chunks_exact_mut(self.t * self.d).enumerate() {
-            self.scene(i, &q, &k, &v).forward(out);
+        let [q, k, v] = self.qkv(block, &self.normalized(&x, weights.norm1));
+        let mut attended = vec![T::zero(); q.len()];
+        for (i, out) in attended.chunks_exact_mut(self.queries(block).n * self.d).enumerate() {
+            self.scene(block, i, &q, &k, &v).forward(out);
         }
-        let mut x2 = if self.is_last(block) { self.gather(&x) } else { x.clone() };
-        if self.is_last(block) {
-            attended = self.gather(&attended);
-        }
-        add(&mut x2, &self.project(block, O, &attended));
+        let mut x2 = self.project(block, O, &attended);
+        add(&mut x2, &self.asking(block, &x));
         let h = self.normalized(&x2, weights.norm2);
         let (gate, up) = (self.project(block, GATE, &h), self.project(block, UP, &h));
-        let mut next = x2.clone();
-        add(&mut next, &self.project(block, DOWN, &gated(&gate, &up)));
+        let mut next = self.project(block, DOWN, &gated(&gate, &up));
+        add(&mut next, &x2);
         (next, Kept { x, q, k, v, attended, x2, gate, up })
     }
 
@@ -268,28 +298,23 @@ impl<T: Real> Part<'_, T> {
 
     fn block_back(&self, block: usize, kept: &Kept<T>, dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
         let dx2 = self.mlp_back(block, kept, dnext, dpacked);
-        let mut dattended = vec![T::zero(); kept.attended.len()];
-        self.project_back(block, O, &kept.attended, &dx2, &mut dattended, dpacked);
-        if !self.is_last(block) {
-            return self.attention_back(block, kept, dx2, &dattended, dpacked);
+        let dattended = self.project_back(block, &[(O, &dx2)], &kept.attended, dpacked);
+        let mut dx = dx2;
+        if self.is_last(block) {
+            let rows = std::mem::replace(&mut dx, vec![T::zero(); kept.x.len()]);
+            self.scatter(&rows, &mut dx);
         }
-        let (mut dx, mut spread) = (vec![T::zero(); kept.x.len()], vec![T::zero(); kept.x.len()]);
-        self.scatter(&dx2, &mut dx);
-        self.scatter(&dattended, &mut spread);
-        self.attention_back(block, kept, dx, &spread, dpacked)
+        self.attention_back(block, kept, dx, &dattended, dpacked)
     }
 
     fn mlp_back(&self, block: usize, kept: &Kept<T>, dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
         let weight = self.weights[block].norm2;
-        let mut dgated = vec![T::zero(); kept.gate.len()];
-        let inner = if self.pair(block, DOWN).is_some() { gated(&kept.gate, &kept.up) } else { Vec::new() };
-        self.project_back(block, DOWN, &inner, &dnext, &mut dgated, dpacked);
+        let inner = if self.touches(block, &[DOWN]) { gated(&kept.gate, &kept.up) } else { Vec::new() };
+        let dgated = self.project_back(block, &[(DOWN, &dnext)], &inner, dpacked);
         let (mut dgate, mut dup) = (vec![T::zero(); dgated.len()], vec![T::zero(); dgated.len()]);
         SiluGate::part_back(&kept.gate, &kept.up, &dgated, &mut dgate, &mut dup);
         let h = if self.touches(block, &[GATE, UP]) { self.normalized(&kept.x2, weight) } else { Vec::new() };
-        let mut dh = vec![T::zero(); dnext.len()];
-        self.project_back(block, GATE, &h, &dgate, &mut dh, dpacked);
-        self.project_back(block, UP, &h, &dup, &mut dh, dpacked);
+        let dh = self.project_back(block, &[(GATE, &dgate), (UP, &dup)], &h, dpacked);
         let mut dx2 = dnext;
         RmsNorm { eps: self.decoder.eps }.rows_back(&kept.x2, weight, &dh, &mut dx2);
         dx2
@@ -298,31 +323,54 @@ impl<T: Real> Part<'_, T> {
     /// `dx` is what comes past the attention; the gradient through it is added.
     fn attention_back(&self, block: usize, kept: &Kept<T>, mut dx: Vec<T>, dattended: &[T], dpacked: &mut [T]) -> Vec<T> {
         let weight = self.weights[block].norm1;
-        let (size, kv_size) = (self.t * self.d, self.t * kept.k.len() / (kept.x.len() / self.d));
-        let (mut dq, mut dk, mut dv) =
-            (vec![T::zero(); kept.q.len()], vec![T::zero(); kept.k.len()], vec![T::zero(); kept.v.len()]);
-        let gradients = dq.chunks_exact_mut(size).zip(dk.chunks_exact_mut(kv_size).zip(dv.chunks_exact_mut(kv_size)));
-        for (i, (dq, (dk, dv))) in gradients.enumerate() {
-            self.scene(i, &kept.q, &kept.k, &kept.v).backward(&dattended[i * size..][..size], dq, dk, dv);
-        }
+        let [dq, dk, dv] = self.qkv_back(block, kept, dattended);
         let h = if self.touches(block, &[Q, K, V]) { self.normalized(&kept.x, weight) } else { Vec::new() };
+        let asking = if h.is_empty() { Cow::Borrowed(&h[..]) } else { self.asking(block, &h) };
         if block == 0 && !self.decoder.input_is_trained {
-            for (projection, dy) in [(Q, &dq), (K, &dk), (V, &dv)] {
-                self.pair_back(block, projection, &h, dy, dpacked);
+            for (projection, x, dy) in [(Q, &asking[..], &dq), (K, &h, &dk), (V, &h, &dv)] {
+                self.pair_back(block, projection, x, dy, dpacked);
             }
             return dx;
         }
-        let mut dh = vec![T::zero(); dx.len()];
-        for (projection, dy) in [(Q, &dq), (K, &dk), (V, &dv)] {
-            self.project_back(block, projection, &h, dy, &mut dh, dpacked);
+        let mut dh = self.project_back(block, &[(K, &dk), (V, &dv)], &h, dpacked);
+        let dasking = self.project_back(block, &[(Q, &dq)], &asking, dpacked);
+        if self.is_last(block) {
+            self.scatter(&dasking, &mut dh)
+        } else {
+            add(&mut dh, &dasking)
         }
         RmsNorm { eps: self.decoder.eps }.rows_back(&kept.x, weight, &dh, &mut dx);
         dx
     }
 
+    /// From the gradient of what attention gives to those of queries, keys and values before they were turned.
+    fn qkv_back(&self, block: usize, kept: &Kept<T>, dattended: &[T]) -> [Vec<T>; 3] {
+        let [mut dq, mut dk, mut dv] = [&kept.q, &kept.k, &kept.v].map(|like| vec![T::zero(); like.len()]);
+        let (size, kv_size) = (self.queries(block).n * self.d, self.t * self.kv_width());
+        let gradients = dq.chunks_exact_mut(size).zip(dk.chunks_exact_mut(kv_size).zip(dv.chunks_exact_mut(kv_size)));
+        for (i, (dq, (dk, dv))) in gradients.enumerate() {
+            self.scene(block, i, &kept.q, &kept.k, &kept.v).backward(&dattended[i * size..][..size], dq, dk, dv);
+        }
+        let hd = self.head_width();
+        turn_back(&mut dq, (self.decoder.heads, hd), self.queries(block).turns(), attention::scale(hd));
+        turn_back(&mut dk, (self.decoder.kv_heads, hd), self.everywhere.turns(), T::one());
+        [dq, dk, dv]
+    }
+
     fn touches(&self, block: usize, projections: &[usize]) -> bool {
         projections.iter().any(|&projection| self.pair(block, projection).is_some())
     }
+}
+
+impl<T: Real> Queries<'_, T> {
+    fn turns(&self) -> (&[T], &[T]) {
+        (&self.turns[0], &self.turns[1])
+    }
+}
+
+/// Rows of `width` numbers.
+fn gather<T: Real>(x: &[T], rows: &[usize], width: usize) -> Vec<T> {
+    rows.iter().flat_map(|&row| &x[row * width..][..width]).copied().collect()
 }
 
 fn scale<T: Real>(x: &mut [T], factor: f64) {
@@ -357,16 +405,18 @@ impl Decoder {
         let part = |index: usize| {
             let range = index * size..((index + 1) * size).min(b);
             let (from, to) = (range.start, range.end);
-            let read = self.read[from * r..to * r].iter().map(|&place| place as usize - from * t).collect();
+            let read: Vec<usize> = self.read[from * r..to * r].iter().map(|&place| place as usize - from * t).collect();
+            let (mask, cos, sin) =
+                (&mask[from * t * t..to * t * t], &cos[from * t * hd..to * t * hd], &sin[from * t * hd..to * t * hd]);
+            let rows = |x, width| Cow::Owned(gather(x, &read, width));
             let part = Part {
                 decoder: self,
                 weights: &weights,
                 packed,
                 t,
                 d,
-                mask: &mask[from * t * t..to * t * t],
-                cos: &cos[from * t * hd..to * t * hd],
-                sin: &sin[from * t * hd..to * t * hd],
+                everywhere: Queries { n: t, mask: mask.into(), turns: [cos.into(), sin.into()] },
+                at_read: Queries { n: r, mask: rows(mask, t), turns: [rows(cos, hd), rows(sin, hd)] },
                 read,
             };
             work(index, range, &part)

@@ -20,7 +20,7 @@ impl SiluGate {
 
     /// On this thread.
     pub(super) fn part<T: Real>(gate: &[T], up: &[T], y: &mut [T]) {
-        vectorized(|| y.iter_mut().zip(gate).zip(up).for_each(|((y, &g), &u)| *y = g * sigmoid(g) * u));
+        vectorized!(y.iter_mut().zip(gate).zip(up).for_each(|((y, &g), &u)| *y = g * sigmoid(g) * u));
     }
 
     fn backward<T: Real>(gate: &[T], up: &[T], dy: &[T]) -> (Vec<T>, Vec<T>) {
@@ -36,9 +36,9 @@ impl SiluGate {
 
     /// On this thread.
     pub(super) fn part_back<T: Real>(gate: &[T], up: &[T], dy: &[T], dgate: &mut [T], dup: &mut [T]) {
-        vectorized(|| {
+        vectorized!({
             let inputs = gate.iter().zip(up).zip(dy);
-            for ((dgate, dup), ((&g, &up), &dy)) in dgate.iter_mut().zip(dup).zip(inputs) {
+            for ((dgate, dup), ((&g, &up), &dy)) in dgate.iter_mut().zip(dup.iter_mut()).zip(inputs) {
                 let s = sigmoid(g);
                 *dup = dy * g * s;
                 *dgate = dy * up * s * (T::one() + g * (T::one() - s));
@@ -89,7 +89,7 @@ impl QuickGelu {
     fn forward<T: Real>(x: &[T]) -> Vec<T> {
         let (mut y, steepness) = (vec![T::zero(); x.len()], T::of(Self::STEEPNESS));
         y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-            vectorized(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * sigmoid(steepness * x)));
+            vectorized!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * sigmoid(steepness * x)));
         });
         y
     }
@@ -97,7 +97,7 @@ impl QuickGelu {
     fn backward<T: Real>(x: &[T], dy: &[T]) -> Vec<T> {
         let (mut dx, steepness) = (vec![T::zero(); x.len()], T::of(Self::STEEPNESS));
         dx.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK))).for_each(|(dx, (x, dy))| {
-            vectorized(|| {
+            vectorized!({
                 for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
                     let s = sigmoid(steepness * x);
                     *dx = dy * s * (T::one() + steepness * x * (T::one() - s));
@@ -138,7 +138,7 @@ pub struct AddBias;
 impl AddBias {
     fn forward<T: Real>(x: &[T], bias: &[T]) -> Vec<T> {
         let mut y = x.to_vec();
-        vectorized(|| {
+        vectorized!({
             for row in y.chunks_exact_mut(bias.len()) {
                 row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
             }
@@ -149,7 +149,7 @@ impl AddBias {
     /// Sums of columns.
     fn backward<T: Real>(dy: &[T], d: usize) -> Vec<T> {
         let mut db = vec![T::zero(); d];
-        vectorized(|| {
+        vectorized!({
             for row in dy.chunks_exact(d) {
                 db.iter_mut().zip(row).for_each(|(db, &g)| *db += g);
             }

@@ -21,9 +21,32 @@ pub use linear::FrozenLinear;
 pub use norm::{LayerNorm, RmsNorm};
 
 /// Runs elementwise work with the widest instructions the CPU has.
+///
+/// All of it has to be inlined: a closure of some size that need not be would be compiled on its own, for the least CPU, and so
+/// would the shim through which a closure that could be called again is called once.
+macro_rules! vectorized {
+    ($work:expr) => {
+        crate::backbone::kernels::dispatch(
+            #[inline(always)]
+            || $work,
+        )
+    };
+}
+use vectorized;
+
+/// What [`vectorized`] calls.
 #[inline(always)]
-fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+fn dispatch<R>(work: impl FnMut() -> R) -> R {
+    struct Work<F>(F);
+    impl<R, F: FnMut() -> R> pulp::WithSimd for Work<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    pulp::Arch::new().dispatch(Work(work))
 }
 
 /// The number types that kernels run on.
@@ -133,21 +156,34 @@ macro_rules! by_dtype {
 }
 use by_dtype;
 
-/// A sum over eight interleaved partial sums: one order for every instruction set, and one that vectorizes.
+/// The largest number.
+#[inline(always)]
+fn largest<T: Real>(x: &[T]) -> T {
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    let (mut partial, x8) = ([T::neg_infinity(); 8], x.chunks_exact(8));
+    let rest = x8.remainder().iter().copied().fold(T::neg_infinity(), larger);
+    for x in x8 {
+        for i in 0..8 {
+            partial[i] = larger(partial[i], x[i]);
+        }
+    }
+    partial.into_iter().fold(rest, larger)
+}
+
+/// A sum over eight interleaved partial sums: one order for every instruction set, one that vectorizes, and one that zeros behind
+/// the last number do not change.
 #[inline(always)]
 fn lanes<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     let mut partial = [T::zero(); 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let mut rest = T::zero();
-    for (&a, &b) in a8.remainder().iter().zip(b8.remainder()) {
-        rest += f(a, b);
-    }
+    let rest = a8.remainder().iter().zip(b8.remainder());
     for (a, b) in a8.zip(b8) {
         for i in 0..8 {
             partial[i] += f(a[i], b[i]);
         }
     }
-    partial.into_iter().fold(rest, |sum, x| sum + x)
+    partial.iter_mut().zip(rest).for_each(|(sum, (&a, &b))| *sum += f(a, b));
+    partial.into_iter().sum()
 }
 
 /// The sum of `a b c`, in the same order as [`lanes`].
@@ -155,14 +191,12 @@ fn lanes<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
 fn lanes3<T: Real>(a: &[T], b: &[T], c: &[T]) -> T {
     let mut partial = [T::zero(); 8];
     let (a8, b8, c8) = (a.chunks_exact(8), b.chunks_exact(8), c.chunks_exact(8));
-    let mut rest = T::zero();
-    for ((&a, &b), &c) in a8.remainder().iter().zip(b8.remainder()).zip(c8.remainder()) {
-        rest += a * b * c;
-    }
+    let rest = a8.remainder().iter().zip(b8.remainder()).zip(c8.remainder());
     for ((a, b), c) in a8.zip(b8).zip(c8) {
         for i in 0..8 {
             partial[i] += a[i] * b[i] * c[i];
         }
     }
-    partial.into_iter().fold(rest, |sum, x| sum + x)
+    partial.iter_mut().zip(rest).for_each(|(sum, ((&a, &b), &c))| *sum += a * b * c);
+    partial.into_iter().sum()
 }

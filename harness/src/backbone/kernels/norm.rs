@@ -26,7 +26,7 @@ impl RmsNorm {
     /// Rows of `x` to rows of `y`, on this thread.
     pub(super) fn rows<T: Real>(&self, x: &[T], weight: &[T], y: &mut [T]) {
         let d = weight.len();
-        vectorized(|| {
+        vectorized!({
             for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
                 let inverse = self.inverse(x);
                 y.iter_mut().zip(x).zip(weight).for_each(|((y, &x), &w)| *y = x * inverse * w);
@@ -51,7 +51,7 @@ impl RmsNorm {
     /// Adds to `dx`, on this thread: `dx = (g w - x (g w . x) / (d rms^2)) / rms`; `dw = sum over rows of g x / rms`.
     pub(super) fn rows_back<T: Real>(&self, x: &[T], weight: &[T], g: &[T], dx: &mut [T]) {
         let d = weight.len();
-        vectorized(|| {
+        vectorized!({
             for ((dx, x), g) in dx.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(g.chunks_exact(d)) {
                 let inverse = self.inverse(x);
                 let along = lanes3(g, weight, x) * inverse * inverse * inverse / T::of(d as f64);
@@ -121,7 +121,7 @@ impl LayerNorm {
         let d = weight.len();
         let mut y = vec![T::zero(); x.len()];
         y.par_chunks_mut(ROWS * d).zip(x.par_chunks(ROWS * d)).for_each(|(y, x)| {
-            vectorized(|| {
+            vectorized!({
                 for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
                     let (mean, inverse) = self.moments(x);
                     y.iter_mut()
@@ -139,7 +139,7 @@ impl LayerNorm {
         let d = weight.len();
         let mut dx = vec![T::zero(); x.len()];
         dx.par_chunks_mut(ROWS * d).zip(x.par_chunks(ROWS * d).zip(g.par_chunks(ROWS * d))).for_each(|(dx, (x, g))| {
-            vectorized(|| {
+            vectorized!({
                 for ((dx, x), g) in dx.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(g.chunks_exact(d)) {
                     let (mean, inverse) = self.moments(x);
                     dx.iter_mut().zip(g).zip(weight).for_each(|((dx, &g), &w)| *dx = g * w);
@@ -155,7 +155,7 @@ impl LayerNorm {
     /// Gradients of weight and bias.
     fn parameter_gradients<T: Real>(&self, x: &[T], g: &[T], d: usize) -> (Vec<T>, Vec<T>) {
         let (mut dw, mut db) = (vec![T::zero(); d], vec![T::zero(); d]);
-        vectorized(|| {
+        vectorized!({
             for (x, g) in x.chunks_exact(d).zip(g.chunks_exact(d)) {
                 let (mean, inverse) = self.moments(x);
                 for ((dw, db), (&x, &g)) in dw.iter_mut().zip(&mut db).zip(x.iter().zip(g)) {
