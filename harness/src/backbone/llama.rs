@@ -304,14 +304,14 @@ impl Llama {
 
     /// The adapters as pairs with their packed numbers, if [`kernels::Decoder`] can serve them: frozen weights on the CPU without
     /// biases, heads that fill the width, and nothing but pairs that all examples share.
-    fn pairs(&self, hidden: &Tensor, adapt: &dyn Adapt) -> Result<Option<(Vec<kernels::Pair>, Tensor)>> {
+    fn pairs(&self, hidden: &Tensor, adapt: &dyn Adapt) -> Result<Option<(Vec<kernels::At>, Tensor)>> {
         let fits = self.config.num_attention_heads * self.config.head_dim() == self.config.hidden_size;
         let has_bias = self.config.attention_bias || self.config.mlp_bias;
         let is_served = kernels::serves(hidden) && fits && !has_bias && !self.blocks.is_empty();
         if !is_served || self.blocks.iter().any(Block::is_trained) {
             return Ok(None);
         }
-        let (mut pairs, mut numbers, mut at) = (Vec::new(), Vec::new(), 0);
+        let (mut pairs, mut packing) = (Vec::new(), kernels::Packing::default());
         for (block, weights) in self.blocks.iter().enumerate() {
             if [&weights.ffn, &weights.norm1_site, &weights.norm2_site].into_iter().any(|site| !is_untouched(adapt, site)) {
                 return Ok(None);
@@ -320,19 +320,16 @@ impl Llama {
                 match adapt.form(&site.site) {
                     Form::Nothing => {}
                     Form::Pair { down, up, scale } => {
-                        pairs.push(kernels::Pair { block, projection, rank: down.dim(0)?, scale, at });
-                        at += down.elem_count() + up.elem_count();
-                        numbers.extend([down.flatten_all()?, up.flatten_all()?]);
+                        pairs.push(kernels::At { block, projection, pair: packing.push(down, up, scale)? });
                     }
                     Form::Opaque => return Ok(None),
                 }
             }
         }
-        let packed = if numbers.is_empty() { Tensor::zeros(1, self.dtype(), self.device())? } else { Tensor::cat(&numbers, 0)? };
-        Ok(Some((pairs, packed)))
+        Ok(Some((pairs, packing.finish(hidden)?)))
     }
 
-    fn at_once(&self, hidden: &Tensor, context: &Embeddings, pairs: Vec<kernels::Pair>, packed: &Tensor) -> Result<Tensor> {
+    fn at_once(&self, hidden: &Tensor, context: &Embeddings, pairs: Vec<kernels::At>, packed: &Tensor) -> Result<Tensor> {
         let decoder = kernels::Decoder {
             blocks: self.blocks.iter().map(Block::weights).collect(),
             heads: self.config.num_attention_heads,

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::llama::{Llama, LlamaConfig};
-use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec, TextCodec, nn};
+use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec, TextCodec, kernels, nn};
 use crate::adapter::{Adapt, Form, Untouched};
 use crate::data::Preprocess;
 
@@ -154,12 +154,7 @@ impl<V: Vision> Model<V> {
             Some(seen) => (&embeddings.hidden + self.vision.connect(seen, adapt)?.broadcast_mul(&embeddings.image_mask)?)?,
             None => embeddings.hidden.clone(),
         };
-        let mut hidden = frozen.clone();
-        for (site, mask) in [("image", &embeddings.image_mask), ("text", &embeddings.text_mask)] {
-            if let Some(delta) = adapt.delta(site, &frozen)? {
-                hidden = (hidden + delta.broadcast_mul(mask)?)?;
-            }
-        }
+        let mut hidden = before_decoder(&frozen, embeddings, adapt)?;
         if let Some(places) = &embeddings.virtual_tokens
             && let Some(tokens) = adapt.delta("prompt", places)?
         {
@@ -167,6 +162,38 @@ impl<V: Vision> Model<V> {
         }
         self.decoder.forward(&hidden, embeddings, adapt)
     }
+}
+
+/// Adapters at image and text tokens; pairs by a kernel that leaves out the other tokens.
+fn before_decoder(frozen: &Tensor, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
+    let sites = [("image", &embeddings.image_mask), ("text", &embeddings.text_mask)];
+    if kernels::serves(frozen) && sites.iter().all(|(site, _)| !matches!(adapt.form(site), Form::Opaque)) {
+        return with_pairs(frozen, sites.map(|(site, mask)| (adapt.form(site), mask)));
+    }
+    let mut hidden = frozen.clone();
+    for (site, mask) in sites {
+        if let Some(delta) = adapt.delta(site, frozen)? {
+            hidden = (hidden + delta.broadcast_mul(mask)?)?;
+        }
+    }
+    Ok(hidden)
+}
+
+/// What each pair makes of the tokens under its mask `[b, t, 1]` is added to them.
+fn with_pairs(hidden: &Tensor, sites: [(Form, &Tensor); 2]) -> Result<Tensor> {
+    let (mut pairs, mut packing) = (Vec::new(), kernels::Packing::default());
+    for (form, mask) in sites {
+        if let Form::Pair { down, up, scale } = form {
+            let mask = mask.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            let rows = (0..mask.len()).filter(|&row| mask[row] > 0.0).collect();
+            pairs.push((packing.push(down, up, scale)?, rows));
+        }
+    }
+    if pairs.is_empty() {
+        return Ok(hidden.clone());
+    }
+    let residual = kernels::Residual { pairs, input_is_trained: hidden.track_op() };
+    hidden.contiguous()?.apply_op2(&packing.finish(hidden)?, residual)
 }
 
 /// Adapters of f32 numbers on a half-precision model: what enters is widened, what is added is narrowed. A step of training is too

@@ -17,7 +17,8 @@ use super::attention::{self, Scene, turn, turn_back};
 use super::elementwise::SiluGate;
 use super::matrix::{Matrix, multiply, product};
 use super::norm::RmsNorm;
-use super::{Numbers, Real, by_dtype, tensor_like, values};
+use super::pair::Pair;
+use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values};
 
 /// Projections of a block, in the order of [`Block::projections`].
 const Q: usize = 0;
@@ -39,19 +40,15 @@ pub struct Block {
     pub projections: [Tensor; 7],
 }
 
-/// A low-rank pair at a projection: `y += scale * (x down^T) up^T`.
+/// A low-rank pair at a projection.
 #[derive(Debug, Clone, Copy)]
-pub struct Pair {
+pub struct At {
     /// The block.
     pub block: usize,
     /// The projection, as in [`Block::projections`].
     pub projection: usize,
-    /// The rank r.
-    pub rank: usize,
-    /// alpha / r.
-    pub scale: f64,
-    /// Where its numbers begin among all pairs': `down` `[r, in]`, then `up` `[out, r]`.
-    pub at: usize,
+    /// What is added there.
+    pub pair: Pair,
 }
 
 /// All blocks over hidden states `[b, t, d]`, then the places that are read, `[b, r, d]`.
@@ -73,7 +70,7 @@ pub struct Decoder {
     /// Places that are read, `b` times `r` of them, into `[b * t]`.
     pub read: Vec<u32>,
     /// Low-rank pairs.
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<At>,
     /// Whether a backward pass may follow.
     pub keep: bool,
     /// Whether anything before the decoder is trained.
@@ -140,28 +137,18 @@ fn part_size(b: usize, t: usize) -> usize {
 
 impl<T: Real> Part<'_, T> {
     fn pair(&self, block: usize, projection: usize) -> Option<Pair> {
-        self.decoder.pairs.iter().find(|pair| (pair.block, pair.projection) == (block, projection)).copied()
+        self.decoder.pairs.iter().find(|at| (at.block, at.projection) == (block, projection)).map(|at| at.pair)
     }
 
     /// `x W^T`, and what the pair adds.
     fn project(&self, block: usize, projection: usize, x: &[T]) -> Vec<T> {
         let (weight, d_out, d_in) = self.weights[block].projections[projection];
-        let n = x.len() / d_in;
-        let mut y = product((n, d_out, d_in), Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t());
+        let size = (x.len() / d_in, d_out, d_in);
+        let mut y = product(size, Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t());
         if let Some(pair) = self.pair(block, projection) {
-            let (low, up) = (self.low(pair, x, d_in), &self.packed[pair.at + pair.rank * d_in..]);
-            let (low, up) = (Matrix::new(&low, pair.rank, 1), Matrix::new(up, pair.rank, 1).t());
-            multiply((n, d_out, pair.rank), low, up, &mut y, d_out, true);
+            pair.add(self.packed, x, &mut y);
         }
         y
-    }
-
-    /// `scale * x down^T`.
-    fn low(&self, pair: Pair, x: &[T], d_in: usize) -> Vec<T> {
-        let down = Matrix::new(&self.packed[pair.at..], d_in, 1).t();
-        let mut low = product((x.len() / d_in, pair.rank, d_in), Matrix::new(x, d_in, 1), down);
-        scale(&mut low, pair.scale);
-        low
     }
 
     /// The gradient of what entered some projections, `sum of dy W` and the pairs' part; adds to the pairs' own gradients. `x` is
@@ -175,25 +162,12 @@ impl<T: Real> Part<'_, T> {
                 None => dx = Some(product(size, Matrix::new(dy, d_out, 1), weight)),
                 Some(dx) => multiply(size, Matrix::new(dy, d_out, 1), weight, dx, d_in, true),
             }
-            if let (Some((pair, dlow)), Some(dx)) = (self.pair_back(block, projection, x, dy, dpacked), &mut dx) {
-                let down = Matrix::new(&self.packed[pair.at..], d_in, 1);
-                multiply((size.0, d_in, pair.rank), Matrix::new(&dlow, pair.rank, 1), down, dx, d_in, true);
+            if let (Some(pair), Some(dx)) = (self.pair(block, projection), &mut dx) {
+                let dlow = pair.back(self.packed, x, dy, dpacked);
+                pair.add_input_gradient(self.packed, &dlow, dx);
             }
         }
         dx.unwrap_or_default()
-    }
-
-    /// Adds the gradients of a projection's pair; the pair, and the gradient of what its `down` gives.
-    fn pair_back(&self, block: usize, projection: usize, x: &[T], dy: &[T], dpacked: &mut [T]) -> Option<(Pair, Vec<T>)> {
-        let pair = self.pair(block, projection)?;
-        let (_, d_out, d_in) = self.weights[block].projections[projection];
-        let (n, rank, up) = (dy.len() / d_out, pair.rank, pair.at + pair.rank * d_in);
-        let low = self.low(pair, x, d_in);
-        multiply((d_out, rank, n), Matrix::new(dy, d_out, 1).t(), Matrix::new(&low, rank, 1), &mut dpacked[up..], rank, true);
-        let mut dlow = product((n, rank, d_out), Matrix::new(dy, d_out, 1), Matrix::new(&self.packed[up..], rank, 1));
-        scale(&mut dlow, pair.scale);
-        multiply((rank, d_in, n), Matrix::new(&dlow, rank, 1).t(), Matrix::new(x, d_in, 1), &mut dpacked[pair.at..], d_in, true);
-        Some((pair, dlow))
     }
 
     fn normalized(&self, x: &[T], weight: &[T]) -> Vec<T> {
@@ -251,13 +225,6 @@ impl<T: Real> Part<'_, T> {
         }
     }
 
-    /// Adds rows to the places they were gathered from.
-    fn scatter(&self, rows: &[T], x: &mut [T]) {
-        for (row, &place) in rows.chunks_exact(self.d).zip(&self.read) {
-            x[place * self.d..][..self.d].iter_mut().zip(row).for_each(|(x, &row)| *x += row);
-        }
-    }
-
     /// Hidden states to those at the read places; what backward needs, block by block, if it is to be kept.
     fn forward(&self, x: &[T]) -> (Vec<T>, Vec<Kept<T>>) {
         let (mut x, mut kept) = (x.to_vec(), Vec::new());
@@ -302,7 +269,7 @@ impl<T: Real> Part<'_, T> {
         let mut dx = dx2;
         if self.is_last(block) {
             let rows = std::mem::replace(&mut dx, vec![T::zero(); kept.x.len()]);
-            self.scatter(&rows, &mut dx);
+            scatter(&rows, &self.read, self.d, &mut dx);
         }
         self.attention_back(block, kept, dx, &dattended, dpacked)
     }
@@ -328,14 +295,16 @@ impl<T: Real> Part<'_, T> {
         let asking = if h.is_empty() { Cow::Borrowed(&h[..]) } else { self.asking(block, &h) };
         if block == 0 && !self.decoder.input_is_trained {
             for (projection, x, dy) in [(Q, &asking[..], &dq), (K, &h, &dk), (V, &h, &dv)] {
-                self.pair_back(block, projection, x, dy, dpacked);
+                if let Some(pair) = self.pair(block, projection) {
+                    pair.back(self.packed, x, dy, dpacked);
+                }
             }
             return dx;
         }
         let mut dh = self.project_back(block, &[(K, &dk), (V, &dv)], &h, dpacked);
         let dasking = self.project_back(block, &[(Q, &dq)], &asking, dpacked);
         if self.is_last(block) {
-            self.scatter(&dasking, &mut dh)
+            scatter(&dasking, &self.read, self.d, &mut dh)
         } else {
             add(&mut dh, &dasking)
         }
@@ -366,20 +335,6 @@ impl<T: Real> Queries<'_, T> {
     fn turns(&self) -> (&[T], &[T]) {
         (&self.turns[0], &self.turns[1])
     }
-}
-
-/// Rows of `width` numbers.
-fn gather<T: Real>(x: &[T], rows: &[usize], width: usize) -> Vec<T> {
-    rows.iter().flat_map(|&row| &x[row * width..][..width]).copied().collect()
-}
-
-fn scale<T: Real>(x: &mut [T], factor: f64) {
-    let factor = T::of(factor);
-    x.iter_mut().for_each(|x| *x *= factor);
-}
-
-fn add<T: Real>(sum: &mut [T], x: &[T]) {
-    sum.iter_mut().zip(x).for_each(|(sum, &x)| *sum += x);
 }
 
 fn gated<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {

@@ -11,14 +11,16 @@ mod elementwise;
 mod linear;
 mod matrix;
 mod norm;
+mod pair;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
 pub use attention::Attention;
-pub use decoder::{Block, Decoder, Pair};
+pub use decoder::{At, Block, Decoder};
 pub use elementwise::{AddBias, QuickGelu, SiluGate};
 pub use linear::FrozenLinear;
 pub use norm::{LayerNorm, RmsNorm};
+pub use pair::{Packing, Pair, Residual};
 
 /// Runs elementwise work with the widest instructions the CPU has.
 ///
@@ -143,6 +145,22 @@ impl<'t> Numbers<'t> {
 /// A tensor of `like`'s shape.
 fn tensor_like<T: Real>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.shape(), like.device())
+}
+
+/// Rows of `width` numbers.
+fn gather<T: Real>(x: &[T], rows: &[usize], width: usize) -> Vec<T> {
+    rows.iter().flat_map(|&row| &x[row * width..][..width]).copied().collect()
+}
+
+/// Adds rows to the places they were gathered from.
+fn scatter<T: Real>(gathered: &[T], rows: &[usize], width: usize, x: &mut [T]) {
+    for (gathered, &row) in gathered.chunks_exact(width).zip(rows) {
+        add(&mut x[row * width..][..width], gathered);
+    }
+}
+
+fn add<T: Real>(sum: &mut [T], x: &[T]) {
+    sum.iter_mut().zip(x).for_each(|(sum, &x)| *sum += x);
 }
 
 /// A CPU operation's output, computed in the input's type.
