@@ -1,6 +1,7 @@
 //! The suite's integration tests: one binary, a module per question.
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
+//! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
@@ -27,6 +28,7 @@ mod hub_site;
 mod interrupted;
 mod kinds;
 mod laws;
+mod lengths;
 mod methods;
 mod parity;
 mod planted;

@@ -3,7 +3,7 @@
 use std::sync::Once;
 
 use candle_core::{DType, Device, Shape, Tensor};
-use harness::adapter::Untouched;
+use harness::adapter::{Adapt, Untouched};
 use harness::backbone::llama::Llama;
 use harness::backbone::{Batch, Embeddings};
 use seed::Seed;
@@ -71,8 +71,18 @@ pub fn within(what: &str, error: f64, bound: f64) {
 
 /// Logits of a decoder alone, at the places of a batch of text that are read.
 pub fn decoder_logits(decoder: &Llama, batch: Batch) -> candle_core::Result<Tensor> {
+    adapted_logits(decoder, batch, &|hidden| Ok(hidden.clone()), &Untouched)
+}
+
+/// The same with adapters inside, and with `before` on the way from the embeddings to the decoder.
+pub fn adapted_logits(
+    decoder: &Llama,
+    batch: Batch,
+    before: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>,
+    adapt: &dyn Adapt,
+) -> candle_core::Result<Tensor> {
     let text = decoder.embed(&batch.tokens)?;
-    let hidden = text.reshape((batch.size, (), text.dim(1)?))?;
+    let hidden = before(&text.reshape((batch.size, (), text.dim(1)?))?)?;
     let embeddings = Embeddings {
         hidden: hidden.clone(),
         seen: None,
@@ -84,5 +94,5 @@ pub fn decoder_logits(decoder: &Llama, batch: Batch) -> candle_core::Result<Tens
         read: batch.read,
         rows: batch.rows,
     };
-    decoder.forward(&hidden, &embeddings, &Untouched)
+    decoder.forward(&hidden, &embeddings, adapt)
 }
