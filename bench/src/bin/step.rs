@@ -17,6 +17,12 @@ struct Options {
     /// nano or lora.
     #[arg(long, default_value = "nano")]
     kind: String,
+    /// Tokens of a sequence; the shape's without a number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(32..))]
+    tokens: Option<u32>,
+    /// Sequences in a batch; the shape's without a number.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
     /// Timed steps.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -31,7 +37,9 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     bench::start(options.threads)?;
-    let shape = Shape::find(&options.shape)?;
+    let mut shape = Shape::find(&options.shape)?;
+    shape.tokens = options.tokens.map_or(shape.tokens, |tokens| tokens as usize);
+    shape.batch = options.batch.map_or(shape.batch, |batch| batch as usize);
     let mut step = Step::new(shape, &options.kind)?;
     for _ in 0..options.warm_up {
         step.run()?;
