@@ -8,7 +8,8 @@
 //! - [`compare`]: two reports, metric by metric;
 //! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
-//! - [`tables`]: the report as blocks; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON;
+//! - [`tables`]: the report as blocks; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON of
+//!   [`sheet`]s;
 //! - [`figures`]: pictures among the blocks; [`page`]: all of it as one HTML file; [`library`]: what both need of the data;
 //! - and [`write`] writes files.
 //!
@@ -37,6 +38,7 @@ pub mod page;
 pub mod paired;
 pub mod provenance;
 pub mod read;
+pub mod sheet;
 pub mod stats;
 #[cfg(test)]
 mod stats_tests;
@@ -120,12 +122,12 @@ impl Report {
 
     /// One row per dataset, backbone, method (and setting) and metric.
     pub fn csv(&self) -> String {
-        data::tidy_csv(self)
+        data::tidy(self).csv()
     }
 
     /// The same rows as a parquet file.
     pub fn parquet(&self) -> Vec<u8> {
-        data::tidy_parquet(self)
+        data::tidy(self).parquet()
     }
 
     /// One row per run: the summaries as they are.

@@ -1,0 +1,124 @@
+//! A flat table for programs: named columns of one length, written as CSV or parquet, values exact.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+/// Columns of one length.
+#[derive(Debug, Clone, Default)]
+pub struct Sheet {
+    columns: Vec<(String, Values)>,
+}
+
+/// The values of a column.
+#[derive(Debug, Clone)]
+pub enum Values {
+    /// Words.
+    Text(Vec<String>),
+    /// Whole numbers.
+    Counts(Vec<usize>),
+    /// Numbers.
+    Numbers(Vec<f64>),
+    /// Numbers that may be missing.
+    Optional(Vec<Option<f64>>),
+}
+
+impl Sheet {
+    /// A column more, to the right.
+    pub fn with(mut self, name: impl Into<String>, values: Values) -> Self {
+        self.columns.push((name.into(), values));
+        self
+    }
+
+    /// A column of words more: one for each of these rows.
+    pub fn text<T>(self, name: &str, rows: &[T], of: impl Fn(&T) -> &str) -> Self {
+        self.with(name, Values::Text(rows.iter().map(|row| of(row).into()).collect()))
+    }
+
+    /// Rows below the header.
+    pub fn len(&self) -> usize {
+        self.columns.first().map_or(0, |(_, values)| values.len())
+    }
+
+    /// Whether it has no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As CSV; a number that is missing is an empty cell.
+    pub fn csv(&self) -> String {
+        let header = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        let row = |row: usize| self.columns.iter().map(|(_, values)| values.cell(row)).collect();
+        csv_text(&std::iter::once(header).chain((0..self.len()).map(row)).collect::<Vec<Vec<String>>>())
+    }
+
+    /// As parquet; a number that is missing is null.
+    pub fn parquet(&self) -> Vec<u8> {
+        let columns = self.columns.iter().map(|(name, values)| (name, values.array(), matches!(values, Values::Optional(_))));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+        let properties =
+            WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("fedbench".into()).build();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("flat columns");
+        writer.write(&batch).expect("a buffer in memory takes all");
+        writer.close().expect("a buffer in memory takes all");
+        bytes
+    }
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(values) => values.len(),
+            Self::Counts(values) => values.len(),
+            Self::Numbers(values) => values.len(),
+            Self::Optional(values) => values.len(),
+        }
+    }
+
+    fn cell(&self, row: usize) -> String {
+        match self {
+            Self::Text(values) => values[row].clone(),
+            Self::Counts(values) => values[row].to_string(),
+            Self::Numbers(values) => values[row].to_string(),
+            Self::Optional(values) => values[row].map(|value| value.to_string()).unwrap_or_default(),
+        }
+    }
+
+    fn array(&self) -> ArrayRef {
+        match self {
+            Self::Text(values) => Arc::new(StringArray::from_iter_values(values)),
+            Self::Counts(values) => Arc::new(UInt32Array::from_iter_values(values.iter().map(|&value| value as u32))),
+            Self::Numbers(values) => Arc::new(Float64Array::from_iter_values(values.iter().copied())),
+            Self::Optional(values) => Arc::new(Float64Array::from_iter(values.iter().copied())),
+        }
+    }
+}
+
+/// Rows as CSV; those with names have them as a header.
+pub fn csv_text(rows: &[impl serde::Serialize]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).expect("flat rows in memory");
+    }
+    let bytes = writer.into_inner().expect("a buffer in memory can be flushed");
+    String::from_utf8(bytes).expect("made of strings")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_empty() {
+        let sheet = Sheet::default()
+            .text("method", &["local", "a,b"], |name| name)
+            .with("seeds", Values::Counts(vec![3, 2]))
+            .with("rounds", Values::Optional(vec![Some(4.5), None]));
+        assert_eq!(sheet.csv(), "method,seeds,rounds\nlocal,3,4.5\n\"a,b\",2,\n");
+        assert_eq!((sheet.len(), sheet.is_empty(), Sheet::default().is_empty()), (2, false, true));
+    }
+}
