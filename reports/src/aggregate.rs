@@ -158,7 +158,7 @@ fn aggregate_clients(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErr
     let mut rows = Vec::new();
     for (g, group) in (0..).zip(groups.iter()) {
         for &run in &group.runs {
-            rows.extend(runs[run].accuracies.by_client.iter().map(|(&client, &accuracy)| ((g, client), accuracy)));
+            rows.extend(runs[run].recorded.by_client.iter().map(|(&client, &accuracy)| ((g, client), accuracy)));
         }
     }
     for ((g, client), stat) in stats::by_key(&rows)? {
@@ -184,7 +184,7 @@ fn aggregate_rounds(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErro
     let mut rows = Vec::new();
     for (g, group) in (0..).zip(groups.iter()) {
         for &run in &group.runs {
-            rows.extend(runs[run].accuracies.by_round.iter().map(|&(round, accuracy)| ((g, round), accuracy)));
+            rows.extend(runs[run].recorded.by_round.iter().map(|&(round, accuracy)| ((g, round), accuracy)));
         }
     }
     for ((g, round), stat) in stats::by_key(&rows)? {

@@ -124,18 +124,20 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// The accuracies of `records.parquet`.
+/// What `records.parquet` says, condensed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Accuracies {
-    /// Of the whole federation: round, accuracy.
+pub struct Recorded {
+    /// Accuracy of the whole federation: round, accuracy.
     pub by_round: Vec<(u32, f64)>,
-    /// Each client's last one on its own test shard.
+    /// Each client's last accuracy on its own test shard.
     pub by_client: BTreeMap<u32, f64>,
+    /// Bytes of all clients, up and down together, by round: of adapters, and of activations.
+    pub bytes_by_round: BTreeMap<u32, [f64; 2]>,
 }
 
-/// Reads the rows of `records.parquet` with metric `accuracy`, and `client_accuracy`.
-pub fn accuracies(path: &Path) -> Result<Accuracies, ReportError> {
-    let mut read = Accuracies::default();
+/// Reads the rows of `records.parquet` that a report shows.
+pub fn recorded(path: &Path) -> Result<Recorded, ReportError> {
+    let mut read = Recorded::default();
     for batch in open(path, &["round", "client", "metric", "value"])? {
         let batch = batch.map_err(|error| bad(path, &error))?;
         let round: &UInt32Array = column(path, &batch, "round")?;
@@ -143,14 +145,25 @@ pub fn accuracies(path: &Path) -> Result<Accuracies, ReportError> {
         let metric: &StringArray = column(path, &batch, "metric")?;
         let value: &Float64Array = column(path, &batch, "value")?;
         for row in 0..batch.num_rows() {
-            match (metric.value(row), client.is_null(row)) {
-                ("accuracy", true) => read.by_round.push((round.value(row), value.value(row))),
-                ("client_accuracy", false) => drop(read.by_client.insert(client.value(row), value.value(row))),
-                _ => {}
-            }
+            let client = client.is_valid(row).then(|| client.value(row));
+            read.take(round.value(row), client, metric.value(row), value.value(row));
         }
     }
     Ok(read)
+}
+
+impl Recorded {
+    fn take(&mut self, round: u32, client: Option<u32>, metric: &str, value: f64) {
+        match (metric, client) {
+            ("accuracy", None) => self.by_round.push((round, value)),
+            ("client_accuracy", Some(client)) => drop(self.by_client.insert(client, value)),
+            ("uplink_bytes" | "downlink_bytes", Some(_)) => self.bytes_by_round.entry(round).or_default()[0] += value,
+            ("activation_uplink_bytes" | "activation_downlink_bytes", Some(_)) => {
+                self.bytes_by_round.entry(round).or_default()[1] += value;
+            }
+            _ => {}
+        }
+    }
 }
 
 fn open(path: &Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, ReportError> {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::metrics::{Direction, METRICS};
 use crate::sheet::{Sheet, Values, csv_text};
+use crate::targets::{self, Effort};
 use crate::{Comparison, Group, Report, Stat, provenance};
 
 /// A metric of a group.
@@ -56,6 +57,22 @@ fn word(direction: Direction) -> String {
     json!(direction).as_str().unwrap_or_default().into()
 }
 
+/// One row per group and target accuracy, by dataset and backbone.
+pub fn targets(report: &Report) -> Sheet {
+    let efforts: Vec<Effort> = targets::efforts(report).into_values().flatten().collect();
+    let groups: Vec<&Group> = efforts.iter().map(|effort| &report.groups[effort.group]).collect();
+    let medians = |of: fn(&Effort) -> Option<f64>| Values::Optional(efforts.iter().map(of).collect());
+    let counts = |of: fn(&Effort) -> usize| Values::Counts(efforts.iter().map(of).collect());
+    named(&groups)
+        .with("target_accuracy_fraction", Values::Numbers(efforts.iter().map(|effort| effort.target_accuracy).collect()))
+        .with("seeds", counts(|effort| effort.seeds))
+        .with("seeds_reached", counts(|effort| effort.seeds_reached))
+        .with("rounds_median", medians(|effort| effort.rounds))
+        .with("adapter_bytes_median", medians(|effort| effort.adapter_bytes))
+        .with("total_bytes_median", medians(|effort| effort.total_bytes))
+        .with("upper_bound", counts(|effort| usize::from(effort.is_bound)))
+}
+
 /// One row per run.
 pub fn runs_csv(report: &Report) -> String {
     csv_text(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>())
@@ -68,6 +85,7 @@ pub fn json(report: &Report) -> String {
     let value = json!({
         "groups": report.groups.iter().map(|group| group_json(report, group)).collect::<Vec<_>>(),
         "comparisons": report.comparisons.iter().map(|comparison| comparison_json(report, comparison)).collect::<Vec<_>>(),
+        "targets": targets::efforts(report).values().flatten().map(|effort| effort_json(report, effort)).collect::<Vec<_>>(),
         "warnings": report.warnings,
         "provenance": provenance,
         "runs": report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>(),
@@ -105,15 +123,21 @@ fn group_json(report: &Report, group: &Group) -> Value {
     })
 }
 
+fn name_json(report: &Report, group: usize) -> Value {
+    let group = &report.groups[group];
+    json!({ "method": group.method, "setting": group.setting, "experiment": group.identity })
+}
+
+fn effort_json(report: &Report, effort: &Effort) -> Value {
+    let group = &report.groups[effort.group];
+    json!({ "dataset": group.dataset, "backbone": group.backbone, "method": name_json(report, effort.group), "effort": effort })
+}
+
 fn comparison_json(report: &Report, comparison: &Comparison) -> Value {
-    let name = |group: usize| {
-        let group = &report.groups[group];
-        json!({ "method": group.method, "setting": group.setting, "experiment": group.identity })
-    };
     json!({
         "dataset": report.groups[comparison.group].dataset,
-        "method": name(comparison.group),
-        "reference": name(comparison.reference),
+        "method": name_json(report, comparison.group),
+        "reference": name_json(report, comparison.reference),
         "also_differs": comparison.also_differs,
         "accuracy_difference": comparison.paired.difference,
         "interval": comparison.paired.interval,

@@ -75,6 +75,7 @@ fn character(c: char) -> String {
         '±' => "$\\pm$".into(),
         '↑' => "$\\uparrow$".into(),
         '↓' => "$\\downarrow$".into(),
+        '≤' => "$\\leq$".into(),
         '–' => "\\textendash{}".into(),
         c if c.is_ascii() || ('À'..='ÿ').contains(&c) => c.into(),
         c => format!("\\texttt{{U+{:04X}}}", c as u32),

@@ -3,6 +3,7 @@
 //! - [`read`]: folders to [`Run`]s; [`columns`]: the parquet files, only the columns that are needed;
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
+//! - [`targets`]: rounds and bytes until an accuracy is reached;
 //! - [`paired`]: differences over equal seeds and examples, McNemar's test and what follows, on [`stats`] and [`bootstrap`];
 //! - [`claims`]: what papers claim, judged on runs;
 //! - [`compare`]: two reports, metric by metric;
@@ -43,6 +44,7 @@ pub mod stats;
 #[cfg(test)]
 mod stats_tests;
 pub mod tables;
+pub mod targets;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -70,6 +72,8 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// Each method against the reference of its dataset.
     pub comparisons: Vec<Comparison>,
+    /// The accuracies of which it is said what it took to reach them, fractions; none where [`targets`] chooses.
+    pub targets: Vec<f64>,
     /// What casts doubt on the numbers.
     pub warnings: Vec<Warning>,
     /// What pictures and examples need beside the runs; nothing until [`Report::illustrate`].
@@ -84,7 +88,8 @@ impl Report {
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
         let groups = aggregate::groups(&runs)?;
         let comparisons = paired::compare(&runs, &groups);
-        let mut report = Self { runs, groups, comparisons, warnings: Vec::new(), material: library::Material::default() };
+        let (targets, warnings, material) = (Vec::new(), Vec::new(), library::Material::default());
+        let mut report = Self { runs, groups, comparisons, targets, warnings, material };
         report.warnings = warnings::collect(&report, &found.incomplete, &repeats);
         Ok(report)
     }
@@ -133,6 +138,11 @@ impl Report {
     /// One row per run: the summaries as they are.
     pub fn runs_csv(&self) -> String {
         data::runs_csv(self)
+    }
+
+    /// One row per group and target accuracy: rounds and bytes until it was reached.
+    pub fn targets_csv(&self) -> String {
+        data::targets(self).csv()
     }
 
     /// Everything, with the values of every seed.

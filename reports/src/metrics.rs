@@ -83,6 +83,7 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-fn total_bytes(summary: &Summary) -> u64 {
+/// What all clients moved in all rounds, up and down.
+pub(crate) fn total_bytes(summary: &Summary) -> u64 {
     summary.uplink_bytes + summary.downlink_bytes + summary.activation_uplink_bytes + summary.activation_downlink_bytes
 }

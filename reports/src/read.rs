@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ReportError;
-use crate::columns::{self, Accuracies, Predictions};
+use crate::columns::{self, Predictions, Recorded};
 
 /// A finished run, without its tensors.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub struct Run {
     pub skipped: usize,
     /// What `predictions.parquet` says, condensed.
     pub predictions: Predictions,
-    /// What `records.parquet` says of accuracy.
-    pub accuracies: Accuracies,
+    /// What `records.parquet` says, condensed.
+    pub recorded: Recorded,
     /// The clients' labels, where there is one client per label.
     pub client_labels: Vec<String>,
     /// SHA-256 of `card.toml`; none where a run has none.
@@ -54,7 +54,7 @@ impl Run {
             environment: json(&dir.join(run_dir::ENVIRONMENT))?,
             skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED))?.len(),
             predictions: columns::predictions(&dir.join(run_dir::PREDICTIONS))?,
-            accuracies: columns::accuracies(&dir.join(run_dir::RECORDS))?,
+            recorded: columns::recorded(&dir.join(run_dir::RECORDS))?,
             card: fs::read(dir.join(run_dir::CARD)).ok().map(|card| schema::sha256_hex(&card)),
             client_labels: client_labels(dir, &experiment)?,
             identity: schema::sha256_hex(value.to_string().as_bytes()),

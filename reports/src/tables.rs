@@ -7,6 +7,7 @@ use crate::figures::Figure;
 use crate::format::{self, NOTHING};
 use crate::metrics::OPTIONAL;
 use crate::paired::Paired;
+use crate::targets::{self, Effort};
 use crate::{Group, Report, Stat, provenance};
 
 /// A piece of the report.
@@ -54,7 +55,8 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         true => Block::Text("None.".into()),
         false => Block::List(report.warnings.iter().map(|warning| warning.message.clone()).collect()),
     });
-    let sections: [fn(&Report) -> Vec<Block>; 7] = [accuracy, clients, storage, communication, cost, comparisons, rounds];
+    let sections: [fn(&Report) -> Vec<Block>; 8] =
+        [accuracy, clients, storage, communication, reached, cost, comparisons, rounds];
     blocks.extend(sections.iter().flat_map(|section| section(report)));
     if !report.material.partitions.is_empty() {
         blocks.push(Block::Heading(2, "Partition".into()));
@@ -231,6 +233,53 @@ fn communication(report: &Report) -> Vec<Block> {
 
 fn count_of<'a>(format: &'a dyn Fn(Stat) -> String, metric: &'static str) -> impl Fn(&Group) -> String + 'a {
     move |group| format(group.stat(metric))
+}
+
+/// One table per dataset and backbone: methods x targets.
+fn reached(report: &Report) -> Vec<Block> {
+    let fields = targets::efforts(report);
+    if fields.is_empty() {
+        return Vec::new();
+    }
+    let text = "The first judged round whose accuracy on the whole test split reaches the target, and the bytes of all clients until \
+                its end, up and down. Medians over seeds; a seed that does not get there counts as later than any that does, so – \
+                means that half of them or more do not. ≤: rounds before were not judged.";
+    let mut blocks = vec![Block::Heading(2, "Reaching an accuracy".into()), Block::Text(text.into())];
+    if report.targets.is_empty() {
+        let rule = "The target is halfway from zero-shot (or chance) to the best centralized method (or the best there is); \
+                    the option --target of fedbench report takes others.";
+        blocks.push(Block::Text(rule.into()));
+    }
+    let show_backbone = fields.keys().map(|(_, backbone)| backbone).collect::<BTreeSet<_>>().len() > 1;
+    for ((dataset, backbone), efforts) in &fields {
+        let title = if show_backbone { format!("{dataset} · {backbone}") } else { dataset.to_string() };
+        blocks.extend([Block::Heading(3, title), Block::Table(efforts_table(report, efforts))]);
+    }
+    blocks
+}
+
+fn efforts_table(report: &Report, efforts: &[Effort]) -> Table {
+    let header = ["method", "target (%)", "rounds (↓)", "adapters, bytes (↓)", "all bytes (↓)", "not reached (seeds)"];
+    let row = |effort: &Effort| {
+        let cell = |value: Option<f64>, format: fn(f64) -> String| {
+            let bound = |value: f64| if effort.is_bound && value > 0.0 { "≤ " } else { "" };
+            value.map_or(NOTHING.into(), |value| format!("{}{}", bound(value), format(value)))
+        };
+        vec![
+            report.groups[effort.group].label(),
+            format!("{:.1}", 100.0 * effort.target_accuracy),
+            cell(effort.rounds, |rounds| rounds.to_string()),
+            cell(effort.adapter_bytes, format::bytes),
+            cell(effort.total_bytes, format::bytes),
+            format!("{} of {}", effort.seeds - effort.seeds_reached, effort.seeds),
+        ]
+    };
+    Table {
+        text_columns: 1,
+        header: header.map(String::from).to_vec(),
+        rows: efforts.iter().map(row).collect(),
+        subjects: efforts.iter().enumerate().map(|(row, effort)| (row, 0, effort.group)).collect(),
+    }
 }
 
 fn cost(report: &Report) -> Vec<Block> {

@@ -13,7 +13,7 @@ use crate::{Report, ReportError, markdown, page};
 pub enum Format {
     /// `report.md`.
     Markdown,
-    /// `report.csv` and `runs.csv`.
+    /// `report.csv`, `runs.csv` and, where there are targets, `targets.csv`.
     Csv,
     /// `report.json`.
     Json,
@@ -83,12 +83,19 @@ impl Report {
         Ok(written)
     }
 
+    /// The files of CSV; none that has no row.
+    fn sheets(&self) -> Vec<(String, Vec<u8>)> {
+        let sheets = [("report.csv", self.csv()), ("runs.csv", self.runs_csv()), ("targets.csv", self.targets_csv())];
+        let full = sheets.into_iter().filter(|(_, text)| text.lines().nth(1).is_some());
+        full.map(|(name, text)| (name.into(), text.into_bytes())).collect()
+    }
+
     /// The files of a format: path in the report's folder, content.
     fn files(&self, format: Format, formats: &[Format], blocks: &[Block]) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
         let file = |name: &str, text: String| (name.to_string(), text.into_bytes());
         Ok(match format {
             Format::Markdown => vec![file("report.md", linked(formats, blocks))],
-            Format::Csv => vec![file("report.csv", self.csv()), file("runs.csv", self.runs_csv())],
+            Format::Csv => self.sheets(),
             Format::Json => vec![file("report.json", self.json())],
             Format::Parquet => vec![("report.parquet".into(), self.parquet())],
             Format::Latex => vec![file("report.tex", self.latex())],

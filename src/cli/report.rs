@@ -21,6 +21,9 @@ pub(crate) struct MakeReport {
     /// Formats to write: md, csv, json, parquet, tex, html (one page with everything), svg and png (its pictures).
     #[arg(long, value_delimiter = ',', default_value = "md,csv,json,parquet,tex,html,svg")]
     format: Vec<String>,
+    /// Accuracies, in percent: what it took to reach them. Without it, one chosen for each dataset (ARCHITECTURE.md).
+    #[arg(long, value_delimiter = ',', value_parser = percent)]
+    target: Vec<f64>,
     /// Show nothing of the datasets themselves: no questions, no pictures, no label counts.
     #[arg(long)]
     no_data: bool,
@@ -29,10 +32,11 @@ pub(crate) struct MakeReport {
 impl MakeReport {
     pub(crate) fn run(self) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
+        let report = Report { targets: self.target, ..Report::read(&self.runs)? };
         match self.out {
-            Some(out) => write(&self.runs, &out, &formats, !self.no_data).map(|_| ()),
+            Some(out) => finish(report, &out, &formats, !self.no_data).map(|_| ()),
             None => {
-                say(&Report::read(&self.runs)?.terminal());
+                say(&report.terminal());
                 Ok(())
             }
         }
@@ -43,9 +47,19 @@ fn parse(name: &str) -> Result<Format, harness::Error> {
     name.parse().map_err(|_| harness::Error::unknown("report format", name, Format::ALL.iter().map(|format| format.name())))
 }
 
-/// Reads run folders, writes the report, shows it, and says where it lies: the page last.
+/// A percentage as a fraction.
+fn percent(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| (0.0..=100.0).contains(value));
+    value.map(|value| value / 100.0).ok_or_else(|| "expected a percentage from 0 to 100".into())
+}
+
+/// Reads run folders, writes the report, shows it, and says where it lies.
 pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format], with_data: bool) -> Result<Report> {
-    let mut report = Report::read(runs)?;
+    finish(Report::read(runs)?, out, formats, with_data)
+}
+
+/// Writes a report, shows it, and says where it lies: the page last.
+fn finish(mut report: Report, out: &Path, formats: &[Format], with_data: bool) -> Result<Report> {
     if formats.iter().any(|format| format.is_illustrated()) {
         match with_data {
             true => report.illustrate(&mut AtHand::default())?,

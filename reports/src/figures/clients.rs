@@ -59,7 +59,7 @@ fn bars(report: &Report, member: &Member) -> Vec<Bar> {
             .filter_map(|(name, client)| Some(Bar { name: name.clone(), stat: *group.by_client.get(&client)? }))
             .collect();
     }
-    let ranked: Vec<Vec<f64>> = group.runs.iter().map(|&run| sorted(report.runs[run].accuracies.by_client.values())).collect();
+    let ranked: Vec<Vec<f64>> = group.runs.iter().map(|&run| sorted(report.runs[run].recorded.by_client.values())).collect();
     let ranks = ranked.iter().map(Vec::len).min().unwrap_or(0);
     let of_rank = |rank: usize| ranked.iter().map(|run| run[rank]).collect::<Vec<f64>>();
     (0..ranks).filter_map(|rank| Some(Bar { name: String::new(), stat: Stat::of(&of_rank(rank))? })).collect()

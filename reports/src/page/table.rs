@@ -51,9 +51,9 @@ fn attributes(table: &Table, row: usize, column: usize) -> String {
     sort_key(&table.rows[row][column]).map_or(String::new(), |key| format!(" data-v=\"{key}\""))
 }
 
-/// The number that a cell begins with, in its unit: `71.2 ± 1.3`, `1.5 MiB`, `304.56M`, `<1e-300`; nothing for `–` and words.
+/// The number that a cell begins with, in its unit: `71.2 ± 1.3`, `1.5 MiB`, `304.56M`, `<1e-300`, `≤ 10`; nothing for `–` and words.
 pub fn sort_key(cell: &str) -> Option<f64> {
-    let cell = cell.trim_start_matches(['<', '+']);
+    let cell = cell.trim_start_matches(['<', '+', '≤', ' ']);
     if cell == NOTHING {
         return None;
     }
@@ -94,6 +94,8 @@ mod tests {
         check("12 B", Some(12.0));
         check("304.56M", Some(304.56e6));
         check("3.1e-7", Some(3.1e-7));
+        check("≤ 10", Some(10.0));
+        check("≤ 1.5 MiB", Some(1.5 * 1048576.0));
         check("<1e-300", Some(1e-300));
         check("29.6 to 30.1", Some(29.6));
         check("3 (fewer than 3)", Some(3.0));
