@@ -1,8 +1,10 @@
 //! One run: from an experiment to a complete run folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use harness::accounting::flops::Flops;
 use harness::accounting::memory;
 use harness::accounting::parameters::client_parameters;
 use harness::federation::{self, Outcome, Scope};
@@ -63,8 +65,10 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bo
 pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) -> Summary {
     let (experiment, spec) = (study.experiment(), study.backbone().spec());
     let trains = row.scope != Scope::Nothing;
-    let stored = client_parameters(spec, study.adapter(), row.placement(study.adapter().is_split()));
     let trainable = if trains { study.adapter().parameters() } else { 0 };
+    let placement = row.placement(study.adapter().is_split());
+    let stored = client_parameters(spec, study.adapter(), placement);
+    let [client_flops, server_flops] = train_flops(study, row, outcome).by_side(placement);
     let (chance, majority) = trivial_accuracies(study);
     let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.timings.iter().map(of).sum::<f64>();
     let train_seconds = seconds(|round| round.train_seconds);
@@ -104,8 +108,25 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         model_parameters: spec.parameters.total() + trainable,
         trainable_parameters: trainable,
         uploaded_parameters_per_round: if row.scope == Scope::Shard { outcome.uploaded_parameters } else { 0 },
+        client_train_flops: Some(client_flops),
+        server_train_flops: Some(server_flops),
         wall_seconds: seconds(|round| round.train_seconds + round.aggregate_seconds + round.evaluate_seconds),
         peak_memory_bytes: memory::peak_bytes(),
         train_examples_per_second: if train_seconds > 0.0 { outcome.examples_seen as f64 / train_seconds } else { 0.0 },
     }
+}
+
+/// What training computed: every pass, and each image of the clients that trained once through the frozen tower.
+fn train_flops(study: &Study, row: &MethodRow, outcome: &Outcome) -> Flops {
+    let trained: BTreeSet<u32> =
+        outcome.records.iter().filter(|record| record.metric == "optimizer_steps").filter_map(|record| record.client).collect();
+    let seen = |example: &usize| study.train()[*example].sequence.images.len();
+    let images: usize = match row.scope {
+        Scope::Nothing => 0,
+        Scope::Pooled => (0..study.train().len()).map(|example| seen(&example)).sum(),
+        Scope::Shard => trained.iter().flat_map(|&client| &study.shards()[client as usize].train).map(seen).sum(),
+    };
+    let mut flops = outcome.flops;
+    flops += Flops { before_decoder: images as f64 * study.backbone().spec().image_flops, decoder: 0.0 };
+    flops
 }

@@ -114,7 +114,12 @@ impl Task for Toy {
         let x = self.x.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?.unsqueeze(1)?;
         let logits = linear(1, &linear(0, &x)?.tanh()?)?.squeeze(1)?;
         let targets: Vec<u32> = examples.iter().map(|&example| self.y[example]).collect();
-        Ok(Answers { logits, targets: Tensor::new(targets, &Device::Cpu)?, passes: Default::default() })
+        Ok(Answers {
+            logits,
+            targets: Tensor::new(targets, &Device::Cpu)?,
+            passes: Default::default(),
+            flops: Default::default(),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use schema::{Card, Experiment};
 use seed::Seed;
 
 use crate::accounting::clock::Stopwatch;
+use crate::accounting::flops;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
 use crate::backbone::{Backbone, Batch, Embeddings, Sequence, nn};
 use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
@@ -365,7 +366,9 @@ impl Task for Study {
             true => split_passes(&batch, self.backbone.spec(), self.experiment.federation.loss_at),
             false => [Traffic::default(); 2],
         };
-        Ok(Answers { logits, targets: batch.targets, passes })
+        let sequences: Vec<&Sequence> = examples.iter().map(|&i| &self.train[i].sequence).collect();
+        let flops = flops::passes(&sequences, self.backbone.spec(), &self.adapter);
+        Ok(Answers { logits, targets: batch.targets, passes, flops })
     }
 }
 

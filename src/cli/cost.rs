@@ -1,11 +1,12 @@
-//! `fedbench cost`: what a client stores and sends, in both ledgers, from shapes alone.
+//! `fedbench cost`: what a client stores, sends and computes, in both ledgers, from shapes alone.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use harness::accounting::flops;
 use harness::accounting::parameters::{ClientParameters, client_parameters};
 use harness::adapter::{self, AdapterSpec, Rank};
-use harness::backbone::{self, Spec};
-use harness::federation::Placement;
+use harness::backbone::{self, Branch, Sequence, Spec};
+use harness::federation::{Placement, Scope};
 use schema::experiment::AdapterConfig;
 use serde::Serialize;
 
@@ -31,7 +32,7 @@ pub(crate) struct Cost {
     #[arg(long, default_value_t = 5)]
     clients: usize,
     /// Text tokens of an example, for the activations of split training.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     text_tokens: u64,
     /// Bytes of a number on the wire and in storage.
     #[arg(long, default_value_t = 2)]
@@ -63,6 +64,9 @@ struct Ledgers {
     downloaded_parameters: u64,
     activation_uplink_bytes_per_example: u64,
     activation_downlink_bytes_per_example: u64,
+    client_train_flops_per_example: f64,
+    server_train_flops_per_example: f64,
+    image_flops: f64,
     bytes_per_number: u64,
 }
 
@@ -90,7 +94,9 @@ impl Cost {
             Placement::Split => (spec.image_tokens as u64 + self.text_tokens) * spec.d_model as u64 * self.bytes_per_number,
             _ => 0,
         };
-        let trained = if row.scope == harness::federation::Scope::Nothing { 0 } else { adapter.parameters() };
+        let trains = row.scope != Scope::Nothing;
+        let trained = if trains { adapter.parameters() } else { 0 };
+        let [client_flops, server_flops] = if trains { self.train_flops(row, spec, adapter) } else { [0.0; 2] };
         Ledgers {
             backbone: self.backbone.clone(),
             method: row.name.into(),
@@ -106,13 +112,29 @@ impl Cost {
             downloaded_parameters: down,
             activation_uplink_bytes_per_example: hidden,
             activation_downlink_bytes_per_example: hidden,
+            client_train_flops_per_example: client_flops,
+            server_train_flops_per_example: server_flops,
+            image_flops: spec.image_flops,
             bytes_per_number: self.bytes_per_number,
         }
     }
 }
 
+impl Cost {
+    /// An example with one image and an answer of one token, forward and backward, as often as the method's step does it: clients'
+    /// operations, the server's.
+    fn train_flops(&self, row: &harness::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> [f64; 2] {
+        let tokens = spec.image_tokens + self.text_tokens as usize;
+        let sequence = Sequence { prefix: vec![0; tokens], images: vec![0], branches: vec![Branch::answer(vec![0])] };
+        let [mut both, backward] = flops::passes(&[&sequence], spec, adapter);
+        both += backward;
+        both.by_side(row.placement(adapter.is_split())).map(|flops| flops * row.compute)
+    }
+}
+
 impl Ledgers {
     fn markdown(&self) -> String {
+        let flops = |n: f64| format!("{n:.3e}");
         let share = |n: u64| format!("{n} ({:.3}%)", 100.0 * n as f64 / self.model_parameters as f64);
         let rows = [
             ("whole model, parameters", self.model_parameters.to_string(), self.model_parameters.to_string()),
@@ -134,6 +156,17 @@ impl Ledgers {
                 "not counted".into(),
                 self.activation_downlink_bytes_per_example.to_string(),
             ),
+            (
+                "a client's training per example and epoch, FLOPs",
+                "not counted".into(),
+                flops(self.client_train_flops_per_example),
+            ),
+            (
+                "the server's training per example and epoch, FLOPs",
+                "not counted".into(),
+                flops(self.server_train_flops_per_example),
+            ),
+            ("an image through the tower, once in a run, FLOPs", "not counted".into(), flops(self.image_flops)),
         ];
         let mut lines = vec![
             format!("`{}` on `{}`, rank {}, {} bytes a number", self.method, self.backbone, self.rank, self.bytes_per_number),

@@ -130,6 +130,12 @@ pub struct Summary {
     pub trainable_parameters: u64,
     /// Parameters (or equally large statistics) that a client uploads in a round.
     pub uploaded_parameters_per_round: u64,
+    /// Floating-point operations of all clients' training, from shapes (`harness/src/accounting/flops.rs`); none in old runs.
+    #[serde(default)]
+    pub client_train_flops: Option<f64>,
+    /// The same of the server's part of split training, or of pooled training.
+    #[serde(default)]
+    pub server_train_flops: Option<f64>,
     /// Seconds from the first round's start to the last evaluation's end.
     pub wall_seconds: f64,
     /// Peak resident memory of the process, bytes; 0 where the system does not tell.

@@ -238,8 +238,13 @@ impl AdapterSpec {
 
     /// Trainable parameters.
     pub fn parameters(&self) -> u64 {
+        self.sites.iter().map(|site| self.parameters_at(site)).sum()
+    }
+
+    /// Those at one site.
+    pub fn parameters_at(&self, site: &SiteSpec) -> u64 {
         let numbers = |part: Part| part.sides.iter().map(|side| side.unwrap_or(self.rank) as u64).product::<u64>();
-        self.sites.iter().flat_map(|site| self.parts(site)).map(numbers).sum()
+        self.parts(site).into_iter().map(numbers).sum()
     }
 
     /// Whether every site lies before the decoder, so that clients can leave the LLM on the server.

@@ -109,6 +109,11 @@ impl ClipVisionConfig {
             + 4 * d
     }
 
+    /// Floating-point operations of an image's way to the hidden state behind so many blocks.
+    pub fn image_flops(&self, blocks: usize) -> f64 {
+        vit::image_flops(&self.block(), blocks, (self.num_patches(), 1), self.patch_size)
+    }
+
     /// What cannot be run, if anything.
     pub fn unsupported(&self) -> Option<String> {
         if let Some(other) = self.model_type.as_deref().filter(|&name| name != "clip_vision_model") {

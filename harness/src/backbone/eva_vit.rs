@@ -73,6 +73,16 @@ impl EvaVisionConfig {
         block * self.num_hidden_layers as u64 + d + (self.num_patches() as u64 + 1) * d + (3 * p * p + 1) * d + 2 * d
     }
 
+    /// Floating-point operations of an image's way through it.
+    pub fn image_flops(&self) -> f64 {
+        vit::image_flops(&self.block(), self.num_hidden_layers, (self.num_patches(), 1), self.patch_size)
+    }
+
+    /// Tokens of an image, the class token among them.
+    pub fn num_tokens(&self) -> usize {
+        self.num_patches() + 1
+    }
+
     /// What cannot be run, if anything.
     pub fn unsupported(&self) -> Option<String> {
         vit::unsupported(&self.block(), self.num_hidden_layers, self.image_size, self.patch_size)

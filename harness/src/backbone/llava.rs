@@ -133,6 +133,13 @@ impl LlavaConfig {
         self.vision_config.num_patches() / self.scale_factor.pow(2) + class
     }
 
+    /// Blocks of the tower that an image passes: those behind the hidden state that is read are not.
+    fn blocks_run(&self) -> usize {
+        let layer = self.vision_feature_layer;
+        let blocks = self.vision_config.num_hidden_layers as isize;
+        (if layer < 0 { blocks + 1 + layer } else { layer }).max(0) as usize
+    }
+
     fn connector(&self) -> ConnectorConfig {
         ConnectorConfig {
             d_vision: self.vision_config.hidden_size,
@@ -160,7 +167,10 @@ impl LlavaConfig {
         let (dv, dt) = (connector.d_in() as u64, connector.d_text as u64);
         let parameters = dv * dt + dt * dt + if connector.has_bias { 2 * dt } else { 0 };
         let vision = self.vision_config.parameters();
-        model::spec(name, &self.decoder(), vision, (parameters, connector.sites()), self.image_tokens())
+        let tokens = self.image_tokens();
+        let image_flops =
+            self.vision_config.image_flops(self.blocks_run()) + 2.0 * tokens as f64 * ((dv + dt) as f64 * dt as f64);
+        model::spec(name, &self.decoder(), vision, (parameters, connector.sites()), (tokens, image_flops))
     }
 }
 

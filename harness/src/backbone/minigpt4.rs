@@ -99,7 +99,10 @@ impl MiniGpt4Config {
         let connector = qformer + self.num_query_tokens as u64 * dq + dq * dt + dt;
         let site = connector::site(PROJECTION, self.qformer_config.hidden_size, self.text_config.hidden_size);
         let vision = self.vision_config.parameters();
-        model::spec(name, &self.text_config, vision, (connector, vec![site]), self.num_query_tokens)
+        let (queries, eyes) = (self.num_query_tokens, &self.vision_config);
+        let read = self.qformer_config.flops(queries, eyes.num_tokens(), eyes.hidden_size);
+        let image_flops = eyes.image_flops() + read + 2.0 * queries as f64 * dq as f64 * dt as f64;
+        model::spec(name, &self.text_config, vision, (connector, vec![site]), (queries, image_flops))
     }
 }
 

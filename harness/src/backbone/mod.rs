@@ -90,6 +90,8 @@ pub struct Spec {
     pub vocabulary: usize,
     /// Tokens per image.
     pub image_tokens: usize,
+    /// Floating-point operations of an image's way through tower and connector.
+    pub image_flops: f64,
     /// Bytes of one number as it is held and as it crosses a link.
     pub bytes_per_number: usize,
     /// Where adapters may attach.

@@ -38,13 +38,14 @@ impl<V> Model<V> {
     }
 }
 
-/// Shapes, counts and sites of a model around this decoder, from its tower's parameters and its connector's parameters and sites.
+/// Shapes, counts and sites of a model around this decoder, from its tower's parameters, its connector's parameters and sites, and what
+/// an image takes on the way through both.
 pub fn spec(
     name: &str,
     decoder: &LlamaConfig,
     vision: u64,
     (connector, at_connector): (u64, Vec<SiteSpec>),
-    image_tokens: usize,
+    (image_tokens, image_flops): (usize, f64),
 ) -> Spec {
     let d = decoder.hidden_size;
     let stream = |name: &str| SiteSpec { name: name.into(), group: name.into(), d_in: d, d_out: d, before_decoder: true };
@@ -63,6 +64,7 @@ pub fn spec(
         layers: decoder.num_hidden_layers,
         vocabulary: decoder.vocab_size,
         image_tokens,
+        image_flops,
         bytes_per_number: 4,
         sites,
     }

@@ -57,8 +57,20 @@ impl QFormerConfig {
         let (d, hidden, dv) = (self.hidden_size as u64, self.intermediate_size as u64, d_vision as u64);
         let attention = |d_seen: u64| 2 * (d * d + d) + 2 * (d_seen * d + d) + 2 * d;
         let block = attention(d) + 2 * d * hidden + hidden + d + 2 * d;
-        let crossing = (0..self.num_hidden_layers).filter(|&layer| self.crosses(layer)).count() as u64;
-        2 * d + block * self.num_hidden_layers as u64 + attention(dv) * crossing
+        2 * d + block * self.num_hidden_layers as u64 + attention(dv) * self.num_crossing() as u64
+    }
+
+    fn num_crossing(&self) -> usize {
+        (0..self.num_hidden_layers).filter(|&layer| self.crosses(layer)).count()
+    }
+
+    /// Floating-point operations of so many queries that read so many tokens of width `d_vision`: every weight at every query, keys and
+    /// values of what is read at every token of it, attention's two products.
+    pub fn flops(&self, queries: usize, tokens: usize, d_vision: usize) -> f64 {
+        let (d, q, n, crossing) = (self.hidden_size as f64, queries as f64, tokens as f64, self.num_crossing() as f64);
+        let keys_and_values = 2.0 * d * d_vision as f64 * crossing;
+        let linear = 2.0 * (q * (self.parameters(d_vision) as f64 - keys_and_values) + n * keys_and_values);
+        linear + 4.0 * d * q * (q * self.num_hidden_layers as f64 + n * crossing)
     }
 
     /// What cannot be run, if anything.

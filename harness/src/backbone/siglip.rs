@@ -70,6 +70,11 @@ impl SiglipVisionConfig {
         self.block().parameters() * self.num_hidden_layers as u64 + (self.side() as u64).pow(2) * d + (3 * p * p + 1) * d + 2 * d
     }
 
+    /// Floating-point operations of an image's way through it.
+    pub fn image_flops(&self) -> f64 {
+        vit::image_flops(&self.block(), self.num_hidden_layers, (self.side().pow(2), 0), self.patch_size)
+    }
+
     /// What cannot be run, if anything.
     pub fn unsupported(&self) -> Option<String> {
         vit::unsupported(&self.block(), self.num_hidden_layers, self.image_size, self.patch_size)

@@ -29,6 +29,12 @@ impl BlockConfig {
         4 * (d * d + d) + 2 * d * hidden + hidden + d + 4 * d
     }
 
+    /// Floating-point operations of a block on so many tokens: projections and MLP, attention's two products.
+    fn flops(&self, tokens: f64) -> f64 {
+        let (d, hidden) = (self.d as f64, self.hidden as f64);
+        2.0 * tokens * (4.0 * d * d + 2.0 * d * hidden) + 4.0 * tokens * tokens * d
+    }
+
     /// What is wrong with these shapes, if anything; `table` is the config's name for them.
     pub fn unsupported(&self, table: &str) -> Option<String> {
         positive(table, &[("hidden_size", self.d), ("intermediate_size", self.hidden), ("num_attention_heads", self.heads)])
@@ -37,6 +43,13 @@ impl BlockConfig {
                     .then(|| format!("{table}.hidden_size {} that num_attention_heads {} does not divide", self.d, self.heads))
             })
     }
+}
+
+/// Floating-point operations of an image's way through so many blocks, from `patches` of `patch_size` pixels on a side, with `extra`
+/// tokens beside them.
+pub fn image_flops(block: &BlockConfig, blocks: usize, (patches, extra): (usize, usize), patch_size: usize) -> f64 {
+    let (n, p) = (patches as f64, patch_size as f64);
+    blocks as f64 * block.flops(n + extra as f64) + 2.0 * n * 3.0 * p * p * block.d as f64
 }
 
 /// What is wrong with the shapes of a tower, if anything: `layers` such blocks over pictures of `image_size` pixels on a side, in

@@ -10,6 +10,7 @@ use seed::Seed;
 use super::link::Traffic;
 use super::task::{Answers, Task};
 use super::{Round, aggregate};
+use crate::accounting::flops::Flops;
 use crate::adapter::{AdapterSpec, Adapters, fisher};
 use crate::{Error, Result};
 
@@ -24,6 +25,7 @@ pub struct Client<'s> {
     /// Named adapter sets that stay with the client across rounds.
     pub memory: BTreeMap<String, Adapters>,
     activations: Traffic,
+    flops: Flops,
 }
 
 /// What a round of local training took.
@@ -128,8 +130,8 @@ impl<'s> Client<'s> {
     /// A client that trains `steps_per_round` steps a round on `shard`.
     pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
         let round = Round { index: 0, total: 0, clients: 0 };
-        let (share_of_steps, memory, activations) = (1.0, BTreeMap::new(), Traffic::default());
-        Self { id, task, shard, steps_per_round, round, share_of_steps, memory, activations }
+        let (memory, activations, flops) = (BTreeMap::new(), Traffic::default(), Flops::default());
+        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, memory, activations, flops }
     }
 
     /// Its id, from 0.
@@ -186,6 +188,11 @@ impl<'s> Client<'s> {
         self.activations
     }
 
+    /// What its passes have computed since the run began.
+    pub(crate) fn flops(&self) -> Flops {
+        self.flops
+    }
+
     /// What sending the shard's raw rows costs.
     pub(crate) fn raw_bytes(&self) -> u64 {
         self.shard.iter().map(|&example| self.task.raw_bytes(example)).sum()
@@ -238,11 +245,9 @@ impl<'s> Client<'s> {
     /// What the model says at a batch's answer tokens; in the split setting this is where activations travel.
     pub fn answers(&mut self, examples: &[usize], adapters: &Adapters, pass: Pass) -> Result<Answers> {
         let answers = self.task.answers(examples, adapters)?;
-        let [forward, backward] = answers.passes;
-        self.activations += forward;
-        if pass == Pass::Training {
-            self.activations += backward;
-        }
+        let count = if pass == Pass::Training { 2 } else { 1 };
+        answers.passes[..count].iter().for_each(|pass| self.activations += *pass);
+        answers.flops[..count].iter().for_each(|pass| self.flops += *pass);
         Ok(answers)
     }
 

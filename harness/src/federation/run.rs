@@ -8,6 +8,7 @@ use schema::{Prediction, Record};
 
 use super::{ADAPTERS, Client, Link, Method, Round, Scope, Sets, Update, privacy};
 use crate::accounting::clock::Stopwatch;
+use crate::accounting::flops::Flops;
 use crate::adapter::Adapters;
 use crate::metrics::breakdown::breakdown;
 use crate::metrics::evaluate::{Judgement, judge_clients, judge_global};
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub adapters: super::link::Traffic,
     /// All activation traffic.
     pub activations: super::link::Traffic,
+    /// What training computed, without the images' way through the frozen tower.
+    pub flops: Flops,
     /// Optimizer steps over all clients and rounds.
     pub steps: usize,
     /// The most numbers that a client uploaded in a round.
@@ -123,6 +126,7 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         outcome.timings.push(timing);
         watch.round_done(&outcome.report(index, Some(&updates), &link));
     }
+    clients.iter().for_each(|client| outcome.flops += client.flops());
     outcome.record_privacy(study, total);
     outcome.personal = personal(&*method, &clients, &global)?;
     outcome.global = global;

@@ -5,6 +5,7 @@ use schema::Experiment;
 
 use super::link::Traffic;
 use crate::Result;
+use crate::accounting::flops::Flops;
 use crate::adapter::{AdapterSpec, Adapters};
 use crate::backbone::nn;
 
@@ -39,6 +40,8 @@ pub struct Answers {
     pub targets: Tensor,
     /// What the pass moves in the split setting: forward, and backward if there is one.
     pub passes: [Traffic; 2],
+    /// What the pass computes: forward, and backward if there is one.
+    pub flops: [Flops; 2],
 }
 
 impl Answers {

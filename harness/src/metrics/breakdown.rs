@@ -1,6 +1,6 @@
 //! The score by kind of example: by a tag of the card, or by what an example shows besides its question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schema::Prediction;
 
@@ -10,20 +10,25 @@ use crate::data::{Dataset, Example};
 /// evaluation has it.
 pub const CONTEXT: &str = "context";
 
-/// Mean scores as `accuracy/<tag>=<value>`, for every tag that the card breaks down by.
+/// Mean scores as `accuracy/<tag>=<value>` and how many examples are of that kind as `examples/<tag>=<value>`, for every tag that the
+/// card breaks down by.
 pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<String, f64> {
     let examples: BTreeMap<&str, &Example> = dataset.examples.iter().map(|example| (example.id.as_str(), example)).collect();
-    let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, (f64, usize, BTreeSet<&str>)> = BTreeMap::new();
     for (prediction, example) in predictions.iter().filter_map(|p| Some((p, examples.get(p.example.as_str())?))) {
         for tag in &dataset.card.breakdowns {
             for value in values(example, tag) {
-                let (sum, n) = sums.entry(format!("accuracy/{tag}={value}")).or_default();
+                let (sum, answers, of_kind) = kinds.entry(format!("{tag}={value}")).or_default();
                 *sum += prediction.value();
-                *n += 1;
+                *answers += 1;
+                of_kind.insert(&example.id);
             }
         }
     }
-    sums.into_iter().map(|(name, (sum, n))| (name, sum / n as f64)).collect()
+    let recorded = kinds.into_iter().flat_map(|(kind, (sum, answers, of_kind))| {
+        [(format!("accuracy/{kind}"), sum / answers as f64), (format!("examples/{kind}"), of_kind.len() as f64)]
+    });
+    recorded.collect()
 }
 
 /// An example's values of a tag. A list written as text (`['counting', 'geometry']`, `counting, geometry`) has several.

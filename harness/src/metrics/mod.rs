@@ -63,6 +63,7 @@ pub const METRICS: &[Metric] = &[
         "The card's metric on the test examples of that kind, after the last round, for every tag in its `breakdowns`; tag `context` is IMG (a picture), TXT (a hint), NO (neither).",
         "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py",
     ),
+    metric("examples/<tag>=<value>", "examples", true, "How many test examples are of that kind.", OURS),
     metric(
         "unparsed_rate",
         "share in 0..1",
