@@ -43,6 +43,8 @@ pub struct Group {
     pub client_labels: Vec<String>,
     /// Accuracy of the whole federation by round.
     pub accuracy_by_round: BTreeMap<u32, Stat>,
+    /// Accuracy on the examples of a kind, `tag=value`.
+    pub accuracy_by_kind: BTreeMap<String, Stat>,
 }
 
 impl Group {
@@ -116,6 +118,7 @@ pub fn groups(runs: &[Run]) -> Result<Vec<Group>, ReportError> {
     aggregate_optional(runs, &mut groups)?;
     aggregate_clients(runs, &mut groups)?;
     aggregate_rounds(runs, &mut groups)?;
+    aggregate_kinds(runs, &mut groups);
     Ok(groups)
 }
 
@@ -138,6 +141,7 @@ fn group(position: usize, run: &Run) -> Group {
         by_client: BTreeMap::new(),
         client_labels: run.client_labels.clone(),
         accuracy_by_round: BTreeMap::new(),
+        accuracy_by_kind: BTreeMap::new(),
     }
 }
 
@@ -191,6 +195,17 @@ fn aggregate_rounds(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErro
         groups[g as usize].accuracy_by_round.insert(round, stat);
     }
     Ok(())
+}
+
+fn aggregate_kinds(runs: &[Run], groups: &mut [Group]) {
+    for group in groups {
+        let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (kind, accuracy) in group.runs.iter().flat_map(|&run| &runs[run].recorded.by_kind) {
+            values.entry(kind).or_default().push(*accuracy);
+        }
+        group.accuracy_by_kind =
+            values.into_iter().filter_map(|(kind, values)| Some((kind.into(), Stat::of(&values)?))).collect();
+    }
 }
 
 /// Names, for each method, the keys in which its groups on one dataset differ (on any dataset, so that rows line up), and the

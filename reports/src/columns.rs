@@ -133,6 +133,10 @@ pub struct Recorded {
     pub by_client: BTreeMap<u32, f64>,
     /// Bytes of all clients, up and down together, by round: of adapters, and of activations.
     pub bytes_by_round: BTreeMap<u32, [f64; 2]>,
+    /// Accuracy on the examples of a kind, `tag=value`.
+    pub by_kind: BTreeMap<String, f64>,
+    /// How many examples are of a kind, where the run says so.
+    pub examples_of_kind: BTreeMap<String, f64>,
 }
 
 /// Reads the rows of `records.parquet` that a report shows.
@@ -161,7 +165,16 @@ impl Recorded {
             ("activation_uplink_bytes" | "activation_downlink_bytes", Some(_)) => {
                 self.bytes_by_round.entry(round).or_default()[1] += value;
             }
+            (kind, None) => self.take_kind(kind, value),
             _ => {}
+        }
+    }
+
+    fn take_kind(&mut self, metric: &str, value: f64) {
+        if let Some(kind) = metric.strip_prefix("accuracy/") {
+            self.by_kind.insert(kind.into(), value);
+        } else if let Some(kind) = metric.strip_prefix("examples/") {
+            self.examples_of_kind.insert(kind.into(), value);
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::metrics::{Direction, METRICS};
+use crate::metrics::{self, Direction, METRICS, OPTIONAL};
 use crate::sheet::{Sheet, Values, csv_text};
 use crate::targets::{self, Effort};
-use crate::{Comparison, Group, Report, Stat, provenance};
+use crate::{Comparison, Group, Report, Stat, kinds, provenance};
 
 /// A metric of a group.
 struct Row<'a> {
@@ -22,13 +22,10 @@ fn rows(report: &Report) -> Vec<Row<'_>> {
 }
 
 fn metrics(group: &Group) -> impl Iterator<Item = Row<'_>> {
-    METRICS.iter().zip(&group.stats).map(move |(metric, stat)| Row {
-        group,
-        metric: metric.name,
-        unit: metric.unit,
-        direction: metric.direction,
-        stat: *stat,
-    })
+    let row = move |metric, unit, direction, stat: &Stat| Row { group, metric, unit, direction, stat: *stat };
+    let always = METRICS.iter().zip(&group.stats).map(move |(m, stat)| row(m.name, m.unit, m.direction, stat));
+    let some = OPTIONAL.iter().zip(&group.optional);
+    always.chain(some.filter_map(move |(m, stat)| Some(row(m.name, m.unit, m.direction, stat.as_ref()?))))
 }
 
 /// What names a group, in front of its numbers.
@@ -57,6 +54,40 @@ fn word(direction: Direction) -> String {
     json!(direction).as_str().unwrap_or_default().into()
 }
 
+/// One row per group, a metric's mean and deviation in columns whose names say the unit.
+pub fn configurations(report: &Report) -> Sheet {
+    let groups: Vec<&Group> = report.groups.iter().collect();
+    let sheet = named(&groups).with("seeds", Values::Counts(groups.iter().map(|group| group.runs.len()).collect()));
+    let always = METRICS.iter().enumerate().map(|(row, m)| {
+        let stats: Vec<Option<Stat>> = groups.iter().map(|group| Some(group.stats[row])).collect();
+        (metrics::with_unit(m.name, m.unit), stats)
+    });
+    let some = OPTIONAL.iter().enumerate().map(|(row, m)| {
+        let stats: Vec<Option<Stat>> = groups.iter().map(|group| group.optional[row]).collect();
+        (metrics::with_unit(m.name, m.unit), stats)
+    });
+    let known = always.chain(some).filter(|(_, stats)| stats.iter().any(Option::is_some));
+    known.fold(sheet, |sheet, (name, stats)| {
+        sheet
+            .with(format!("{name}_mean"), Values::Optional(stats.iter().map(|stat| stat.map(|stat| stat.mean)).collect()))
+            .with(format!("{name}_sd"), Values::Optional(stats.iter().map(|stat| stat.and_then(|stat| stat.sd)).collect()))
+    })
+}
+
+/// One row per group and kind of example.
+pub fn breakdowns(report: &Report) -> Sheet {
+    let tags = kinds::tags(report);
+    let kinds = tags.iter().flat_map(|of_tag| of_tag.kinds.iter().map(move |kind| (of_tag.tag, kind)));
+    let rows: Vec<_> = kinds.flat_map(|(tag, kind)| kind.by_group.iter().map(move |(g, stat)| (tag, kind, *g, *stat))).collect();
+    named(&rows.iter().map(|row| &report.groups[row.2]).collect::<Vec<_>>())
+        .text("tag", &rows, |row| row.0)
+        .text("value", &rows, |row| row.1.value)
+        .with("examples", Values::Optional(rows.iter().map(|row| row.1.examples.map(|n| n as f64)).collect()))
+        .with("accuracy_fraction_mean", Values::Numbers(rows.iter().map(|row| row.3.mean).collect()))
+        .with("accuracy_fraction_sd", Values::Optional(rows.iter().map(|row| row.3.sd).collect()))
+        .with("seeds", Values::Counts(rows.iter().map(|row| row.3.n).collect()))
+}
+
 /// One row per group and target accuracy, by dataset and backbone.
 pub fn targets(report: &Report) -> Sheet {
     let efforts: Vec<Effort> = targets::efforts(report).into_values().flatten().collect();
@@ -73,9 +104,12 @@ pub fn targets(report: &Report) -> Sheet {
         .with("upper_bound", counts(|effort| usize::from(effort.is_bound)))
 }
 
-/// One row per run.
+/// One row per run; names of columns say the unit.
 pub fn runs_csv(report: &Report) -> String {
-    csv_text(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>())
+    let text = csv_text(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>());
+    let Some((header, rows)) = text.split_once('\n') else { return text };
+    let name = |name: &str| metrics::unit_of(name).map_or(name.into(), |unit| metrics::with_unit(name, unit));
+    format!("{}\n{rows}", header.split(',').map(name).collect::<Vec<String>>().join(","))
 }
 
 /// Everything.
@@ -120,6 +154,7 @@ fn group_json(report: &Report, group: &Group) -> Value {
         "seeds": summaries().map(|summary| summary.seed).collect::<Vec<_>>(),
         "metrics": metrics,
         "accuracy_by_round": rounds,
+        "accuracy_by_kind": group.accuracy_by_kind,
     })
 }
 

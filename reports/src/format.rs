@@ -44,6 +44,15 @@ pub fn count(value: f64) -> String {
     }
 }
 
+/// `1.23T`, `12.00G`: operations.
+pub fn operations(value: f64) -> String {
+    const PREFIXES: [(f64, &str); 5] = [(1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")];
+    match PREFIXES.iter().find(|(size, _)| value >= *size) {
+        Some((size, prefix)) => format!("{:.2}{prefix}", value / size),
+        None => format!("{value:.0}"),
+    }
+}
+
 /// `1.5 KiB`: binary units.
 pub fn bytes(value: f64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -85,6 +94,7 @@ mod tests {
         assert_eq!(exact(one, |v| v.to_string()), "0.5");
         assert_eq!([bytes(0.0), bytes(1536.0), bytes(5.5 * 1048576.0)], ["0 B", "1.5 KiB", "5.5 MiB"]);
         assert_eq!([count(304_556_032.0), count(12.0)], ["304.56M", "12"]);
+        assert_eq!([operations(1.234e12), operations(5e5), operations(2e18)], ["1.23T", "500000", "2.00E"]);
         assert_eq!([p_value(0.03857), p_value(3.14e-7), p_value(0.0)], ["0.0386", "3.1e-7", "<1e-300"]);
     }
 }

@@ -3,6 +3,7 @@
 //! - [`read`]: folders to [`Run`]s; [`columns`]: the parquet files, only the columns that are needed;
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
+//! - [`kinds`]: accuracy by subject, sub-task or skill;
 //! - [`targets`]: rounds and bytes until an accuracy is reached;
 //! - [`paired`]: differences over equal seeds and examples, McNemar's test and what follows, on [`stats`] and [`bootstrap`];
 //! - [`claims`]: what papers claim, judged on runs;
@@ -31,6 +32,7 @@ pub mod error;
 pub mod figures;
 pub mod format;
 pub mod gate;
+pub mod kinds;
 pub mod latex;
 pub mod library;
 pub mod markdown;
@@ -140,9 +142,19 @@ impl Report {
         data::runs_csv(self)
     }
 
+    /// One row per group, units in the header.
+    pub fn configurations_csv(&self) -> String {
+        data::configurations(self).csv()
+    }
+
     /// One row per group and target accuracy: rounds and bytes until it was reached.
     pub fn targets_csv(&self) -> String {
         data::targets(self).csv()
+    }
+
+    /// One row per group and kind of example.
+    pub fn breakdowns_csv(&self) -> String {
+        data::breakdowns(self).csv()
     }
 
     /// Everything, with the values of every seed.

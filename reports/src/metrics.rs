@@ -64,20 +64,57 @@ pub const METRICS: &[Metric] = &[
 /// A number that not every run has, as a table shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct Optional {
-    /// Its column.
+    /// Its name.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The section whose table has a column of it.
+    pub section: &'static str,
+    /// That column.
     pub column: &'static str,
-    /// Whether it is a fraction, shown in percent.
-    pub is_fraction: bool,
     /// The number itself.
     pub value: fn(&Summary) -> Option<f64>,
 }
 
+const fn optional(
+    name: &'static str,
+    unit: &'static str,
+    direction: Direction,
+    (section, column): (&'static str, &'static str),
+    value: fn(&Summary) -> Option<f64>,
+) -> Optional {
+    Optional { name, unit, direction, section, column, value }
+}
+
 /// The optional numbers; a table has a column for those that some run has.
-pub const OPTIONAL: [Optional; 3] = [
-    Optional { column: "mean, shared adapters alone (% ↑)", is_fraction: true, value: |s| s.shared_client_accuracy_mean },
-    Optional { column: "mean, own adapters alone (% ↑)", is_fraction: true, value: |s| s.local_client_accuracy_mean },
-    Optional { column: "privacy spent (epsilon ↓)", is_fraction: false, value: |s| s.privacy_epsilon },
+pub const OPTIONAL: [Optional; 5] = [
+    optional("shared_client_accuracy_mean", "fraction", Higher, ("Clients", "mean, shared adapters alone (% ↑)"), |s| {
+        s.shared_client_accuracy_mean
+    }),
+    optional("local_client_accuracy_mean", "fraction", Higher, ("Clients", "mean, own adapters alone (% ↑)"), |s| {
+        s.local_client_accuracy_mean
+    }),
+    optional("privacy_epsilon", "nats", Lower, ("Clients", "privacy spent (epsilon ↓)"), |s| s.privacy_epsilon),
+    optional("client_train_flops", "flops", Lower, ("Cost", "clients' training (FLOPs ↓)"), |s| s.client_train_flops),
+    optional("server_train_flops", "flops", Lower, ("Cost", "server's training (FLOPs ↓)"), |s| s.server_train_flops),
 ];
+
+/// A metric's name as a header that carries its unit: `accuracy_fraction`; a name that says it already stays.
+pub fn with_unit(name: &str, unit: &str) -> String {
+    let unit = unit.replace('/', "_per_");
+    if name.contains(&unit) { name.into() } else { format!("{name}_{unit}") }
+}
+
+/// The unit of a number of a summary; none of names and of what is no metric.
+pub fn unit_of(name: &str) -> Option<&'static str> {
+    let known = METRICS.iter().map(|metric| (metric.name, metric.unit));
+    known
+        .chain(OPTIONAL.iter().map(|optional| (optional.name, optional.unit)))
+        .find(|(known, _)| *known == name)
+        .map(|(_, unit)| unit)
+}
 
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aggregate::method_rank;
 use crate::figures::Figure;
 use crate::format::{self, NOTHING};
-use crate::metrics::OPTIONAL;
+use crate::metrics::{OPTIONAL, Optional};
 use crate::paired::Paired;
 use crate::targets::{self, Effort};
-use crate::{Group, Report, Stat, provenance};
+use crate::{Group, Report, Stat, kinds, provenance};
 
 /// A piece of the report.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,8 +55,8 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         true => Block::Text("None.".into()),
         false => Block::List(report.warnings.iter().map(|warning| warning.message.clone()).collect()),
     });
-    let sections: [fn(&Report) -> Vec<Block>; 8] =
-        [accuracy, clients, storage, communication, reached, cost, comparisons, rounds];
+    let sections: [fn(&Report) -> Vec<Block>; 9] =
+        [accuracy, clients, kinds, storage, communication, reached, cost, comparisons, rounds];
     blocks.extend(sections.iter().flat_map(|section| section(report)));
     if !report.material.partitions.is_empty() {
         blocks.push(Block::Heading(2, "Partition".into()));
@@ -145,30 +145,36 @@ fn names(group: &Group, settings: bool) -> Vec<String> {
 }
 
 fn clients(report: &Report) -> Vec<Block> {
-    let optional = |row: usize| {
-        move |g: &Group| match (g.optional[row], OPTIONAL[row].is_fraction) {
-            (None, _) => NOTHING.into(),
-            (Some(stat), true) => format::percent(stat),
-            (Some(stat), false) => format::with_sd(stat, |value| format!("{value:.2}")),
-        }
-    };
-    let cells: Vec<_> = (0..OPTIONAL.len()).map(optional).collect();
     let mut columns: Vec<Column> = vec![
         ("clients", &|g| g.clients.to_string()),
         ("mean over clients (% ↑)", &|g| format::percent(g.stat("client_accuracy_mean"))),
         ("worst client (% ↑)", &|g| format::percent(g.stat("client_accuracy_min"))),
         ("spread over clients (points ↓)", &|g| format::percent(g.stat("client_accuracy_std"))),
     ];
-    for ((row, optional), cell) in OPTIONAL.iter().enumerate().zip(&cells) {
-        if report.groups.iter().any(|group| group.optional[row].is_some()) {
-            columns.push((optional.column, cell));
-        }
-    }
+    let more = optional_columns(report, "Clients");
+    columns.extend(more.iter().map(|(name, cell)| (*name, cell as &dyn Fn(&Group) -> String)));
     let text = "Each client's accuracy on its own test shard; the spread is the sd over clients; ± sd over seeds. A method whose \
                 clients mix shared and own adapters is judged with the mixture.";
     let mut blocks = section("Clients", text, by_group(report, &columns));
     blocks.extend(labelled_clients(report));
     blocks
+}
+
+/// The columns of a section's table that not every run has, where some run has them.
+fn optional_columns(report: &Report, section: &str) -> Vec<(&'static str, impl Fn(&Group) -> String)> {
+    let shown = OPTIONAL.iter().enumerate().filter(|(row, optional)| {
+        optional.section == section && report.groups.iter().any(|group| group.optional[*row].is_some())
+    });
+    let column = |(row, optional): (usize, &'static Optional)| {
+        let cell = move |group: &Group| match (group.optional[row], optional.unit) {
+            (None, _) => NOTHING.into(),
+            (Some(stat), "fraction") => format::percent(stat),
+            (Some(stat), "flops") => format::exact(stat, format::operations),
+            (Some(stat), _) => format::with_sd(stat, |value| format!("{value:.2}")),
+        };
+        (optional.column, cell)
+    };
+    shown.map(column).collect()
 }
 
 /// A group's place in [`Report::groups`], and its cells.
@@ -192,6 +198,42 @@ fn labelled_clients(report: &Report) -> Vec<Block> {
         [Block::Heading(3, title), Block::Table(Table { text_columns: 1, header, rows, subjects })]
     };
     tables.into_iter().flat_map(table).collect()
+}
+
+/// At most so many kinds of example in a table; CSV has them all.
+const MAX_KINDS: usize = 24;
+
+/// One table per dataset and tag: methods x kinds of example.
+fn kinds(report: &Report) -> Vec<Block> {
+    let tables: Vec<Block> = kinds::tags(report).into_iter().flat_map(|of_tag| kinds_table(report, &of_tag)).collect();
+    if tables.is_empty() {
+        return Vec::new();
+    }
+    let text = format!(
+        "Accuracy on the test examples of a kind, after the last round, mean ± sd over seeds; n is how many examples are of that kind, \
+         where runs say. The {MAX_KINDS} most frequent ones; breakdowns.csv has them all."
+    );
+    [Block::Heading(2, "Accuracy by kind of example".into()), Block::Text(text)].into_iter().chain(tables).collect()
+}
+
+fn kinds_table(report: &Report, of_tag: &kinds::Tag) -> [Block; 2] {
+    let mut shown: Vec<&kinds::Kind> = of_tag.kinds.iter().collect();
+    shown.sort_by_key(|kind| std::cmp::Reverse(kind.examples));
+    shown.truncate(MAX_KINDS);
+    let n = |kind: &kinds::Kind| kind.examples.map_or(String::new(), |n| format!(", n = {n}"));
+    let names = shown.iter().map(|kind| format!("{} (% ↑{})", kind.value, n(kind)));
+    let row = |&group: &usize| {
+        let cell = |kind: &&kinds::Kind| kind.by_group.get(&group).map_or(NOTHING.into(), |stat| format::percent(*stat));
+        std::iter::once(report.groups[group].label()).chain(shown.iter().map(cell)).collect()
+    };
+    let title = format!("{} by {}", of_tag.dataset, of_tag.tag);
+    let table = Table {
+        text_columns: 1,
+        header: std::iter::once("method".into()).chain(names).collect(),
+        rows: of_tag.groups.iter().map(row).collect(),
+        subjects: of_tag.groups.iter().enumerate().map(|(row, group)| (row, 0, *group)).collect(),
+    };
+    [Block::Heading(3, title), Block::Table(table)]
 }
 
 fn storage(report: &Report) -> Vec<Block> {
@@ -283,22 +325,22 @@ fn efforts_table(report: &Report, efforts: &[Effort]) -> Table {
 }
 
 fn cost(report: &Report) -> Vec<Block> {
-    let seconds = |value: f64| format!("{value:.1}");
-    let memory = |stat: Stat| if stat.mean == 0.0 { NOTHING.into() } else { format::with_sd(stat, format::bytes) };
-    let table = by_group(
-        report,
-        &[
-            ("optimizer steps", &|g| format::exact(g.stat("optimizer_steps"), |steps| format!("{steps:.0}"))),
-            ("wall time (s ↓)", &|g| format::with_sd(g.stat("wall_seconds"), seconds)),
-            ("training (examples/s ↑)", &|g| format::rate(g.stat("train_examples_per_second"))),
-            ("peak memory (↓)", &|g| memory(g.stat("peak_memory_bytes"))),
-        ],
-    );
-    section(
-        "Cost",
-        "Of the simulation on this machine; wall time includes evaluation, and peak memory is the whole process's so far.",
-        table,
-    )
+    let seconds = |g: &Group| format::with_sd(g.stat("wall_seconds"), |value| format!("{value:.1}"));
+    let memory = |g: &Group| match g.stat("peak_memory_bytes") {
+        stat if stat.mean == 0.0 => NOTHING.into(),
+        stat => format::with_sd(stat, format::bytes),
+    };
+    let mut columns: Vec<Column> = vec![
+        ("optimizer steps", &|g| format::exact(g.stat("optimizer_steps"), |steps| format!("{steps:.0}"))),
+        ("wall time (s ↓)", &seconds),
+        ("training (examples/s ↑)", &|g| format::rate(g.stat("train_examples_per_second"))),
+        ("peak memory (↓)", &memory),
+    ];
+    let more = optional_columns(report, "Cost");
+    columns.extend(more.iter().map(|(name, cell)| (*name, cell as &dyn Fn(&Group) -> String)));
+    let text = "Time and memory are of the simulation on this machine; wall time includes evaluation, and peak memory is the whole \
+                process's so far. Operations are counted from shapes, over all clients and rounds, evaluation not included.";
+    section("Cost", text, by_group(report, &columns))
 }
 
 fn comparisons(report: &Report) -> Vec<Block> {

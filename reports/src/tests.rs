@@ -429,8 +429,16 @@ fn files_are_written_whole() {
     let out = root.path().join("report");
     let files = report.write(&out, Format::ALL).unwrap();
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-    let files =
-        ["report.md", "report.csv", "runs.csv", "targets.csv", "report.json", "report.parquet", "report.tex", "report.html"];
+    let sheets = |ending: &str| ["report", "configurations", "targets"].map(|name| format!("{name}.{ending}"));
+    let text = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let files = [
+        &text(&["report.md"])[..],
+        &sheets("csv"),
+        &text(&["runs.csv", "report.json"]),
+        &sheets("parquet"),
+        &text(&["report.tex", "report.html"]),
+    ];
+    let files = files.concat();
     assert_eq!(names[..files.len()], files);
     assert_eq!(fs::read_dir(&out).unwrap().count(), files.len() + 1, "nothing is left aside");
     let drawn = |ending: &str| names.iter().filter(|name| name.ends_with(ending)).count();
@@ -440,6 +448,17 @@ fn files_are_written_whole() {
         assert!(out.join(link).is_file(), "{link}");
     }
     assert_eq!(report.runs_csv().lines().count(), 13);
+    for (csv, columns) in [
+        (report.runs_csv(), [",rounds,", ",accuracy_fraction,", ",uplink_bytes,", ",privacy_epsilon_nats,"]),
+        (
+            report.configurations_csv(),
+            [",seeds,", ",accuracy_fraction_mean,", ",wall_seconds_sd,", ",client_share_paper_fraction_sd,"],
+        ),
+    ] {
+        let header = csv.lines().next().unwrap();
+        assert!(columns.iter().all(|column| header.contains(column)), "{header}");
+        assert!(!header.contains("fraction_fraction") && !header.contains("bytes_bytes"), "{header}");
+    }
     assert_eq!(report.csv().lines().count(), 1 + 4 * crate::metrics::METRICS.len());
     assert!(report.csv().contains("icongen,nano,fednano,,"), "{}", report.csv());
     assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3\n"), "{}", report.csv());

@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::figures::{self, Figure};
+use crate::sheet::Sheet;
 use crate::tables::{self, Block};
-use crate::{Report, ReportError, markdown, page};
+use crate::{Report, ReportError, data, markdown, page};
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `report.md`.
     Markdown,
-    /// `report.csv`, `runs.csv` and, where there are targets, `targets.csv`.
+    /// `report.csv` (a row per metric), `configurations.csv` (a row per configuration), `runs.csv`, and where there are any,
+    /// `targets.csv` and `breakdowns.csv`.
     Csv,
     /// `report.json`.
     Json,
-    /// `report.parquet`: the rows of `report.csv`.
+    /// The same as parquet, without `runs.csv`.
     Parquet,
     /// `report.tex`.
     Latex,
@@ -83,11 +85,15 @@ impl Report {
         Ok(written)
     }
 
-    /// The files of CSV; none that has no row.
-    fn sheets(&self) -> Vec<(String, Vec<u8>)> {
-        let sheets = [("report.csv", self.csv()), ("runs.csv", self.runs_csv()), ("targets.csv", self.targets_csv())];
-        let full = sheets.into_iter().filter(|(_, text)| text.lines().nth(1).is_some());
-        full.map(|(name, text)| (name.into(), text.into_bytes())).collect()
+    /// What CSV and parquet hold, by the file's name; nothing that has no row.
+    fn sheets(&self) -> impl Iterator<Item = (&'static str, Sheet)> {
+        let sheets = [
+            ("report", data::tidy(self)),
+            ("configurations", data::configurations(self)),
+            ("targets", data::targets(self)),
+            ("breakdowns", data::breakdowns(self)),
+        ];
+        sheets.into_iter().filter(|(_, sheet)| !sheet.is_empty())
     }
 
     /// The files of a format: path in the report's folder, content.
@@ -95,9 +101,12 @@ impl Report {
         let file = |name: &str, text: String| (name.to_string(), text.into_bytes());
         Ok(match format {
             Format::Markdown => vec![file("report.md", linked(formats, blocks))],
-            Format::Csv => self.sheets(),
+            Format::Csv => {
+                let sheets = self.sheets().map(|(name, sheet)| file(&format!("{name}.csv"), sheet.csv()));
+                sheets.chain([file("runs.csv", self.runs_csv())]).collect()
+            }
             Format::Json => vec![file("report.json", self.json())],
-            Format::Parquet => vec![("report.parquet".into(), self.parquet())],
+            Format::Parquet => self.sheets().map(|(name, sheet)| (format!("{name}.parquet"), sheet.parquet())).collect(),
             Format::Latex => vec![file("report.tex", self.latex())],
             Format::Html => vec![file("report.html", page::render(self, blocks)?)],
             Format::Svg => pictures(blocks).map(|figure| file(&in_folder(figure, "svg"), figure.svg())).collect(),

@@ -66,9 +66,13 @@ pub fn sort_key(cell: &str) -> Option<f64> {
 
 /// What a number's unit multiplies it by.
 fn unit(rest: &str) -> f64 {
-    const UNITS: [(&str, f64); 7] = [
+    const UNITS: [(&str, f64); 11] = [
         ("K", 1e3),
         ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
         (" KiB", 1024.0),
         (" MiB", 1_048_576.0),
         (" GiB", 1_073_741_824.0),
@@ -93,6 +97,8 @@ mod tests {
         check("90.5 KiB ± 1 B", Some(90.5 * 1024.0));
         check("12 B", Some(12.0));
         check("304.56M", Some(304.56e6));
+        check("1.20T", Some(1.2e12));
+        check("2.00E", Some(2e18));
         check("3.1e-7", Some(3.1e-7));
         check("≤ 10", Some(10.0));
         check("≤ 1.5 MiB", Some(1.5 * 1048576.0));
