@@ -10,6 +10,7 @@
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
+//! - [`kept`]: do `compare`, `reproduce` and `report` say what kept runs say?
 //! - [`kinds`]: are biases, norms and prompts what they stand for?
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
@@ -26,6 +27,7 @@ mod gradients;
 mod hub;
 mod hub_site;
 mod interrupted;
+mod kept;
 mod kinds;
 mod laws;
 mod lengths;
