@@ -211,7 +211,7 @@ fn kinds(report: &Report) -> Vec<Block> {
     }
     let text = format!(
         "Accuracy on the test examples of a kind, after the last round, mean ± sd over seeds; n is how many examples are of that kind, \
-         where runs say. The {MAX_KINDS} most frequent ones; breakdowns.csv has them all."
+         where runs say. At most {MAX_KINDS}, the most frequent; breakdowns.csv has them all."
     );
     [Block::Heading(2, "Accuracy by kind of example".into()), Block::Text(text)].into_iter().chain(tables).collect()
 }
