@@ -194,6 +194,11 @@ impl<T: Real> Part<'_, T> {
         if self.is_last(block) { &self.at_read } else { &self.everywhere }
     }
 
+    /// Numbers of a sequence's queries; where nothing is read there are no sequences to cut into such pieces either.
+    fn query_size(&self, block: usize) -> usize {
+        (self.queries(block).n * self.d).max(1)
+    }
+
     /// Rows of these places.
     fn asking<'x>(&self, block: usize, x: &'x [T]) -> Cow<'x, [T]> {
         if self.is_last(block) { Cow::Owned(gather(x, &self.read, self.d)) } else { Cow::Borrowed(x) }
@@ -242,7 +247,7 @@ impl<T: Real> Part<'_, T> {
         let weights = &self.weights[block];
         let [q, k, v] = self.qkv(block, &self.normalized(&x, weights.norm1));
         let mut attended = vec![T::zero(); q.len()];
-        for (i, out) in attended.chunks_exact_mut(self.queries(block).n * self.d).enumerate() {
+        for (i, out) in attended.chunks_exact_mut(self.query_size(block)).enumerate() {
             self.scene(block, i, &q, &k, &v).forward(out);
         }
         let mut x2 = self.project(block, O, &attended);
@@ -315,7 +320,7 @@ impl<T: Real> Part<'_, T> {
     /// From the gradient of what attention gives to those of queries, keys and values before they were turned.
     fn qkv_back(&self, block: usize, kept: &Kept<T>, dattended: &[T]) -> [Vec<T>; 3] {
         let [mut dq, mut dk, mut dv] = [&kept.q, &kept.k, &kept.v].map(|like| vec![T::zero(); like.len()]);
-        let (size, kv_size) = (self.queries(block).n * self.d, self.t * self.kv_width());
+        let (size, kv_size) = (self.query_size(block), self.t * self.kv_width());
         let gradients = dq.chunks_exact_mut(size).zip(dk.chunks_exact_mut(kv_size).zip(dv.chunks_exact_mut(kv_size)));
         for (i, (dq, (dk, dv))) in gradients.enumerate() {
             self.scene(block, i, &kept.q, &kept.k, &kept.v).backward(&dattended[i * size..][..size], dq, dk, dv);
