@@ -34,8 +34,8 @@ every = 0
 """
 
 
-def run(command, folder=None):
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=folder)
+def run(command):
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{result.stderr}")
     return result.stdout
