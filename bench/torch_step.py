@@ -1,6 +1,6 @@
 """The training step of `src/step.rs` in PyTorch: transformers' Llama with SDPA attention, logits at the answer tokens only.
 
-Loss and gradients are those of the same model; fedbench leaves out the last block's o_proj and MLP where nothing is read, which
+Loss and gradients are those of the same model; fedbench leaves out the last block's q_proj, o_proj and MLP where nothing is read, which
 transformers has no option for.
 
 Pinned: torch 2.15.0, transformers 5.23.0, peft 0.21.2 (other versions run too; the report names those it found).
