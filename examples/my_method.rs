@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 use harness::Result;
 use harness::adapter::Adapters;
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update, aggregate};
+use harness::federation::aggregate::Mean;
+use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
 use harness::registry::{MethodRow, Registry, keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,11 +24,17 @@ use serde_json::Value;
 struct FedNova {
     /// The share of the way to the new adapters that the server goes.
     server_rate: f64,
+    /// `theta_k`, weighted by `n_k / tau_k`.
+    #[serde(skip)]
+    mean: Mean,
+    /// `sum_k n_k tau_k`, `sum_k n_k`.
+    #[serde(skip)]
+    sums: [f64; 2],
 }
 
 impl Default for FedNova {
     fn default() -> Self {
-        Self { server_rate: 1.0 }
+        Self { server_rate: 1.0, mean: Mean::default(), sums: [0.0; 2] }
     }
 }
 
@@ -38,15 +45,21 @@ impl Method for FedNova {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
     }
 
-    /// The server half: `theta + rate * tau * sum_k p_k (theta_k - theta) / tau_k`, with `tau = sum_k p_k tau_k`.
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        let shares = aggregate::data_weights(updates);
-        let steps = |update: &Update| update.steps.max(1) as f64;
-        let tau: f64 = updates.iter().zip(&shares).map(|(update, share)| share * steps(update)).sum();
-        let weights: Vec<f64> = updates.iter().zip(&shares).map(|(update, share)| share * tau / steps(update)).collect();
-        let total: f64 = weights.iter().sum();
-        let learnt = aggregate::weighted_mean(updates, ADAPTERS, &weights)?.sub(&global.scale(total)?)?;
-        Ok(global.add(&learnt.scale(self.server_rate)?)?)
+    /// The server half, for each update: what is needed of it goes into running sums.
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        let (examples, steps) = (update.num_examples as f64, update.steps.max(1) as f64);
+        self.sums[0] += examples * steps;
+        self.sums[1] += examples;
+        self.mean.add(update.set(ADAPTERS)?, examples / steps)
+    }
+
+    /// The server half, at the end of a round: `theta + rate * tau * sum_k p_k (theta_k - theta) / tau_k`, with `p_k = n_k / n` and
+    /// `tau = sum_k p_k tau_k`.
+    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+        let (mean, weight) = self.mean.take_weighed()?;
+        let [steps, examples] = std::mem::take(&mut self.sums);
+        let pull = steps / examples * (weight / examples);
+        Ok(global.add(&mean.sub(global)?.scale(self.server_rate * pull)?)?)
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

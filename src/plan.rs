@@ -89,7 +89,7 @@ impl Plan {
             }
             _ => Traffic::default(),
         };
-        let features = study.train_split().features.elem_count() + study.test_split().features.elem_count();
+        let features = study.train_split().features_in_memory() + study.test_split().features_in_memory();
         Ok(Self {
             method: row.name.into(),
             dataset: study.card().name.clone(),

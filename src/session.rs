@@ -136,7 +136,7 @@ impl Session {
         if let Some(loaded) = self.splits.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded = Arc::new(Split::new(load(located, split, limit)?, &**backbone)?);
+        let loaded = Arc::new(Split::new(load(located, split, limit)?));
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }

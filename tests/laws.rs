@@ -3,6 +3,7 @@
 //! Tables run over `baselines::METHODS` and `adapter::KINDS`: a new row is tested without anyone writing a test.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
@@ -10,6 +11,8 @@ use baselines::METHODS;
 use candle_core::{DType, Device};
 use harness::adapter::{AdapterSpec, Adapters, KINDS, Untouched};
 use harness::backbone::{Backbone, Batch, Branch, Sequence};
+use harness::federation::aggregate::Mean;
+use harness::federation::method::merge;
 use harness::federation::run::Unwatched;
 use harness::federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Update};
 use harness::metrics::evaluate::{judge_global, predict};
@@ -41,7 +44,7 @@ fn update(client: usize, num_examples: usize, adapters: Adapters, fisher: Adapte
 const FIRST: Round = Round { index: 1, total: 2, clients: 3 };
 
 fn aggregate(row: &MethodRow, updates: &[Update]) -> Result<Adapters> {
-    Ok((row.build)(&BTreeMap::new())?.aggregate(&drawn("global", false)?, updates, FIRST)?)
+    Ok(merge(&mut *(row.build)(&BTreeMap::new())?, &drawn("global", false)?, updates.to_vec(), FIRST)?)
 }
 
 /// What three clients sent in the first round, and the method with its global adapters, about to aggregate.
@@ -168,7 +171,7 @@ fn identical_updates_stay() -> Test {
         let (mut updates, mut method, global, study) = after_one_round(row)?;
         let first = updates.remove(0);
         let same = (0..3).map(|client| Update { client, num_examples: 3 + 7 * client, ..first.clone() });
-        let merged = method.aggregate(&global, &same.collect::<Vec<_>>(), FIRST)?;
+        let merged = merge(&mut *method, &global, same, FIRST)?;
         let (merged, sent) = (study.initial().with(&merged), study.initial().with(first.set("adapters")?));
         // FLoRA's global adapters are what was merged into the frozen weights.
         let error = difference_in_effect(study.adapter(), &merged, &sent)?;
@@ -186,7 +189,7 @@ fn order_of_updates_does_not_matter() -> Test {
             if backwards {
                 updates.reverse();
             }
-            Ok((study.initial().with(&method.aggregate(&global, &updates, FIRST)?), study.adapter().clone()))
+            Ok((study.initial().with(&merge(&mut *method, &global, updates, FIRST)?), study.adapter().clone()))
         };
         let ((forwards, spec), (backwards, _)) = (merged(false)?, merged(true)?);
         within(&format!("{} in another order", row.name), difference_in_effect(&spec, &forwards, &backwards)?, 1e-5);
@@ -200,12 +203,10 @@ fn a_server_step_of_one_is_fedavg() -> Test {
     let row = METHODS.iter().find(|row| row.name == "fedavgm").context("no FedAvgM")?;
     let (updates, _, global, _) = after_one_round(row)?;
     let plain: BTreeMap<String, serde_json::Value> = serde_json::from_value(serde_json::json!({ "beta1": 0.0 }))?;
-    let stepped = (row.build)(&plain)?.aggregate(&global, &updates, FIRST)?;
-    let mean = harness::federation::aggregate::weighted_mean(
-        &updates,
-        "adapters",
-        &harness::federation::aggregate::data_weights(&updates),
-    )?;
+    let stepped = merge(&mut *(row.build)(&plain)?, &global, updates.clone(), FIRST)?;
+    let mut mean = Mean::default();
+    updates.iter().try_for_each(|update| mean.add(update.set("adapters")?, update.num_examples as f64))?;
+    let mean = mean.take()?;
     within("FedAvgM without momentum against FedAvg", difference(&stepped, &mean)?, 1e-6);
     Ok(())
 }
@@ -217,10 +218,10 @@ fn robust_means_do_not_follow_one_client() -> Test {
         let row = METHODS.iter().find(|row| row.name == name).context("no such method")?;
         let (mut updates, mut method, global, _) = after_one_round(row)?;
         updates.extend([updates[0].clone(), updates[1].clone()]);
-        let calm = method.aggregate(&global, &updates, FIRST)?;
+        let calm = merge(&mut *method, &global, updates.clone(), FIRST)?;
         updates[2] =
             Update { sets: Sets::default(), ..updates[2].clone() }.with("adapters", updates[2].set("adapters")?.scale(1e6)?);
-        let moved = difference(&method.aggregate(&global, &updates, FIRST)?, &calm)?;
+        let moved = difference(&merge(&mut *method, &global, updates, FIRST)?, &calm)?;
         assert_eq!(moved > 100.0, follows, "{name} moved by {moved}");
     }
     Ok(())
@@ -235,9 +236,11 @@ impl Method for Watched {
         Ok(Update::new(client, fit.work).with("adapters", fit.adapters))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> harness::Result<Adapters> {
-        self.0.lock().expect("no thread panicked").push(updates.iter().map(|update| update.client).collect());
-        Ok(global.clone())
+    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> harness::Result<()> {
+        let mut rounds = self.0.lock().expect("no thread panicked");
+        rounds.resize(round.index, Vec::new());
+        rounds[round.index - 1].push(update.client);
+        Ok(())
     }
 }
 
@@ -258,6 +261,39 @@ fn updates_come_in_client_order() -> Test {
         assert!(cohort.len() == 3 && cohort.is_sorted(), "{cohort:?}");
     }
     assert!(seen.iter().any(|cohort| *cohort != seen[0]), "every round sampled the same clients");
+    Ok(())
+}
+
+/// Notes how many updates have been made and not been taken in.
+struct Counted {
+    waiting: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Method for Counted {
+    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+        self.most.fetch_max(1 + self.waiting.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        Ok(Update::new(client, Default::default()).with("adapters", received.get("adapters")?.clone()))
+    }
+
+    fn receive(&mut self, _update: Update, _global: &Adapters, _round: Round) -> harness::Result<()> {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// The server takes updates in while clients of the cohort have still to train: what a round holds does not grow with its cohort.
+#[test]
+fn updates_are_taken_in_as_they_come() -> Test {
+    let most = |clients: usize| -> Result<usize> {
+        let mut experiment = experiment("fedavg-nano");
+        experiment.partition.clients = clients;
+        let mut method = Counted { waiting: AtomicUsize::new(0), most: AtomicUsize::new(0) };
+        let (_, study) = study(&experiment)?;
+        threads::pool(1)?.install(|| federation::run(&study, &mut method, &Unwatched))?;
+        Ok(method.most.into_inner())
+    };
+    assert_eq!((most(3)?, most(6)?, most(12)?), (3, 4, 4));
     Ok(())
 }
 
@@ -424,11 +460,13 @@ fn bytes(outcome: &Outcome) -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-/// The same seed gives the same bytes: twice, with one thread and with two. Another seed gives others.
+/// The same seed gives the same bytes: twice, with one thread and with two, whose waves of clients are larger. Another seed gives
+/// others.
 #[test]
 fn same_seed_same_bytes() -> Test {
     for row in METHODS {
         let mut experiment = experiment(row.name);
+        experiment.partition.clients = 5;
         experiment.evaluation.every = 1;
         let with = |threads: usize, seed: u64| -> Result<Vec<Vec<u8>>> {
             let experiment = schema::Experiment { seed, ..experiment.clone() };

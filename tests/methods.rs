@@ -10,6 +10,7 @@ use baselines::METHODS;
 use candle_core::{DType, Device, Tensor};
 use harness::adapter::{Adapt, AdapterSpec, Adapters, lora};
 use harness::backbone::SiteSpec;
+use harness::federation::method::merge;
 use harness::federation::{Answers, Client, Method, Round, Task};
 use schema::Experiment;
 
@@ -145,13 +146,13 @@ fn federate(toy: &Toy, method: &mut dyn Method) -> Result<Federation> {
     let mut rounds = Vec::new();
     for index in 1..=ROUNDS {
         let round = Round { index, total: ROUNDS, clients: CLIENTS };
-        let mut updates = Vec::new();
         for client in &mut clients {
             client.begin_round(round);
             let received = method.send(client.id(), &global, round)?;
-            updates.push(method.train(client, &received)?);
+            let update = method.train(client, &received)?;
+            method.receive(update, &global, round)?;
         }
-        global = method.aggregate(&global, &updates, round)?;
+        global = method.aggregate(&global, round)?;
         rounds.push(global.clone());
     }
     let personal = clients.iter().map(|client| Ok(method.personalize(client, &global)?)).collect::<Result<_>>()?;
@@ -236,7 +237,7 @@ fn flora_is_exact() -> Test {
         let update = harness::federation::Update { client, num_examples: toy.shards[client].len(), ..Default::default() };
         Ok(update.with("adapters", pairs(&fixture, &format!("input.flora.{client}"), &toy.spec)?))
     });
-    let global = method.aggregate(&start, &updates.collect::<Result<Vec<_>>>()?, round(1))?;
+    let global = merge(&mut *method, &start, updates.collect::<Result<Vec<_>>>()?, round(1))?;
     let mut client = Client::new(1, &toy, toy.shards[1].clone(), STEPS);
     client.begin_round(round(2));
     let update = method.train(&mut client, &method.send(1, &global, round(2))?)?;

@@ -11,7 +11,8 @@ use harness::backbone::clip_vit::{ClipVisionConfig, ClipVisionTower};
 use harness::backbone::llama::{Llama, LlamaConfig};
 use harness::backbone::llava::{Llava, LlavaConfig};
 use harness::backbone::{Backbone, Batch, Branch, Sequence, nn};
-use harness::federation::{Update, aggregate};
+use harness::federation::Update;
+use harness::federation::aggregate::{FisherMean, Mean};
 use schema::experiment::AdapterConfig;
 use serde_json::json;
 
@@ -323,13 +324,19 @@ fn merges() -> Test {
         Ok(update.with("adapters", theta).with("fisher", fisher))
     });
     let updates: Vec<Update> = updates.collect::<Result<_>>()?;
-    let weights = aggregate::data_weights(&updates);
     let floor = f64::from(get(&fixture, "input.floor")?.to_scalar::<f32>()?);
-    for (kind, merged) in [
-        ("fedavg", aggregate::weighted_mean(&updates, "adapters", &weights)?),
-        ("uniform", aggregate::weighted_mean(&updates, "adapters", &[1.0 / 3.0; 3])?),
-        ("fisher", aggregate::fisher_merge(&updates, &weights, floor)?),
-    ] {
+    let mean = |weight: fn(&Update) -> f64| -> Result<Adapters> {
+        let mut mean = Mean::default();
+        updates.iter().try_for_each(|update| mean.add(update.set("adapters")?, weight(update)))?;
+        Ok(mean.take()?)
+    };
+    let mut fisher = FisherMean::default();
+    for update in &updates {
+        fisher.add(update.set("adapters")?, update.set("fisher")?, update.num_examples as f64)?;
+    }
+    for (kind, merged) in
+        [("fedavg", mean(|update| update.num_examples as f64)?), ("uniform", mean(|_| 1.0)?), ("fisher", fisher.take(floor)?)]
+    {
         for (name, found) in merged.iter() {
             within(&format!("{kind} of {name}"), distance(found, get(&fixture, &format!("expect.{kind}.{name}"))?)?, 1e-6);
         }

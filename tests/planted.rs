@@ -71,9 +71,8 @@ fn make_world(backbone: Arc<dyn Backbone>) -> Result<World> {
     let folder = tempfile::tempdir()?;
     let generator = generated::find("icongen").context("no such generator")?;
     let card = generated::write(generator, folder.path(), Some((300, 400)), 7)?;
-    let load = |split: &str| -> Result<Arc<Split>> {
-        Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
-    };
+    let load =
+        |split: &str| -> Result<Arc<Split>> { Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?))) };
     Ok(World { train: load("train")?, test: load("test")?, backbone })
 }
 
@@ -97,15 +96,16 @@ impl Method for Broken {
         self.method.train(client, received)
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> harness::Result<Adapters> {
+    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> harness::Result<()> {
         match self.plant {
-            Plant::AdaptersNotSent => Ok(global.clone()),
-            Plant::FisherInverted => {
-                let inverted = updates.iter().map(with_inverted_fisher).collect::<harness::Result<Vec<_>>>()?;
-                self.method.aggregate(global, &inverted, round)
-            }
-            _ => self.method.aggregate(global, updates, round),
+            Plant::FisherInverted => self.method.receive(with_inverted_fisher(&update)?, global, round),
+            _ => self.method.receive(update, global, round),
         }
+    }
+
+    fn aggregate(&mut self, global: &Adapters, round: Round) -> harness::Result<Adapters> {
+        let merged = self.method.aggregate(global, round)?;
+        Ok(if self.plant == Plant::AdaptersNotSent { global.clone() } else { merged })
     }
 
     fn config(&self) -> BTreeMap<String, Value> {
@@ -120,14 +120,14 @@ fn with_inverted_fisher(update: &Update) -> harness::Result<Update> {
 }
 
 /// The training split with every answer moved to the next choice.
-fn shifted(split: &Split, backbone: &dyn Backbone) -> Result<Arc<Split>> {
+fn shifted(split: &Split) -> Arc<Split> {
     let mut dataset = split.dataset.clone();
     for example in &mut dataset.examples {
         if let Answer::Choice(right) = &mut example.answer {
             *right = (*right + 1) % example.choices.len();
         }
     }
-    Ok(Arc::new(Split::new(dataset, backbone)?))
+    Arc::new(Split::new(dataset))
 }
 
 /// Runs a method with this code over seeds; the report of their folders.
@@ -143,7 +143,7 @@ fn runs(method: &str, seeds: impl IntoIterator<Item = u64>, plant: Plant) -> Res
         _ => sound,
     };
     let train = match plant {
-        Plant::LabelsShifted => shifted(&world.train, &*world.backbone)?,
+        Plant::LabelsShifted => shifted(&world.train),
         _ => world.train.clone(),
     };
     let row = *Registry::new(baselines::METHODS).find(method)?;

@@ -8,6 +8,7 @@ use baselines::METHODS;
 use candle_core::Tensor;
 use harness::adapter::{AdapterSpec, Adapters};
 use harness::data::Dataset;
+use harness::federation::aggregate::Mean;
 use harness::federation::run::Unwatched;
 use harness::federation::{self, Client, Method, Outcome, Round, Scope, Sets, Update};
 use harness::study::Split;
@@ -25,7 +26,7 @@ enum Harm {
 }
 
 /// Some clients' updates are broken: they are left out and recorded; if that leaves none, the run says so.
-struct Poisoned(&'static [usize], Harm);
+struct Poisoned(&'static [usize], Harm, Mean);
 
 impl Method for Poisoned {
     fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
@@ -39,9 +40,13 @@ impl Method for Poisoned {
         Ok(Update::new(client, Default::default()).with("adapters", harmed))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> harness::Result<Adapters> {
-        assert!(!updates.is_empty() && updates.iter().all(|update| !self.0.contains(&update.client)));
-        Ok(updates[0].set("adapters")?.clone())
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> harness::Result<()> {
+        assert!(!self.0.contains(&update.client), "the broken update of client {} arrived", update.client);
+        self.2.add(update.set("adapters")?, 1.0)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> harness::Result<Adapters> {
+        self.2.take()
     }
 }
 
@@ -58,13 +63,13 @@ fn broken_updates_are_left_out() -> Test {
         let mut experiment = experiment("fedavg-nano");
         experiment.federation.uplink = uplink;
         let (_, study) = study(&experiment)?;
-        let outcome = federation::run(&study, &mut Poisoned(&[1], harm), &Unwatched)?;
+        let outcome = federation::run(&study, &mut Poisoned(&[1], harm, Mean::default()), &Unwatched)?;
         let left_out: Vec<_> =
             outcome.records.iter().filter(|record| record.metric == "left_out").map(|r| (r.round, r.client)).collect();
         assert_eq!(left_out, [(1, Some(1)), (2, Some(1))], "{said}");
         let bound = if uplink == Wire::F32 { 1e-6 } else { 0.5 };
         within("the others' update", difference(&outcome.global, &study.initial().scale(4.0)?)?, bound);
-        let nobody = federation::run(&study, &mut Poisoned(&[0, 1, 2], harm), &Unwatched);
+        let nobody = federation::run(&study, &mut Poisoned(&[0, 1, 2], harm, Mean::default()), &Unwatched);
         let error = nobody.err().context("nothing was left to average")?.to_string();
         assert!(error.contains("every update was left out") && error.contains(said), "{error}");
     }
@@ -160,7 +165,7 @@ fn the_budget_may_be_work() -> Test {
 fn clients_may_hold_a_dataset_each() -> Test {
     let [train, test] = [0, 1].map(|split| -> Result<Split> {
         let parts = tiny::DATASETS.map(|name| tiny::split(name, split).dataset.clone());
-        Ok(Split::new(Dataset::join(parts.to_vec())?, tiny::backbone())?)
+        Ok(Split::new(Dataset::join(parts.to_vec())?))
     });
     let mut experiment = experiment("fedavg-nano");
     experiment.data.train_limit = Some(20);

@@ -7,18 +7,23 @@ use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, U
 use crate::fedavg;
 
 /// One trainer over all shards.
-pub struct Centralized;
+#[derive(Debug, Default)]
+pub struct Centralized {
+    tuned: Option<Adapters>,
+}
 
 impl Method for Centralized {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        match updates {
-            [pooled] => Ok(pooled.set(ADAPTERS)?.clone()),
-            _ => Err(harness::Error::Usage(format!("centralized tuning has one trainer, not {}", updates.len()))),
-        }
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.tuned = Some(update.set(ADAPTERS)?.clone());
+        Ok(())
+    }
+
+    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+        Ok(self.tuned.take().unwrap_or_else(|| global.clone()))
     }
 
     fn scope(&self) -> Scope {

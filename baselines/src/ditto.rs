@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::fedprox::Proximal;
 use crate::local::OWN;
-use crate::weights::Weights;
+use crate::weights::Average;
 use crate::{fedavg, keys};
 
 /// FedAvg with a leash.
@@ -22,12 +22,13 @@ pub struct Ditto {
     /// The pull's strength.
     pub lambda: f64,
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl Default for Ditto {
     fn default() -> Self {
-        Self { lambda: 0.1, weights: Weights::default() }
+        Self { lambda: 0.1, average: Average::default() }
     }
 }
 
@@ -48,8 +49,12 @@ impl Method for Ditto {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        self.weights.mean(updates)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.average.take()
     }
 
     fn personalize(&self, client: &Client, _global: &Adapters) -> Result<Option<Adapters>> {

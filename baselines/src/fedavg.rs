@@ -12,14 +12,15 @@ use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Weights;
+use crate::weights::Average;
 
 /// The weighted mean of the clients' adapters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FedAvg {
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl FedAvg {
@@ -34,8 +35,12 @@ impl Method for FedAvg {
         tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        self.weights.mean(updates)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.average.take()
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

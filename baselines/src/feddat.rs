@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::keys;
-use crate::weights::Weights;
+use crate::weights::{Average, Weights};
 
 /// What a client keeps A_C under.
 const LOCAL: &str = "local";
@@ -33,12 +33,13 @@ pub struct FedDat {
     /// T.
     pub temperature: f64,
     /// `examples` or `uniform` (the public code's).
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl Default for FedDat {
     fn default() -> Self {
-        Self { temperature: 3.0, weights: Weights::Uniform }
+        Self { temperature: 3.0, average: Weights::Uniform.into() }
     }
 }
 
@@ -100,8 +101,12 @@ impl Method for FedDat {
         Ok(Update::new(client, work).with(ADAPTERS, shared.values()?))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        self.weights.mean(updates)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.average.take()
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {

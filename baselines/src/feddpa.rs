@@ -16,7 +16,7 @@ use harness::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Weights;
+use crate::weights::Average;
 use crate::{fedavg, keys};
 
 /// What a client keeps its local adapters under.
@@ -29,12 +29,13 @@ pub struct FedDpaF {
     /// So many of the last rounds are local; at least one round is not.
     pub local_rounds: usize,
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl Default for FedDpaF {
     fn default() -> Self {
-        Self { local_rounds: 1, weights: Weights::default() }
+        Self { local_rounds: 1, average: Average::default() }
     }
 }
 
@@ -73,8 +74,12 @@ impl Method for FedDpaF {
         Ok(Update::new(client, fit.work))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> Result<Adapters> {
-        if self.local_round(round) > 0 { Ok(global.clone()) } else { self.weights.mean(updates) }
+    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> Result<()> {
+        if self.local_round(round) > 0 { Ok(()) } else { self.average.add(&update) }
+    }
+
+    fn aggregate(&mut self, global: &Adapters, round: Round) -> Result<Adapters> {
+        if self.local_round(round) > 0 { Ok(global.clone()) } else { self.average.take() }
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
@@ -97,12 +102,13 @@ pub struct FedDpaT {
     /// The local adapter's weight, in training and in answers; the global one has the rest.
     pub local_weight: f64,
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl Default for FedDpaT {
     fn default() -> Self {
-        Self { local_weight: 0.5, weights: Weights::default() }
+        Self { local_weight: 0.5, average: Average::default() }
     }
 }
 
@@ -140,8 +146,12 @@ impl Method for FedDpaT {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        self.weights.mean(updates)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.average.take()
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {

@@ -10,14 +10,13 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use harness::Result;
 use harness::adapter::Adapters;
-use harness::federation::aggregate::Sum;
+use harness::federation::aggregate::{Mean, Sum};
 use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
 use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::keys;
-use crate::weights::Weights;
 
 /// The mean of the clients and of where they have been pulling.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,12 +25,14 @@ pub struct FedDyn {
     /// The regulariser's strength.
     pub alpha: f64,
     #[serde(skip)]
-    h: Option<Adapters>,
+    h: Sum,
+    #[serde(skip)]
+    mean: Mean,
 }
 
 impl Default for FedDyn {
     fn default() -> Self {
-        Self { alpha: 0.01, h: None }
+        Self { alpha: 0.01, h: Sum::default(), mean: Mean::default() }
     }
 }
 
@@ -72,15 +73,15 @@ impl Method for FedDyn {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> Result<Adapters> {
-        let mut h = Sum::default();
-        h.add(self.h.clone().map_or_else(|| global.zeros_like(), Ok)?)?;
-        for update in updates {
-            h.add(update.set(ADAPTERS)?.sub(global)?.scale(-self.alpha / round.clients as f64)?)?;
-        }
-        self.h = h.total();
-        let mean = Weights::Uniform.mean(updates)?;
-        match &self.h {
+    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {
+        let adapters = update.set(ADAPTERS)?;
+        self.mean.add(adapters, 1.0)?;
+        self.h.add(adapters.sub(global)?.scale(-self.alpha / round.clients as f64)?)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        let mean = self.mean.take()?;
+        match self.h.so_far() {
             Some(h) => Ok(mean.sub(&h.scale(1.0 / self.alpha)?)?),
             None => Ok(mean),
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use harness::Result;
 use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::aggregate::Mean;
 use harness::federation::{ADAPTERS, Client, Method, Round, Sets, Update};
 use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ use crate::weights::Weights;
 pub struct FedExLora {
     /// `examples` or `uniform`.
     pub weights: Weights,
+    /// All of the round: no running sum would do.
+    #[serde(skip)]
+    updates: Vec<Update>,
     #[serde(skip)]
     sites: Sites,
     #[serde(skip)]
@@ -61,10 +65,18 @@ impl Method for FedExLora {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        let weights = self.weights.of(updates);
-        let mean = self.weights.mean(updates)?;
-        let residual = self.sites.merge(updates, |pairs| {
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.updates.push(update);
+        Ok(())
+    }
+
+    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+        let updates = std::mem::take(&mut self.updates);
+        let weights = self.weights.of(&updates);
+        let mut mean = Mean::default();
+        updates.iter().zip(&weights).try_for_each(|(update, &weight)| mean.add(update.set(ADAPTERS)?, weight))?;
+        let mean = mean.take()?;
+        let residual = self.sites.merge(&updates, |pairs| {
             let weighted = |part: fn(&Pair) -> &Tensor| -> Result<Tensor> {
                 let parts = pairs.iter().zip(&weights).map(|(pair, &weight)| part(pair) * weight);
                 Ok(Tensor::stack(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?.sum(0)?)

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use harness::adapter::Adapters;
-use harness::federation::aggregate::Sum;
-use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update, aggregate};
+use harness::federation::aggregate::{FisherMean, Sum};
+use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update};
 use harness::registry::{keys_of, options};
 use harness::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -38,11 +38,13 @@ pub struct FedNano {
     pub examples: Option<usize>,
     /// `per-example`.
     pub squares: Squares,
+    #[serde(skip)]
+    merged: FisherMean,
 }
 
 impl Default for FedNano {
     fn default() -> Self {
-        Self { floor: FLOOR, examples: None, squares: Squares::PerExample }
+        Self { floor: FLOOR, examples: None, squares: Squares::PerExample, merged: FisherMean::default() }
     }
 }
 
@@ -76,8 +78,12 @@ impl Method for FedNano {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        aggregate::fisher_merge(updates, &aggregate::data_weights(updates), self.floor)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.merged.add(update.set(ADAPTERS)?, update.set(FISHER)?, update.num_examples as f64)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.merged.take(self.floor)
     }
 
     fn config(&self) -> BTreeMap<String, Value> {
@@ -93,11 +99,13 @@ pub struct FedNanoEf {
     pub floor: f64,
     /// `per-batch`.
     pub squares: Squares,
+    #[serde(skip)]
+    merged: FisherMean,
 }
 
 impl Default for FedNanoEf {
     fn default() -> Self {
-        Self { floor: FLOOR, squares: Squares::PerBatch }
+        Self { floor: FLOOR, squares: Squares::PerBatch, merged: FisherMean::default() }
     }
 }
 
@@ -142,8 +150,12 @@ impl Method for FedNanoEf {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        aggregate::fisher_merge(updates, &aggregate::data_weights(updates), self.floor)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.merged.add(update.set(ADAPTERS)?, update.set(FISHER)?, update.num_examples as f64)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.merged.take(self.floor)
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

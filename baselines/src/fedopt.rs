@@ -14,7 +14,7 @@ use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Weights;
+use crate::weights::Average;
 use crate::{fedavg, keys};
 
 /// How the second moment goes on.
@@ -46,7 +46,8 @@ pub struct FedOpt {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tau: Option<f64>,
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
     #[serde(skip)]
     rule: Rule,
     #[serde(skip)]
@@ -60,7 +61,7 @@ impl Default for FedOpt {
             beta1: 0.9,
             beta2: None,
             tau: None,
-            weights: Weights::default(),
+            average: Average::default(),
             rule: Rule::Momentum,
             moments: None,
         }
@@ -126,8 +127,12 @@ impl Method for FedOpt {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        let d = self.weights.mean(updates)?.sub(global)?;
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+        let d = self.average.take()?.sub(global)?;
         let tau = self.tau.unwrap_or(TAU);
         let (m, v) = match self.moments.take() {
             Some(moments) => moments,

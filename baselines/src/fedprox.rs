@@ -12,7 +12,7 @@ use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Weights;
+use crate::weights::Average;
 use crate::{fedavg, keys};
 
 /// The weighted mean of clients that were held near the last mean.
@@ -22,12 +22,13 @@ pub struct FedProx {
     /// The pull's strength mu.
     pub mu: f64,
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl Default for FedProx {
     fn default() -> Self {
-        Self { mu: 0.01, weights: Weights::default() }
+        Self { mu: 0.01, average: Average::default() }
     }
 }
 
@@ -58,8 +59,12 @@ impl Method for FedProx {
         fedavg::tuned(client, received, &mut Proximal { mu: self.mu, anchor: received.get(ADAPTERS)? })
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        self.weights.mean(updates)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.average.take()
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

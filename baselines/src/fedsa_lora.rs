@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::pairs;
-use crate::weights::Weights;
+use crate::weights::Average;
 
 /// FedAvg of A.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FedSaLora {
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl FedSaLora {
@@ -46,8 +47,12 @@ impl Method for FedSaLora {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters.filter(pairs::is_a)))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        self.weights.mean(updates)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.average.take()
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {

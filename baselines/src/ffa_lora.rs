@@ -10,7 +10,7 @@ use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Weights;
+use crate::weights::Average;
 use crate::{fedavg, pairs};
 
 /// FedAvg of B.
@@ -18,7 +18,8 @@ use crate::{fedavg, pairs};
 #[serde(deny_unknown_fields, default)]
 pub struct FfaLora {
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
 }
 
 impl FfaLora {
@@ -47,8 +48,12 @@ impl Method for FfaLora {
         fedavg::tuned(client, received, &mut frozen)
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        Ok(global.filter(pairs::is_a).with(&self.weights.mean(updates)?))
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+        Ok(global.filter(pairs::is_a).with(&self.average.take()?))
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

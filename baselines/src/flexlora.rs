@@ -28,6 +28,9 @@ pub struct FlexLora {
     pub ranks: Vec<usize>,
     /// `examples` or `uniform`.
     pub weights: Weights,
+    /// All of the round: no running sum would do.
+    #[serde(skip)]
+    updates: Vec<Update>,
     #[serde(skip)]
     sites: Sites,
 }
@@ -56,10 +59,16 @@ impl Method for FlexLora {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        let weights = self.weights.of(updates);
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.updates.push(update);
+        Ok(())
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        let updates = std::mem::take(&mut self.updates);
+        let weights = self.weights.of(&updates);
         let rank = self.sites.spec()?.rank;
-        self.sites.merge(updates, |pairs| {
+        self.sites.merge(&updates, |pairs| {
             let weighted =
                 pairs.iter().zip(&weights).map(|(pair, &weight)| Ok(Pair { a: pair.a.clone(), b: (&pair.b * weight)? }));
             decomposed(&Pair::stacked(&weighted.collect::<Result<Vec<_>>>()?)?, rank)

@@ -24,6 +24,9 @@ pub struct Flora {
     pub ranks: Vec<usize>,
     /// `examples` or `uniform`.
     pub weights: Weights,
+    /// All of the round: no running sum would do.
+    #[serde(skip)]
+    updates: Vec<Update>,
     #[serde(skip)]
     sites: Sites,
     #[serde(skip)]
@@ -75,9 +78,15 @@ impl Method for Flora {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        let weights = self.weights.of(updates);
-        let stack = self.sites.merge(updates, |pairs| {
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.updates.push(update);
+        Ok(())
+    }
+
+    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+        let updates = std::mem::take(&mut self.updates);
+        let weights = self.weights.of(&updates);
+        let stack = self.sites.merge(&updates, |pairs| {
             let weighted =
                 pairs.iter().zip(&weights).map(|(pair, &weight)| Ok(Pair { a: (&pair.a * weight)?, b: pair.b.clone() }));
             Pair::stacked(&weighted.collect::<Result<Vec<_>>>()?)

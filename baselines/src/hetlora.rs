@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use harness::adapter::{AdapterSpec, Adapters};
+use harness::federation::aggregate::Mean;
 use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
 use harness::registry::{keys_of, options};
 use harness::{Error, Result};
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use crate::keys;
 use crate::pairs::{Pair, Sites, check_ranks, rank_of};
-use crate::weights::Weights;
 
 /// Averages of padded pairs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,11 +33,21 @@ pub struct HetLora {
     /// What the clients have pruned themselves to.
     #[serde(skip)]
     pruned: BTreeMap<usize, usize>,
+    /// Weighted by norms, and for a round in which all products are zero, evenly.
+    #[serde(skip)]
+    means: [Mean; 2],
 }
 
 impl Default for HetLora {
     fn default() -> Self {
-        Self { ranks: Vec::new(), gamma: 0.99, lambda: 1e-3, sites: Sites::default(), pruned: BTreeMap::new() }
+        Self {
+            ranks: Vec::new(),
+            gamma: 0.99,
+            lambda: 1e-3,
+            sites: Sites::default(),
+            pruned: BTreeMap::new(),
+            means: Default::default(),
+        }
     }
 }
 
@@ -116,26 +126,21 @@ impl Method for HetLora {
         Ok(Update::new(client, fit.work).with(ADAPTERS, adapters))
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
         let rank = self.sites.spec()?.rank;
-        let mut norms = Vec::with_capacity(updates.len());
-        let mut padded = Vec::with_capacity(updates.len());
-        for update in updates {
-            let pairs = self.sites.pairs(update.set(ADAPTERS)?)?;
-            let own = pairs.first().ok_or_else(|| Error::Usage("adapters without a site have no rank".into()))?.rank()?;
-            self.pruned.insert(update.client, own);
-            norms.push(norm_of_products(&pairs)?);
-            let set = self.sites.set(pairs.iter().map(|pair| pair.padded(rank)).collect::<Result<_>>()?)?;
-            padded.push(
-                Update { client: update.client, num_examples: update.num_examples, ..Update::default() }.with(ADAPTERS, set),
-            );
-        }
-        let total: f64 = norms.iter().sum();
-        let weights = match total > 0.0 {
-            true => norms.iter().map(|norm| norm / total).collect(),
-            false => Weights::Uniform.of(updates),
-        };
-        harness::federation::aggregate::weighted_mean(&padded, ADAPTERS, &weights)
+        let pairs = self.sites.pairs(update.set(ADAPTERS)?)?;
+        let own = pairs.first().ok_or_else(|| Error::Usage("adapters without a site have no rank".into()))?.rank()?;
+        self.pruned.insert(update.client, own);
+        let padded = self.sites.set(pairs.iter().map(|pair| pair.padded(rank)).collect::<Result<_>>()?)?;
+        let [by_norm, even] = &mut self.means;
+        by_norm.add(&padded, norm_of_products(&pairs)?)?;
+        even.add(&padded, 1.0)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        let [by_norm, even] = &mut self.means;
+        let ((by_norm, norms), even) = (by_norm.take_weighed()?, even.take()?);
+        Ok(if norms > 0.0 { by_norm } else { even })
     }
 
     fn unequal_ranks(&self) -> bool {

@@ -319,7 +319,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "FedNano, arXiv 2506.14824, baselines",
         traffic: NOTHING,
         scope: Scope::Pooled,
-        build: |given| plain("centralized-nano", given, centralized::Centralized),
+        build: |given| plain("centralized-nano", given, centralized::Centralized::default()),
         ..DEFAULTS
     },
     MethodRow {
@@ -329,7 +329,7 @@ pub const METHODS: &[MethodRow] = &[
         adapter: "lora",
         traffic: NOTHING,
         scope: Scope::Pooled,
-        build: |given| plain("centralized-lora", given, centralized::Centralized),
+        build: |given| plain("centralized-lora", given, centralized::Centralized::default()),
         ..DEFAULTS
     },
 ];

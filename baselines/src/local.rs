@@ -27,10 +27,6 @@ impl Method for Local {
         Ok(update)
     }
 
-    fn aggregate(&mut self, global: &Adapters, _updates: &[Update], _round: Round) -> Result<Adapters> {
-        Ok(global.clone())
-    }
-
     fn personalize(&self, client: &Client, _global: &Adapters) -> Result<Option<Adapters>> {
         Ok(Some(client.recall(OWN, || client.initial())))
     }

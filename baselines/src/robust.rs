@@ -15,7 +15,11 @@ use crate::fedavg;
 /// The coordinate-wise median.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct FedMedian {}
+pub struct FedMedian {
+    /// All of the round: no running sum would do.
+    #[serde(skip)]
+    updates: Vec<Update>,
+}
 
 /// The coordinate-wise trimmed mean.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,11 +27,14 @@ pub struct FedMedian {}
 pub struct FedTrimmedMean {
     /// The share of clients that is cut off at either end, below a half; rounded down.
     pub trim: f64,
+    /// All of the round: no running sum would do.
+    #[serde(skip)]
+    updates: Vec<Update>,
 }
 
 impl Default for FedTrimmedMean {
     fn default() -> Self {
-        Self { trim: 0.2 }
+        Self { trim: 0.2, updates: Vec::new() }
     }
 }
 
@@ -55,8 +62,14 @@ impl Method for FedMedian {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        aggregate::trimmed_mean(updates, ADAPTERS, aggregate::median_trim(updates.len()))
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.updates.push(update);
+        Ok(())
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        let updates = std::mem::take(&mut self.updates);
+        aggregate::trimmed_mean(&updates, ADAPTERS, aggregate::median_trim(updates.len()))
     }
 }
 
@@ -65,8 +78,14 @@ impl Method for FedTrimmedMean {
         fedavg::tuned(client, received, &mut Plain)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, updates: &[Update], _round: Round) -> Result<Adapters> {
-        aggregate::trimmed_mean(updates, ADAPTERS, (self.trim * updates.len() as f64) as usize)
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.updates.push(update);
+        Ok(())
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        let updates = std::mem::take(&mut self.updates);
+        aggregate::trimmed_mean(&updates, ADAPTERS, (self.trim * updates.len() as f64) as usize)
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

@@ -15,16 +15,20 @@ use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Weights;
+use crate::weights::Average;
 
 /// The weighted mean of clients whose gradients were corrected for their drift.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scaffold {
     /// `examples` or `uniform`.
-    pub weights: Weights,
+    #[serde(rename = "weights")]
+    pub average: Average,
     #[serde(skip)]
     control: Option<Adapters>,
+    /// The next round's, as far as updates have come.
+    #[serde(skip)]
+    next_control: Sum,
 }
 
 impl Scaffold {
@@ -78,14 +82,18 @@ impl Method for Scaffold {
         Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(CONTROL, change))
     }
 
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> Result<Adapters> {
-        let mut control = Sum::default();
-        control.add(self.control.clone().map_or_else(|| global.zeros_like(), Ok)?)?;
-        for update in updates {
-            control.add(update.set(CONTROL)?.scale(1.0 / round.clients as f64)?)?;
+    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> Result<()> {
+        self.next_control.add(update.set(CONTROL)?.scale(1.0 / round.clients as f64)?)?;
+        self.average.add(&update)
+    }
+
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        let mut control = std::mem::take(&mut self.next_control);
+        if let Some(before) = self.control.take() {
+            control.add(before)?;
         }
         self.control = control.total();
-        self.weights.mean(updates)
+        self.average.take()
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

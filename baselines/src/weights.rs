@@ -2,10 +2,11 @@
 
 use harness::Result;
 use harness::adapter::Adapters;
-use harness::federation::{ADAPTERS, Update, aggregate};
+use harness::federation::aggregate::Mean;
+use harness::federation::{ADAPTERS, Update};
 use serde::{Deserialize, Serialize};
 
-/// The weights p_k of an average over clients; they sum to 1.
+/// The weights p_k of an average over clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weights {
@@ -17,16 +18,49 @@ pub enum Weights {
 }
 
 impl Weights {
-    /// One per update.
-    pub fn of(self, updates: &[Update]) -> Vec<f64> {
+    /// An update's weight, not yet divided by the sum of all.
+    fn of_one(self, update: &Update) -> f64 {
         match self {
-            Self::Examples => aggregate::data_weights(updates),
-            Self::Uniform => aggregate::uniform_weights(updates),
+            Self::Examples => update.num_examples as f64,
+            Self::Uniform => 1.0,
         }
     }
 
-    /// The mean of the updates' adapters.
-    pub fn mean(self, updates: &[Update]) -> Result<Adapters> {
-        aggregate::weighted_mean(updates, ADAPTERS, &self.of(updates))
+    /// The weights of all updates; they sum to 1.
+    pub fn of(self, updates: &[Update]) -> Vec<f64> {
+        let total: f64 = updates.iter().map(|update| self.of_one(update)).sum();
+        updates.iter().map(|update| self.of_one(update) / total.max(1.0)).collect()
+    }
+}
+
+/// The weighted mean of the adapters that have been received; in a configuration, its weights.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Weights", into = "Weights")]
+pub struct Average {
+    weights: Weights,
+    mean: Mean,
+}
+
+impl Average {
+    /// Takes in an update's adapters.
+    pub fn add(&mut self, update: &Update) -> Result<()> {
+        self.mean.add(update.set(ADAPTERS)?, self.weights.of_one(update))
+    }
+
+    /// Their mean; a new one begins.
+    pub fn take(&mut self) -> Result<Adapters> {
+        self.mean.take()
+    }
+}
+
+impl From<Weights> for Average {
+    fn from(weights: Weights) -> Self {
+        Self { weights, mean: Mean::default() }
+    }
+}
+
+impl From<Average> for Weights {
+    fn from(average: Average) -> Self {
+        average.weights
     }
 }

@@ -20,10 +20,6 @@ impl Method for ZeroShot {
         Ok(Update { client: client.id(), ..Update::default() })
     }
 
-    fn aggregate(&mut self, global: &Adapters, _updates: &[Update], _round: Round) -> Result<Adapters> {
-        Ok(global.clone())
-    }
-
     fn scope(&self) -> Scope {
         Scope::Nothing
     }

@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Tensor, Var};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use harness::adapter::{Adapt, AdapterKind, AdapterSpec, Adapters, bottleneck, fisher, lora, nano};
 use harness::backbone::SiteSpec;
-use harness::federation::{Sets, Update, aggregate};
+use harness::federation::aggregate::{FisherMean, Mean};
+use harness::federation::{Sets, Update};
 use seed::Seed;
 
 fn main() {
@@ -96,16 +97,28 @@ fn per_example_gradients(criterion: &mut Criterion) {
 fn aggregation(criterion: &mut Criterion) {
     for clients in [5, 100, 1000] {
         let updates: Vec<Update> = (0..clients).map(update).collect();
-        let weights = aggregate::data_weights(&updates);
         let mut group = criterion.benchmark_group("aggregation");
         group.throughput(Throughput::Elements(clients as u64 * 4096));
         group.bench_with_input(BenchmarkId::new("mean", clients), &updates, |bench, updates| {
-            bench.iter(|| aggregate::weighted_mean(black_box(updates), "adapters", &weights).expect("a mean"));
+            bench.iter(|| mean(black_box(updates)).expect("a mean"));
         });
         group.bench_with_input(BenchmarkId::new("fisher", clients), &updates, |bench, updates| {
-            bench.iter(|| aggregate::fisher_merge(black_box(updates), &weights, 1e-12).expect("a merge"));
+            bench.iter(|| fisher_mean(black_box(updates)).expect("a merge"));
         });
     }
+}
+
+fn mean(updates: &[Update]) -> harness::Result<Adapters> {
+    let mut mean = Mean::default();
+    updates.iter().try_for_each(|update| mean.add(update.set("adapters")?, update.num_examples as f64))?;
+    mean.take()
+}
+
+fn fisher_mean(updates: &[Update]) -> harness::Result<Adapters> {
+    let mut mean = FisherMean::default();
+    let add = |update: &Update| mean.add(update.set("adapters")?, update.set("fisher")?, update.num_examples as f64);
+    updates.iter().try_for_each(add)?;
+    mean.take(1e-12)
 }
 
 fn update(client: usize) -> Update {

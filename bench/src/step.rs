@@ -60,12 +60,12 @@ impl Shape {
     }
 
     /// Floating-point operations of a step's linear layers: two a weight and token, forward and once more backward (no weight
-    /// gradient); behind the last attention the answer's places alone; head and adapters left out.
+    /// gradient); in the last block all but keys and values at the answer's places alone; head and adapters left out.
     pub fn flops(&self) -> f64 {
         let [d, blocks, heads, kv_heads, hidden, _] = self.decoder;
         let kv = d / heads * kv_heads;
-        let behind = d * d + 3 * d * hidden;
-        let block = behind + d * d + 2 * d * kv;
+        let behind = 2 * d * d + 3 * d * hidden;
+        let block = behind + 2 * d * kv;
         let (tokens, read) = (self.batch * self.tokens, self.batch * ANSWER);
         4.0 * ((blocks * block - behind) * tokens + behind * read) as f64
     }

@@ -9,6 +9,7 @@ pub mod adapter;
 pub mod backbone;
 pub mod data;
 mod error;
+mod features;
 pub mod federation;
 pub mod metrics;
 pub mod record;

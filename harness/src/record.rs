@@ -109,7 +109,7 @@ impl RunDir {
         self.write(run_dir::ADAPTERS, &saved_adapters(outcome)?.to_bytes()?)?;
         let timings = schema::record::Timings {
             rounds: outcome.timings.clone(),
-            features_seconds: study.test_split().features_seconds + study.train_split().features_seconds,
+            features_seconds: study.test_split().features_seconds() + study.train_split().features_seconds(),
         };
         self.write_json(run_dir::TIMINGS, &timings)?;
         self.write_json(run_dir::SUMMARY, summary)

@@ -1,10 +1,9 @@
 //! One experiment's prepared parts: examples as token sequences, cached image features, shards, adapters.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 use schema::card::Scoring;
 use schema::experiment::Budget;
 use schema::partition::Partition;
@@ -13,9 +12,11 @@ use seed::Seed;
 
 use crate::accounting::clock::Stopwatch;
 use crate::accounting::flops;
+use crate::accounting::memory::available_bytes;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
 use crate::backbone::{Backbone, Batch, Embeddings, Sequence, nn};
 use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
+use crate::features::Features;
 use crate::federation::link::{Traffic, split_passes};
 use crate::federation::{Answers, Client, Scope, Task};
 use crate::metrics::evaluate::TestExample;
@@ -31,67 +32,76 @@ pub struct TrainExample {
     pub raw_bytes: u64,
 }
 
-/// A dataset's split with its images' frozen features, shared by all experiments that use it.
+/// A dataset's split with its images' frozen features, shared by all experiments that use it with one backbone. The frozen tower
+/// never changes, so each image that an experiment wants is computed once.
 pub struct Split {
     /// The examples.
     pub dataset: Dataset,
-    /// `[images, tokens, d]`; computed once, because the frozen tower never changes.
-    pub features: Tensor,
-    /// Seconds that took.
-    pub features_seconds: f64,
-    /// What enters the connector, for those whose adapters lie there.
-    seen: OnceLock<Tensor>,
+    /// What leaves the connector.
+    features: Features,
+    /// What enters the connector, for adapters that lie there.
+    seen: Features,
+    seconds: Mutex<f64>,
 }
 
 impl Split {
-    /// A loaded split with its images' features, computed in chunks that threads share.
-    pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
-        let clock = Stopwatch::start();
-        let features = over_images(backbone, &dataset, |pixels| backbone.encode(pixels))?;
-        Ok(Self { dataset, features, features_seconds: clock.seconds(), seen: OnceLock::new() })
+    /// A loaded split, no image of it computed yet. Of what is free now, a quarter may be taken by its images' features.
+    pub fn new(dataset: Dataset) -> Self {
+        let room = available_bytes().map_or(u64::MAX, |free| free / 4);
+        let [features, seen] = [room, room].map(|room| Features::new(dataset.images.len(), room));
+        Self { dataset, features, seen, seconds: Mutex::new(0.0) }
     }
 
-    /// What enters the connector, `[images, tokens, d_seen]`; computed when it is first asked for.
-    fn seen(&self, backbone: &dyn Backbone) -> Result<&Tensor> {
-        if let Some(seen) = self.seen.get() {
-            return Ok(seen);
+    /// Seconds that its images took.
+    pub fn features_seconds(&self) -> f64 {
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers of its images' features in memory.
+    pub fn features_in_memory(&self) -> usize {
+        self.features.numbers_in_memory() + self.seen.numbers_in_memory()
+    }
+
+    /// Computes the features of some examples' images, unless they are there.
+    fn prepare<'e>(
+        &self,
+        examples: impl IntoIterator<Item = &'e Example>,
+        backbone: &dyn Backbone,
+        adapter: &AdapterSpec,
+    ) -> Result<()> {
+        let clock = Stopwatch::start();
+        let images = examples.into_iter().flat_map(|example| example.images.iter().copied());
+        match adapter.reaches_connector() {
+            true => self.seen.prepare(images, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
+            false => self.features.prepare(images, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,
         }
-        let seen = over_images(backbone, &self.dataset, |pixels| backbone.see(pixels))?;
-        Ok(self.seen.get_or_init(|| seen))
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner) += clock.seconds();
+        Ok(())
+    }
+
+    /// Images as the tower sees them, `[n, 3, size, size]`.
+    fn pixels(&self, images: &[usize], backbone: &dyn Backbone) -> Result<Tensor> {
+        let preprocess = backbone.preprocess();
+        let size = preprocess.size;
+        let mut pixels = Vec::with_capacity(images.len() * 3 * size * size);
+        for &image in images {
+            pixels.extend(preprocess.pixels(&self.dataset.images[image], self.dataset.card.max_image_pixels)?);
+        }
+        let pixels = Tensor::from_vec(pixels, (images.len(), 3, size, size), backbone.device())?;
+        Ok(pixels.to_dtype(backbone.dtype())?)
     }
 
     /// A batch of this split's sequences as the decoder will see it.
     fn embed(&self, batch: &Batch, backbone: &dyn Backbone, adapter: &AdapterSpec) -> Result<Embeddings> {
+        let (images, device) = (batch.images.to_vec1()?, batch.images.device());
+        let in_order = Batch { images: Tensor::arange(0, images.len() as u32, device)?, ..batch.clone() };
+        let (spec, dtype) = (backbone.spec(), backbone.dtype());
+        let none = || Tensor::zeros((0, spec.image_tokens, spec.d_model), dtype, device);
         match adapter.reaches_connector() {
-            true => Ok(backbone.embed_unconnected(batch, self.seen(backbone)?)?),
-            false => Ok(backbone.embed(batch, &self.features)?),
+            true => Ok(backbone.embed_unconnected(&in_order, &self.seen.of(&images, none)?)?),
+            false => Ok(backbone.embed(&in_order, &self.features.of(&images, none)?)?),
         }
     }
-}
-
-/// A dataset's images through a frozen part of a backbone, in chunks that threads share.
-fn over_images(
-    backbone: &dyn Backbone,
-    dataset: &Dataset,
-    part: impl Fn(&Tensor) -> candle_core::Result<Tensor> + Sync,
-) -> Result<Tensor> {
-    const CHUNK: usize = 32;
-    let preprocess = backbone.preprocess();
-    let size = preprocess.size;
-    let encode = |images: &[Arc<[u8]>]| -> Result<Tensor> {
-        let mut pixels = Vec::with_capacity(images.len() * 3 * size * size);
-        for image in images {
-            pixels.extend(preprocess.pixels(image, dataset.card.max_image_pixels)?);
-        }
-        let pixels = Tensor::from_vec(pixels, (images.len(), 3, size, size), backbone.device())?;
-        Ok(part(&pixels.to_dtype(backbone.dtype())?)?)
-    };
-    let chunks: Vec<Tensor> = dataset.images.par_chunks(CHUNK).map(encode).collect::<Result<_>>()?;
-    if chunks.is_empty() {
-        let spec = backbone.spec();
-        return Ok(Tensor::zeros((0, spec.image_tokens, spec.d_model), backbone.dtype(), backbone.device())?);
-    }
-    Ok(Tensor::cat(&chunks, 0)?)
 }
 
 /// One experiment, prepared: all that training and evaluation read.
@@ -122,13 +132,13 @@ impl Study {
         let seed = Seed::new(experiment.seed);
         let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
         let initial = adapter.init(seed, crate::backbone::adapter_dtype(&*backbone), backbone.device())?;
-        if adapter.reaches_connector() {
-            train_split.seen(&*backbone)?;
-            test_split.seen(&*backbone)?;
-        }
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
+        if row.scope != Scope::Nothing {
+            train_split.prepare(&train_examples, &*backbone, &adapter)?;
+        }
+        test_split.prepare(test_examples, &*backbone, &adapter)?;
 
         let partition = match &experiment.partition.file {
             Some(file) => partition::load(std::path::Path::new(file))?,

@@ -1,4 +1,5 @@
-//! Aggregation rules. Each folds over updates in the order given, which is client-id order.
+//! Aggregation rules. Each folds over updates in the order given, which is client-id order; means take one update after the other
+//! and hold no more than their result.
 
 use candle_core::{DType, Tensor};
 
@@ -20,57 +21,85 @@ impl Sum {
         Ok(())
     }
 
+    /// The sum so far; none of nothing.
+    pub fn so_far(&self) -> Option<&Adapters> {
+        self.0.as_ref()
+    }
+
     /// The sum; none of nothing.
     pub fn total(self) -> Option<Adapters> {
         self.0
     }
+}
 
-    /// The sum over a round's updates, of which there is at least one.
-    fn of_updates(self) -> Result<Adapters> {
-        self.0.ok_or_else(|| Error::Usage("a round without updates cannot be aggregated".into()))
+/// A running weighted mean of tensor sets, `sum_k w_k S_k / sum_k w_k` (FedAvg: McMahan et al., arXiv 1602.05629, with w_k = n_k).
+/// Equal sets have themselves as their mean, to the bit.
+#[derive(Debug, Clone, Default)]
+pub struct Mean {
+    weight: f64,
+    mean: Option<Adapters>,
+}
+
+impl Mean {
+    /// Adds a set.
+    pub fn add(&mut self, set: &Adapters, weight: f64) -> Result<()> {
+        self.weight += weight;
+        let share = if self.weight > 0.0 { weight / self.weight } else { 0.0 };
+        self.mean = Some(match self.mean.take() {
+            Some(mean) => mean.add(&set.sub(&mean)?.scale(share)?)?,
+            None => set.clone(),
+        });
+        Ok(())
+    }
+
+    /// The mean, and the sum of the weights it was taken with; a new one begins.
+    pub fn take_weighed(&mut self) -> Result<(Adapters, f64)> {
+        let Self { weight, mean } = std::mem::take(self);
+        Ok((mean.ok_or_else(nothing_arrived)?, weight))
+    }
+
+    /// The mean; a new one begins.
+    pub fn take(&mut self) -> Result<Adapters> {
+        Ok(self.take_weighed()?.0)
     }
 }
 
-/// Shares p_k of the clients' training examples; they sum to 1.
-pub fn data_weights(updates: &[Update]) -> Vec<f64> {
-    let total: usize = updates.iter().map(|update| update.num_examples).sum();
-    updates.iter().map(|update| update.num_examples as f64 / total.max(1) as f64).collect()
+fn nothing_arrived() -> Error {
+    Error::Usage("a round without updates cannot be aggregated".into())
 }
 
-/// `1 / n` each.
-pub fn uniform_weights(updates: &[Update]) -> Vec<f64> {
-    vec![1.0 / updates.len().max(1) as f64; updates.len()]
+/// Running Fisher merging (Matena & Raffel, arXiv 2111.09832; FedNano, arXiv 2506.14824), elementwise: `sum_k p_k F_k theta_k / sum_k
+/// p_k F_k` with `p_k = w_k / sum_j w_j`, and `sum_k p_k theta_k` where the denominator is below a floor.
+#[derive(Debug, Clone, Default)]
+pub struct FisherMean {
+    theta: Mean,
+    fisher: Mean,
+    product: Mean,
 }
 
-/// `sum_k w_k S_k` over the tensor sets of one name (FedAvg: McMahan et al., arXiv 1602.05629, with w_k = n_k / n).
-pub fn weighted_mean(updates: &[Update], set: &str, weights: &[f64]) -> Result<Adapters> {
-    let mut sum = Sum::default();
-    for (update, &weight) in updates.iter().zip(weights) {
-        sum.add(update.set(set)?.scale(weight)?)?;
+impl FisherMean {
+    /// Adds adapters with their Fisher.
+    pub fn add(&mut self, theta: &Adapters, fisher: &Adapters, weight: f64) -> Result<()> {
+        self.product.add(&theta.zip(fisher, |theta, f| theta * f)?, weight)?;
+        self.theta.add(theta, weight)?;
+        self.fisher.add(fisher, weight)
     }
-    sum.of_updates()
-}
 
-/// Fisher merging (Matena & Raffel, arXiv 2111.09832; FedNano, arXiv 2506.14824), elementwise over the sets `adapters` and
-/// `fisher`: `sum_k w_k F_k theta_k / sum_k w_k F_k`, and `sum_k w_k theta_k` where the denominator is below `floor`.
-pub fn fisher_merge(updates: &[Update], weights: &[f64], floor: f64) -> Result<Adapters> {
-    let mean = weighted_mean(updates, "adapters", weights)?;
-    let fisher = weighted_mean(updates, "fisher", weights)?;
-    let mut numerator = Sum::default();
-    for (update, &weight) in updates.iter().zip(weights) {
-        numerator.add(update.set("adapters")?.zip(&update.set("fisher")?.scale(weight)?, |theta, f| theta * f)?)?;
+    /// The merged adapters; a new merge begins.
+    pub fn take(&mut self, floor: f64) -> Result<Adapters> {
+        let (mean, fisher) = (self.theta.take()?, self.fisher.take()?);
+        let merged = self.product.take()?.zip(&fisher.map(|f| f.maximum(floor))?, |n, f| n / f)?;
+        let informed = fisher.map(|f| f.ge(floor))?;
+        let pairs = merged.zip(&mean, |merged, mean| Tensor::stack(&[merged, mean], 0))?;
+        Ok(informed.zip(&pairs, |informed, pair| informed.where_cond(&pair.get(0)?, &pair.get(1)?))?)
     }
-    let merged = numerator.of_updates()?.zip(&fisher.map(|f| f.maximum(floor))?, |n, f| n / f)?;
-    let informed = fisher.map(|f| f.ge(floor))?;
-    let pairs = merged.zip(&mean, |merged, mean| Tensor::stack(&[merged, mean], 0))?;
-    Ok(informed.zip(&pairs, |informed, pair| informed.where_cond(&pair.get(0)?, &pair.get(1)?))?)
 }
 
 /// The mean of what is left, coordinate by coordinate, once `trim` values have been cut off at either end (Yin et al., arXiv
 /// 1803.01498); unweighted. With as much cut as leaves one value or two, the median.
 pub fn trimmed_mean(updates: &[Update], set: &str, trim: usize) -> Result<Adapters> {
     let sets = updates.iter().map(|update| update.set(set)).collect::<Result<Vec<_>>>()?;
-    let first = *sets.first().ok_or_else(|| Error::Usage("a round without updates cannot be aggregated".into()))?;
+    let first = *sets.first().ok_or_else(nothing_arrived)?;
     let kept = trim..sets.len().saturating_sub(trim);
     if kept.is_empty() {
         return Err(Error::Usage(format!("{trim} values cut off at either end leave none of {} updates", sets.len())));

@@ -9,7 +9,8 @@ use crate::adapter::{AdapterSpec, Adapters};
 /// The name of the tensor set that every averaging method sends.
 pub const ADAPTERS: &str = "adapters";
 
-/// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::send`], [`Method::aggregate`]).
+/// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::send`],
+/// [`Method::receive`], [`Method::aggregate`]).
 ///
 /// A method opens no file, prints nothing, reads no clock, draws no unseeded number, counts no byte and never sees a test
 /// example: nothing it is handed offers that.
@@ -29,8 +30,19 @@ pub trait Method: Send + Sync {
     /// A client's work in a round, from what it received.
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update>;
 
-    /// The server's work: the next global adapters, from the cohort's updates in client-id order.
-    fn aggregate(&mut self, global: &Adapters, updates: &[Update], round: Round) -> Result<Adapters>;
+    /// The server takes in one of the cohort's updates; they come in client-id order. What it keeps is its own affair: a running
+    /// mean has the size of one update, however many clients there are. Some of the cohort may still have to be sent to and to
+    /// train, so nothing that [`Method::send`] and [`Method::train`] answer in this round may change. The default keeps nothing.
+    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {
+        let _ = (update, global, round);
+        Ok(())
+    }
+
+    /// The server's work once it has all updates of a round: the next global adapters. The default leaves them as they are.
+    fn aggregate(&mut self, global: &Adapters, round: Round) -> Result<Adapters> {
+        let _ = round;
+        Ok(global.clone())
+    }
 
     /// The adapters a client is judged with, where they are its own; the global ones by default.
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
@@ -58,6 +70,17 @@ pub trait Method: Send + Sync {
     fn scope(&self) -> Scope {
         Scope::Shard
     }
+}
+
+/// The server's half of a round by itself: the next global adapters from these updates, which are in client-id order.
+pub fn merge(
+    method: &mut dyn Method,
+    global: &Adapters,
+    updates: impl IntoIterator<Item = Update>,
+    round: Round,
+) -> Result<Adapters> {
+    updates.into_iter().try_for_each(|update| method.receive(update, global, round))?;
+    method.aggregate(global, round)
 }
 
 /// Where a run stands.

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod client;
+mod exchange;
 pub mod link;
 pub mod method;
 pub mod privacy;

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
 
-use super::{ADAPTERS, Client, Link, Method, Round, Scope, Sets, Update, privacy};
+use super::exchange::{Arrived, Exchange, Exchanged};
+use super::{Client, Link, Method, Round, Scope, privacy};
+use crate::Result;
 use crate::accounting::clock::Stopwatch;
 use crate::accounting::flops::Flops;
 use crate::adapter::Adapters;
 use crate::metrics::breakdown::breakdown;
 use crate::metrics::evaluate::{Judgement, judge_clients, judge_global};
 use crate::study::Study;
-use crate::{Error, Result};
 
 /// What a run gave.
 #[derive(Debug, Default)]
@@ -90,117 +90,42 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         let evaluation = Stopwatch::start();
         outcome.evaluate(study, &*method, &clients, &global, Round { index: 0, total, clients: clients.len() })?;
         outcome.timings.push(RoundTiming { evaluate_seconds: evaluation.seconds(), ..RoundTiming::default() });
-        watch.round_done(&outcome.report(0, None, &Link::default()));
+        watch.round_done(&outcome.report(0, &[], &Link::default()));
     }
     for index in 1..=total {
         let round = Round { index, total, clients: clients.len() };
-        let cohort = study.cohort(index, clients.len());
-        let mut link = Link::default();
+        let mut exchange = Exchange::new(study, round);
         let mut timing = RoundTiming::default();
 
-        let training = Stopwatch::start();
-        let mut sent = send(study, &*method, &mut link, &cohort, &global, round)?;
-        let dropped = study.dropped(index, &cohort);
-        sent.retain(|(client, _)| !dropped.contains(client));
-        let slow = study.stragglers(index, &cohort);
-        let trained = train(study, &*method, &mut clients, &sent, &slow, round, watch)?;
-        timing.train_seconds = training.seconds();
+        for wave in exchange.waves() {
+            let training = Stopwatch::start();
+            let trained = exchange.train(&*method, &mut clients, &wave, &global, watch)?;
+            timing.train_seconds += training.seconds();
 
+            let aggregation = Stopwatch::start();
+            exchange.arrive(method, &clients, trained, &global)?;
+            timing.aggregate_seconds += aggregation.seconds();
+        }
+        let exchanged = exchange.finish()?;
         let aggregation = Stopwatch::start();
-        let arrived = match method.scope() {
-            Scope::Pooled => collect_rows(study, &mut link, trained, round),
-            Scope::Shard | Scope::Nothing => outcome.receive(study, &mut link, &clients, &sent, trained, round)?,
-        };
-        let updates = outcome.sound(study, &*method, arrived, round)?;
-        global = method.aggregate(&global, &updates, round)?;
-        timing.aggregate_seconds = aggregation.seconds();
+        global = method.aggregate(&global, round)?;
+        timing.aggregate_seconds += aggregation.seconds();
 
         let evaluation = Stopwatch::start();
-        dropped.iter().for_each(|&client| outcome.push(index, Some(client), "dropped_out", 1.0));
-        outcome.record_training(index, &updates, &link);
+        outcome.record_exchange(index, &exchanged);
         if study.evaluates_after(index) {
             outcome.evaluate(study, &*method, &clients, &global, round)?;
         }
         timing.evaluate_seconds = evaluation.seconds();
 
         outcome.timings.push(timing);
-        watch.round_done(&outcome.report(index, Some(&updates), &link));
+        watch.round_done(&outcome.report(index, &exchanged.arrived, &exchanged.link));
     }
     clients.iter().for_each(|client| outcome.flops += client.flops());
     outcome.record_privacy(study, total);
     outcome.personal = personal(&*method, &clients, &global)?;
     outcome.global = global;
     Ok(outcome)
-}
-
-/// What each client received.
-type Sent = Vec<(usize, Sets)>;
-
-/// The server sends to the cohort; pooled training happens at the server itself.
-fn send(study: &Study, method: &dyn Method, link: &mut Link, cohort: &[usize], global: &Adapters, round: Round) -> Result<Sent> {
-    let receive = |&id: &usize| {
-        let sets = method.send(id, global, round)?;
-        match method.scope() {
-            Scope::Pooled | Scope::Nothing => Ok((id, sets)),
-            Scope::Shard => Ok((id, link.down(id, &sets, study.backbone().device())?)),
-        }
-    };
-    cohort.iter().map(receive).collect()
-}
-
-/// The cohort trains. Clients share nothing, so they may train at the same time; results come back in client-id order, a
-/// diverged client's as its error.
-fn train(
-    study: &Study,
-    method: &dyn Method,
-    clients: &mut [Client],
-    sent: &Sent,
-    slow: &[usize],
-    round: Round,
-    watch: &dyn Watch,
-) -> Result<Trained> {
-    let mut working: Vec<(&mut Client, &Sets)> = clients
-        .iter_mut()
-        .filter_map(|client| sent.iter().find(|(id, _)| *id == client.id()).map(|(_, received)| (client, received)))
-        .collect();
-    let work = |(client, received): &mut (&mut Client, &Sets)| {
-        client.begin_round(round);
-        if slow.contains(&client.id()) {
-            client.slow_down(study.experiment().federation.straggler_steps);
-        }
-        let update = match method.train(client, received) {
-            Err(error) if !matches!(error, Error::Diverged { .. }) => return Err(error),
-            update => update,
-        };
-        watch.client_done(round.index, client.id());
-        Ok((client.id(), update))
-    };
-    working.par_iter_mut().map(work).collect()
-}
-
-/// What the cohort's clients made of a round, in client-id order.
-type Trained = Vec<(usize, Result<Update>)>;
-
-/// Where data is pooled, clients hand over their raw rows once, and what was trained is at the server already.
-fn collect_rows(study: &Study, link: &mut Link, trained: Trained, round: Round) -> Trained {
-    if round.index == 1 {
-        for client in study.clients(Scope::Shard) {
-            link.raw_rows(client.id(), client.raw_bytes());
-        }
-    }
-    trained
-}
-
-/// An update as it is, if it may be averaged.
-fn check(study: &Study, method: &dyn Method, update: Update, round: Round) -> Result<Update> {
-    let (client, round) = (update.client, round.index);
-    if !update.sets.is_finite()? {
-        return Err(Error::NotFinite { client, round });
-    }
-    match update.sets.get(ADAPTERS).ok().and_then(|set| study.adapter().misfit(set, method.unequal_ranks())) {
-        Some(tensor) => Err(Error::Misfit { client, round, tensor }),
-        None => Ok(update),
-    }
 }
 
 /// The clients' own adapters, where the method has them.
@@ -220,68 +145,6 @@ impl Outcome {
         self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
     }
 
-    /// The cohort's updates arrive; so do the activations that training moved. A diverged client's error stays what it is.
-    fn receive(
-        &mut self,
-        study: &Study,
-        link: &mut Link,
-        clients: &[Client],
-        sent: &Sent,
-        trained: Trained,
-        round: Round,
-    ) -> Result<Trained> {
-        let (wire, device) = (study.experiment().federation.uplink, study.backbone().device());
-        let nothing = Sets::default();
-        let received_by = |client| sent.iter().find(|(id, _)| *id == client).map_or(&nothing, |(_, received)| received);
-        // Few bits may turn what is not finite into a number like others, so it is found out before.
-        let find_out = |(client, update): (usize, Result<Update>)| {
-            let Ok(update) = update else { return Ok((client, update)) };
-            link.activations(client, clients[client].activations());
-            if update.sets.is_finite()? {
-                return Ok((client, Ok(update)));
-            }
-            link.up(update, received_by(client), wire, device)?;
-            Ok((client, Err(Error::NotFinite { client, round: round.index })))
-        };
-        let trained = trained.into_iter().map(find_out).collect::<Result<Trained>>()?;
-        // Who brings no noise may not be counted among those who share it.
-        let answered = trained.iter().filter(|(_, update)| update.is_ok()).count();
-        let arrive = |(client, update): (usize, Result<Update>)| {
-            let Ok(update) = update else { return Ok((client, update)) };
-            let received = received_by(client);
-            let Some(privacy) = &study.experiment().privacy else {
-                return Ok((client, Ok(link.up(update, received, wire, device)?)));
-            };
-            let mut noise = study.seed().client("privacy", round.index, client);
-            let (update, clipped) = privacy::leaves(privacy, update, received, &mut noise)?;
-            if clipped {
-                self.push(round.index, Some(client), "clipped", 1.0);
-            }
-            let update = link.up(update, received, wire, device)?;
-            Ok((client, Ok(privacy::arrives(privacy, update, answered, &mut noise)?)))
-        };
-        trained.into_iter().map(arrive).collect()
-    }
-
-    /// The updates that may be averaged: a client whose loss or update holds a number that is not finite, or whose update is not of
-    /// the shapes that were asked for, is left out of the round and recorded; an error if that leaves none.
-    fn sound(&mut self, study: &Study, method: &dyn Method, arrived: Trained, round: Round) -> Result<Vec<Update>> {
-        let (mut sound, mut first_error) = (Vec::new(), None);
-        for (client, update) in arrived {
-            match update.and_then(|update| check(study, method, update, round)) {
-                Ok(update) => sound.push(update),
-                Err(error) => {
-                    self.push(round.index, Some(client), "left_out", 1.0);
-                    first_error = first_error.or(Some(error));
-                }
-            }
-        }
-        match first_error {
-            Some(error) if sound.is_empty() => Err(Error::NothingLeft { round: round.index, first: Box::new(error) }),
-            _ => Ok(sound),
-        }
-    }
-
     /// What differential privacy has cost the client with the most rounds.
     fn record_privacy(&mut self, study: &Study, round: usize) {
         let Some(privacy) = &study.experiment().privacy else { return };
@@ -293,24 +156,24 @@ impl Outcome {
         self.push(round, None, "privacy_epsilon", privacy::epsilon(privacy, most));
     }
 
-    fn record_training(&mut self, round: usize, updates: &[Update], link: &Link) {
-        for update in updates {
+    fn record_exchange(&mut self, round: usize, exchanged: &Exchanged) {
+        self.records.extend(exchanged.records.iter().cloned());
+        for update in &exchanged.arrived {
             self.push(round, Some(update.client), "train_loss", update.loss);
             self.push(round, Some(update.client), "optimizer_steps", update.steps as f64);
             self.steps += update.steps;
             self.examples_seen += update.examples;
+            self.uploaded_parameters = self.uploaded_parameters.max(update.parameters);
         }
-        for client in link.per_client() {
+        for client in exchanged.link.per_client() {
             self.push(round, Some(client.client), "uplink_bytes", client.adapters.uplink as f64);
             self.push(round, Some(client.client), "downlink_bytes", client.adapters.downlink as f64);
             self.push(round, Some(client.client), "activation_uplink_bytes", client.activations.uplink as f64);
             self.push(round, Some(client.client), "activation_downlink_bytes", client.activations.downlink as f64);
         }
-        let (adapters, activations) = link.totals();
+        let (adapters, activations) = exchanged.link.totals();
         self.adapters += adapters;
         self.activations += activations;
-        let largest = updates.iter().map(|update| update.sets.num_parameters()).max().unwrap_or(0);
-        self.uploaded_parameters = self.uploaded_parameters.max(largest);
     }
 
     fn evaluate(&mut self, study: &Study, method: &dyn Method, clients: &[Client], global: &Adapters, at: Round) -> Result<()> {
@@ -362,7 +225,7 @@ impl Outcome {
         Ok(())
     }
 
-    fn report(&self, round: usize, updates: Option<&[Update]>, link: &Link) -> RoundReport {
+    fn report(&self, round: usize, arrived: &[Arrived], link: &Link) -> RoundReport {
         let judged = |metric: &str| {
             self.records
                 .iter()
@@ -372,13 +235,12 @@ impl Outcome {
                 .map(|record| record.value)
         };
         let (adapters, activations) = link.totals();
-        let loss = updates.map(|updates| {
-            let weights = super::aggregate::data_weights(updates);
-            updates.iter().zip(weights).map(|(update, weight)| update.loss * weight).sum()
-        });
+        let examples: usize = arrived.iter().map(|update| update.num_examples).sum();
+        let share = |update: &Arrived| update.num_examples as f64 / examples.max(1) as f64;
+        let loss = arrived.iter().map(|update| update.loss * share(update)).sum();
         RoundReport {
             round,
-            loss,
+            loss: (!arrived.is_empty()).then_some(loss),
             accuracy: judged("accuracy"),
             client_accuracy: judged("client_accuracy_mean"),
             adapters,
