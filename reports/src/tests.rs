@@ -27,6 +27,8 @@ pub(crate) struct Fixture {
     pub(crate) steps: u64,
     pub(crate) scoring: Vec<&'static str>,
     pub(crate) correct: Vec<bool>,
+    /// How likely the right one of two options is, in each row; nothing of a run that does not say which one it is.
+    pub(crate) likely: Option<Vec<f64>>,
     pub(crate) test_examples: u32,
     pub(crate) card: &'static str,
     pub(crate) data_keys: &'static str,
@@ -51,6 +53,7 @@ impl Fixture {
             steps: 30,
             scoring: vec!["option-likelihood"; 10],
             correct,
+            likely: None,
             test_examples: 10,
             card: "card",
             data_keys: "",
@@ -142,7 +145,11 @@ impl Fixture {
     fn write_predictions(&self, path: &Path) {
         let n = self.correct.len();
         let ids: Vec<String> = (0..n).map(|i| format!("e{i}")).collect();
-        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        let scores = |row: usize| match &self.likely {
+            Some(likely) => vec![Some((1.0 - likely[row]).ln() - 3.0), Some(likely[row].ln() - 3.0)],
+            None => vec![Some(-1.0)],
+        };
+        let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("example", Arc::new(StringArray::from(ids)), false),
             ("client", Arc::new(UInt32Array::from(vec![self.client; n])), true),
             ("shard", Arc::new(UInt32Array::from(vec![Some(0); n])), true),
@@ -153,10 +160,13 @@ impl Fixture {
             ("parsed", Arc::new(BooleanArray::from(self.scoring.iter().map(|s| *s != "generation").collect::<Vec<_>>())), false),
             (
                 "option_scores",
-                Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(-1.0)]); n])),
+                Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..n).map(|row| Some(scores(row))))),
                 true,
             ),
         ];
+        if self.likely.is_some() {
+            columns.push(("gold_option", Arc::new(UInt32Array::from(vec![Some(1); n])), true));
+        }
         write_parquet(path, columns);
     }
 }
@@ -366,7 +376,7 @@ fn doubts_are_warnings() {
         "- unfinished runs, not reported: ",
         "- fewer than 3 seeds: local on icongen (1), fednano on icongen (1)",
         "- unequal optimizer steps on icongen: local 30, fednano 31",
-        "- option likelihood and generation in one run: icongen-fednano-s1 (8 and 2)",
+        "- answered by option likelihood and by generation in one run: icongen (8 and 2)",
         "- only a part of the data: test_limit = 10 on icongen",
         "- rows of the data left out: icongen (1)",
         "- answers that could not be parsed (counted as wrong): fednano on icongen (2 of 10)",
