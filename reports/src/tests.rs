@@ -211,12 +211,12 @@ fn accuracy_is_a_table_of_methods_and_datasets() {
     let root = TempDir::new().unwrap();
     study(root.path());
     let expect = "\
-| method      |   icongen (% ↑) | shapes-qa (% ↑) |
-| ----------- | --------------: | --------------: |
-| fedavg-nano |  50.0 ± 0.0 (3) |  60.0 ± 0.0 (3) |
-| fednano     | 60.0 ± 10.0 (3) | 70.0 ± 10.0 (3) |
-| chance      |            25.0 |            25.0 |
-| majority    |            30.0 |            30.0 |
+| method      |                icongen (% ↑) |              shapes-qa (% ↑) |
+| ----------- | ---------------------------: | ---------------------------: |
+| fedavg-nano |  50.0 ± 0.0 [50.0, 50.0] (3) |  60.0 ± 0.0 [60.0, 60.0] (3) |
+| fednano     | 60.0 ± 10.0 [35.2, 84.8] (3) | 70.0 ± 10.0 [45.2, 94.8] (3) |
+| chance      |                         25.0 |                         25.0 |
+| majority    |                         30.0 |                         30.0 |
 ";
     assert_eq!(table(&read(&root).markdown(), "Accuracy"), expect);
 }
@@ -318,7 +318,7 @@ fn one_seed_has_no_deviation() {
     let markdown = report.markdown();
     assert!(table(&markdown, "Accuracy").contains("| 50.0 ±n/a (1) |"), "{markdown}");
     assert!(table(&markdown, "Paired comparison").contains("+30.0 ±n/a | 1 (fewer than 3) |"), "{markdown}");
-    assert!(report.csv().contains(",accuracy,fraction,higher,0.5,,1\n"), "{}", report.csv());
+    assert!(report.csv().contains(",accuracy,fraction,higher,0.5,,,,1\n"), "{}", report.csv());
     assert_eq!(report.warnings[0].message, "fewer than 3 seeds: zero-shot on icongen (1), fednano on icongen (1)");
 }
 
@@ -471,7 +471,7 @@ fn files_are_written_whole() {
     }
     assert_eq!(report.csv().lines().count(), 1 + 4 * crate::metrics::METRICS.len());
     assert!(report.csv().contains("icongen,nano,fednano,,"), "{}", report.csv());
-    assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3\n"), "{}", report.csv());
+    assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3147264,3147264,3\n"), "{}", report.csv());
     let json: Value = serde_json::from_str(&report.json()).unwrap();
     assert_eq!(json["groups"][1]["metrics"]["accuracy"]["values"], json!([0.5, 0.6, 0.7]));
     assert_eq!(json["groups"][1]["seeds"], json!([1, 2, 3]));
