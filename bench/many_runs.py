@@ -39,6 +39,7 @@ def predictions(right):
         "correct": pa.array(right),
         "parsed": pa.array([True] * EXAMPLES),
         "option_scores": pa.array([[-1.0, -2.0]] * EXAMPLES, pa.list_(pa.float64())),
+        "gold_option": pa.array([0] * EXAMPLES, pa.uint32()),
     }
     return pa.table({name: columns[name] for name in schema.names})
 

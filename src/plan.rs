@@ -1,5 +1,7 @@
 //! What a run will do, before it does it.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use harness::accounting::clock::Stopwatch;
 use harness::accounting::parameters::client_parameters;
@@ -50,9 +52,47 @@ pub struct Plan {
     pub prompts_cut: usize,
 }
 
+/// What was timed so far: experiments that differ in method, partition or seed alone take the same time for a batch.
+#[derive(Debug, Default)]
+pub struct Pace {
+    steps: BTreeMap<String, (f64, Traffic)>,
+    evaluations: BTreeMap<String, f64>,
+}
+
+impl Pace {
+    /// Seconds and split traffic of a step; of one thread, or of all for pooled training.
+    fn step(&mut self, study: &Study, pooled: bool) -> Result<(f64, Traffic)> {
+        let key = format!("{pooled} {}", same_work(study));
+        if let Some(known) = self.steps.get(&key) {
+            return Ok(*known);
+        }
+        let timed = if pooled { timed_step(study)? } else { harness::threads::pool(1)?.install(|| timed_step(study))? };
+        self.steps.insert(key, timed);
+        Ok(timed)
+    }
+
+    /// Seconds in which one thread judges an example.
+    fn evaluation(&mut self, study: &Study) -> Result<f64> {
+        let key = same_work(study);
+        if let Some(known) = self.evaluations.get(&key) {
+            return Ok(*known);
+        }
+        let timed = harness::threads::pool(1)?.install(|| timed_evaluation(study))?;
+        self.evaluations.insert(key, timed);
+        Ok(timed)
+    }
+}
+
+/// All that a batch's time depends on.
+fn same_work(study: &Study) -> String {
+    let of = study.experiment();
+    let parts = (&of.backbone, &of.data, &of.adapter, of.federation.batch_size, of.federation.loss_at, &of.evaluation);
+    serde_json::to_string(&parts).expect("an experiment is plain data")
+}
+
 impl Plan {
-    /// Forecasts a study; trains one throw-away batch to time it.
-    pub fn new(study: &Study, row: &MethodRow) -> Result<Self> {
+    /// Forecasts a study; trains one throw-away batch to time it, unless one like it has been.
+    pub fn new(study: &Study, row: &MethodRow, pace: &mut Pace) -> Result<Self> {
         let (federation, spec) = (&study.experiment().federation, study.backbone().spec());
         let trains = row.scope != Scope::Nothing;
         let rounds = if trains { federation.rounds } else { 0 };
@@ -74,14 +114,10 @@ impl Plan {
             Wire::Int4 => up / 8,
         };
         // Clients and evaluation batches run at the same time, a thread each; pooled training has one client with all threads.
-        let (one, threads) = (harness::threads::pool(1)?, rayon::current_num_threads());
+        let threads = rayon::current_num_threads();
         let pooled = row.scope == Scope::Pooled;
         let at_once = if pooled { 1 } else { threads.min(clients) } as f64;
-        let (seconds_per_step, per_step) = match (trains, pooled) {
-            (false, _) => (0.0, Traffic::default()),
-            (true, true) => timed_step(study)?,
-            (true, false) => one.install(|| timed_step(study))?,
-        };
+        let (seconds_per_step, per_step) = if trains { pace.step(study, pooled)? } else { (0.0, Traffic::default()) };
         let activations = match placement {
             Placement::Split => Traffic { uplink: per_step.uplink * steps as u64, downlink: per_step.downlink * steps as u64 },
             Placement::Server if trains => {
@@ -108,7 +144,7 @@ impl Plan {
             training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
             evaluation_seconds: {
                 let evaluations = if trains { (1..=rounds).filter(|&round| study.evaluates_after(round)).count() } else { 1 };
-                one.install(|| timed_evaluation(study))? * (evaluations * study.num_test()) as f64 / threads as f64
+                pace.evaluation(study)? * (evaluations * study.num_test()) as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
         })

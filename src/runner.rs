@@ -47,7 +47,7 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bo
     }
     let row = resolved.row;
     let study = session.study(&resolved)?;
-    let plan = Plan::new(&study, &row)?;
+    let plan = Plan::new(&study, &row, &mut session.pace)?;
     let progress = Progress::new(plan.rounds * plan.clients, quiet);
     progress.line(&name);
     plan.lines().iter().for_each(|line| progress.line(line));

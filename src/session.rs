@@ -18,6 +18,7 @@ use schema::record::Download;
 use schema::{Card, Experiment, toml_file};
 
 use crate::hub;
+use crate::plan::Pace;
 
 /// The seed that the embedded datasets are generated with; part of their cards' revision.
 pub const GENERATOR_SEED: u64 = 0;
@@ -54,13 +55,18 @@ pub struct Session {
     registry: Registry,
     backbones: BTreeMap<BackboneConfig, Arc<dyn Backbone>>,
     downloads: BTreeMap<String, Download>,
-    splits: BTreeMap<(String, String, Option<usize>, String), Arc<Split>>,
+    splits: BTreeMap<SplitKey, Arc<Split>>,
+    /// What batches take, as far as plans have timed them.
+    pub pace: Pace,
 }
+
+/// Folders, split, limit, backbone, and whether it is a sketch.
+type SplitKey = (String, String, Option<usize>, String, bool);
 
 impl Session {
     /// Nothing loaded yet.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, backbones: BTreeMap::new(), downloads: BTreeMap::new(), splits: BTreeMap::new() }
+        Self { registry, backbones: BTreeMap::new(), downloads: BTreeMap::new(), splits: BTreeMap::new(), pace: Pace::default() }
     }
 
     /// The methods there are.
@@ -90,9 +96,19 @@ impl Session {
 
     /// Loads a resolved experiment's data: all that training and evaluation read.
     pub fn study(&mut self, resolved: &Resolved) -> Result<Study> {
+        self.prepared(resolved, false)
+    }
+
+    /// The same for a forecast: each dataset's first picture stands for all, so that no other passes the tower.
+    pub fn sketch(&mut self, resolved: &Resolved) -> Result<Study> {
+        self.prepared(resolved, true)
+    }
+
+    fn prepared(&mut self, resolved: &Resolved, sketch: bool) -> Result<Study> {
         let Resolved { experiment, row, located, backbone, .. } = resolved;
-        let train = self.split(located, &experiment.data.train_split, None, backbone)?;
-        let test = self.split(located, &experiment.data.test_split, experiment.data.test_limit, backbone)?;
+        let data = &experiment.data;
+        let train = self.split_or_sketch(located, &data.train_split, None, backbone, sketch)?;
+        let test = self.split_or_sketch(located, &data.test_split, data.test_limit, backbone, sketch)?;
         Ok(Study::new(experiment.clone(), row, backbone.clone(), train, test)?)
     }
 
@@ -130,13 +146,29 @@ impl Session {
         limit: Option<usize>,
         backbone: &Arc<dyn Backbone>,
     ) -> Result<Arc<Split>> {
+        self.split_or_sketch(located, split, limit, backbone, false)
+    }
+
+    fn split_or_sketch(
+        &mut self,
+        located: &[Located],
+        split: &str,
+        limit: Option<usize>,
+        backbone: &Arc<dyn Backbone>,
+        sketch: bool,
+    ) -> Result<Arc<Split>> {
         let identity = format!("{}@{} {}", backbone.spec().name, backbone.weights_sha256(), backbone.dtype().as_str());
         let folders: Vec<String> = located.iter().map(|located| located.folder.display().to_string()).collect();
-        let key = (folders.join("+"), split.to_owned(), limit, identity);
+        let key = (folders.join("+"), split.to_owned(), limit, identity, sketch);
         if let Some(loaded) = self.splits.get(&key) {
             return Ok(loaded.clone());
         }
-        let loaded = Arc::new(Split::new(load(located, split, limit)?));
+        let mut dataset = load(located, split, limit)?;
+        if sketch {
+            dataset.images.truncate(1);
+            dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
+        }
+        let loaded = Arc::new(Split::new(dataset));
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }

@@ -161,6 +161,7 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
         ("correct", flag(|p| p.correct), false),
         ("parsed", flag(|p| p.parsed), false),
         ("option_scores", Arc::new(scores.finish()) as ArrayRef, true),
+        ("gold_option", id(|p| p.gold_option), true),
     ];
     if predictions.iter().any(|prediction| prediction.score.is_some()) {
         columns.push(("score", Arc::new(Float64Array::from_iter(predictions.iter().map(|p| p.score))) as ArrayRef, true));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
-use arrow_array::{Array, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{Array, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
@@ -83,6 +83,39 @@ fn means(mut answers: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
     answers.sort_by_key(|answer| answer.0);
     let mean = |of_one: &[(u64, f64)]| (of_one[0].0, of_one.iter().map(|answer| answer.1).sum::<f64>() / of_one.len() as f64);
     answers.chunk_by(|a, b| a.0 == b.0).map(mean).collect()
+}
+
+/// The log-loss of each example that was answered by option likelihood, in nats: minus the logarithm of the right option's share in a
+/// softmax over all options' scores; the mean over clients where they answered with adapters of their own. By the hash of the
+/// example's id, sorted. None of a run that does not say which option is the right one.
+pub fn losses(path: &Path) -> Result<Option<Vec<(u64, f64)>>, ReportError> {
+    let mut answers = Answers::default();
+    for batch in open(path, &["example", "client", "option_scores", "gold_option"])? {
+        let batch = batch.map_err(|error| bad(path, &error))?;
+        if batch.column_by_name("gold_option").is_none() {
+            return Ok(None);
+        }
+        let example: &StringArray = column(path, &batch, "example")?;
+        let [client, gold]: [&UInt32Array; 2] = [column(path, &batch, "client")?, column(path, &batch, "gold_option")?];
+        let scores: &ListArray = column(path, &batch, "option_scores")?;
+        for row in (0..batch.num_rows()).filter(|&row| gold.is_valid(row)) {
+            let options = scores.value(row);
+            let options = options.as_any().downcast_ref::<Float64Array>().map(Float64Array::values);
+            let loss = options.and_then(|options| log_loss(options, gold.value(row) as usize));
+            let loss = loss.ok_or_else(|| bad(path, &format!("row {row}: no score of the right option")))?;
+            let of_whom = if client.is_null(row) { &mut answers.global } else { &mut answers.own };
+            of_whom.push((hash(example.value(row)), loss));
+        }
+    }
+    let Answers { global, own } = answers;
+    Ok(Some(means(if global.is_empty() { own } else { global })))
+}
+
+/// Minus the logarithm of the softmax at one place; none beyond the end, or where a number is not finite.
+fn log_loss(scores: &[f64], place: usize) -> Option<f64> {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
+    scores.get(place).map(|score| sum.ln() + largest - score).filter(|loss| loss.is_finite())
 }
 
 /// One answer, as a page shows it.

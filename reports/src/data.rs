@@ -47,6 +47,8 @@ pub fn tidy(report: &Report) -> Sheet {
         .with("direction", Values::Text(rows.iter().map(|row| word(row.direction)).collect()))
         .with("mean", Values::Numbers(rows.iter().map(|row| row.stat.mean).collect()))
         .with("sd", Values::Optional(rows.iter().map(|row| row.stat.sd).collect()))
+        .with("interval_low", Values::Optional(rows.iter().map(|row| Some(row.stat.interval()?[0])).collect()))
+        .with("interval_high", Values::Optional(rows.iter().map(|row| Some(row.stat.interval()?[1])).collect()))
         .with("n", Values::Counts(rows.iter().map(|row| row.stat.n).collect()))
 }
 
@@ -135,7 +137,7 @@ fn group_json(report: &Report, group: &Group) -> Value {
         .map(|(metric, stat)| {
             let values: Vec<f64> = summaries().map(metric.value).collect();
             let value = json!({ "unit": metric.unit, "direction": metric.direction, "mean": stat.mean, "sd": stat.sd,
-                                "n": stat.n, "values": values });
+                                "interval_95": stat.interval(), "n": stat.n, "values": values });
             (metric.name.into(), value)
         })
         .collect();

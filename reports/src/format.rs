@@ -10,6 +10,13 @@ pub fn percent(stat: Stat) -> String {
     with_sd(stat, |value| format!("{:.1}", 100.0 * value))
 }
 
+/// `71.2 ± 1.3 [68.0, 74.4]`, from fractions: with the mean's 95% interval over seeds, as far as accuracies go.
+pub fn percent_with_interval(stat: Stat) -> String {
+    let bound = |value: f64| format!("{:.1}", 100.0 * value.clamp(0.0, 1.0));
+    let interval = stat.interval().map(|[low, high]| format!(" [{}, {}]", bound(low), bound(high)));
+    format!("{}{}", percent(stat), interval.unwrap_or_default())
+}
+
 /// `+1.2 ± 0.3`: a difference of fractions in percentage points.
 pub fn points(stat: Stat) -> String {
     let sd = stat.sd.map_or("±n/a".into(), |sd| format!("± {:.1}", 100.0 * sd));

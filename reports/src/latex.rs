@@ -3,11 +3,8 @@
 use crate::markdown::breaks;
 use crate::tables::{Block, Table};
 
-/// More columns than this are squeezed to the page's width.
-const WIDE: usize = 5;
-
 const HEAD: &str = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n\\usepackage{booktabs}\n\
-                    \\usepackage{graphicx}\n\\usepackage[margin=2cm,landscape]{geometry}\n\\setcounter{secnumdepth}{0}\n\
+                    \\usepackage{graphicx}\n\\usepackage[margin=2cm,landscape]{geometry}\n\\setcounter{secnumdepth}{0}\n\\raggedbottom\n\
                     \\begin{document}\n";
 
 /// The blocks as a document.
@@ -46,11 +43,10 @@ fn draw(table: &Table) -> String {
         "\\begin{{tabular}}{{{kinds}}}\n\\toprule\n{}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}",
         row(&table.header)
     );
-    if columns > WIDE {
-        format!("\\noindent\\resizebox{{\\linewidth}}{{!}}{{%\n{tabular}}}\n")
-    } else {
-        format!("\\noindent {tabular}\n")
-    }
+    // Shrunk to the page's width where it is wider; never parted from the text before it.
+    format!(
+        "\\nopagebreak\n\\noindent\\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n{tabular}}}\n"
+    )
 }
 
 /// Text that LaTeX takes for nothing but text; a character that its usual fonts lack becomes its number.
@@ -91,8 +87,9 @@ mod tests {
         let header = vec!["method".into(), "accuracy (% ↑)".into()];
         let table =
             Table { text_columns: 1, header, rows: vec![vec!["fed_nano".into(), "71.2 ± 1.3".into()]], ..Table::default() };
-        let expect = "\\noindent \\begin{tabular}{lr}\n\\toprule\n{method} & {accuracy (\\% $\\uparrow$)} \\\\\n\\midrule\n\
-                      {fed\\_nano} & {71.2 $\\pm$ 1.3} \\\\\n\\bottomrule\n\\end{tabular}\n";
+        let expect = "\\nopagebreak\n\\noindent\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n\
+                      \\begin{tabular}{lr}\n\\toprule\n{method} & {accuracy (\\% $\\uparrow$)} \\\\\n\\midrule\n\
+                      {fed\\_nano} & {71.2 $\\pm$ 1.3} \\\\\n\\bottomrule\n\\end{tabular}}\n";
         assert_eq!(draw(&table), expect);
     }
 

@@ -1,6 +1,7 @@
 //! Mean and deviation by key (polars), McNemar's exact test, a t-test of differences over examples and seeds, Holm's correction.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use polars::prelude::*;
 use serde::Serialize;
@@ -22,6 +23,12 @@ impl Stat {
     pub fn of(values: &[f64]) -> Option<Self> {
         let sd = (values.len() > 1).then(|| variance(values).sqrt());
         (!values.is_empty()).then(|| Self { mean: mean(values), sd, n: values.len() })
+    }
+
+    /// Where the mean over other seeds lies, 95%: Student's interval; none for a single value.
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        let half = half_width(self.n) * self.sd? / (self.n as f64).sqrt();
+        Some([self.mean - half, self.mean + half])
     }
 
     /// One deviation below the mean and one above; the mean itself where there is no deviation.
@@ -141,6 +148,13 @@ pub(crate) fn t_cdf(t: f64, freedom: f64) -> f64 {
     }
 }
 
+/// Student's 97.5% quantile for a mean of so many values. Groups have few different numbers of seeds: each is computed once.
+fn half_width(n: usize) -> f64 {
+    static KNOWN: Mutex<BTreeMap<usize, f64>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known.entry(n).or_insert_with(|| t_quantile(0.975, n as f64 - 1.0))
+}
+
 /// By halving, since the library's own inverse is right to six digits only where there are many degrees of freedom.
 pub(crate) fn t_quantile(p: f64, freedom: f64) -> f64 {
     let (mut low, mut high) = (-1e3, 1e3);
@@ -173,6 +187,16 @@ mod tests {
         assert_eq!(mcnemar(500_000, 500_000), 1.0);
         let p = mcnemar(500_000, 501_960); // z = 1.959
         assert!((p - 0.0502).abs() < 5e-4, "{p}");
+    }
+
+    /// Student's 97.5% quantile at two degrees of freedom is 4.302652729749464.
+    #[test]
+    fn the_interval_of_a_mean_over_three_seeds() {
+        let stat = Stat::of(&[0.5, 0.6, 0.7]).expect("values");
+        let [low, high] = stat.interval().expect("three seeds");
+        let half = 4.302_652_729_749_464 * 0.1 / 3f64.sqrt();
+        assert!((low - (0.6 - half)).abs() < 1e-12 && (high - (0.6 + half)).abs() < 1e-12, "{low} {high}");
+        assert_eq!(Stat::of(&[0.5]).expect("a value").interval(), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
     }
     let cell = |group: Option<&usize>| {
         let stat = group.map(|group| report.groups[*group].stat("accuracy"));
-        stat.map_or(NOTHING.into(), |stat| format!("{} ({})", format::percent(stat), stat.n))
+        stat.map_or(NOTHING.into(), |stat| format!("{} ({})", format::percent_with_interval(stat), stat.n))
     };
     let place = |(row, groups): (usize, &BTreeMap<&str, usize>)| {
         let columns = datasets.iter().enumerate().filter_map(|(column, dataset)| Some((row, 1 + column, *groups.get(dataset)?)));
@@ -102,7 +102,8 @@ fn accuracy(report: &Report) -> Vec<Block> {
     let header = std::iter::once("method".into()).chain(datasets.iter().map(|dataset| format!("{dataset} (% ↑)"))).collect();
     section(
         "Accuracy",
-        "On the whole test split, mean ± sd (seeds); for methods whose clients end with their own adapters, the mean over clients.",
+        "On the whole test split, mean ± sd [95% interval of the mean, Student's over seeds] (seeds); for methods whose clients end with \
+         their own adapters, the mean over clients.",
         Table { text_columns: 1, header, rows, subjects },
     )
 }

@@ -27,6 +27,8 @@ pub(crate) struct Fixture {
     pub(crate) steps: u64,
     pub(crate) scoring: Vec<&'static str>,
     pub(crate) correct: Vec<bool>,
+    /// How likely the right one of two options is, in each row; nothing of a run that does not say which one it is.
+    pub(crate) likely: Option<Vec<f64>>,
     pub(crate) test_examples: u32,
     pub(crate) card: &'static str,
     pub(crate) data_keys: &'static str,
@@ -51,6 +53,7 @@ impl Fixture {
             steps: 30,
             scoring: vec!["option-likelihood"; 10],
             correct,
+            likely: None,
             test_examples: 10,
             card: "card",
             data_keys: "",
@@ -142,7 +145,11 @@ impl Fixture {
     fn write_predictions(&self, path: &Path) {
         let n = self.correct.len();
         let ids: Vec<String> = (0..n).map(|i| format!("e{i}")).collect();
-        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+        let scores = |row: usize| match &self.likely {
+            Some(likely) => vec![Some((1.0 - likely[row]).ln() - 3.0), Some(likely[row].ln() - 3.0)],
+            None => vec![Some(-1.0)],
+        };
+        let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("example", Arc::new(StringArray::from(ids)), false),
             ("client", Arc::new(UInt32Array::from(vec![self.client; n])), true),
             ("shard", Arc::new(UInt32Array::from(vec![Some(0); n])), true),
@@ -153,10 +160,13 @@ impl Fixture {
             ("parsed", Arc::new(BooleanArray::from(self.scoring.iter().map(|s| *s != "generation").collect::<Vec<_>>())), false),
             (
                 "option_scores",
-                Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(vec![Some(vec![Some(-1.0)]); n])),
+                Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..n).map(|row| Some(scores(row))))),
                 true,
             ),
         ];
+        if self.likely.is_some() {
+            columns.push(("gold_option", Arc::new(UInt32Array::from(vec![Some(1); n])), true));
+        }
         write_parquet(path, columns);
     }
 }
@@ -201,12 +211,12 @@ fn accuracy_is_a_table_of_methods_and_datasets() {
     let root = TempDir::new().unwrap();
     study(root.path());
     let expect = "\
-| method      |   icongen (% ↑) | shapes-qa (% ↑) |
-| ----------- | --------------: | --------------: |
-| fedavg-nano |  50.0 ± 0.0 (3) |  60.0 ± 0.0 (3) |
-| fednano     | 60.0 ± 10.0 (3) | 70.0 ± 10.0 (3) |
-| chance      |            25.0 |            25.0 |
-| majority    |            30.0 |            30.0 |
+| method      |                icongen (% ↑) |              shapes-qa (% ↑) |
+| ----------- | ---------------------------: | ---------------------------: |
+| fedavg-nano |  50.0 ± 0.0 [50.0, 50.0] (3) |  60.0 ± 0.0 [60.0, 60.0] (3) |
+| fednano     | 60.0 ± 10.0 [35.2, 84.8] (3) | 70.0 ± 10.0 [45.2, 94.8] (3) |
+| chance      |                         25.0 |                         25.0 |
+| majority    |                         30.0 |                         30.0 |
 ";
     assert_eq!(table(&read(&root).markdown(), "Accuracy"), expect);
 }
@@ -308,7 +318,7 @@ fn one_seed_has_no_deviation() {
     let markdown = report.markdown();
     assert!(table(&markdown, "Accuracy").contains("| 50.0 ±n/a (1) |"), "{markdown}");
     assert!(table(&markdown, "Paired comparison").contains("+30.0 ±n/a | 1 (fewer than 3) |"), "{markdown}");
-    assert!(report.csv().contains(",accuracy,fraction,higher,0.5,,1\n"), "{}", report.csv());
+    assert!(report.csv().contains(",accuracy,fraction,higher,0.5,,,,1\n"), "{}", report.csv());
     assert_eq!(report.warnings[0].message, "fewer than 3 seeds: zero-shot on icongen (1), fednano on icongen (1)");
 }
 
@@ -366,7 +376,7 @@ fn doubts_are_warnings() {
         "- unfinished runs, not reported: ",
         "- fewer than 3 seeds: local on icongen (1), fednano on icongen (1)",
         "- unequal optimizer steps on icongen: local 30, fednano 31",
-        "- option likelihood and generation in one run: icongen-fednano-s1 (8 and 2)",
+        "- answered by option likelihood and by generation in one run: icongen (8 and 2)",
         "- only a part of the data: test_limit = 10 on icongen",
         "- rows of the data left out: icongen (1)",
         "- answers that could not be parsed (counted as wrong): fednano on icongen (2 of 10)",
@@ -461,7 +471,7 @@ fn files_are_written_whole() {
     }
     assert_eq!(report.csv().lines().count(), 1 + 4 * crate::metrics::METRICS.len());
     assert!(report.csv().contains("icongen,nano,fednano,,"), "{}", report.csv());
-    assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3\n"), "{}", report.csv());
+    assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3147264,3147264,3\n"), "{}", report.csv());
     let json: Value = serde_json::from_str(&report.json()).unwrap();
     assert_eq!(json["groups"][1]["metrics"]["accuracy"]["values"], json!([0.5, 0.6, 0.7]));
     assert_eq!(json["groups"][1]["seeds"], json!([1, 2, 3]));

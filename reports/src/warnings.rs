@@ -43,8 +43,8 @@ pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repea
     for (dataset, message) in mixed_cards(runs) {
         warn("mixed-cards", with_group(report, |group| group.dataset == dataset), Some(message));
     }
-    let mixed = list("option likelihood and generation in one run", runs.iter().filter_map(mixed_answers));
-    warn("mixed-scoring-in-run", having(&|run| mixed_answers(run).is_some()), mixed);
+    let mixed = list("answered by option likelihood and by generation in one run", mixed_answers(runs));
+    warn("mixed-scoring-in-run", having(&|run| answers(run).is_some()), mixed);
     warn("limits", having(&|run| run.experiment.data.train_limit.or(run.experiment.data.test_limit).is_some()), limits(runs));
     let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
     warn("skipped", having(&|run| run.skipped > 0), skipped);
@@ -144,10 +144,17 @@ fn by_name<'a>(found: BTreeMap<&'a str, BTreeSet<String>>, what: &str) -> Vec<(&
     found.into_iter().filter_map(|(name, values)| Some((name, several(&format!("{what} {name}"), values)?))).collect()
 }
 
-fn mixed_answers(run: &Run) -> Option<String> {
-    let read = &run.predictions;
-    let mixed = read.option_likelihood > 0 && read.generation > 0;
-    mixed.then(|| format!("{} ({} and {})", run.summary.run, read.option_likelihood, read.generation))
+/// How many were answered either way, where both are.
+fn answers(run: &Run) -> Option<[u64; 2]> {
+    let counts = [run.predictions.option_likelihood, run.predictions.generation];
+    counts.iter().all(|count| *count > 0).then_some(counts)
+}
+
+/// By dataset: the counts of a run, once.
+fn mixed_answers(runs: &[Run]) -> Vec<String> {
+    let found: BTreeSet<(&str, [u64; 2])> =
+        runs.iter().filter_map(|run| Some((run.summary.dataset.as_str(), answers(run)?))).collect();
+    found.iter().map(|(dataset, [ranked, generated])| format!("{dataset} ({ranked} and {generated})")).collect()
 }
 
 fn limits(runs: &[Run]) -> Option<String> {

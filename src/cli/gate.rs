@@ -10,7 +10,7 @@ use reports::gate::{Gate, Rule};
 
 use super::say;
 
-/// Compare runs with a baseline: exit 1 only if accuracy fell by more than the margin and by more than chance.
+/// Compare runs with a baseline: exit 1 only if accuracy fell, or log-loss rose, by more than a margin and by more than chance.
 #[derive(Args)]
 pub(crate) struct RunGate {
     /// Run folders to compare with, or folders that hold some.
@@ -22,7 +22,10 @@ pub(crate) struct RunGate {
     /// The fall of accuracy that is accepted, in percentage points.
     #[arg(long, default_value_t = 2.0)]
     margin: f64,
-    /// The significance level, over all configurations together.
+    /// The rise that is accepted of the right option's log-loss (of a softmax over the options' scores), in nats.
+    #[arg(long, default_value_t = 0.3)]
+    loss_margin: f64,
+    /// The significance level, over all configurations and both quantities together.
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
     /// Runs of a build with uncommitted changes are no error.
@@ -47,10 +50,14 @@ impl RunGate {
         if !(self.margin.is_finite() && self.margin >= 0.0) {
             return wrong(format!("--margin {}: expected percentage points, 0 or more", self.margin));
         }
+        if !(self.loss_margin.is_finite() && self.loss_margin >= 0.0) {
+            return wrong(format!("--loss-margin {}: expected nats, 0 or more", self.loss_margin));
+        }
         if !(self.alpha > 0.0 && self.alpha < 1.0) {
             return wrong(format!("--alpha {}: expected a probability in (0, 1)", self.alpha));
         }
-        let rule = Rule { margin: self.margin / 100.0, alpha: self.alpha, allow_dirty: self.allow_dirty };
+        let rule =
+            Rule { margin: self.margin / 100.0, loss_margin: self.loss_margin, alpha: self.alpha, allow_dirty: self.allow_dirty };
         let gate = Gate::new(&Report::read(&self.baseline)?, &Report::read(&self.runs)?, rule);
         match self.format {
             Format::Text => say(gate.text().trim_end()),

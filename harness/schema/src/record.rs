@@ -40,6 +40,9 @@ pub struct Prediction {
     pub parsed: bool,
     /// The log-likelihood of each option (nats, normalised as the card says); empty for generation.
     pub option_scores: Vec<f64>,
+    /// The position of the right option among them; none for generation, and in old runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gold_option: Option<u32>,
     /// The score in [0, 1], for metrics that know more than right and wrong; `correct` is then whether it is at least a half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,

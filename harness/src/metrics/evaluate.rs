@@ -167,6 +167,7 @@ fn ranked_prediction(example: &TestExample, scores: Vec<f64>, client: Option<usi
         correct: example.rendered.gold == Some(best),
         parsed: true,
         option_scores: scores,
+        gold_option: example.rendered.gold.map(|option| option as u32),
         score: None,
     }
 }
@@ -221,6 +222,7 @@ fn generated_prediction(example: &TestExample, text: String, client: Option<usiz
         correct,
         parsed,
         option_scores: Vec::new(),
+        gold_option: None,
         score,
     }
 }

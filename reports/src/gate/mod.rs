@@ -1,18 +1,22 @@
-//! Runs against a baseline: has accuracy fallen by more than a margin, and is that more than chance?
+//! Runs against a baseline: has accuracy fallen, or the log-loss of the right option risen, by more than a margin, and is that more
+//! than chance?
 //!
 //! Each configuration of the baseline is compared with the same configuration of the runs, on the same examples; seeds may be the
-//! same or others. An example's answer is its share of right answers over seeds. The difference of accuracies has two sources of
-//! chance, which add: *examples* (the standard deviation over examples of what each one's answer changed by, over the square root
-//! of their number) and *seeds* (the standard deviations of accuracy over either side's seeds; of the differences where both sides
-//! have the same seeds). Its p-value is one-sided, of Student's t with Welch and Satterthwaite's degrees of freedom (Welch,
-//! Biometrika 34, 1947; an infinite number for the examples' part), and corrected over all configurations (Holm, Scand. J. Stat. 6,
-//! 1979). What cannot be compared is an error, never a pass.
+//! same or others. An example's value is its mean over seeds. A difference has two sources of chance, which add: *examples* (the
+//! standard deviation over examples of what each one's value changed by, over the square root of their number) and *seeds* (the
+//! standard deviations over either side's seeds; of the differences where both sides have the same seeds, which is why the same seeds
+//! see more). Its p-value is one-sided, of Student's t with Welch and Satterthwaite's degrees of freedom (Welch, Biometrika 34, 1947;
+//! an infinite number for the examples' part), and corrected over all configurations and both quantities (Holm, Scand. J. Stat. 6,
+//! 1979). What cannot be compared is an error, never a pass; a baseline that does not say which option is the right one is compared
+//! by accuracy alone.
 
 mod output;
+mod quantity;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use quantity::Measured;
+pub use quantity::Quantity;
 
 use crate::stats::{TwoSources, holm, mean, variance};
 use crate::{Group, Report, Run};
@@ -23,7 +27,9 @@ use serde::Serialize;
 pub struct Rule {
     /// The fall of accuracy that is accepted, a fraction.
     pub margin: f64,
-    /// The significance level, over all configurations together.
+    /// The rise of the log-loss that is accepted, nats.
+    pub loss_margin: f64,
+    /// The significance level, over all configurations and both quantities together.
     pub alpha: f64,
     /// Whether runs of a build with uncommitted changes may pass.
     pub allow_dirty: bool,
@@ -37,20 +43,22 @@ pub enum Verdict {
     Passes,
     /// No regression was seen, but one of the margin would probably not have been either: more rows or more seeds are needed.
     TooFew,
-    /// Accuracy fell by more than the margin, and not by chance.
+    /// It became worse by more than the margin, and not by chance.
     Regressed,
 }
 
-/// One configuration's comparison. Accuracies are fractions.
+/// One configuration's comparison by one quantity, in that quantity's unit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
     /// The dataset.
     pub dataset: String,
     /// Method and setting.
     pub label: String,
-    /// Accuracy of the baseline, the mean over its seeds.
+    /// What is compared.
+    pub quantity: Quantity,
+    /// Of the baseline, the mean over its seeds.
     pub baseline: f64,
-    /// Accuracy of the runs.
+    /// Of the runs.
     pub found: f64,
     /// Runs minus baseline.
     pub difference: f64,
@@ -60,11 +68,11 @@ pub struct Check {
     pub examples: usize,
     /// Seeds: of the baseline, of the runs.
     pub seeds: [usize; 2],
-    /// The one-sided p-value of a fall.
+    /// The one-sided p-value of becoming worse.
     pub p: f64,
     /// The same, corrected.
     pub p_holm: f64,
-    /// The fall that would have been seen four times of five.
+    /// The harm that would have been seen four times of five.
     pub detectable: f64,
     /// What follows.
     pub verdict: Verdict,
@@ -75,10 +83,21 @@ pub struct Check {
 pub struct Gate {
     /// How it decided.
     pub rule: Rule,
-    /// One for each configuration of the baseline that could be compared.
+    /// For each configuration of the baseline that could be compared, one by accuracy and, where the baseline tells it, one by
+    /// log-loss.
     pub checks: Vec<Check>,
     /// What could not be compared, and why.
     pub errors: Vec<String>,
+}
+
+impl Rule {
+    /// What is accepted of a quantity, in its unit.
+    pub fn margin_of(&self, quantity: Quantity) -> f64 {
+        match quantity {
+            Quantity::Accuracy => self.margin,
+            Quantity::Loss => self.loss_margin,
+        }
+    }
 }
 
 impl Gate {
@@ -90,8 +109,10 @@ impl Gate {
         }
         for group in &baseline.groups {
             let found = runs.groups.iter().find(|other| other.identity == group.identity);
-            match found.ok_or_else(|| missing(group, runs)).and_then(|found| Sides::new(baseline, group, runs, found, rule)) {
-                Ok(sides) => gate.checks.push(sides.check()),
+            let sides =
+                found.ok_or_else(|| missing(group, runs)).and_then(|found| Sides::new(baseline, group, runs, found, rule));
+            match sides.and_then(|sides| sides.checks()) {
+                Ok(checks) => gate.checks.extend(checks),
                 Err(error) => gate.errors.push(format!("{} on {}: {error}", group.label(), group.dataset)),
             }
         }
@@ -110,10 +131,11 @@ impl Gate {
 }
 
 fn verdict(check: &Check, rule: Rule) -> Verdict {
-    if -check.difference > rule.margin && check.p_holm < rule.alpha {
+    let margin = rule.margin_of(check.quantity);
+    if check.quantity.harm(check.difference) > margin && check.p_holm < rule.alpha {
         return Verdict::Regressed;
     }
-    if check.detectable > rule.margin { Verdict::TooFew } else { Verdict::Passes }
+    if check.detectable > margin { Verdict::TooFew } else { Verdict::Passes }
 }
 
 /// Why the runs lack a configuration: its method is not there, or has other keys.
@@ -130,8 +152,6 @@ struct Sides<'a> {
     group: &'a Group,
     baseline: Vec<&'a Run>,
     found: Vec<&'a Run>,
-    /// What each example's share of right answers changed by.
-    changes: Vec<f64>,
     alpha: f64,
 }
 
@@ -140,41 +160,53 @@ impl<'a> Sides<'a> {
         let baseline: Vec<&Run> = group.runs.iter().map(|&run| &of.runs[run]).collect();
         let found: Vec<&Run> = found.runs.iter().map(|&run| &runs.runs[run]).collect();
         comparable(&baseline, &found, rule)?;
-        let changes = changes(&baseline, &found)?;
-        Ok(Self { group, baseline, found, changes, alpha: rule.alpha })
+        Ok(Self { group, baseline, found, alpha: rule.alpha })
     }
 
-    fn check(&self) -> Check {
-        let [before, after] = [&self.baseline, &self.found].map(|runs| accuracies(runs));
-        let (before_mean, after_mean) = (mean(&before), mean(&after));
+    /// Accuracy, and log-loss where the baseline tells it.
+    fn checks(&self) -> Result<Vec<Check>, String> {
+        let mut checks = Vec::new();
+        for quantity in [Quantity::Accuracy, Quantity::Loss] {
+            let Some(before) = quantity.measure(&self.baseline)? else { continue };
+            let after = quantity.measure(&self.found)?;
+            let after = after.ok_or("the runs do not say which option is the right one, the baseline does")?;
+            checks.push(self.check(quantity, &before, &after)?);
+        }
+        Ok(checks)
+    }
+
+    fn check(&self, quantity: Quantity, before: &Measured, after: &Measured) -> Result<Check, String> {
+        let changes = before.changes(after)?;
+        let (before_mean, after_mean) = (mean(&before.by_run), mean(&after.by_run));
         let difference = after_mean - before_mean;
-        let chance = self.chance(&before, &after);
-        Check {
+        let chance = self.chance(&changes, before, after);
+        Ok(Check {
             dataset: self.group.dataset.clone(),
             label: self.group.label(),
+            quantity,
             baseline: before_mean,
             found: after_mean,
             difference,
             standard_error: chance.error,
-            examples: self.changes.len(),
-            seeds: [before.len(), after.len()],
-            p: chance.p_of_fall(difference),
+            examples: changes.len(),
+            seeds: [before.by_run.len(), after.by_run.len()],
+            p: chance.p_of_fall(-quantity.harm(difference)),
             p_holm: 1.0,
             detectable: chance.detectable(self.alpha),
             verdict: Verdict::Passes,
-        }
+        })
     }
 
     /// The chance in the difference: of the examples, and of either side's seeds, or of their pairs where the seeds are the same.
-    fn chance(&self, before: &[f64], after: &[f64]) -> TwoSources {
-        let of_examples = variance(&self.changes) / self.changes.len() as f64;
+    fn chance(&self, changes: &[f64], before: &Measured, after: &Measured) -> TwoSources {
+        let of_examples = variance(changes) / changes.len() as f64;
         let seeds = |runs: &[&Run]| runs.iter().map(|run| run.summary.seed).collect::<Vec<_>>();
         if seeds(&self.baseline) == seeds(&self.found) {
-            let changes: Vec<f64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
-            let freedom = (changes.len() as f64 - 1.0).max(1.0);
-            return TwoSources::new(of_examples, variance(&changes) / changes.len() as f64, freedom);
+            let by_seed: Vec<f64> = after.by_run.iter().zip(&before.by_run).map(|(after, before)| after - before).collect();
+            let freedom = (by_seed.len() as f64 - 1.0).max(1.0);
+            return TwoSources::new(of_examples, variance(&by_seed) / by_seed.len() as f64, freedom);
         }
-        TwoSources::of_seeds(of_examples, [before, after].map(|side| (variance(side) / side.len() as f64, side.len())))
+        TwoSources::of_seeds(of_examples, [before.of_seeds(), after.of_seeds()])
     }
 }
 
@@ -199,31 +231,4 @@ fn comparable(baseline: &[&Run], found: &[&Run], rule: Rule) -> Result<(), Strin
         }
         _ => Ok(()),
     }
-}
-
-/// Each example's change; an error unless both sides judged the same examples.
-fn changes(baseline: &[&Run], found: &[&Run]) -> Result<Vec<f64>, String> {
-    let (before, after) = (shares(baseline), shares(found));
-    if !before.keys().eq(after.keys()) {
-        let unshared = before.keys().filter(|key| !after.contains_key(key)).count();
-        return Err(format!("{unshared} of the baseline's {} test examples were not judged by the runs", before.len()));
-    }
-    if before.is_empty() {
-        return Err("no predictions to compare".into());
-    }
-    Ok(before.values().zip(after.values()).map(|(before, after)| after - before).collect())
-}
-
-/// By example: the mean score over seeds.
-fn shares(runs: &[&Run]) -> BTreeMap<u64, f64> {
-    let mut sums = BTreeMap::<u64, (f64, f64)>::new();
-    for (example, score) in runs.iter().flat_map(|run| &run.predictions.scores) {
-        let (sum, count) = sums.entry(*example).or_default();
-        (*sum, *count) = (*sum + score, *count + 1.0);
-    }
-    sums.into_iter().map(|(example, (sum, count))| (example, sum / count)).collect()
-}
-
-fn accuracies(runs: &[&Run]) -> Vec<f64> {
-    runs.iter().map(|run| run.summary.accuracy).collect()
 }

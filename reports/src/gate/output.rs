@@ -8,13 +8,15 @@ impl Gate {
     /// A Markdown table, then what it means.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "Accuracy in %, against the baseline; a fall of more than {:.2} points fails if it is significant at {} over all {} \
-             configurations (one-sided, Holm).\n\n",
+            "Against the baseline; a fall of accuracy by more than {:.2} points, or a rise of the log-loss by more than {:.2} nats, \
+             fails if it is significant at {} over all {} comparisons (one-sided, Holm).\n\n",
             100.0 * self.rule.margin,
+            self.rule.loss_margin,
             self.rule.alpha,
             self.checks.len()
         );
-        let header = ["dataset", "configuration", "baseline", "now", "difference ± se", "p (Holm)", "detectable", "verdict"];
+        let header =
+            ["dataset", "configuration", "quantity", "baseline", "now", "difference ± se", "p (Holm)", "detectable", "verdict"];
         let _ = writeln!(text, "| {} |\n|{}", header.join(" | "), " --- |".repeat(header.len()));
         for check in &self.checks {
             let _ = writeln!(text, "{}", row(check));
@@ -32,15 +34,16 @@ impl Gate {
         let (regressed, few) = (count(Verdict::Regressed), count(Verdict::TooFew));
         let mut sentence = match (self.errors.len(), regressed) {
             (0, 0) => "The gate is open.".to_owned(),
-            (0, n) => format!("The gate is shut: {n} of {} regressed.", self.checks.len()),
+            (0, n) => format!("The gate is shut: {n} of {} comparisons regressed.", self.checks.len()),
             (n, _) => format!("The gate is shut: {n} could not be compared, {regressed} regressed."),
         };
         if few > 0 {
             let _ = write!(
                 sentence,
-                " {few} of {} have too few rows or seeds to see a fall of {:.2} points: they prove little.",
+                " {few} of {} have too few rows or seeds to see a fall of {:.2} points or a rise of {:.2} nats: they prove little.",
                 self.checks.len(),
-                100.0 * self.rule.margin
+                100.0 * self.rule.margin,
+                self.rule.loss_margin
             );
         }
         sentence
@@ -60,7 +63,8 @@ impl Gate {
             self.errors.len()
         );
         for check in &self.checks {
-            let case = format!("  <testcase classname=\"{}\" name=\"{}\"", escaped(&check.dataset), escaped(&check.label));
+            let name = format!("{}, {}", check.label, check.quantity.words()[0]);
+            let case = format!("  <testcase classname=\"{}\" name=\"{}\"", escaped(&check.dataset), escaped(&name));
             let _ = match check.verdict {
                 Verdict::Regressed => {
                     writeln!(xml, "{case}>\n    <failure message=\"{}\"/>\n  </testcase>", escaped(&said(check)))
@@ -98,15 +102,16 @@ impl Gate {
 }
 
 fn row(check: &Check) -> String {
-    let percent = |value: f64| format!("{:.1}", 100.0 * value);
+    let number = |value: f64| check.quantity.number(value);
     let cells = [
         check.dataset.replace('|', "\\|"),
         check.label.replace('|', "\\|"),
-        percent(check.baseline),
-        percent(check.found),
-        format!("{:+.1} ± {:.1}", 100.0 * check.difference, 100.0 * check.standard_error),
+        check.quantity.name().into(),
+        number(check.baseline),
+        number(check.found),
+        format!("{} ± {}", check.quantity.change(check.difference), number(check.standard_error)),
         format!("{:.3}", check.p_holm),
-        percent(check.detectable),
+        number(check.detectable),
         word(check.verdict).into(),
     ];
     format!("| {} |", cells.join(" | "))
@@ -121,20 +126,23 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 fn said(check: &Check) -> String {
+    let number = |value: f64| check.quantity.number(value);
+    let harm = check.quantity.words()[1];
     format!(
-        "{} on {}: accuracy {:.1}% against {:.1}%, {:+.1} ± {:.1} points over {} examples and {} against {} seeds (Holm p = {:.3}; a fall \
-         of {:.1} would be seen): {}",
+        "{} on {}: {} {} against {}, {} ± {} over {} examples and {} against {} seeds (Holm p = {:.3}; a {harm} of {} would be \
+         seen): {}",
         check.label,
         check.dataset,
-        100.0 * check.found,
-        100.0 * check.baseline,
-        100.0 * check.difference,
-        100.0 * check.standard_error,
+        check.quantity.name(),
+        number(check.found),
+        number(check.baseline),
+        check.quantity.change(check.difference),
+        number(check.standard_error),
         check.examples,
         check.seeds[1],
         check.seeds[0],
         check.p_holm,
-        100.0 * check.detectable,
+        number(check.detectable),
         word(check.verdict)
     )
 }

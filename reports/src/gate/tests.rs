@@ -5,10 +5,24 @@ use tempfile::TempDir;
 use super::*;
 use crate::tests::Fixture;
 
-const RULE: Rule = Rule { margin: 0.01, alpha: 0.05, allow_dirty: false };
+const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: false };
+
+/// Runs in a folder, which the gate reads again.
+struct Runs {
+    _folder: TempDir,
+    report: Report,
+}
+
+impl std::ops::Deref for Runs {
+    type Target = Report;
+
+    fn deref(&self) -> &Report {
+        &self.report
+    }
+}
 
 /// A folder of runs: one for each seed, of `n` examples; `right(seed, example)` says which were answered right.
-fn runs(n: u32, seeds: &[u64], change: impl Fn(&mut Fixture), right: impl Fn(u64, u32) -> bool) -> Report {
+fn runs(n: u32, seeds: &[u64], change: impl Fn(&mut Fixture), right: impl Fn(u64, u32) -> bool) -> Runs {
     let folder = TempDir::new().expect("a folder");
     for &seed in seeds {
         let correct: Vec<bool> = (0..n).map(|example| right(seed, example)).collect();
@@ -20,7 +34,8 @@ fn runs(n: u32, seeds: &[u64], change: impl Fn(&mut Fixture), right: impl Fn(u64
         change(&mut fixture);
         fixture.write(folder.path());
     }
-    Report::read(&[folder.path().into()]).expect("readable runs")
+    let report = Report::read(&[folder.path().into()]).expect("readable runs");
+    Runs { _folder: folder, report }
 }
 
 /// Whether example `i` of seed `s` comes out right, with this probability: a hash, so no generator is needed.
@@ -74,11 +89,39 @@ fn a_point_is_seen_with_enough_rows_and_otherwise_said_not_to_be() {
     }
 }
 
+/// The same answers, given with less confidence: accuracy cannot see it.
+#[test]
+fn a_rise_of_the_loss_fails_though_every_answer_is_the_same() {
+    let likely =
+        |sure: f64| move |run: &mut Fixture| run.likely = Some((0..400).map(|i| sure - 0.1 * f64::from(i % 2)).collect());
+    let right = |_, i| i % 10 < 6;
+    let [sure, less, unsure] = [0.9, 0.85, 0.7].map(|sure| runs(400, &[1, 2, 3], likely(sure), right));
+    let gate = Gate::new(&sure, &unsure, RULE);
+    let verdicts: Vec<_> = gate.checks.iter().map(|check| (check.quantity, check.verdict)).collect();
+    assert_eq!(verdicts, [(Quantity::Accuracy, Verdict::Passes), (Quantity::Loss, Verdict::Regressed)], "{}", gate.text());
+    let loss = |sure: f64| -(sure.ln() + (sure - 0.1).ln()) / 2.0;
+    assert!((gate.checks[1].baseline - loss(0.9)).abs() < 1e-12 && (gate.checks[1].found - loss(0.7)).abs() < 1e-12);
+    assert!(gate.github().contains("log-loss (nats) 0.434 against 0.164, +0.") && gate.junit().contains("fednano, log-loss"));
+    // Less than the margin, and less loss, pass.
+    assert!(Gate::new(&sure, &less, RULE).passes() && Gate::new(&unsure, &sure, RULE).passes());
+}
+
+/// A baseline that does not tell the right option is compared by accuracy alone; runs that should tell it and do not are refused.
+#[test]
+fn losses_that_are_missing() {
+    let right = |seed, i| coin(seed, i, 0.6);
+    let told = runs(40, &[1, 2], |run| run.likely = Some(vec![0.8; 40]), right);
+    let untold = runs(40, &[1, 2], |_| {}, right);
+    assert_eq!((Gate::new(&untold, &told, RULE).checks.len(), Gate::new(&told, &told, RULE).checks.len()), (1, 2));
+    let gate = Gate::new(&told, &untold, RULE);
+    assert!(!gate.passes() && gate.errors[0].contains("which option is the right one"), "{:?}", gate.errors);
+}
+
 #[test]
 fn what_cannot_be_compared_is_an_error() {
     let right = |seed, i| coin(seed, i, 0.6);
     let baseline = runs(40, &[1, 2], |_| {}, right);
-    let refused = |other: Report, why: &str| {
+    let refused = |other: Runs, why: &str| {
         let gate = Gate::new(&baseline, &other, RULE);
         assert!(!gate.passes() && gate.errors.iter().any(|error| error.contains(why)), "{why}: {:?}", gate.errors);
         assert!(gate.text().contains("error: ") && gate.junit().contains("<error ") && gate.github().contains("::error"));

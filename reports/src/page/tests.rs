@@ -145,7 +145,7 @@ fn a_doubt_stands_beside_its_number() {
     let page = read(root.path()).html().unwrap();
     let mark = "<a class=\"mark\" href=\"#w1\" title=\"fewer than 3 seeds: local on icongen (1)\" aria-label=\"warning 1\">1</a>";
     assert!(page.contains(&format!("<td data-v=\"40\">40.0 ±n/a (1)<sup>{mark}</sup></td>")), "the cell is marked");
-    assert!(page.contains("<td data-v=\"50\">50.0 ± 0.0 (3)</td>"), "others are not");
+    assert!(page.contains("<td data-v=\"50\">50.0 ± 0.0 [50.0, 50.0] (3)</td>"), "others are not");
     assert!(page.contains("<li id=\"w1\">fewer than 3 seeds: local on icongen (1)</li>"));
 }
 
