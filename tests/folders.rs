@@ -304,7 +304,8 @@ fn damaged_folders() -> Test {
     config("llava", "\"llava\"", "\"qwen2_vl\"", &["config.json", "\"qwen2_vl\" is not supported", "\"idefics3\""])?;
     config("llava", "\"llama\"", "\"opt\"", &["text_config.model_type = \"opt\""])?;
     config("llava", "\"clip_vision_model\"", "\"siglip_vision_model\"", &["vision_config.model_type"])?;
-    config("llava", "\"llama3\"", "\"yarn\"", &["text_config.rope_parameters.rope_type = \"yarn\""])?;
+    config("llava", "\"llama3\"", "\"spiral\"", &["text_config.rope_parameters.rope_type = \"spiral\""])?;
+    config("llava", "\"llama3\"", "\"longrope\"", &["text_config.rope_parameters without `short_factor`"])?;
     config("llava", "\"num_attention_heads\": 4", "\"num_attention_heads\": 0", &["num_attention_heads = 0"])?;
     config("llava", "\"num_attention_heads\": 4", "\"num_attention_heads\": 3", &["does not divide"])?;
     config("llava", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu\"", &["text_config.hidden_act = \"relu\""])?;

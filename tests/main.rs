@@ -3,6 +3,7 @@
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
 //! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
+//! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
@@ -36,6 +37,7 @@ mod parity;
 mod planted;
 mod privacy;
 mod reality;
+mod rope;
 mod support;
 mod tiny;
 mod vqa;

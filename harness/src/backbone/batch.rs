@@ -167,8 +167,10 @@ impl Row {
         for (k, branch) in sequence.branches.iter().enumerate() {
             row.append(branch.inputs(), sequence.prefix.len(), k + 1);
         }
-        let padding = vec![0; width - row.tokens.len()];
-        row.append(&padding, 0, PADDING);
+        row.tokens.resize(width, 0);
+        // At the first position: a row's last one is that of its sequence.
+        row.positions.resize(width, 0);
+        row.segment.resize(width, PADDING);
         row
     }
 
