@@ -14,7 +14,7 @@ use seed::Seed;
 use crate::accounting::clock::Stopwatch;
 use crate::accounting::flops;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
-use crate::backbone::{Backbone, Batch, Embeddings, Sequence, nn};
+use crate::backbone::{Backbone, Batch, Embeddings, Sequence, Shown, nn};
 use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
 use crate::federation::link::{Traffic, split_passes};
 use crate::federation::{Answers, Client, Scope, Task};
@@ -35,8 +35,10 @@ pub struct TrainExample {
 pub struct Split {
     /// The examples.
     pub dataset: Dataset,
-    /// `[images, tokens, d]`; computed once, because the frozen tower never changes.
+    /// `[squares, tokens, d]`; computed once, because the frozen tower never changes.
     pub features: Tensor,
+    /// Where each of the dataset's images is among the features.
+    shown: Vec<Shown>,
     /// Seconds that took.
     pub features_seconds: f64,
     /// What enters the connector, for those whose adapters lie there.
@@ -47,16 +49,22 @@ impl Split {
     /// A loaded split with its images' features, computed in chunks that threads share.
     pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
         let clock = Stopwatch::start();
-        let features = over_images(backbone, &dataset, |pixels| backbone.encode(pixels))?;
-        Ok(Self { dataset, features, features_seconds: clock.seconds(), seen: OnceLock::new() })
+        let shown = shown(backbone, &dataset)?;
+        let features = over_images(backbone, &dataset, &shown, |pixels| backbone.encode(pixels))?;
+        Ok(Self { dataset, features, shown, features_seconds: clock.seconds(), seen: OnceLock::new() })
     }
 
-    /// What enters the connector, `[images, tokens, d_seen]`; computed when it is first asked for.
+    /// An example's pictures among the features.
+    fn pictures(&self, example: &Example) -> Vec<Shown> {
+        example.images.iter().map(|&image| self.shown[image]).collect()
+    }
+
+    /// What enters the connector, `[squares, tokens, d_seen]`; computed when it is first asked for.
     fn seen(&self, backbone: &dyn Backbone) -> Result<&Tensor> {
         if let Some(seen) = self.seen.get() {
             return Ok(seen);
         }
-        let seen = over_images(backbone, &self.dataset, |pixels| backbone.see(pixels))?;
+        let seen = over_images(backbone, &self.dataset, &self.shown, |pixels| backbone.see(pixels))?;
         Ok(self.seen.get_or_init(|| seen))
     }
 
@@ -69,13 +77,27 @@ impl Split {
     }
 }
 
+/// Where the squares of a dataset's images will be, one image after the other.
+fn shown(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Vec<Shown>> {
+    let mut squares = 0;
+    let place = |image: &Arc<[u8]>| {
+        let shown = Shown { first: squares, tiles: backbone.preprocess().tiles(image)? };
+        squares += shown.tiles.squares();
+        Ok(shown)
+    };
+    dataset.images.iter().map(place).collect()
+}
+
 /// A dataset's images through a frozen part of a backbone, in chunks that threads share.
 fn over_images(
     backbone: &dyn Backbone,
     dataset: &Dataset,
+    shown: &[Shown],
     part: impl Fn(&Tensor) -> candle_core::Result<Tensor> + Sync,
 ) -> Result<Tensor> {
+    /// Squares that a thread has in memory at a time.
     const CHUNK: usize = 32;
+    let most = shown.iter().map(|shown| shown.tiles.squares()).max().unwrap_or(1);
     let preprocess = backbone.preprocess();
     let size = preprocess.size;
     let encode = |images: &[Arc<[u8]>]| -> Result<Tensor> {
@@ -83,10 +105,11 @@ fn over_images(
         for image in images {
             pixels.extend(preprocess.pixels(image, dataset.card.max_image_pixels)?);
         }
-        let pixels = Tensor::from_vec(pixels, (images.len(), 3, size, size), backbone.device())?;
+        let squares = pixels.len() / (3 * size * size);
+        let pixels = Tensor::from_vec(pixels, (squares, 3, size, size), backbone.device())?;
         Ok(part(&pixels.to_dtype(backbone.dtype())?)?)
     };
-    let chunks: Vec<Tensor> = dataset.images.par_chunks(CHUNK).map(encode).collect::<Result<_>>()?;
+    let chunks: Vec<Tensor> = dataset.images.par_chunks((CHUNK / most).max(1)).map(encode).collect::<Result<_>>()?;
     if chunks.is_empty() {
         let spec = backbone.spec();
         return Ok(Tensor::zeros((0, spec.image_tokens, spec.d_model), backbone.dtype(), backbone.device())?);
@@ -148,7 +171,7 @@ impl Study {
         let mut train = Vec::with_capacity(train_examples.len());
         for example in &train_examples {
             let rendered = prompt::render(example, template(&example.card, &experiment.data.prompt)?);
-            let (sequence, cut) = backbone.text().training(&rendered, &example.images, limit)?;
+            let (sequence, cut) = backbone.text().training(&rendered, &train_split.pictures(example), limit)?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             train.push(TrainExample { sequence, raw_bytes: example.raw_bytes });
@@ -159,7 +182,7 @@ impl Study {
             let template = template(&example.card, &experiment.data.prompt)?;
             let rendered = prompt::render(example, template);
             let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { example.card.scoring };
-            let (sequence, cut) = backbone.text().scoring(&rendered, &example.images, limit)?;
+            let (sequence, cut) = backbone.text().scoring(&rendered, &test_split.pictures(example), limit)?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             let (id, target, option_score) = (example.id.clone(), template.target, example.card.option_score);

@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Result, Tensor};
 pub struct Sequence {
     /// Token ids; an image placeholder stands once for each of its image's tokens.
     pub prefix: Vec<u32>,
-    /// Rows of the feature store, in the order of the placeholders.
+    /// Rows of the feature store, one for each square of a picture, in the order of the placeholders.
     pub images: Vec<usize>,
     /// Continuations.
     pub branches: Vec<Branch>,

@@ -34,7 +34,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use serde::Serialize;
 
 pub use batch::{Batch, Branch, Sequence};
-pub use text::TextCodec;
+pub use text::{Shown, TextCodec};
 
 use crate::adapter::Adapt;
 use crate::data::Preprocess;
