@@ -134,6 +134,25 @@ fn token_ids() -> Test {
     Ok(())
 }
 
+/// Truncation and padding that a tokenizer's file asks for are left out, as transformers leaves them out; what contradicts itself is an
+/// error.
+#[test]
+fn tokenizers_neither_cut_nor_pad() -> Test {
+    let plain = Fixture::load("llava", DType::F32)?;
+    let copy = Copy::of("llava")?;
+    let cut = r#""truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 5}"#;
+    let pad = r#""padding": {"strategy": {"Fixed": 999999999999}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "<unk>"}"#;
+    copy.edit("tokenizer.json", r#""truncation": null"#, cut)?.edit("tokenizer.json", r#""padding": null"#, pad)?;
+    let model = backbone::load(copy.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu)?;
+    for (prompt, _, _) in CASES {
+        let prefix = |model: &dyn Backbone| model.text().prefix(prompt, &[Tiles::WHOLE], usize::MAX);
+        assert_eq!(prefix(&*model)?, prefix(&*plain.model)?);
+    }
+    let null = r#""continuing_subword_prefix": null"#;
+    Copy::of("llava")?.edit("tokenizer.json", null, &null.replace("null", "\"x\""))?.fails(&["tokenizer.json"])
+}
+
 /// A long prompt loses its beginning and nothing else; the spelling of a special token stays text.
 #[test]
 fn prompts_from_outside() -> Test {
@@ -337,6 +356,7 @@ fn damaged_folders() -> Test {
     config("llava", "\"num_attention_heads\": 4", "\"num_attention_heads\": 0", &["num_attention_heads = 0"])?;
     config("llava", "\"num_attention_heads\": 4", "\"num_attention_heads\": 3", &["does not divide"])?;
     config("llava", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu\"", &["text_config.hidden_act = \"relu\""])?;
+    config("llava", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1048576", &["between 1 and 4096"])?;
     config("llava", "\"patch_size\": 8", "\"patch_size\": 0", &["patch_size = 0"])?;
     config("llava", "\"patch_size\": 8", "\"patch_size\": 99999999999", &["patch_size = 99999999999"])?;
     config("llava", "\"vision_feature_layer\": -2", "\"vision_feature_layer\": -9", &["vision_feature_layer -9"])?;

@@ -1,6 +1,8 @@
 //! A backbone's tokenizer and chat format.
 
-use tokenizers::Tokenizer;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokenizers::{Encoding, Tokenizer};
 
 use super::{Branch, Sequence};
 use crate::data::{Rendered, Tiles};
@@ -125,12 +127,16 @@ impl TextCodec {
 
     /// Text to ids, no special tokens added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.tokenizer.encode(text, false).map_err(untokenizable)?.get_ids().to_vec())
+        Ok(self.encoding(text)?.get_ids().to_vec())
+    }
+
+    fn encoding(&self, text: &str) -> Result<Encoding> {
+        guarded(|| self.tokenizer.encode(text, false)).map_err(|what| Error::Backbone(format!("cannot tokenize: {what}")))
     }
 
     /// Ids to text, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(|error| Error::Backbone(format!("cannot decode tokens: {error}")))
+        guarded(|| self.tokenizer.decode(ids, true)).map_err(|what| Error::Backbone(format!("cannot decode tokens: {what}")))
     }
 
     /// A user's turn up to where the answer begins, at most `max_text_tokens` of text: a longer prompt loses its beginning, where
@@ -189,7 +195,7 @@ impl TextCodec {
 
     /// The end of a text, `max_tokens` tokens long at most, and whether anything was lost.
     fn shortened(&self, text: String, max_tokens: usize) -> Result<(String, bool)> {
-        let encoding = self.tokenizer.encode(text.as_str(), false).map_err(untokenizable)?;
+        let encoding = self.encoding(&text)?;
         let Some(lost) = encoding.len().checked_sub(max_tokens).filter(|&lost| lost > 0) else { return Ok((text, false)) };
         let from = encoding.get_offsets().get(lost).map_or(text.len(), |&(start, _)| start);
         // A byte-level token may begin inside a letter.
@@ -273,8 +279,22 @@ impl TextCodec {
     }
 }
 
-fn untokenizable(error: tokenizers::Error) -> Error {
-    Error::Backbone(format!("cannot tokenize: {error}"))
+/// A `tokenizer.json`; the error is a sentence. What it says of truncation and padding is left out, as transformers does: a prompt
+/// would lose tokens or, padded to a length of the file's choice, fill memory.
+pub(super) fn read(json: &[u8]) -> std::result::Result<Tokenizer, String> {
+    let mut tokenizer = guarded(|| Tokenizer::from_bytes(json))?;
+    guarded(|| tokenizer.with_truncation(None).map(|_| ()))?;
+    tokenizer.with_padding(None);
+    Ok(tokenizer)
+}
+
+/// The library trusts its file (a `continuing_subword_prefix` that is no token's beginning is a slice out of range): a panic in it is
+/// an error here.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("the tokenizer contradicts itself, and the tokenizers library panicked over it".into()),
+    }
 }
 
 /// The chat format's and the tokenizer's special tokens, each with a space behind its first letter or its `<`.
