@@ -58,11 +58,6 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Pictures that are not cut, by their rows.
-    pub fn whole(rows: &[usize]) -> Vec<Self> {
-        rows.iter().map(|&first| Self { first, tiles: Tiles::WHOLE }).collect()
-    }
-
     fn rows(&self) -> std::ops::Range<usize> {
         self.first..self.first + self.tiles.squares()
     }
