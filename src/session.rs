@@ -168,7 +168,7 @@ impl Session {
             dataset.images.truncate(1);
             dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
         }
-        let loaded = Arc::new(Split::new(dataset));
+        let loaded = Arc::new(Split::new(dataset, &**backbone)?);
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }

@@ -12,6 +12,7 @@ use harness::backbone::llava::Llava;
 use harness::backbone::minigpt4::MiniGpt4;
 use harness::backbone::smolvlm::SmolVlm;
 use harness::backbone::{self, Backbone, Batch, Branch, Sequence, adapter_dtype, nn};
+use harness::data::Tiles;
 use schema::experiment::AdapterConfig;
 
 use crate::support::{Test, flat, ids, relative, setup, within};
@@ -27,7 +28,7 @@ const CASES: [(&str, &[usize], &str); 4] = [
 /// The script's pictures, of `fixtures/preprocess`.
 const PICTURES: [&str; 3] = ["rgb.png", "tall.png", "palette.png"];
 
-const FOLDERS: [&str; 4] = ["llava", "llava-tied", "smolvlm", "minigpt4"];
+const FOLDERS: [&str; 5] = ["llava", "llava-tied", "smolvlm", "smolvlm-tiles", "minigpt4"];
 
 /// Length of the difference over length. transformers itself is about 1e-6 from its own float64.
 const STATES: f64 = 1e-5;
@@ -61,12 +62,22 @@ impl Fixture {
         self.expect.get(name).with_context(|| format!("{}: no `{name}`", self.name))
     }
 
+    /// How each of the script's pictures is cut.
+    fn tiles(&self) -> Result<Vec<Tiles>> {
+        let tiles = |name: &&str| Ok(self.model.preprocess().tiles(&std::fs::read(fixtures().join("preprocess").join(name))?)?);
+        PICTURES.iter().map(tiles).collect()
+    }
+
     /// All cases as one padded batch, from our own tokens.
     fn batch(&self) -> Result<Batch> {
+        let tiles = self.tiles()?;
+        let first = |picture: usize| tiles[..picture].iter().map(|tiles| tiles.squares()).sum::<usize>();
         let sequence = |(prompt, pictures, answer): &(&str, &[usize], &str)| -> Result<Sequence> {
-            let (prefix, _) = self.model.text().prefix(prompt, pictures.len(), usize::MAX)?;
+            let shown: Vec<Tiles> = pictures.iter().map(|&picture| tiles[picture]).collect();
+            let (prefix, _) = self.model.text().prefix(prompt, &shown, usize::MAX)?;
             let branches = vec![Branch::answer(self.model.text().answer(answer)?)];
-            Ok(Sequence { prefix, images: pictures.to_vec(), branches })
+            let images = pictures.iter().flat_map(|&picture| first(picture)..first(picture + 1)).collect();
+            Ok(Sequence { prefix, images, branches })
         };
         let sequences = CASES.iter().map(sequence).collect::<Result<Vec<_>>>()?;
         let token = self.model.text().image_token();
@@ -107,8 +118,10 @@ impl Fixture {
 fn token_ids() -> Test {
     for name in FOLDERS {
         let fixture = Fixture::load(name, DType::F32)?;
+        let tiles = fixture.tiles()?;
         for (i, (prompt, pictures, answer)) in CASES.iter().enumerate() {
-            let (prefix, cut) = fixture.model.text().prefix(prompt, pictures.len(), usize::MAX)?;
+            let shown: Vec<Tiles> = pictures.iter().map(|&picture| tiles[picture]).collect();
+            let (prefix, cut) = fixture.model.text().prefix(prompt, &shown, usize::MAX)?;
             assert_eq!(prefix, ids(fixture.get(&format!("case.{i}.prompt"))?)?, "{name}, prompt {i}");
             assert!(!cut);
             assert_eq!(
@@ -121,19 +134,39 @@ fn token_ids() -> Test {
     Ok(())
 }
 
+/// Truncation and padding that a tokenizer's file asks for are left out, as transformers leaves them out; what contradicts itself is an
+/// error.
+#[test]
+fn tokenizers_neither_cut_nor_pad() -> Test {
+    let plain = Fixture::load("llava", DType::F32)?;
+    let copy = Copy::of("llava")?;
+    let cut = r#""truncation": {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 5}"#;
+    let pad = r#""padding": {"strategy": {"Fixed": 999999999999}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "<unk>"}"#;
+    copy.edit("tokenizer.json", r#""truncation": null"#, cut)?.edit("tokenizer.json", r#""padding": null"#, pad)?;
+    let model = backbone::load(copy.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu)?;
+    for (prompt, _, _) in CASES {
+        let prefix = |model: &dyn Backbone| model.text().prefix(prompt, &[Tiles::WHOLE], usize::MAX);
+        assert_eq!(prefix(&*model)?, prefix(&*plain.model)?);
+    }
+    let null = r#""continuing_subword_prefix": null"#;
+    Copy::of("llava")?.edit("tokenizer.json", null, &null.replace("null", "\"x\""))?.fails(&["tokenizer.json"])
+}
+
 /// A long prompt loses its beginning and nothing else; the spelling of a special token stays text.
 #[test]
 fn prompts_from_outside() -> Test {
     for name in FOLDERS {
         let fixture = Fixture::load(name, DType::F32)?;
         let text = fixture.model.text();
-        let (whole, _) = text.prefix("one two three four five é six", 1, usize::MAX)?;
-        let (short, cut) = text.prefix("one two three four five é six", 1, 4)?;
+        let picture = [Tiles::WHOLE];
+        let (whole, _) = text.prefix("one two three four five é six", &picture, usize::MAX)?;
+        let (short, cut) = text.prefix("one two three four five é six", &picture, 4)?;
         assert!(cut && short.len() < whole.len(), "{name}");
         // What stands behind the prompt is there, and so are its last tokens.
         assert_eq!(short[short.len() - 6..], whole[whole.len() - 6..], "{name}");
         let hostile = "<image> </s> <s> <end_of_utterance> <global-img> <|im_start|> <unk>";
-        let (ids, _) = text.prefix(hostile, 1, usize::MAX)?;
+        let (ids, _) = text.prefix(hostile, &picture, usize::MAX)?;
         let placeholders = ids.iter().filter(|id| **id == text.image_token()).count();
         assert_eq!(placeholders, fixture.model.spec().image_tokens, "{name}");
         let ends = |ids: &[u32]| ids.iter().filter(|id| **id == text.end_token()).count();
@@ -150,23 +183,35 @@ fn pixels() -> Test {
         let fixture = Fixture::load(name, DType::F32)?;
         let preprocess = fixture.model.preprocess();
         let plane = preprocess.size * preprocess.size;
-        let (mut near, mut all, mut worst) = (0, 0, 0.0);
-        for (i, picture) in PICTURES.iter().enumerate() {
+        let (mut near, mut all, mut worst, mut first) = (0, 0, 0.0, 0);
+        for (picture, tiles) in PICTURES.iter().zip(fixture.tiles()?) {
             let found = preprocess.pixels(&std::fs::read(fixtures().join("preprocess").join(picture))?, u64::MAX)?;
-            let wanted = flat(&fixture.get("pixels")?.get(i)?)?;
+            let wanted = flat(&fixture.get("pixels")?.narrow(0, first, tiles.squares())?)?;
+            first += tiles.squares();
             assert_eq!(found.len(), wanted.len());
             for (at, (found, wanted)) in found.iter().zip(wanted).enumerate() {
-                let steps = (f64::from(*found) - wanted).abs() * f64::from(preprocess.std[at / plane]) * 255.0;
+                let steps = (f64::from(*found) - wanted).abs() * f64::from(preprocess.std[at / plane % 3]) * 255.0;
                 near += usize::from(steps <= 1.001);
                 all += 1;
                 worst = f64::max(worst, steps);
             }
         }
         eprintln!("{name} pixels: {near} of {all} within 1 of 255, worst {worst:.2}");
+        assert_eq!(first, fixture.get("pixels")?.dim(0)?, "{name}: squares");
         assert!(near as f64 >= 0.999 * all as f64);
         // Pillow's own arithmetic leaves nothing but the rounding of normalised numbers.
         assert!(worst < 1e-3, "{name}: {worst}");
     }
+    Ok(())
+}
+
+/// Pictures are cut as transformers cuts them (`pixels` holds the squares): wide and tall ones.
+#[test]
+fn pictures_are_cut() -> Test {
+    let tiles = Fixture::load("smolvlm-tiles", DType::F32)?.tiles()?;
+    let expect = [(3, 4), (4, 2), (3, 4)].map(|(rows, columns)| Tiles { rows, columns });
+    assert_eq!(tiles, expect);
+    assert_eq!(Fixture::load("smolvlm", DType::F32)?.tiles()?, [Tiles::WHOLE; 3]);
     Ok(())
 }
 
@@ -239,8 +284,10 @@ fn adapter_gradients() -> Test {
 /// Half-precision weights give the same within their precision; the adapters and their gradients are f32.
 #[test]
 fn half_precision() -> Test {
+    // In the longer sequences of pictures that are cut more is rounded; their numbers are the same operations'.
+    let folders = FOLDERS.into_iter().filter(|name| *name != "smolvlm-tiles");
     for (dtype, bound) in [(DType::BF16, 0.1), (DType::F16, 0.02)] {
-        for name in FOLDERS {
+        for name in folders.clone() {
             let fixture = Fixture::load(name, dtype)?;
             assert_eq!((fixture.model.dtype(), fixture.model.spec().bytes_per_number), (dtype, 2));
             let batch = fixture.batch()?;
@@ -304,10 +351,12 @@ fn damaged_folders() -> Test {
     config("llava", "\"llava\"", "\"qwen2_vl\"", &["config.json", "\"qwen2_vl\" is not supported", "\"idefics3\""])?;
     config("llava", "\"llama\"", "\"opt\"", &["text_config.model_type = \"opt\""])?;
     config("llava", "\"clip_vision_model\"", "\"siglip_vision_model\"", &["vision_config.model_type"])?;
-    config("llava", "\"llama3\"", "\"yarn\"", &["text_config.rope_parameters.rope_type = \"yarn\""])?;
+    config("llava", "\"llama3\"", "\"spiral\"", &["text_config.rope_parameters.rope_type = \"spiral\""])?;
+    config("llava", "\"llama3\"", "\"longrope\"", &["text_config.rope_parameters without `short_factor`"])?;
     config("llava", "\"num_attention_heads\": 4", "\"num_attention_heads\": 0", &["num_attention_heads = 0"])?;
     config("llava", "\"num_attention_heads\": 4", "\"num_attention_heads\": 3", &["does not divide"])?;
     config("llava", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu\"", &["text_config.hidden_act = \"relu\""])?;
+    config("llava", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1048576", &["between 1 and 4096"])?;
     config("llava", "\"patch_size\": 8", "\"patch_size\": 0", &["patch_size = 0"])?;
     config("llava", "\"patch_size\": 8", "\"patch_size\": 99999999999", &["patch_size = 99999999999"])?;
     config("llava", "\"vision_feature_layer\": -2", "\"vision_feature_layer\": -9", &["vision_feature_layer -9"])?;

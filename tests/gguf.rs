@@ -14,6 +14,7 @@ use harness::backbone::gguf::Gguf;
 use harness::backbone::llama::Llama;
 use harness::backbone::smol::{self, Llm};
 use harness::backbone::{Backbone, Batch, Branch, Sequence, nn};
+use harness::data::Tiles;
 use tempfile::TempDir;
 
 use crate::support::{Test, decoder_logits, flat, ids, relative, setup, within};
@@ -97,7 +98,7 @@ fn smol_is_what_its_shapes_say_and_can_be_tuned() -> Test {
     assert_eq!(model.spec(), &harness::backbone::spec(smol::NAME)?);
     let size = model.preprocess().size;
     let features = model.encode(&Tensor::zeros((1, 3, size, size), DType::F32, &Device::Cpu)?)?;
-    let (prefix, _) = model.text().prefix("Which letter?\nA. yes\nB. no", 1, 64)?;
+    let (prefix, _) = model.text().prefix("Which letter?\nA. yes\nB. no", &[Tiles::WHOLE], 64)?;
     let sequence = Sequence { prefix, images: vec![0], branches: vec![Branch::answer(model.text().answer("B")?)] };
     let batch = Batch::new(&[&sequence], model.text().image_token(), DType::F32, &Device::Cpu)?;
     let spec = AdapterSpec::resolve(&Default::default(), "lora", model.spec())?;

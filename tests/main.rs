@@ -3,6 +3,8 @@
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
 //! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
+//! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
+//! - [`hostile`]: are damaged files errors, never a panic, a hang or memory without bound? ([`mutate`]: the damage)
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
@@ -24,6 +26,7 @@ mod floors;
 mod folders;
 mod gguf;
 mod gradients;
+mod hostile;
 mod hub;
 mod hub_site;
 mod interrupted;
@@ -32,10 +35,12 @@ mod kinds;
 mod laws;
 mod lengths;
 mod methods;
+mod mutate;
 mod parity;
 mod planted;
 mod privacy;
 mod reality;
+mod rope;
 mod support;
 mod tiny;
 mod vqa;

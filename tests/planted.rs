@@ -72,8 +72,9 @@ fn make_world(backbone: Arc<dyn Backbone>) -> Result<World> {
     let folder = tempfile::tempdir()?;
     let generator = generated::find("icongen").context("no such generator")?;
     let card = generated::write(generator, folder.path(), Some((300, 400)), 7)?;
-    let load =
-        |split: &str| -> Result<Arc<Split>> { Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?))) };
+    let load = |split: &str| -> Result<Arc<Split>> {
+        Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
+    };
     Ok(World { train: load("train")?, test: load("test")?, backbone })
 }
 
@@ -126,14 +127,14 @@ fn with_inverted_fisher(update: &Update) -> harness::Result<Update> {
 }
 
 /// The training split with every answer moved to the next choice.
-fn shifted(split: &Split) -> Arc<Split> {
+fn shifted(split: &Split, backbone: &dyn Backbone) -> Result<Arc<Split>> {
     let mut dataset = split.dataset.clone();
     for example in &mut dataset.examples {
         if let Answer::Choice(right) = &mut example.answer {
             *right = (*right + 1) % example.choices.len();
         }
     }
-    Arc::new(Split::new(dataset))
+    Ok(Arc::new(Split::new(dataset, backbone)?))
 }
 
 /// Run folders, which the gate reads again, and their report.
@@ -161,7 +162,7 @@ fn runs(method: &str, clients: &str, seeds: impl IntoIterator<Item = u64>, plant
         _ => sound,
     };
     let train = match plant {
-        Plant::LabelsShifted => shifted(&world.train),
+        Plant::LabelsShifted => shifted(&world.train, &*world.backbone)?,
         _ => world.train.clone(),
     };
     let row = *Registry::new(baselines::METHODS).find(method)?;

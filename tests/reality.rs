@@ -165,7 +165,7 @@ fn the_budget_may_be_work() -> Test {
 fn clients_may_hold_a_dataset_each() -> Test {
     let [train, test] = [0, 1].map(|split| -> Result<Split> {
         let parts = tiny::DATASETS.map(|name| tiny::split(name, split).dataset.clone());
-        Ok(Split::new(Dataset::join(parts.to_vec())?))
+        Ok(Split::new(Dataset::join(parts.to_vec())?, tiny::backbone())?)
     });
     let mut experiment = experiment("fedavg-nano");
     experiment.data.train_limit = Some(20);

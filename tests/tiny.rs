@@ -102,8 +102,9 @@ fn make_world() -> Result<World> {
         let folder = tempfile::tempdir()?;
         let generator = generated::find(name).context("no such generator")?;
         let card = generated::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
-        let load =
-            |split: &str| -> Result<Arc<Split>> { Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?))) };
+        let load = |split: &str| -> Result<Arc<Split>> {
+            Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
+        };
         splits.insert(name, [load("train")?, load("test")?]);
     }
     Ok(World { backbone, splits })
@@ -117,6 +118,11 @@ pub fn experiment(method: &str) -> Experiment {
          [method]\nname = \"{method}\"\n[evaluation]\nevery = 0\nmax_new_tokens = 3\n"
     );
     toml::from_str(&text).expect("an experiment")
+}
+
+/// The embedded backbone's little sister.
+pub fn backbone() -> &'static dyn Backbone {
+    &*world().backbone
 }
 
 /// A dataset's training (0) or test (1) split.

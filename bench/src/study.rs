@@ -34,7 +34,9 @@ pub fn task(rows: usize) -> Result<Task> {
     let generator = generated::find("icongen").context("no generator `icongen`")?;
     let card = generated::write(generator, folder.path(), Some((rows, rows)), 3)?;
     let backbone: Arc<dyn Backbone> = Arc::new(nano::load(DType::F32, &Device::Cpu)?);
-    let split = |name: &str| -> Result<Arc<Split>> { Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, name, None)?))) };
+    let split = |name: &str| -> Result<Arc<Split>> {
+        Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, name, None)?, &*backbone)?))
+    };
     let experiment = toml::from_str("seed = 1\n[data]\ndataset = \"icongen\"\n[method]\nname = \"fednano\"\n")?;
     let row = *Registry::new(baselines::METHODS).find("fednano")?;
     let study = Study::new(experiment, &row, backbone.clone(), split("train")?, split("test")?)?;

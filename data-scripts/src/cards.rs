@@ -58,7 +58,7 @@ mod tests {
             let Some(hub) = &card.hub else { continue };
             assert!(HubId::new(RepoKind::Dataset, hub, &card.revision).is_ok() && card.source.contains(hub.as_str()), "{name}");
             assert!(card.splits.values().all(|split| split.patterns().all(|pattern| pattern.ends_with(".parquet"))), "{name}");
-            let known = |tag: &String| *tag == "context" || card.columns.tags.contains(tag);
+            let known = |tag: &String| ["context", "grade_band"].contains(&tag.as_str()) || card.columns.tags.contains(tag);
             assert!(card.breakdowns.iter().all(known), "{name}: {:?}", card.breakdowns);
         }
     }

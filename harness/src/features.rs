@@ -1,8 +1,11 @@
-//! What a frozen part of a backbone makes of pictures: computed once for each picture, when it is first wanted, and kept, in memory
+//! What a frozen part of a backbone makes of pictures: computed once for each picture, square by square, when it is
+//! first wanted, and kept, in memory
 //! while there is room and in a file without a name after that.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,13 +14,13 @@ use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// Pictures that go through the backbone together.
+/// Squares that go through the backbone together, unless one picture has more.
 const CHUNK: usize = 32;
 
-/// The features of a split's pictures, `[tokens, width]` each.
+/// The features of the squares of a split's pictures, `[tokens, width]` each.
 pub(crate) struct Features {
-    pictures: Vec<OnceLock<Kept>>,
-    /// Of no picture, `[0, tokens, width]`; known with the first.
+    squares: Vec<OnceLock<Kept>>,
+    /// Of no square, `[0, tokens, width]`; known with the first.
     none: OnceLock<Tensor>,
     /// Bytes that may still be kept in memory.
     room: AtomicU64,
@@ -30,30 +33,33 @@ enum Kept {
 }
 
 impl Features {
-    /// Of so many pictures, none of them computed yet; at most `room` bytes are kept in memory.
-    pub(crate) fn new(pictures: usize, room: u64) -> Self {
-        let pictures = std::iter::repeat_with(OnceLock::new).take(pictures).collect();
-        Self { pictures, none: OnceLock::new(), room: AtomicU64::new(room), file: Mutex::new(None) }
+    /// Of so many squares, none of them computed yet; at most `room` bytes are kept in memory.
+    pub(crate) fn new(squares: usize, room: u64) -> Self {
+        let squares = std::iter::repeat_with(OnceLock::new).take(squares).collect();
+        Self { squares, none: OnceLock::new(), room: AtomicU64::new(room), file: Mutex::new(None) }
     }
 
-    /// Computes those of `wanted` that are not there yet, in chunks that threads share. `compute` gives `[n, tokens, width]` for the n
-    /// pictures it is given.
+    /// Computes those of `wanted`, pictures and the places of their squares, that are not there yet, in chunks that threads share.
+    /// `compute` gives `[squares, tokens, width]` for the pictures it is given.
     pub(crate) fn prepare(
         &self,
-        wanted: impl IntoIterator<Item = usize>,
+        wanted: impl IntoIterator<Item = (usize, Range<usize>)>,
         compute: impl Fn(&[usize]) -> Result<Tensor> + Sync,
     ) -> Result<()> {
-        let mut missing: Vec<usize> = wanted.into_iter().filter(|&picture| self.pictures[picture].get().is_none()).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing.par_chunks(CHUNK).try_for_each(|chunk| {
-            let features = compute(chunk)?;
+        let is_missing = |squares: &Range<usize>| squares.clone().any(|square| self.squares[square].get().is_none());
+        let missing: BTreeMap<usize, Range<usize>> = wanted.into_iter().filter(|(_, squares)| is_missing(squares)).collect();
+        let (pictures, places): (Vec<usize>, Vec<Range<usize>>) = missing.into_iter().unzip();
+        let most = places.iter().map(Range::len).max().unwrap_or(1);
+        let chunk = (CHUNK / most.max(1)).max(1);
+        pictures.par_chunks(chunk).zip(places.par_chunks(chunk)).try_for_each(|(pictures, places)| {
+            let features = compute(pictures)?;
             let _ = self.none.set(features.narrow(0, 0, 0)?.contiguous()?);
-            chunk.iter().enumerate().try_for_each(|(i, &picture)| self.keep(picture, &features.get(i)?))
+            let squares = places.iter().cloned().flatten().enumerate();
+            squares.into_iter().try_for_each(|(i, square)| self.keep(square, &features.get(i)?))
         })
     }
 
-    fn keep(&self, picture: usize, features: &Tensor) -> Result<()> {
+    fn keep(&self, square: usize, features: &Tensor) -> Result<()> {
         let bytes = (features.elem_count() * features.dtype().size_in_bytes()) as u64;
         let room = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
         let kept = match room {
@@ -62,7 +68,7 @@ impl Features {
             Err(_) => self.write(features)?,
         };
         // Whoever was first has computed the same.
-        let _ = self.pictures[picture].set(kept);
+        let _ = self.squares[square].set(kept);
         Ok(())
     }
 
@@ -86,18 +92,18 @@ impl Features {
         Ok(Kept::InFile { at, shape, dtype, device })
     }
 
-    /// Some pictures' features, one under the other, `[n, tokens, width]`; all must have been prepared. Of no picture, `none` serves
+    /// Some squares' features, one under the other, `[n, tokens, width]`; all must have been prepared. Of no square, `none` serves
     /// where none has been prepared either.
-    pub(crate) fn of(&self, pictures: &[u32], none: impl FnOnce() -> candle_core::Result<Tensor>) -> Result<Tensor> {
-        if pictures.is_empty() {
+    pub(crate) fn of(&self, squares: &[u32], none: impl FnOnce() -> candle_core::Result<Tensor>) -> Result<Tensor> {
+        if squares.is_empty() {
             return Ok(self.none.get().cloned().map_or_else(none, Ok)?);
         }
-        let features = pictures.iter().map(|&picture| self.one(picture as usize)).collect::<Result<Vec<_>>>()?;
+        let features = squares.iter().map(|&square| self.one(square as usize)).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::stack(&features, 0)?)
     }
 
-    fn one(&self, picture: usize) -> Result<Tensor> {
-        match self.pictures[picture].get() {
+    fn one(&self, square: usize) -> Result<Tensor> {
+        match self.squares[square].get() {
             Some(Kept::Here(features)) => Ok(features.clone()),
             Some(Kept::InFile { at, shape, dtype, device }) => {
                 let mut bytes = vec![0; shape[0] * shape[1] * dtype.size_in_bytes()];
@@ -108,7 +114,7 @@ impl Features {
                 }
                 Ok(Tensor::from_raw_buffer(&bytes, *dtype, shape, device)?)
             }
-            None => Err(Error::Usage(format!("the features of picture {picture} are wanted before they are computed"))),
+            None => Err(Error::Usage(format!("the features of square {square} are wanted before they are computed"))),
         }
     }
 
@@ -122,7 +128,7 @@ impl Features {
             Some(Kept::Here(features)) => features.elem_count(),
             _ => 0,
         };
-        self.pictures.iter().map(here).sum()
+        self.squares.iter().map(here).sum()
     }
 }
 
@@ -132,28 +138,33 @@ mod tests {
 
     use super::*;
 
-    /// Features come back as they were computed, each computed once, whether there is room for all, some or none.
+    /// Features come back as they were computed, each picture computed once, whether there is room for all, some or none. Picture 2
+    /// has three squares.
     #[test]
     fn come_back_whether_in_memory_or_not() -> Result<()> {
-        for (room, dtype, here) in [(u64::MAX, DType::F32, 6), (50, DType::F32, 2), (0, DType::F32, 0), (24, DType::BF16, 2)] {
-            let (features, computed) = (Features::new(7, room), AtomicUsize::new(0));
+        let places = |picture: usize| match picture {
+            0 | 1 => picture..picture + 1,
+            2 => 2..5,
+            _ => picture + 2..picture + 3,
+        };
+        for (room, dtype, here) in [(u64::MAX, DType::F32, 7), (50, DType::F32, 2), (0, DType::F32, 0), (24, DType::BF16, 2)] {
+            let (features, computed) = (Features::new(9, room), AtomicUsize::new(0));
             let compute = |pictures: &[usize]| {
                 computed.fetch_add(pictures.len(), Ordering::Relaxed);
-                let numbers: Vec<f32> =
-                    pictures.iter().flat_map(|&picture| (0..6).map(move |i| (10 * picture + i) as f32)).collect();
-                Ok(Tensor::from_vec(numbers, (pictures.len(), 2, 3), &Device::Cpu)?.to_dtype(dtype)?)
+                let squares: Vec<usize> = pictures.iter().flat_map(|&picture| places(picture)).collect();
+                let numbers: Vec<f32> = squares.iter().flat_map(|square| (0..6).map(move |i| (10 * square + i) as f32)).collect();
+                Ok(Tensor::from_vec(numbers, (squares.len(), 2, 3), &Device::Cpu)?.to_dtype(dtype)?)
             };
-            features.prepare([3, 0, 3], compute)?;
-            features.prepare([0, 1, 2, 4, 6, 3], compute)?;
-            assert_eq!(computed.load(Ordering::Relaxed), 6);
+            features.prepare([3, 0, 3].map(|picture| (picture, places(picture))), compute)?;
+            features.prepare([0, 1, 2, 4, 3].map(|picture| (picture, places(picture))), compute)?;
+            assert_eq!(computed.load(Ordering::Relaxed), 5);
             assert_eq!(features.numbers_in_memory(), 6 * here, "{room} bytes of room");
             let nothing = || Tensor::zeros((0, 1, 1), dtype, &Device::Cpu);
-            let found = features.of(&[6, 0, 6, 2], nothing)?;
-            assert_eq!(features.of(&[], nothing)?.dims(), [0, 2, 3]);
-            assert_eq!(found.dims(), [4, 2, 3]);
+            let found = features.of(&[6, 0, 6, 3], nothing)?;
+            assert_eq!((found.dims(), features.of(&[], nothing)?.dims()), (&[4, 2, 3][..], &[0, 2, 3][..]));
             let firsts: Vec<f32> = found.narrow(2, 0, 1)?.narrow(1, 1, 1)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-            assert_eq!(firsts, [63.0, 3.0, 63.0, 23.0], "{room} bytes of room");
-            assert!(features.of(&[5], nothing).is_err_and(|error| error.to_string().contains("picture 5")));
+            assert_eq!(firsts, [63.0, 3.0, 63.0, 33.0], "{room} bytes of room");
+            assert!(features.of(&[8], nothing).is_err_and(|error| error.to_string().contains("square 8")));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::accounting::clock::Stopwatch;
 use crate::accounting::flops;
 use crate::accounting::memory::available_bytes;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
-use crate::backbone::{Backbone, Batch, Embeddings, Sequence, nn};
+use crate::backbone::{Backbone, Batch, Embeddings, Sequence, Shown, nn};
 use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
 use crate::features::Features;
 use crate::federation::link::{Traffic, split_passes};
@@ -37,6 +37,8 @@ pub struct TrainExample {
 pub struct Split {
     /// The examples.
     pub dataset: Dataset,
+    /// Where each of the dataset's images is among the features.
+    shown: Vec<Shown>,
     /// What leaves the connector.
     features: Features,
     /// What enters the connector, for adapters that lie there.
@@ -46,10 +48,12 @@ pub struct Split {
 
 impl Split {
     /// A loaded split, no image of it computed yet. Of what is free now, a quarter may be taken by its images' features.
-    pub fn new(dataset: Dataset) -> Self {
+    pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
+        let shown = shown(backbone, &dataset)?;
+        let squares = shown.iter().map(|shown| shown.tiles.squares()).sum();
         let room = available_bytes().map_or(u64::MAX, |free| free / 4);
-        let [features, seen] = [room, room].map(|room| Features::new(dataset.images.len(), room));
-        Self { dataset, features, seen, seconds: Mutex::new(0.0) }
+        let [features, seen] = [room, room].map(|room| Features::new(squares, room));
+        Ok(Self { dataset, shown, features, seen, seconds: Mutex::new(0.0) })
     }
 
     /// Seconds that its images took.
@@ -62,6 +66,11 @@ impl Split {
         self.features.numbers_in_memory() + self.seen.numbers_in_memory()
     }
 
+    /// An example's pictures among the features.
+    fn pictures(&self, example: &Example) -> Vec<Shown> {
+        example.images.iter().map(|&image| self.shown[image]).collect()
+    }
+
     /// Computes the features of some examples' images, unless they are there.
     fn prepare<'e>(
         &self,
@@ -70,16 +79,19 @@ impl Split {
         adapter: &AdapterSpec,
     ) -> Result<()> {
         let clock = Stopwatch::start();
-        let images = examples.into_iter().flat_map(|example| example.images.iter().copied());
+        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| {
+            let shown = self.shown[image];
+            (image, shown.first..shown.first + shown.tiles.squares())
+        });
         match adapter.reaches_connector() {
-            true => self.seen.prepare(images, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
-            false => self.features.prepare(images, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,
+            true => self.seen.prepare(wanted, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
+            false => self.features.prepare(wanted, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,
         }
         *self.seconds.lock().unwrap_or_else(PoisonError::into_inner) += clock.seconds();
         Ok(())
     }
 
-    /// Images as the tower sees them, `[n, 3, size, size]`.
+    /// Images as the tower sees them, `[squares, 3, size, size]`.
     fn pixels(&self, images: &[usize], backbone: &dyn Backbone) -> Result<Tensor> {
         let preprocess = backbone.preprocess();
         let size = preprocess.size;
@@ -87,7 +99,8 @@ impl Split {
         for &image in images {
             pixels.extend(preprocess.pixels(&self.dataset.images[image], self.dataset.card.max_image_pixels)?);
         }
-        let pixels = Tensor::from_vec(pixels, (images.len(), 3, size, size), backbone.device())?;
+        let squares = pixels.len() / (3 * size * size);
+        let pixels = Tensor::from_vec(pixels, (squares, 3, size, size), backbone.device())?;
         Ok(pixels.to_dtype(backbone.dtype())?)
     }
 
@@ -102,6 +115,17 @@ impl Split {
             false => Ok(backbone.embed(&in_order, &self.features.of(&images, none)?)?),
         }
     }
+}
+
+/// Where the squares of a dataset's images will be, one image after the other.
+fn shown(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Vec<Shown>> {
+    let mut squares = 0;
+    let place = |image: &Arc<[u8]>| {
+        let shown = Shown { first: squares, tiles: backbone.preprocess().tiles(image)? };
+        squares += shown.tiles.squares();
+        Ok(shown)
+    };
+    dataset.images.iter().map(place).collect()
 }
 
 /// One experiment, prepared: all that training and evaluation read.
@@ -158,7 +182,7 @@ impl Study {
         let mut train = Vec::with_capacity(train_examples.len());
         for example in &train_examples {
             let rendered = prompt::render(example, template(&example.card, &experiment.data.prompt)?);
-            let (sequence, cut) = backbone.text().training(&rendered, &example.images, limit)?;
+            let (sequence, cut) = backbone.text().training(&rendered, &train_split.pictures(example), limit)?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             train.push(TrainExample { sequence, raw_bytes: example.raw_bytes });
@@ -169,7 +193,7 @@ impl Study {
             let template = template(&example.card, &experiment.data.prompt)?;
             let rendered = prompt::render(example, template);
             let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { example.card.scoring };
-            let (sequence, cut) = backbone.text().scoring(&rendered, &example.images, limit)?;
+            let (sequence, cut) = backbone.text().scoring(&rendered, &test_split.pictures(example), limit)?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             let (id, target, option_score) = (example.id.clone(), template.target, example.card.option_score);

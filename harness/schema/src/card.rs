@@ -41,7 +41,8 @@ pub struct Card {
     pub answer: AnswerForm,
     /// The prompt variants by name; `default` is taken unless an experiment asks for another.
     pub prompts: BTreeMap<String, Prompt>,
-    /// Tags by which the score is broken down, beside `context` (`IMG`, `TXT`, `NO`: with a picture, a hint, neither).
+    /// Tags by which the score is broken down, beside `context` (`IMG`, `TXT`, `NO`: with a picture, a hint,
+    /// neither) and `grade_band` (`grade1-6`, `grade7-12`, of the tag `grade`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakdowns: Vec<String>,
     /// Columns by which a partition may split (a subset of `columns.tags`, or `answer`).

@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Result, Tensor};
 pub struct Sequence {
     /// Token ids; an image placeholder stands once for each of its image's tokens.
     pub prefix: Vec<u32>,
-    /// Rows of the feature store, in the order of the placeholders.
+    /// Rows of the feature store, one for each square of a picture, in the order of the placeholders.
     pub images: Vec<usize>,
     /// Continuations.
     pub branches: Vec<Branch>,
@@ -167,8 +167,10 @@ impl Row {
         for (k, branch) in sequence.branches.iter().enumerate() {
             row.append(branch.inputs(), sequence.prefix.len(), k + 1);
         }
-        let padding = vec![0; width - row.tokens.len()];
-        row.append(&padding, 0, PADDING);
+        row.tokens.resize(width, 0);
+        // At the first position: a row's last one is that of its sequence.
+        row.positions.resize(width, 0);
+        row.segment.resize(width, PADDING);
         row
     }
 

@@ -11,7 +11,7 @@ use tokenizers::Tokenizer;
 
 use super::checkpoint::Checkpoint;
 use super::processor::{self, Kind};
-use super::text::{ChatFormat, TextCodec};
+use super::text::{self, ChatFormat, TextCodec};
 use super::{Spec, fit};
 use crate::data::Preprocess;
 use crate::{Error, Result};
@@ -98,7 +98,7 @@ impl Folder {
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         let path = self.path.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        Tokenizer::from_bytes(bytes).map_err(|error| Error::Backbone(format!("{}: {error}", path.display())))
+        text::read(&bytes).map_err(|what| Error::Backbone(format!("{}: {what}", path.display())))
     }
 
     /// The image processor, for pictures of `image_size` pixels on a side.

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::rope::{Rope, RopeParameters};
+use super::rope::{self, Rope, RopeParameters};
 use super::vit::positive;
 use super::{Embeddings, SiteSpec, kernels, nn};
 use crate::adapter::{Adapt, Form};
@@ -63,6 +63,9 @@ pub struct LlamaConfig {
     /// The longest sequence of the training, tokens.
     #[serde(skip_serializing_if = "is_default_context")]
     pub max_position_embeddings: usize,
+    /// The context of the first training, tokens, where a config has it beside the rotary settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_max_position_embeddings: Option<f64>,
     /// The width of a head, where it is not `hidden_size / num_attention_heads`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
@@ -103,6 +106,7 @@ impl Default for LlamaConfig {
             rope_parameters: None,
             rope_scaling: None,
             max_position_embeddings: DEFAULT_CONTEXT,
+            original_max_position_embeddings: None,
             head_dim: None,
             hidden_act: "silu".into(),
             attention_bias: false,
@@ -120,8 +124,15 @@ impl LlamaConfig {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
-    fn rope(&self) -> std::result::Result<Rope, String> {
-        Rope::new(self.rope_theta, self.rope_parameters.as_ref(), self.rope_scaling.as_ref(), self.max_position_embeddings)
+    /// How positions turn; the error is what is not supported or missing.
+    pub fn rope(&self) -> std::result::Result<Rope, String> {
+        let decoder = rope::Decoder {
+            theta: self.rope_theta,
+            max_positions: self.max_position_embeddings,
+            original_max_positions: self.original_max_position_embeddings,
+            head_dim: self.head_dim(),
+        };
+        Rope::new(decoder, self.rope_parameters.as_ref(), self.rope_scaling.as_ref())
     }
 
     /// What this decoder would compute wrongly, if the config asks for any of it.
@@ -209,8 +220,6 @@ impl LlamaConfig {
 #[derive(Debug, Clone)]
 pub struct Llama {
     config: LlamaConfig,
-    /// Turns of a head's pairs from one position to the next.
-    frequencies: Vec<f64>,
     rope: Rope,
     embedding: Tensor,
     blocks: Vec<Block>,
@@ -234,7 +243,6 @@ impl Llama {
             .collect::<Result<_>>()?;
         Ok(Self {
             config: config.clone(),
-            frequencies: rope.frequencies(config.head_dim()),
             rope,
             embedding,
             blocks,
@@ -248,7 +256,8 @@ impl Llama {
         self.embedding.index_select(tokens, 0)
     }
 
-    /// Rotary tables for these positions.
+    /// Rotary tables for these positions, a row of them for each sequence. Where frequencies depend on a sequence's length, that is
+    /// up to its last position, which the longest of its branches has.
     pub fn rotary(&self, positions: &[Vec<u32>]) -> Result<nn::Rotary> {
         let last = positions.iter().flatten().copied().max().unwrap_or(0);
         if let Some(limit) = self.rope.beyond(last) {
@@ -258,7 +267,18 @@ impl Llama {
                 last + 1
             )
         }
-        nn::Rotary::turning(positions, &self.frequencies, self.dtype(), self.device())
+        let turning = |positions: &[Vec<u32>], tokens: usize| {
+            let frequencies = self.rope.frequencies(self.config.head_dim(), tokens);
+            nn::Rotary::turning(positions, &frequencies, self.rope.attention_factor(), self.dtype(), self.device())
+        };
+        let tokens = |row: &Vec<u32>| row.iter().max().map_or(0, |&last| last as usize + 1);
+        match self.rope.turning_point() {
+            Some(limit) if last as f64 >= limit => {
+                let rows = positions.iter().map(|row| turning(std::slice::from_ref(row), tokens(row)));
+                nn::Rotary::rows(&rows.collect::<Result<Vec<_>>>()?)
+            }
+            _ => turning(positions, last as usize + 1),
+        }
     }
 
     /// The weights' element type.

@@ -34,7 +34,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use serde::Serialize;
 
 pub use batch::{Batch, Branch, Sequence};
-pub use text::TextCodec;
+pub use text::{Shown, TextCodec};
 
 use crate::adapter::Adapt;
 use crate::data::Preprocess;
@@ -88,9 +88,9 @@ pub struct Spec {
     pub layers: usize,
     /// Vocabulary.
     pub vocabulary: usize,
-    /// Tokens per image.
+    /// Tokens of an image that is not cut, and of each square of one that is.
     pub image_tokens: usize,
-    /// Floating-point operations of an image's way through tower and connector.
+    /// Floating-point operations of such a square on its way through tower and connector.
     pub image_flops: f64,
     /// Bytes of one number as it is held and as it crosses a link.
     pub bytes_per_number: usize,

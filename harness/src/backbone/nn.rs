@@ -218,11 +218,19 @@ pub struct Rotary {
 impl Rotary {
     /// Tables for the given positions, shape `[b, 1, t, head_dim]`.
     pub fn at(positions: &[Vec<u32>], head_dim: usize, theta: f64, dtype: DType, device: &candle_core::Device) -> Result<Self> {
-        Self::turning(positions, &Rope { theta, scaling: Scaling::None }.frequencies(head_dim), dtype, device)
+        let frequencies = Rope { theta, scaling: Scaling::None }.frequencies(head_dim, 0);
+        Self::turning(positions, &frequencies, 1.0, dtype, device)
     }
 
-    /// The same for pairs of numbers that turn by `frequency` (radians, one for each pair) from position to position.
-    pub fn turning(positions: &[Vec<u32>], frequency: &[f64], dtype: DType, device: &candle_core::Device) -> Result<Self> {
+    /// The same for pairs of numbers that turn by `frequency` (radians, one for each pair) from position to position and grow by
+    /// `factor`.
+    pub fn turning(
+        positions: &[Vec<u32>],
+        frequency: &[f64],
+        factor: f64,
+        dtype: DType,
+        device: &candle_core::Device,
+    ) -> Result<Self> {
         let (half, head_dim) = (frequency.len(), 2 * frequency.len());
         // Angles are computed once for each position, however many tokens stand there.
         let last = positions.iter().flatten().copied().max().unwrap_or(0);
@@ -230,12 +238,18 @@ impl Rotary {
             (0..=last).flat_map(|position| frequency.iter().map(move |frequency| f64::from(position) * frequency)).collect();
         let shape = (positions.len(), 1, positions.first().map_or(0, Vec::len), head_dim);
         let table = |f: fn(f64) -> f64| -> Result<Tensor> {
-            let values: Vec<f64> = angles.iter().map(|&angle| f(angle)).collect();
+            let values: Vec<f64> = angles.iter().map(|&angle| factor * f(angle)).collect();
             let rows = positions.iter().flatten().map(|&position| &values[position as usize * half..][..half]);
             let twice: Vec<f64> = rows.flat_map(|row| row.iter().chain(row)).copied().collect();
             Tensor::from_vec(twice, shape, &candle_core::Device::Cpu)?.to_dtype(dtype)?.to_device(device)
         };
         Ok(Self { cos: table(f64::cos)?, sin: table(f64::sin)? })
+    }
+
+    /// Tables of several sequences of one length, `[1, 1, t, head_dim]` each, as one.
+    pub fn rows(rows: &[Self]) -> Result<Self> {
+        let all = |table: fn(&Self) -> &Tensor| Tensor::cat(&rows.iter().map(table).collect::<Vec<_>>(), 0);
+        Ok(Self { cos: all(|row| &row.cos)?, sin: all(|row| &row.sin)? })
     }
 
     /// Cosines and sines, `[b, 1, t, head_dim]` each.

@@ -15,7 +15,7 @@ pub enum Kind {
     Clip,
     /// `BlipImageProcessor`.
     Blip,
-    /// `Idefics3ImageProcessor`, `SmolVLMImageProcessor`; without image splitting.
+    /// `Idefics3ImageProcessor`, `SmolVLMImageProcessor`.
     Idefics3,
 }
 
@@ -35,6 +35,7 @@ struct Keys {
     image_std: Option<[f32; 3]>,
     do_pad: Option<bool>,
     max_image_size: Option<Size>,
+    do_image_splitting: Option<bool>,
 }
 
 /// `336`, or a table.
@@ -138,7 +139,10 @@ fn idefics3(keys: &Keys, side: u32) -> Result<Fit, String> {
     let edge = keys.size.map_or(Some(4 * side), Size::longest).filter(|edge| (1..=MAX_SIDE).contains(edge));
     let edge = edge.ok_or_else(|| format!("size {:?} (it must have a longest_edge up to {MAX_SIDE})", keys.size))?;
     match keys.max_image_size.map_or(Some(side), Size::longest) {
-        Some(size) if size == side => Ok(Fit::LongestThenStretch(edge)),
+        Some(size) if size == side => Ok(match keys.do_image_splitting {
+            Some(false) => Fit::LongestThenStretch(edge),
+            _ => Fit::LongestThenCut(edge),
+        }),
         _ => Err(format!("max_image_size {:?} (the tower's pictures have {side} pixels on a side)", keys.max_image_size)),
     }
 }
@@ -165,7 +169,9 @@ mod tests {
             "do_resize":true,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5],"max_image_size":{"longest_edge":512},"resample":1,
             "rescale_factor":0.00392156862745098,"size":{"longest_edge":2048}}"#;
         let found = read(Kind::Idefics3, smolvlm, 512).expect("readable");
-        assert_eq!((found.fit, found.filter, found.mean), (Fit::LongestThenStretch(2048), Filter::Lanczos, [0.5; 3]));
+        assert_eq!((found.fit, found.filter, found.mean), (Fit::LongestThenCut(2048), Filter::Lanczos, [0.5; 3]));
+        let whole = smolvlm.replace(r#""do_image_splitting":true"#, r#""do_image_splitting":false"#);
+        assert_eq!(read(Kind::Idefics3, &whole, 512).expect("readable").fit, Fit::LongestThenStretch(2048));
         let blip = read(Kind::Blip, r#"{"size":{"height":224,"width":224}}"#, 224).expect("readable");
         assert_eq!((blip.fit, blip.filter), (Fit::Stretch, Filter::Bicubic));
     }

@@ -1,10 +1,10 @@
 //! SmolVLM (Marafioti et al., arXiv 2504.05299), an Idefics3 (Laurençon et al., arXiv 2408.12637): SigLIP tower, pixel-shuffle
 //! connector, Llama decoder.
 //!
-//! Reads folders as `HuggingFaceTB/SmolVLM-256M-Instruct` has them. One departure: pictures are never split into sub-images,
-//! whatever `do_image_splitting` says. A picture is what transformers' processor makes of it with `do_image_splitting=False`: one
-//! square, its tokens between `<fake_token_around_image><global-img>` and `<fake_token_around_image>`. So every picture has the
-//! same number of tokens (64 in SmolVLM-256M), where splitting gives up to 1088 (17 tiles).
+//! Reads folders as `HuggingFaceTB/SmolVLM-256M-Instruct` has them. Its image processor's `do_image_splitting` says whether pictures
+//! are cut. If so, a picture is squares row by row, each behind `<fake_token_around_image><row_R_col_C>`, and then the whole: up to
+//! 17 squares of 64 tokens in SmolVLM-256M. If not, it is the whole alone, its tokens between
+//! `<fake_token_around_image><global-img>` and `<fake_token_around_image>`.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
@@ -74,6 +74,9 @@ fn chat() -> ChatFormat {
         joined: true,
     }
 }
+
+/// Before each part of a picture that is cut.
+const BEFORE_TILE: &str = "<fake_token_around_image><row_{row}_col_{column}>";
 
 /// The tokens that the chat format above is made of; without them it would be spelled out.
 const CHAT_TOKENS: [&str; 4] = ["<|im_start|>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"];
@@ -182,6 +185,7 @@ impl SmolVlm {
                 folder.name()
             )));
         }
+        let text = text.with_tiles(BEFORE_TILE);
         let preprocess = folder.preprocess(Kind::Idefics3, config.vision_config.image_size)?;
         let (weights, sha256) = folder.weights(&spec, canonical_name, dtype, device)?;
         let vision = Self::eyes(&config, &weights).map_err(folder::building)?;

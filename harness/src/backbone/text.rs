@@ -1,9 +1,11 @@
 //! A backbone's tokenizer and chat format.
 
-use tokenizers::Tokenizer;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokenizers::{Encoding, Tokenizer};
 
 use super::{Branch, Sequence};
-use crate::data::Rendered;
+use crate::data::{Rendered, Tiles};
 use crate::{Error, Result};
 
 /// How a prompt is wrapped for a backbone.
@@ -46,6 +48,21 @@ fn is_space(lead: &str) -> bool {
     lead == " "
 }
 
+/// A picture's place in the feature store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// The row of its first square.
+    pub first: usize,
+    /// Its squares, a row each.
+    pub tiles: Tiles,
+}
+
+impl Shown {
+    fn rows(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.tiles.squares()
+    }
+}
+
 /// Tokenizer, chat format and special tokens.
 #[derive(Debug, Clone)]
 pub struct TextCodec {
@@ -57,6 +74,8 @@ pub struct TextCodec {
     begin: Option<u32>,
     /// The spelling of every special token, with the spelling that is none.
     specials: Vec<(String, String)>,
+    /// Written before each part of a picture that is cut, with `{row}` and `{column}` from 1.
+    before_tile: String,
 }
 
 impl TextCodec {
@@ -70,7 +89,13 @@ impl TextCodec {
         let (image, end) = (id(&chat.image)?, id(&chat.end)?);
         let begin = chat.begin.as_deref().map(id).transpose()?;
         let specials = specials(&tokenizer, &chat);
-        Ok(Self { image_tokens, image, end, begin, specials, tokenizer, chat })
+        Ok(Self { image_tokens, image, end, begin, specials, tokenizer, chat, before_tile: String::new() })
+    }
+
+    /// The same for pictures that may be cut: what is written before each part, with `{row}` and `{column}`.
+    pub fn with_tiles(mut self, before_tile: &str) -> Self {
+        self.before_tile = before_tile.into();
+        self
     }
 
     /// The placeholder's id.
@@ -97,24 +122,29 @@ impl TextCodec {
 
     /// Text to ids, no special tokens added.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.tokenizer.encode(text, false).map_err(untokenizable)?.get_ids().to_vec())
+        Ok(self.encoding(text)?.get_ids().to_vec())
+    }
+
+    fn encoding(&self, text: &str) -> Result<Encoding> {
+        guarded(|| self.tokenizer.encode(text, false)).map_err(|what| Error::Backbone(format!("cannot tokenize: {what}")))
     }
 
     /// Ids to text, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(|error| Error::Backbone(format!("cannot decode tokens: {error}")))
+        guarded(|| self.tokenizer.decode(ids, true)).map_err(|what| Error::Backbone(format!("cannot decode tokens: {what}")))
     }
 
     /// A user's turn up to where the answer begins, at most `max_text_tokens` of text: a longer prompt loses its beginning, where
     /// the hint stands. Returns the ids and whether text was lost. Special tokens written in a dataset's text stay text.
-    pub fn prefix(&self, prompt: &str, images: usize, max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
+    pub fn prefix(&self, prompt: &str, pictures: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
         if self.chat.joined {
-            return self.joined_prefix(prompt, images, max_text_tokens);
+            return self.joined_prefix(prompt, pictures, max_text_tokens);
         }
-        let [lead, before, after] = self.turn(images);
+        let [lead, before, after] = self.turn(pictures.len());
         let mut ids: Vec<u32> = self.begin.into_iter().collect();
         ids.extend(self.encode(lead)?);
-        ids.extend(std::iter::repeat_n(self.image, images * self.image_tokens));
+        let squares: usize = pictures.iter().map(|tiles| tiles.squares()).sum();
+        ids.extend(std::iter::repeat_n(self.image, squares * self.image_tokens));
         ids.extend(self.encode(before)?);
         let text = self.plain(prompt)?;
         let kept = text.len().min(max_text_tokens);
@@ -125,14 +155,29 @@ impl TextCodec {
     }
 
     /// The same, tokenized as one text.
-    fn joined_prefix(&self, prompt: &str, images: usize, max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
-        let ChatFormat { image, before_image, after_image, answer, .. } = &self.chat;
-        let [lead, before, after] = self.turn(images);
+    fn joined_prefix(&self, prompt: &str, pictures: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
+        let [lead, before, after] = self.turn(pictures.len());
         let (prompt, cut) = self.shortened(self.defused(prompt), max_text_tokens)?;
-        let pictures = format!("{before_image}{image}{after_image}").repeat(images);
-        let ids = self.encode(&format!("{lead}{pictures}{before}{prompt}{after}{answer}"))?;
+        let pictures: String = pictures.iter().map(|&tiles| self.spelled(tiles)).collect();
+        let ids = self.encode(&format!("{lead}{pictures}{before}{prompt}{after}{}", self.chat.answer))?;
         let spread = ids.into_iter().flat_map(|id| std::iter::repeat_n(id, if id == self.image { self.image_tokens } else { 1 }));
         Ok((self.begin.into_iter().chain(spread).collect(), cut))
+    }
+
+    /// A picture as text, a placeholder for each square: the parts row by row, a line for each row, and the whole behind an empty
+    /// line.
+    fn spelled(&self, tiles: Tiles) -> String {
+        let ChatFormat { image, before_image, after_image, .. } = &self.chat;
+        let mut text = String::new();
+        for row in 1..=tiles.rows {
+            for column in 1..=tiles.columns {
+                text += &self.before_tile.replace("{row}", &row.to_string()).replace("{column}", &column.to_string());
+                text += image;
+            }
+            text += "\n";
+        }
+        let between = if tiles == Tiles::WHOLE { "" } else { "\n" };
+        format!("{text}{between}{before_image}{image}{after_image}")
     }
 
     /// What stands before the images, between them and the prompt, and behind the prompt.
@@ -145,7 +190,7 @@ impl TextCodec {
 
     /// The end of a text, `max_tokens` tokens long at most, and whether anything was lost.
     fn shortened(&self, text: String, max_tokens: usize) -> Result<(String, bool)> {
-        let encoding = self.tokenizer.encode(text.as_str(), false).map_err(untokenizable)?;
+        let encoding = self.encoding(&text)?;
         let Some(lost) = encoding.len().checked_sub(max_tokens).filter(|&lost| lost > 0) else { return Ok((text, false)) };
         let from = encoding.get_offsets().get(lost).map_or(text.len(), |&(start, _)| start);
         // A byte-level token may begin inside a letter.
@@ -174,7 +219,7 @@ impl TextCodec {
 
     /// A question as a branch of a picture: question and answer follow the image, and only the answer is read.
     pub fn dialogue(&self, question: &str, answer: &str) -> Result<Branch> {
-        let (whole, _) = self.prefix(question, 1, usize::MAX)?;
+        let (whole, _) = self.prefix(question, &[Tiles::WHOLE], usize::MAX)?;
         let mut tokens = whole[self.picture()?.len()..].to_vec();
         let read_from = tokens.len();
         tokens.extend(self.answer(answer)?);
@@ -190,17 +235,26 @@ impl TextCodec {
     }
 
     /// The sequence that trains an example (its gold answer as the only branch), and whether its prompt was cut.
-    pub fn training(&self, prompt: &Rendered, images: &[usize], max_text_tokens: usize) -> Result<(Sequence, bool)> {
-        let (prefix, cut) = self.prefix(&prompt.text, images.len(), max_text_tokens)?;
-        let branches = vec![Branch::answer(self.answer(&prompt.gold_text)?)];
-        Ok((Sequence { prefix, images: images.to_vec(), branches }, cut))
+    pub fn training(&self, prompt: &Rendered, pictures: &[Shown], max_text_tokens: usize) -> Result<(Sequence, bool)> {
+        self.sequence(prompt, pictures, max_text_tokens, vec![Branch::answer(self.answer(&prompt.gold_text)?)])
     }
 
     /// The sequence that scores an example: every option as a branch (none for free text), and whether its prompt was cut.
-    pub fn scoring(&self, prompt: &Rendered, images: &[usize], max_text_tokens: usize) -> Result<(Sequence, bool)> {
-        let (prefix, cut) = self.prefix(&prompt.text, images.len(), max_text_tokens)?;
+    pub fn scoring(&self, prompt: &Rendered, pictures: &[Shown], max_text_tokens: usize) -> Result<(Sequence, bool)> {
         let branches = prompt.targets.iter().map(|target| Ok(Branch::answer(self.answer(target)?))).collect::<Result<_>>()?;
-        Ok((Sequence { prefix, images: images.to_vec(), branches }, cut))
+        self.sequence(prompt, pictures, max_text_tokens, branches)
+    }
+
+    fn sequence(
+        &self,
+        prompt: &Rendered,
+        pictures: &[Shown],
+        max_text_tokens: usize,
+        branches: Vec<Branch>,
+    ) -> Result<(Sequence, bool)> {
+        let tiles: Vec<Tiles> = pictures.iter().map(|picture| picture.tiles).collect();
+        let (prefix, cut) = self.prefix(&prompt.text, &tiles, max_text_tokens)?;
+        Ok((Sequence { prefix, images: pictures.iter().flat_map(Shown::rows).collect(), branches }, cut))
     }
 
     /// Text from outside as ids.
@@ -220,8 +274,22 @@ impl TextCodec {
     }
 }
 
-fn untokenizable(error: tokenizers::Error) -> Error {
-    Error::Backbone(format!("cannot tokenize: {error}"))
+/// A `tokenizer.json`; the error is a sentence. What it says of truncation and padding is left out, as transformers does: a prompt
+/// would lose tokens or, padded to a length of the file's choice, fill memory.
+pub(super) fn read(json: &[u8]) -> std::result::Result<Tokenizer, String> {
+    let mut tokenizer = guarded(|| Tokenizer::from_bytes(json))?;
+    guarded(|| tokenizer.with_truncation(None).map(|_| ()))?;
+    tokenizer.with_padding(None);
+    Ok(tokenizer)
+}
+
+/// The library trusts its file (a `continuing_subword_prefix` that is no token's beginning is a slice out of range): a panic in it is
+/// an error here.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("the tokenizer contradicts itself, and the tokenizers library panicked over it".into()),
+    }
 }
 
 /// The chat format's and the tokenizer's special tokens, each with a space behind its first letter or its `<`.

@@ -64,10 +64,14 @@ pub fn unsupported(block: &BlockConfig, layers: usize, image_size: usize, patch_
 /// The largest size a config may state: far beyond any model, and no product of a few of them overflows.
 const MAX_SIZE: usize = 1 << 20;
 
+/// The same for blocks, each of which has a list of sites before a weight is read.
+const MAX_LAYERS: usize = 1 << 12;
+
 /// Names the first size that is 0 or absurd.
 pub fn positive(table: &str, sizes: &[(&str, usize)]) -> Option<String> {
-    let wrong = sizes.iter().find(|(_, size)| !(1..=MAX_SIZE).contains(size));
-    wrong.map(|(name, size)| format!("{table}.{name} = {size} (it must be between 1 and {MAX_SIZE})"))
+    let most = |name: &str| if name == "num_hidden_layers" { MAX_LAYERS } else { MAX_SIZE };
+    let wrong = sizes.iter().find(|(name, size)| !(1..=most(name)).contains(size));
+    wrong.map(|(name, size)| format!("{table}.{name} = {size} (it must be between 1 and {})", most(name)))
 }
 
 /// Attention and MLP.

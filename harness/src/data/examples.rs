@@ -19,7 +19,7 @@ use super::error::{DataError, listed};
 use super::row::{Rejection, Row};
 use super::{columns, files, image, pictures};
 use crate::metrics;
-use crate::metrics::breakdown::CONTEXT;
+use crate::metrics::breakdown::{CONTEXT, GRADE, GRADE_BAND};
 
 /// Rows decoded at a time: pictures are large.
 pub(super) const BATCH_ROWS: usize = 64;
@@ -221,9 +221,16 @@ fn check_card(card: &Card) -> Result<(), DataError> {
     if score.of_people != (card.answer == AnswerForm::People) {
         return bad(&format!("metric `{}` and `answer` do not go together: only people's answers have soft scores", card.metric));
     }
-    let broken_down = |tag: &&String| tag.as_str() != CONTEXT && tag.as_str() != "answer" && !card.columns.tags.contains(tag);
-    if let Some(tag) = card.breakdowns.iter().find(broken_down) {
-        return bad(&format!("`breakdowns` holds `{tag}`, which is neither `context` nor among `columns.tags`"));
+    let has = |tag: &str| card.columns.tags.iter().any(|other| other == tag);
+    let unknown = |tag: &&String| match tag.as_str() {
+        CONTEXT | "answer" => false,
+        GRADE_BAND => !has(GRADE),
+        tag => !has(tag),
+    };
+    if let Some(tag) = card.breakdowns.iter().find(unknown) {
+        return bad(&format!(
+            "`breakdowns` holds `{tag}`, which is neither `{CONTEXT}` nor among `columns.tags` (`{GRADE_BAND}` needs a tag `{GRADE}`)"
+        ));
     }
     if card.pictures.is_some() && !card.columns.images.is_empty() {
         return bad("a section `pictures` says where the pictures are, so `columns.images` must be empty");

@@ -432,6 +432,8 @@ fn metrics_and_answers_go_together() {
     check_error(load(&wrong, good_columns()), &["metric `accuracy` and `answer` do not go together"]);
     let wrong = Card { breakdowns: vec!["topc".into()], ..card() };
     check_error(load(&wrong, good_columns()), &["`breakdowns` holds `topc`", "`context`"]);
+    let wrong = Card { breakdowns: vec!["grade_band".into()], ..card() };
+    check_error(load(&wrong, good_columns()), &["`breakdowns` holds `grade_band`", "needs a tag `grade`"]);
 }
 
 /// GQA's two configurations: questions name their picture, which lies in another file.

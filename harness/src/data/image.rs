@@ -1,9 +1,9 @@
 //! An encoded picture becomes the pixels that a backbone's image processor makes of it.
 //!
 //! The steps are those of `transformers`' processors over Pillow: decode, RGB, resize with antialiasing, crop, scale, normalise,
-//! channels first. CLIP's brings the shortest edge to a size and crops the centre; BLIP's stretches to a square; Idefics3's
-//! (without image splitting) brings the longest edge to a size and then stretches to a square. `tests/fixtures/preprocess/make.py`
-//! writes what Pillow gives, and a test here compares.
+//! channels first. CLIP's brings the shortest edge to a size and crops the centre; BLIP's stretches to a square; Idefics3's brings
+//! the longest edge to a size and then stretches to a square, or cuts into squares. `tests/fixtures/preprocess/make.py` writes what
+//! Pillow gives, and a test here compares.
 //!
 //! The resize is Pillow's bit for bit (`pillow.rs`), but for `nano`'s, whose is a library's: runs were made with it. Measured for
 //! that one against Pillow 13.0.0 at size 224 on 131 pictures of ScienceQA, TabMWP and IconQA, share of values within 1 of 255: PNG
@@ -16,10 +16,14 @@ use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
 use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
 
+use super::tiles::{self, Tiles};
 use super::{DataError, pillow};
 
 /// A picture more than so many times as long as wide would become huge when its shortest edge is resized.
 const MAX_ASPECT: u32 = 100;
+
+/// A picture that would have more pixels than this when its shortest edge is resized is refused.
+const MAX_RESIZED: u64 = 1 << 27;
 
 /// How a picture is brought to its square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,9 @@ pub enum Fit {
     Stretch,
     /// The longest edge becomes so many pixels, enlarged if need be, then both edges become the square's.
     LongestThenStretch(u32),
+    /// The longest edge becomes so many pixels, then both edges multiples of the square's, by which the picture is cut; the whole as
+    /// one square comes last.
+    LongestThenCut(u32),
 }
 
 /// The filter of a resize, with Pillow's window and antialiasing.
@@ -72,15 +79,33 @@ impl Preprocess {
         Self { size, fit, filter: Filter::Bicubic, rescale: 1.0 / 255.0, mean, std }
     }
 
-    /// The pixels of an encoded picture, channel by channel: `3 x size x size`, row-major, normalised.
+    /// How an encoded picture is cut, by its header alone.
+    pub fn tiles(&self, encoded: &[u8]) -> Result<Tiles, DataError> {
+        match self.fit {
+            Fit::LongestThenCut(edge) => Ok(Tiles::of(self.cuttable(edge, dimensions(encoded)?)?, self.side()?)),
+            _ => Ok(Tiles::WHOLE),
+        }
+    }
+
+    /// The pixels of an encoded picture, square by square ([`Self::tiles`] says how many) and channel by channel: each
+    /// `3 x size x size`, row-major, normalised.
     pub fn pixels(&self, encoded: &[u8], max_image_pixels: u64) -> Result<Vec<f32>, DataError> {
-        let square = self.square(encoded, max_image_pixels)?;
-        let mut pixels = Vec::with_capacity(3 * self.size * self.size);
-        for channel in 0..3 {
+        let squares = self.squares(encoded, max_image_pixels)?;
+        let mut pixels = Vec::with_capacity(squares.len() * 3 * self.size * self.size);
+        for (square, channel) in squares.iter().flat_map(|square| (0..3).map(move |channel| (square, channel))) {
             let (mean, std) = (self.mean[channel], self.std[channel]);
             pixels.extend(square.pixels().map(|pixel| (self.rescaled(pixel.0[channel]) - mean) / std));
         }
         Ok(pixels)
+    }
+
+    fn side(&self) -> Result<u32, DataError> {
+        u32::try_from(self.size).ok().filter(|&side| side > 0).ok_or_else(|| image_error("the size is 0 or too large"))
+    }
+
+    /// Width and height of the picture that is cut.
+    fn cuttable(&self, edge: u32, dimensions: (u32, u32)) -> Result<(u32, u32), DataError> {
+        Ok(tiles::to_multiples(longest_edge_to(edge, dimensions), self.side()?))
     }
 
     fn rescaled(&self, value: u8) -> f32 {
@@ -88,25 +113,29 @@ impl Preprocess {
         if self.rescale == 1.0 / 255.0 { f32::from(value) / 255.0 } else { f32::from(value) * self.rescale }
     }
 
-    /// The picture resized and cropped, `size` x `size`, before normalisation.
-    pub fn square(&self, encoded: &[u8], max_image_pixels: u64) -> Result<RgbImage, DataError> {
+    /// The picture resized and cropped or cut, each square `size` x `size`, before normalisation.
+    pub fn squares(&self, encoded: &[u8], max_image_pixels: u64) -> Result<Vec<RgbImage>, DataError> {
         let rgb = decode(encoded, max_image_pixels).map_err(|reason| DataError::Image { reason })?;
-        let size = u32::try_from(self.size).map_err(|_| image_error("the size is too large"))?;
-        match self.fit {
-            Fit::CropCentre(edge) => {
-                let (width, height) = shortest_edge_to(edge, rgb.dimensions());
-                Ok(crop_centre(&pillow::resize(&rgb, width, height, self.filter), size))
-            }
+        let size = self.side()?;
+        let to = |rgb: &RgbImage, (width, height): (u32, u32)| pillow::resize(rgb, width, height, self.filter);
+        Ok(match self.fit {
+            Fit::CropCentre(edge) => vec![crop_centre(&to(&rgb, shortest_edge_to(edge, rgb.dimensions())?), size)],
             Fit::CropCentreFast(edge) => {
-                let (width, height) = shortest_edge_to(edge, rgb.dimensions());
-                Ok(crop_centre(&resize(&rgb, width, height, self.filter)?, size))
+                let (width, height) = shortest_edge_to(edge, rgb.dimensions())?;
+                vec![crop_centre(&resize(&rgb, width, height, self.filter)?, size)]
             }
-            Fit::Stretch => Ok(pillow::resize(&rgb, size, size, self.filter)),
+            Fit::Stretch => vec![to(&rgb, (size, size))],
             Fit::LongestThenStretch(edge) => {
-                let (width, height) = longest_edge_to(edge, rgb.dimensions());
-                Ok(pillow::resize(&pillow::resize(&rgb, width, height, self.filter), size, size, self.filter))
+                vec![to(&to(&rgb, longest_edge_to(edge, rgb.dimensions())), (size, size))]
             }
-        }
+            Fit::LongestThenCut(edge) => {
+                let cuttable = self.cuttable(edge, rgb.dimensions())?;
+                let resized = to(&to(&rgb, longest_edge_to(edge, rgb.dimensions())), cuttable);
+                let mut squares = tiles::cut(&resized, Tiles::of(cuttable, size), size);
+                squares.push(to(&resized, (size, size)));
+                squares
+            }
+        })
     }
 }
 
@@ -121,10 +150,16 @@ fn crop_centre(rgb: &RgbImage, size: u32) -> RgbImage {
 }
 
 /// Width and height with the shortest edge `size`, the other rounded down, as `transformers` does.
-fn shortest_edge_to(size: u32, (width, height): (u32, u32)) -> (u32, u32) {
+fn shortest_edge_to(size: u32, (width, height): (u32, u32)) -> Result<(u32, u32), DataError> {
     let (short, long) = (width.min(height), width.max(height));
-    let scaled = (u64::from(size) * u64::from(long) / u64::from(short)) as u32;
-    if width <= height { (size, scaled) } else { (scaled, size) }
+    let scaled = u64::from(size) * u64::from(long) / u64::from(short);
+    if u64::from(size) * scaled > MAX_RESIZED {
+        return Err(image_error(format!(
+            "{width} x {height} pixels would become {size} x {scaled} where the shortest edge is resized to {size}; at most \
+             {MAX_RESIZED} pixels are made"
+        )));
+    }
+    Ok(if width <= height { (size, scaled as u32) } else { (scaled as u32, size) })
 }
 
 /// Width and height with the longest edge `size`, as `transformers` has it for Idefics3: the other is rounded down, then up to an
@@ -291,7 +326,7 @@ mod tests {
     fn differences(name: &str) -> Vec<u8> {
         let encoded = std::fs::read(fixtures().join(name)).expect(name);
         let expect = std::fs::read(fixtures().join(format!("{name}.rgb"))).expect(name);
-        let ours = Preprocess::clip(16).square(&encoded, 10_000).expect(name).into_raw();
+        let ours = Preprocess::clip(16).squares(&encoded, 10_000).expect(name)[0].as_raw().clone();
         assert_eq!(ours.len(), expect.len(), "{name}");
         ours.iter().zip(&expect).map(|(ours, theirs)| ours.abs_diff(*theirs)).collect()
     }
@@ -337,8 +372,11 @@ mod tests {
 
     #[test]
     fn sizes_round_down_as_in_transformers() {
-        assert_eq!(shortest_edge_to(16, (61, 40)), (24, 16));
-        assert_eq!(shortest_edge_to(224, (100, 333)), (224, 745));
+        let to = |size, dimensions| shortest_edge_to(size, dimensions).expect("small");
+        assert_eq!(to(16, (61, 40)), (24, 16));
+        assert_eq!(to(224, (100, 333)), (224, 745));
+        let error = shortest_edge_to(16_384, (10, 1000)).expect_err("a hundred times as long").to_string();
+        assert!(error.contains("10 x 1000 pixels would become 16384 x 1638400"), "{error}");
         assert_eq!(longest_edge_to(2048, (61, 40)), (2048, 1342));
         assert_eq!(longest_edge_to(2048, (40, 61)), (1342, 2048));
         assert_eq!(longest_edge_to(64, (640, 6)), (64, 1));

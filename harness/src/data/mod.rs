@@ -22,6 +22,7 @@ mod pillow;
 mod row;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tiles;
 
 pub use error::DataError;
 pub use examples::{Answer, Dataset, Example, join_cards};
@@ -29,3 +30,4 @@ pub use image::{Filter, Fit, Preprocess};
 pub use inspect::{Inspection, inspect};
 pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};
 pub use prompt::{Rendered, letter, normalize, parse_choice, render};
+pub use tiles::Tiles;

@@ -10,6 +10,12 @@ use crate::data::{Dataset, Example};
 /// evaluation has it.
 pub const CONTEXT: &str = "context";
 
+/// A break-down of datasets with a tag [`GRADE`]: `grade1-6` and `grade7-12`, as ScienceQA's evaluation has it.
+pub const GRADE_BAND: &str = "grade_band";
+
+/// The tag that a grade band is made of: `grade3`, or the number alone.
+pub const GRADE: &str = "grade";
+
 /// Mean scores as `accuracy/<tag>=<value>` and how many examples are of that kind as `examples/<tag>=<value>`, for every tag that the
 /// card breaks down by.
 pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<String, f64> {
@@ -38,15 +44,30 @@ fn values(example: &Example, tag: &str) -> Vec<String> {
         let found: Vec<String> = context.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.into()).collect();
         return if found.is_empty() { vec!["NO".into()] } else { found };
     }
+    if tag == GRADE_BAND {
+        return grade_band(&example.label(GRADE).unwrap_or_default()).into_iter().map(Into::into).collect();
+    }
     let label = example.label(tag).unwrap_or_default();
     let parts = label.split(',').map(|part| part.trim_matches(|c: char| c.is_whitespace() || "[]'\"".contains(c)).to_owned());
     parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// The band of a grade; none of what is no grade from 1 to 12.
+fn grade_band(grade: &str) -> Option<&'static str> {
+    match grade.trim().trim_start_matches("grade").parse() {
+        Ok(1..=6) => Some("grade1-6"),
+        Ok(7..=12u8) => Some("grade7-12"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
+
+    use schema::Card;
+    use schema::card::Scoring;
 
     use super::*;
     use crate::data::Answer;
@@ -65,6 +86,21 @@ mod tests {
         }
     }
 
+    fn prediction(example: &str, correct: bool) -> Prediction {
+        Prediction {
+            example: example.into(),
+            client: None,
+            shard: None,
+            scoring: Scoring::OptionLikelihood,
+            prediction: String::new(),
+            gold: String::new(),
+            correct,
+            parsed: true,
+            option_scores: vec![],
+            score: None,
+        }
+    }
+
     #[test]
     fn an_example_counts_for_everything_it_is() {
         let both = example("look", &[0], "['counting', 'geometry']");
@@ -73,5 +109,46 @@ mod tests {
         let neither = example("", &[], "");
         assert_eq!(values(&neither, CONTEXT), ["NO"]);
         assert!(values(&neither, "skills").is_empty());
+        assert!(values(&neither, GRADE_BAND).is_empty());
+    }
+
+    #[test]
+    fn grades_are_in_two_bands() {
+        let found = ["grade1", "grade6", "grade7", " grade12 ", "8"].map(grade_band);
+        assert_eq!(found.map(Option::unwrap_or_default), ["grade1-6", "grade1-6", "grade7-12", "grade7-12", "grade7-12"]);
+        assert!(["", "grade", "grade0", "grade13", "prek", "kindergarten"].map(grade_band).iter().all(Option::is_none));
+    }
+
+    /// The mean of each kind is over the examples of that kind, whatever else they are.
+    #[test]
+    fn scores_are_means_over_their_kind() {
+        let card = Card { breakdowns: vec![CONTEXT.into(), "subject".into(), GRADE_BAND.into()], ..crate::data::testing::card() };
+        let tagged = |id: &str, hint: &str, images: &[usize], subject: &str, grade: &str| Example {
+            id: id.into(),
+            tags: BTreeMap::from([("subject".to_owned(), subject.to_owned()), (GRADE.to_owned(), grade.to_owned())]),
+            ..example(hint, images, "")
+        };
+        let examples = vec![
+            tagged("a", "look", &[0], "natural science", "grade2"),
+            tagged("b", "", &[0], "social science", "grade8"),
+            tagged("c", "", &[], "language science", "grade5"),
+        ];
+        let dataset = Dataset { card: Arc::new(card), split: "test".into(), examples, images: Vec::new(), skipped: Vec::new() };
+        let found = breakdown(&dataset, &[("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right)));
+        let expect = [
+            ("context=IMG", 0.5, 2.0),
+            ("context=NO", 1.0, 1.0),
+            ("context=TXT", 1.0, 1.0),
+            ("grade_band=grade1-6", 1.0, 2.0),
+            ("grade_band=grade7-12", 0.0, 1.0),
+            ("subject=language science", 1.0, 1.0),
+            ("subject=natural science", 1.0, 1.0),
+            ("subject=social science", 0.0, 1.0),
+        ];
+        for (kind, accuracy, examples) in expect {
+            assert_eq!(found[&format!("accuracy/{kind}")], accuracy, "{kind}");
+            assert_eq!(found[&format!("examples/{kind}")], examples, "{kind}");
+        }
+        assert_eq!(found.len(), 2 * expect.len());
     }
 }

@@ -60,7 +60,7 @@ pub const METRICS: &[Metric] = &[
         "accuracy/<tag>=<value>",
         "share in 0..1",
         true,
-        "The card's metric on the test examples of that kind, after the last round, for every tag in its `breakdowns`; tag `context` is IMG (a picture), TXT (a hint), NO (neither).",
+        "The card's metric on the test examples of that kind, after the last round, for every tag in its `breakdowns`; tag `context` is IMG (a picture), TXT (a hint), NO (neither), `grade_band` is grade1-6 or grade7-12.",
         "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py",
     ),
     metric("examples/<tag>=<value>", "examples", true, "How many test examples are of that kind.", OURS),

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::adapter::Untouched;
 use crate::backbone::llava::Llava;
 use crate::backbone::{Backbone, Batch, Branch, Sequence, nn};
+use crate::data::Tiles;
 
 /// Share of questions whose right option is the likeliest, by topic: (right, asked).
 pub fn judge(model: &Llava, lessons: &[Lesson]) -> Result<BTreeMap<&'static str, (usize, usize)>> {
@@ -16,7 +17,7 @@ pub fn judge(model: &Llava, lessons: &[Lesson]) -> Result<BTreeMap<&'static str,
     for lesson in lessons {
         let features = model.encode(&pixels(model, std::slice::from_ref(lesson))?)?;
         for question in lesson.questions.iter().filter(|question| question.choices.len() > 1) {
-            let (prefix, _) = model.text().prefix(&question.question, 1, usize::MAX)?;
+            let (prefix, _) = model.text().prefix(&question.question, &[Tiles::WHOLE], usize::MAX)?;
             let branches = question
                 .choices
                 .iter()
