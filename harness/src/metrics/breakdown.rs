@@ -97,6 +97,7 @@ mod tests {
             correct,
             parsed: true,
             option_scores: vec![],
+            gold_option: None,
             score: None,
         }
     }
