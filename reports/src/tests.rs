@@ -211,12 +211,12 @@ fn accuracy_is_a_table_of_methods_and_datasets() {
     let root = TempDir::new().unwrap();
     study(root.path());
     let expect = "\
-| method      |                icongen (% ↑) |              shapes-qa (% ↑) |
-| ----------- | ---------------------------: | ---------------------------: |
-| fedavg-nano |  50.0 ± 0.0 [50.0, 50.0] (3) |  60.0 ± 0.0 [60.0, 60.0] (3) |
-| fednano     | 60.0 ± 10.0 [35.2, 84.8] (3) | 70.0 ± 10.0 [45.2, 94.8] (3) |
-| chance      |                         25.0 |                         25.0 |
-| majority    |                         30.0 |                         30.0 |
+| method      |                  icongen (% ↑) |                shapes-qa (% ↑) |
+| ----------- | -----------------------------: | -----------------------------: |
+| fedavg-nano |  50.0 ± 0.0 \\[50.0, 50.0\\] (3) |  60.0 ± 0.0 \\[60.0, 60.0\\] (3) |
+| fednano     | 60.0 ± 10.0 \\[35.2, 84.8\\] (3) | 70.0 ± 10.0 \\[45.2, 94.8\\] (3) |
+| chance      |                           25.0 |                           25.0 |
+| majority    |                           30.0 |                           30.0 |
 ";
     assert_eq!(table(&read(&root).markdown(), "Accuracy"), expect);
 }
