@@ -40,16 +40,17 @@ fn bytes(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Killed at ten moments of its life, a run that is started again measures the same, byte for byte, and leaves nothing aside.
+/// Killed at ten random moments of its life, a run that is started again measures the same, byte for byte, and leaves nothing aside.
 #[test]
 fn a_killed_run_comes_out_the_same() {
     let desk = desk();
     let clock = Stopwatch::start();
     assert!(start(&desk, "whole").wait().expect("it ends").success());
     let life = Duration::from_secs_f64(clock.seconds());
-    for moment in 1..=10u32 {
+    let mut moments = seed::Seed::new(1).stream("kills");
+    for _ in 0..10 {
         let mut child = start(&desk, "killed");
-        std::thread::sleep(life * moment / 11);
+        std::thread::sleep(life.mul_f64(moments.range(0.0, 1.0)));
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
     }

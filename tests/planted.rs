@@ -226,7 +226,7 @@ fn an_inverted_fisher_fails_by_the_loss() -> Test {
 
 /// Fifty times the same code with other seeds: none fails. `cargo test --release --workspace -- --ignored fifty`.
 #[test]
-#[ignore = "150 runs, about twelve minutes"]
+#[ignore = "153 runs, about eight minutes"]
 fn the_same_code_passes_fifty_times_of_fifty() -> Test {
     let baseline = runs("fedavg-lora", ALIKE, 1..=3, Plant::Nothing)?;
     for first in (10..160).step_by(3) {
