@@ -2,6 +2,7 @@
 
 use harness::Result;
 use harness::adapter::Adapters;
+use harness::federation::aggregate::Mean;
 use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
 
 use crate::fedavg;
@@ -9,7 +10,8 @@ use crate::fedavg;
 /// One trainer over all shards.
 #[derive(Debug, Default)]
 pub struct Centralized {
-    tuned: Option<Adapters>,
+    /// Of one update.
+    tuned: Mean,
 }
 
 impl Method for Centralized {
@@ -18,12 +20,11 @@ impl Method for Centralized {
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.tuned = Some(update.set(ADAPTERS)?.clone());
-        Ok(())
+        self.tuned.add(update.set(ADAPTERS)?, 1.0)
     }
 
-    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
-        Ok(self.tuned.take().unwrap_or_else(|| global.clone()))
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.tuned.take()
     }
 
     fn scope(&self) -> Scope {

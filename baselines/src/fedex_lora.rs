@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use harness::Result;
 use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::aggregate::Mean;
 use harness::federation::{ADAPTERS, Client, Method, Round, Sets, Update};
 use harness::registry::{keys_of, options};
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ use serde_json::Value;
 
 use crate::flora::{BASE, OnBase};
 use crate::pairs::{Pair, Sites, is_a, is_b};
-use crate::weights::Weights;
+use crate::weights::{Average, Weights};
 
 /// FedAvg and its residual.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -73,9 +72,9 @@ impl Method for FedExLora {
     fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
         let updates = std::mem::take(&mut self.updates);
         let weights = self.weights.of(&updates);
-        let mut mean = Mean::default();
-        updates.iter().zip(&weights).try_for_each(|(update, &weight)| mean.add(update.set(ADAPTERS)?, weight))?;
-        let mean = mean.take()?;
+        let mut average = Average::from(self.weights);
+        updates.iter().try_for_each(|update| average.add(update))?;
+        let mean = average.take()?;
         let residual = self.sites.merge(&updates, |pairs| {
             let weighted = |part: fn(&Pair) -> &Tensor| -> Result<Tensor> {
                 let parts = pairs.iter().zip(&weights).map(|(pair, &weight)| part(pair) * weight);

@@ -1,6 +1,5 @@
-//! What a frozen part of a backbone makes of pictures: computed once for each picture, square by square, when it is
-//! first wanted, and kept, in memory
-//! while there is room and in a file without a name after that.
+//! What a frozen part of a backbone makes of pictures, square by square: computed once for each picture, when it is first wanted, and
+//! kept, in memory while there is room and in a file without a name after that.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -54,8 +53,8 @@ impl Features {
         pictures.par_chunks(chunk).zip(places.par_chunks(chunk)).try_for_each(|(pictures, places)| {
             let features = compute(pictures)?;
             let _ = self.none.set(features.narrow(0, 0, 0)?.contiguous()?);
-            let squares = places.iter().cloned().flatten().enumerate();
-            squares.into_iter().try_for_each(|(i, square)| self.keep(square, &features.get(i)?))
+            let mut squares = places.iter().cloned().flatten().enumerate();
+            squares.try_for_each(|(i, square)| self.keep(square, &features.get(i)?))
         })
     }
 
@@ -108,10 +107,9 @@ impl Features {
             Some(Kept::InFile { at, shape, dtype, device }) => {
                 let mut bytes = vec![0; shape[0] * shape[1] * dtype.size_in_bytes()];
                 let mut file = self.lock();
-                let read = file.as_mut().map(|file| file.seek(SeekFrom::Start(*at)).and_then(|_| file.read_exact(&mut bytes)));
-                if let Some(Err(source)) = read {
-                    return Err(Error::Read { path: std::env::temp_dir(), source });
-                }
+                let file = file.as_mut().ok_or_else(|| std::io::ErrorKind::NotFound.into());
+                file.and_then(|file| file.seek(SeekFrom::Start(*at)).and_then(|_| file.read_exact(&mut bytes)))
+                    .map_err(|source| Error::Read { path: std::env::temp_dir(), source })?;
                 Ok(Tensor::from_raw_buffer(&bytes, *dtype, shape, device)?)
             }
             None => Err(Error::Usage(format!("the features of square {square} are wanted before they are computed"))),

@@ -51,8 +51,8 @@ impl Split {
     pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
         let shown = shown(backbone, &dataset)?;
         let squares = shown.iter().map(|shown| shown.tiles.squares()).sum();
-        let room = available_bytes().map_or(u64::MAX, |free| free / 4);
-        let [features, seen] = [room, room].map(|room| Features::new(squares, room));
+        let room = available_bytes().map_or(u64::MAX, |free| free / 8);
+        let [features, seen] = [(); 2].map(|()| Features::new(squares, room));
         Ok(Self { dataset, shown, features, seen, seconds: Mutex::new(0.0) })
     }
 
@@ -79,10 +79,7 @@ impl Split {
         adapter: &AdapterSpec,
     ) -> Result<()> {
         let clock = Stopwatch::start();
-        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| {
-            let shown = self.shown[image];
-            (image, shown.first..shown.first + shown.tiles.squares())
-        });
+        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| (image, self.shown[image].rows()));
         match adapter.reaches_connector() {
             true => self.seen.prepare(wanted, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
             false => self.features.prepare(wanted, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,

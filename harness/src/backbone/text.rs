@@ -58,7 +58,8 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn rows(&self) -> std::ops::Range<usize> {
+    /// The rows of its squares.
+    pub fn rows(&self) -> std::ops::Range<usize> {
         self.first..self.first + self.tiles.squares()
     }
 }
