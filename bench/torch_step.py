@@ -34,7 +34,7 @@ class NanoAdapter(torch.nn.Module):
 
 
 class Step:
-    def __init__(self, shape, kind):
+    def __init__(self, shape, kind, dtype):
         (width, blocks, heads, kv_heads, mlp, vocabulary), self.batch, self.tokens = SHAPES[shape]
         torch.manual_seed(0)
         config = transformers.LlamaConfig(
@@ -42,7 +42,7 @@ class Step:
             intermediate_size=mlp, vocab_size=vocabulary, tie_word_embeddings=True, use_cache=False, rms_norm_eps=1e-5,
             attn_implementation="sdpa",
         )
-        model = transformers.LlamaForCausalLM(config).float().train()
+        model = transformers.LlamaForCausalLM(config).to(dtype).train()
         model.requires_grad_(False)
         self.embed = model.get_input_embeddings()
         if kind == "lora":
@@ -55,7 +55,7 @@ class Step:
             trained = [parameter for adapter in self.adapters for parameter in adapter.parameters()]
         self.model, self.optimizer = model, torch.optim.AdamW(trained, lr=1e-4)
         self.ids = torch.randint(300, min(1000, vocabulary), (self.batch, self.tokens + 1))
-        self.features = torch.randn(self.batch, IMAGE, width)
+        self.features = torch.randn(self.batch, IMAGE, width, dtype=dtype)
         is_image = torch.zeros(self.batch, self.tokens, 1)
         is_image[:, :IMAGE] = 1.0
         self.masks = [is_image, 1.0 - is_image]
@@ -64,8 +64,8 @@ class Step:
         frozen = torch.cat([self.features, self.embed(self.ids[:, IMAGE:-1])], dim=1)
         hidden = frozen
         for adapter, mask in zip(self.adapters, self.masks):
-            hidden = hidden + adapter(frozen) * mask
-        logits = self.model(inputs_embeds=hidden, logits_to_keep=ANSWER).logits
+            hidden = hidden + (adapter(frozen.float()) * mask).to(hidden.dtype)
+        logits = self.model(inputs_embeds=hidden, logits_to_keep=ANSWER).logits.float()
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), self.ids[:, -ANSWER:].flatten())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -77,13 +77,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", default="S", choices=SHAPES)
     parser.add_argument("--kind", default="nano", choices=["nano", "lora"])
+    parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"], help="of the frozen weights; adapters are f32")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    step = Step(options.shape, options.kind)
+    step = Step(options.shape, options.kind, {"f32": torch.float32, "bf16": torch.bfloat16}[options.dtype])
     milliseconds = []
     for index in range(options.warm_up + options.steps):
         start = time.perf_counter()
@@ -92,7 +93,7 @@ def main():
             milliseconds.append((time.perf_counter() - start) * 1e3)
     print(json.dumps({
         "stack": f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}",
-        "shape": options.shape, "kind": options.kind, "median_ms": statistics.median(milliseconds), "loss": loss,
+        "shape": options.shape, "kind": options.kind, "dtype": options.dtype, "median_ms": statistics.median(milliseconds), "loss": loss,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 1_000_000, "milliseconds": milliseconds,
     }))
 

@@ -157,7 +157,7 @@ impl Session {
         backbone: &Arc<dyn Backbone>,
         sketch: bool,
     ) -> Result<Arc<Split>> {
-        let identity = format!("{}@{} {}", backbone.spec().name, backbone.weights_sha256(), backbone.dtype().as_str());
+        let identity = format!("{}@{} {}", backbone.spec().name, backbone.weights_sha256(), backbone.weights_dtype().as_str());
         let folders: Vec<String> = located.iter().map(|located| located.folder.display().to_string()).collect();
         let key = (folders.join("+"), split.to_owned(), limit, identity, sketch);
         if let Some(loaded) = self.splits.get(&key) {

@@ -289,7 +289,7 @@ fn half_precision() -> Test {
     for (dtype, bound) in [(DType::BF16, 0.1), (DType::F16, 0.02)] {
         for name in folders.clone() {
             let fixture = Fixture::load(name, dtype)?;
-            assert_eq!((fixture.model.dtype(), fixture.model.spec().bytes_per_number), (dtype, 2));
+            assert_eq!((fixture.model.weights_dtype(), fixture.model.spec().bytes_per_number), (dtype, 2));
             let batch = fixture.batch()?;
             let logits = fixture.model.decode(&fixture.model.embed(&batch, &fixture.features()?)?, &Untouched)?;
             assert_eq!(logits.dtype(), DType::F32);

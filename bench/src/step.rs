@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::var_builder::SimpleBackend;
-use candle_nn::{AdamW, Init, Optimizer, ParamsAdamW, VarBuilder};
+use candle_nn::{AdamW, Init, Optimizer, ParamsAdamW};
 use harness::adapter::{AdapterSpec, Adapters};
 use harness::backbone::llava::{Llava, LlavaConfig};
-use harness::backbone::{Backbone, Batch, Branch, Sequence, nn, pretrain};
+use harness::backbone::{Backbone, Batch, Branch, Sequence, nn, precision, pretrain};
 use schema::experiment::AdapterConfig;
 use seed::Seed;
 
@@ -82,11 +82,11 @@ pub struct Step {
 }
 
 impl Step {
-    /// Random weights; `kind` is `nano` (rank 64 at image and text tokens) or `lora` (rank 8 at q and v).
-    pub fn new(shape: Shape, kind: &str) -> Result<Self> {
+    /// Random weights as `dtype`; `kind` is `nano` (rank 64 at image and text tokens) or `lora` (rank 8 at q and v).
+    pub fn new(shape: Shape, kind: &str, dtype: DType) -> Result<Self> {
         let config = shape.config()?;
         let tokenizer = pretrain::train_tokenizer(&config, ["Q: how many? A: three.".to_owned()].into_iter())?;
-        let weights = VarBuilder::from_backend(Box::new(Drawn), DType::F32, Device::Cpu);
+        let weights = precision::builder(Box::new(Drawn), dtype, &Device::Cpu);
         let model = Llava::new(shape.name, &config, &weights, tokenizer, String::new())?;
         let rank = if kind == "nano" { 64 } else { 8 };
         let adapter = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), ..AdapterConfig::default() };
@@ -131,12 +131,12 @@ fn sequence(model: &Llava, shape: Shape, index: usize) -> Sequence {
 struct Drawn;
 
 impl SimpleBackend for Drawn {
-    fn get(&self, shape: candle_core::Shape, name: &str, _: Init, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+    fn get(&self, shape: candle_core::Shape, name: &str, _: Init, dtype: DType, _: &Device) -> candle_core::Result<Tensor> {
         if name.contains("norm") {
-            return Tensor::ones(shape, DType::F32, &Device::Cpu);
+            return Tensor::ones(shape, dtype, &Device::Cpu);
         }
         let fan_in: usize = shape.dims().iter().skip(1).product();
-        drawn(name, shape.dims(), (fan_in.max(1) as f64).powf(-0.5))
+        drawn(name, shape.dims(), (fan_in.max(1) as f64).powf(-0.5))?.to_dtype(dtype)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {

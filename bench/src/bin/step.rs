@@ -7,6 +7,7 @@ use bench::{Shape, Step};
 use clap::Parser;
 use harness::accounting::clock::Stopwatch;
 use harness::accounting::memory;
+use harness::backbone;
 
 /// Training steps through a frozen decoder.
 #[derive(Parser)]
@@ -17,6 +18,9 @@ struct Options {
     /// nano or lora.
     #[arg(long, default_value = "nano")]
     kind: String,
+    /// Type of the frozen weights: f32, bf16 or f16.
+    #[arg(long, default_value = "f32")]
+    dtype: String,
     /// Tokens of a sequence; the shape's without a number.
     #[arg(long, value_parser = clap::value_parser!(u32).range(32..))]
     tokens: Option<u32>,
@@ -40,7 +44,7 @@ fn main() -> Result<()> {
     let mut shape = Shape::find(&options.shape)?;
     shape.tokens = options.tokens.map_or(shape.tokens, |tokens| tokens as usize);
     shape.batch = options.batch.map_or(shape.batch, |batch| batch as usize);
-    let mut step = Step::new(shape, &options.kind)?;
+    let mut step = Step::new(shape, &options.kind, backbone::parse_dtype(Some(&options.dtype))?)?;
     for _ in 0..options.warm_up {
         step.run()?;
     }
@@ -55,7 +59,7 @@ fn main() -> Result<()> {
     sorted.sort_by(f64::total_cmp);
     let median = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
     let report = serde_json::json!({
-        "stack": "fedbench", "shape": shape.name, "kind": options.kind, "median_ms": median, "loss": loss,
+        "stack": "fedbench", "shape": shape.name, "kind": options.kind, "dtype": options.dtype, "median_ms": median, "loss": loss,
         "gflops": shape.flops() / median / 1e6, "peak_memory_mb": memory::peak_bytes() / 1_000_000,
         "milliseconds": milliseconds,
     });

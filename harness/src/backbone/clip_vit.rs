@@ -144,7 +144,7 @@ impl ClipVisionTower {
         Ok(Self {
             patch: embeddings.get((d, 3, p, p), "patch_embedding.weight")?,
             class: embeddings.get(d, "class_embedding")?,
-            position: embeddings.get((config.num_patches() + 1, d), "position_embedding.weight")?,
+            position: embeddings.get((config.num_patches() + 1, d), "position_embedding.weight")?.to_dtype(weights.dtype())?,
             pre_norm: nn::LayerNorm::new(d, config.layer_norm_eps, &weights.pp("pre_layrnorm"))?,
             blocks,
         })

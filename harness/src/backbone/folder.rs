@@ -12,7 +12,7 @@ use tokenizers::Tokenizer;
 use super::checkpoint::Checkpoint;
 use super::processor::{self, Kind};
 use super::text::{self, ChatFormat, TextCodec};
-use super::{Spec, fit};
+use super::{Spec, fit, precision};
 use crate::data::Preprocess;
 use crate::{Error, Result};
 
@@ -123,7 +123,7 @@ impl Folder {
     ) -> Result<(VarBuilder<'static>, String)> {
         fit::check(spec, dtype, device)?;
         let (checkpoint, sha256) = self.checkpoint(rename)?;
-        Ok((VarBuilder::from_backend(Box::new(checkpoint), dtype, device.clone()), sha256))
+        Ok((precision::builder(Box::new(checkpoint), dtype, device), sha256))
     }
 
     /// The weights, none of them read yet, and the SHA-256 of all that makes the model.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rope::{self, Rope, RopeParameters};
 use super::vit::positive;
-use super::{Embeddings, SiteSpec, kernels, nn};
+use super::{Embeddings, SiteSpec, kernels, nn, precision};
 use crate::adapter::{Adapt, Form};
 
 /// The decoder projections an adapter may attach to, by the names a config uses.
@@ -253,7 +253,7 @@ impl Llama {
 
     /// Token ids `[n]` to embeddings `[n, d]`.
     pub fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
-        self.embedding.index_select(tokens, 0)
+        self.embedding.index_select(tokens, 0)?.to_dtype(self.dtype())
     }
 
     /// Rotary tables for these positions, a row of them for each sequence. Where frequencies depend on a sequence's length, that is
@@ -282,8 +282,13 @@ impl Llama {
     }
 
     /// The weights' element type.
-    pub fn dtype(&self) -> DType {
+    pub fn weights_dtype(&self) -> DType {
         self.embedding.dtype()
+    }
+
+    /// The element type of hidden states.
+    pub fn dtype(&self) -> DType {
+        precision::computes_in(self.weights_dtype(), self.device())
     }
 
     /// Where the weights are.

@@ -18,7 +18,7 @@ use super::model::{self, Model, Vision};
 use super::nn::Activation;
 use super::processor::Kind;
 use super::text::{ChatFormat, TextCodec};
-use super::{ComponentParameters, Spec};
+use super::{ComponentParameters, Spec, precision};
 use crate::adapter::Adapt;
 use crate::data::Preprocess;
 use crate::{Error, Result};
@@ -267,7 +267,7 @@ impl Llava {
             .map_err(|error| Error::Backbone(format!("backbone `{name}`: unreadable tokenizer.json: {error}")))?;
         let checkpoint = Checkpoint::held(&format!("backbone `{name}`"), safetensors, canonical_name)?;
         let sha256 = checkpoint.sha256().to_owned();
-        let weights = VarBuilder::from_backend(Box::new(checkpoint), dtype, device.clone());
+        let weights = precision::builder(Box::new(checkpoint), dtype, device);
         let mut model = Self::new(name, config, &weights, tokenizer, sha256)?;
         model.spec.bytes_per_number = dtype.size_in_bytes();
         Ok(model)

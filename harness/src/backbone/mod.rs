@@ -18,6 +18,7 @@ pub mod minigpt4;
 pub mod model;
 pub mod nano;
 pub mod nn;
+pub mod precision;
 pub mod pretrain;
 pub mod processor;
 pub mod qformer;
@@ -135,7 +136,10 @@ pub trait Backbone: Send + Sync {
     /// SHA-256 of the weights; of a folder, of its configuration and tokenizer too.
     fn weights_sha256(&self) -> &str;
 
-    /// The weights' element type; adapters on half-precision weights are f32 all the same ([`adapter_dtype`]).
+    /// The weights' element type.
+    fn weights_dtype(&self) -> DType;
+
+    /// The element type of pixels and hidden states ([`precision`]).
     fn dtype(&self) -> DType;
 
     /// Where the weights are.

@@ -87,6 +87,10 @@ impl<V: Vision> Backbone for Model<V> {
         &self.sha256
     }
 
+    fn weights_dtype(&self) -> DType {
+        self.decoder.weights_dtype()
+    }
+
     fn dtype(&self) -> DType {
         self.decoder.dtype()
     }
@@ -198,7 +202,7 @@ fn with_pairs(hidden: &Tensor, sites: [(Form, &Tensor); 2]) -> Result<Tensor> {
     hidden.contiguous()?.apply_op2(&packing.finish(hidden)?, residual)
 }
 
-/// Adapters of f32 numbers on a half-precision model: what enters is widened, what is added is narrowed. A step of training is too
+/// Adapters of f32 numbers on hidden states of 16 bits: what enters is widened, what is added is narrowed. A step of training is too
 /// small for 16 bits, so adapters never have them.
 struct Widened<'a>(&'a dyn Adapt);
 

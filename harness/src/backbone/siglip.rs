@@ -103,7 +103,7 @@ impl SiglipVisionTower {
         Ok(Self {
             patch: embeddings.get((d, 3, p, p), "patch_embedding.weight")?,
             patch_bias: embeddings.get(d, "patch_embedding.bias")?,
-            position: embeddings.get((side * side, d), "position_embedding.weight")?,
+            position: embeddings.get((side * side, d), "position_embedding.weight")?.to_dtype(weights.dtype())?,
             blocks,
             post_norm: nn::LayerNorm::new(d, config.layer_norm_eps, &weights.pp("post_layernorm"))?,
         })

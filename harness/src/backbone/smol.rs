@@ -17,7 +17,7 @@ use super::gguf::{Gguf, llama::GgufLlama};
 use super::llama::LlamaConfig;
 use super::llava::{Llava, LlavaConfig};
 use super::text::{ChatFormat, TextCodec};
-use super::{Spec, fit, nano};
+use super::{Spec, fit, nano, precision};
 use crate::data::Preprocess;
 use crate::{Error, Result};
 
@@ -129,7 +129,7 @@ impl Llm {
 
     /// The weights' names are transformers' (`model.layers.0...`).
     pub fn weights(self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        VarBuilder::from_backend(self.weights, dtype, device.clone())
+        precision::builder(self.weights, dtype, device)
     }
 
     /// SHA-256 of what it was read from: the GGUF file, or the folder's weights, config and tokenizer.
@@ -182,7 +182,7 @@ pub fn assemble(
     let tower = nano::checkpoint()?;
     let made_of = format!("{} {connector_sha256} {} {:?}", tower.sha256(), llm.sha256, config.chat);
     let parts = Parts { tower, connector, language: llm.weights };
-    let weights = VarBuilder::from_backend(Box::new(parts), dtype, device.clone());
+    let weights = precision::builder(Box::new(parts), dtype, device);
     let preprocess = Preprocess::clip(config.vision_config.image_size);
     Llava::assemble(spec, &config, &weights, text, preprocess, schema::sha256_hex(made_of.as_bytes()))
 }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::attention::{self, Scene, turn, turn_back};
 use super::elementwise::SiluGate;
-use super::matrix::{Matrix, multiply, product};
+use super::frozen::{FrozenWeights, Weight};
 use super::norm::RmsNorm;
 use super::pair::Pair;
 use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values};
@@ -98,7 +98,8 @@ struct Kept<T> {
 struct Weights<'a, T> {
     norm1: &'a [T],
     norm2: &'a [T],
-    projections: [(&'a [T], usize, usize); 7],
+    /// In the order of [`Block::projections`].
+    projections: Vec<Weight<'a, T>>,
 }
 
 /// Some sequences of a batch, and everything their way through the blocks reads.
@@ -142,9 +143,7 @@ impl<T: Real> Part<'_, T> {
 
     /// `x W^T`, and what the pair adds.
     fn project(&self, block: usize, projection: usize, x: &[T]) -> Vec<T> {
-        let (weight, d_out, d_in) = self.weights[block].projections[projection];
-        let size = (x.len() / d_in, d_out, d_in);
-        let mut y = product(size, Matrix::new(x, d_in, 1), Matrix::new(weight, d_in, 1).t());
+        let mut y = self.weights[block].projections[projection].forward(x);
         if let Some(pair) = self.pair(block, projection) {
             pair.add(self.packed, x, &mut y);
         }
@@ -156,11 +155,10 @@ impl<T: Real> Part<'_, T> {
     fn project_back(&self, block: usize, outputs: &[(usize, &[T])], x: &[T], dpacked: &mut [T]) -> Vec<T> {
         let mut dx: Option<Vec<T>> = None;
         for &(projection, dy) in outputs {
-            let (weight, d_out, d_in) = self.weights[block].projections[projection];
-            let (size, weight) = ((dy.len() / d_out, d_in, d_out), Matrix::new(weight, d_in, 1));
+            let weight = &self.weights[block].projections[projection];
             match &mut dx {
-                None => dx = Some(product(size, Matrix::new(dy, d_out, 1), weight)),
-                Some(dx) => multiply(size, Matrix::new(dy, d_out, 1), weight, dx, d_in, true),
+                None => dx = Some(weight.backward(dy)),
+                Some(dx) => weight.add_backward(dy, dx),
             }
             if let (Some(pair), Some(dx)) = (self.pair(block, projection), &mut dx) {
                 let dlow = pair.back(self.packed, x, dy, dpacked);
@@ -356,9 +354,14 @@ impl Decoder {
         packed: &[T],
         work: impl Fn(usize, std::ops::Range<usize>, &Part<T>) -> R + Sync,
     ) -> Result<Vec<R>> {
-        let tensors: Vec<&Tensor> = self.tensors().collect();
-        let numbers = Numbers::of(&tensors);
-        let weights = (0..self.blocks.len()).map(|block| self.weights(block, &numbers)).collect::<Result<Vec<_>>>()?;
+        let norms: Vec<&Tensor> = self.blocks.iter().flat_map(|block| [&block.norm1, &block.norm2]).collect();
+        let norms = Numbers::of(&norms);
+        let projections = FrozenWeights::of(self.blocks.iter().flat_map(|block| &block.projections));
+        let weights = |block: usize| {
+            let projections = (7 * block..7 * (block + 1)).map(|i| projections.get(i)).collect::<Result<_>>()?;
+            Ok(Weights { norm1: norms.get(2 * block)?, norm2: norms.get(2 * block + 1)?, projections })
+        };
+        let weights = (0..self.blocks.len()).map(weights).collect::<Result<Vec<_>>>()?;
         let extra = Numbers::of(&[&self.mask, &self.rotary.0, &self.rotary.1]);
         let (mask, cos, sin) = (extra.get::<T>(0)?, extra.get::<T>(1)?, extra.get::<T>(2)?);
         let (size, hd, r) = (part_size(b, t), d / self.heads, self.read.len() / b);
@@ -382,21 +385,6 @@ impl Decoder {
             work(index, range, &part)
         };
         Ok((0..b.div_ceil(size)).into_par_iter().map(part).collect())
-    }
-
-    /// Nine tensors a block.
-    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.blocks.iter().flat_map(|block| [&block.norm1, &block.norm2].into_iter().chain(&block.projections))
-    }
-
-    fn weights<'n, T: Real>(&self, block: usize, numbers: &'n Numbers) -> Result<Weights<'n, T>> {
-        let at = block * 9;
-        let mut projections = [(&[][..], 0, 0); 7];
-        for (i, projection) in projections.iter_mut().enumerate() {
-            let (d_out, d_in) = self.blocks[block].projections[i].dims2()?;
-            *projection = (numbers.get(at + 2 + i)?, d_out, d_in);
-        }
-        Ok(Weights { norm1: numbers.get(at)?, norm2: numbers.get(at + 1)?, projections })
     }
 
     fn forward<T: Real>(&self, x: &[T], packed: &[T], shape: (usize, usize, usize)) -> Result<Vec<T>> {

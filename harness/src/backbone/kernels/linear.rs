@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Storage, Tensor, WithDType};
 
-use super::matrix::{Matrix, rows_times};
+use super::frozen::FrozenWeights;
 use super::{Numbers, Real, by_dtype, serves, values};
 
 /// `[n, in]` times the transpose of `weight` `[out, in]`: `[n, out]`. Backward `dX = dY W`; the weight has no gradient.
@@ -14,16 +14,13 @@ pub struct FrozenLinear {
 
 impl FrozenLinear {
     fn forward<T: Real>(&self, x: &[T]) -> Result<Vec<T>> {
-        let (d_out, d_in) = self.weight.dims2()?;
-        let numbers = Numbers::of(&[&self.weight]);
-        Ok(rows_times(x, d_in, Matrix::new(numbers.get(0)?, d_in, 1).t(), d_out))
+        Ok(FrozenWeights::of([&self.weight]).get(0)?.forward_in_parallel(x))
     }
 
     fn backward<T: Real>(&self, dy: &Tensor) -> Result<Tensor> {
-        let (d_out, d_in) = self.weight.dims2()?;
-        let numbers = Numbers::of(&[dy, &self.weight]);
-        let dx = rows_times(numbers.get::<T>(0)?, d_out, Matrix::new(numbers.get(1)?, d_in, 1), d_in);
-        Tensor::from_vec(dx, (dy.dim(0)?, d_in), dy.device())
+        let (held, numbers) = (FrozenWeights::of([&self.weight]), Numbers::of(&[dy]));
+        let weight = held.get::<T>(0)?;
+        Tensor::from_vec(weight.backward_in_parallel(numbers.get(0)?), (dy.dim(0)?, weight.d_in()), dy.device())
     }
 
     /// The problem's size (batch, rows, out, in) and the layout of `W^T`, for candle's matrix product.
@@ -41,15 +38,10 @@ impl CustomOp1 for FrozenLinear {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let shape = Shape::from((layout.shape().dims2()?.0, self.weight.dim(0)?));
-        if serves(&self.weight) {
-            return Ok((by_dtype!(x.dtype(), self.forward(values(x, layout)?)?), shape));
+        if !matches!(x.dtype(), DType::F32 | DType::F64) {
+            candle_core::bail!("frozen-linear: on the CPU what enters is f32 or f64, whatever the weight's type; it is {:?}", x.dtype())
         }
-        let (storage, weight_layout) = self.weight.storage_and_layout();
-        let Storage::Cpu(weight) = &*storage else {
-            candle_core::bail!("frozen-linear: the input is on the CPU, the weight is not")
-        };
-        let (size, transposed) = self.problem(layout, weight_layout)?;
-        Ok((x.matmul(weight, size, layout, &transposed)?, shape))
+        Ok((by_dtype!(x.dtype(), self.forward(values(x, layout)?)?), shape))
     }
 
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {

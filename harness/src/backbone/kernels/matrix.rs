@@ -1,7 +1,5 @@
 //! Matrix products.
 
-use rayon::prelude::*;
-
 use super::Real;
 
 /// A matrix in a slice, with its row and column strides.
@@ -57,7 +55,7 @@ pub(super) fn multiply<T: Real>(
 /// # Safety
 /// `dst` must be valid for `m` rows of `n` numbers, `dst_row` apart, and hold numbers where they are added to.
 #[allow(unsafe_code, reason = "the matrix product takes raw pointers; the sizes of what it reads are checked first")]
-unsafe fn write_product<T: Real>(
+pub(super) unsafe fn write_product<T: Real>(
     (m, n, k): (usize, usize, usize),
     lhs: Matrix<T>,
     rhs: Matrix<T>,
@@ -95,16 +93,4 @@ unsafe fn write_product<T: Real>(
             gemm::Parallelism::None,
         );
     }
-}
-
-/// Rows that a thread takes at a time; fixed, so that no number depends on the thread count.
-const ROWS: usize = 128;
-
-/// `x` `[n, k]` times `matrix` `[k, m]`, in parallel over rows.
-pub(super) fn rows_times<T: Real>(x: &[T], k: usize, matrix: Matrix<T>, m: usize) -> Vec<T> {
-    let mut y = vec![T::zero(); x.len() / k * m];
-    y.par_chunks_mut(ROWS * m).zip(x.par_chunks(ROWS * k)).for_each(|(y, x)| {
-        multiply((x.len() / k, m, k), Matrix::new(x, k, 1), matrix, y, m, false);
-    });
-    y
 }

@@ -6,8 +6,11 @@
 //! compiled for several instruction sets and chosen at run time; no sum is reassociated, so every choice gives the same bits.
 
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod decoder;
 mod elementwise;
+mod frozen;
 mod linear;
 mod matrix;
 mod norm;
@@ -52,7 +55,7 @@ fn dispatch<R>(work: impl FnMut() -> R) -> R {
 }
 
 /// The number types that kernels run on.
-pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum {
+pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + frozen::Panels {
     /// e to the x; 0 for minus infinity. Branch-free, so that loops over it vectorize.
     fn exponential(self) -> Self;
     /// From a constant.
@@ -104,7 +107,7 @@ pub fn serves(x: &Tensor) -> bool {
 }
 
 /// A contiguous CPU tensor's numbers.
-fn values<'s, T: Real>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [T]> {
+fn values<'s, T: WithDType>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
         None => candle_core::bail!("a CPU kernel was given a tensor that is not contiguous"),

@@ -1,0 +1,320 @@
+//! Matrix products with a weight on processors with AVX-512, as f32 or by dot products of bf16 pairs.
+//!
+//! The weight goes by in panels of 32 columns, laid out on the way as the innermost loop reads them; while a panel lies in the
+//! second-level cache, all rows pass it, 12 of them at a time in registers. Nothing but one panel is ever held twice. A number of the
+//! result is one sum in the order of the words, whatever the other rows and columns are, so bits do not depend on how rows are cut.
+//!
+//! A *word* is what is multiplied at a time: an f32, or two neighbouring bf16.
+
+use std::arch::x86_64::*;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Rows of the result in registers.
+const ROWS: usize = 12;
+/// Columns of a panel: two registers.
+const COLUMNS: usize = 32;
+/// Numbers in a register.
+const LANES: usize = 16;
+/// Words of a panel at most, so that it stays in the second-level cache.
+const DEPTH: usize = 2048;
+
+/// One word of every column of a panel.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Row([u32; COLUMNS]);
+
+/// How words are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// An f32 each.
+    Single,
+    /// Two bf16 each, their products added in f32.
+    Pair,
+}
+
+impl Words {
+    /// Whether this processor can.
+    pub(super) fn served(self) -> bool {
+        let f32s = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+        f32s && (self == Self::Single || is_x86_feature_detected!("avx512bf16"))
+    }
+}
+
+/// What is multiplied with a weight: rows of words.
+pub(super) struct Left<'a> {
+    pub(super) words: &'a [u32],
+    /// Words in a row.
+    pub(super) depth: usize,
+    pub(super) kind: Words,
+}
+
+/// A weight in memory, row by row: what panels are made of.
+pub(super) struct Right<'a> {
+    /// The weight's bytes.
+    pub(super) bytes: &'a [u8],
+    /// Bytes of a row.
+    pub(super) row: usize,
+    /// Rows.
+    pub(super) rows: usize,
+    /// Whether the result's columns are the weight's rows (`x W^T`), or its columns (`x W`).
+    pub(super) across: bool,
+}
+
+/// `c (+)= left right`, `c` of `n` columns; one thread.
+///
+/// # Safety
+/// `c` must be valid for as many rows of `n` numbers as `left` has, and hold numbers if they are added to. The processor must serve
+/// `left.kind`.
+#[allow(unsafe_code, reason = "the result may be memory that nobody has written yet")]
+pub(super) unsafe fn product(left: &Left, right: &Right, n: usize, c: *mut f32, accumulate: bool) {
+    PANEL.with_borrow_mut(|panel| {
+        let depth = left.depth.min(DEPTH).next_multiple_of(LANES);
+        if panel.len() < depth {
+            panel.resize(depth, Row([0; COLUMNS]));
+        }
+        // SAFETY: as the caller promises.
+        unsafe { by_panels(left, right, n, (c, accumulate), panel) }
+    });
+}
+
+thread_local! {
+    /// A thread's panel, written anew for every one that goes by.
+    static PANEL: RefCell<Vec<Row>> = const { RefCell::new(Vec::new()) };
+}
+
+/// # Safety
+/// As for [`product`].
+#[allow(unsafe_code, reason = "as for `product`")]
+unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut f32, bool), panel: &mut [Row]) {
+    let rows = left.words.len() / left.depth;
+    for from in (0..left.depth).step_by(DEPTH) {
+        let words = from..(from + DEPTH).min(left.depth);
+        let adds = accumulate || from > 0;
+        for column in (0..n).step_by(COLUMNS) {
+            let columns = column..(column + COLUMNS).min(n);
+            // SAFETY: the caller has asked whether the processor serves these instructions.
+            unsafe {
+                match (right.across, left.kind) {
+                    (true, _) => turn(panel, right, words.clone(), columns.clone()),
+                    (false, Words::Single) => copy(panel, right, words.clone(), columns.clone()),
+                    (false, Words::Pair) => interleave(panel, right, words.clone(), columns.clone()),
+                }
+            }
+            let panel = &panel[..words.len()];
+            for row in (0..rows).step_by(ROWS) {
+                let tall = ROWS.min(rows - row);
+                let a = &left.words[row * left.depth + from..][..(tall - 1) * left.depth + panel.len()];
+                // SAFETY: the tile lies within the rows and columns that the caller promises.
+                unsafe {
+                    let tile = Tile { c: c.add(row * n + column), row: n, columns: columns.len(), adds };
+                    match left.kind {
+                        Words::Single => single(tall, a, left.depth, panel, tile),
+                        Words::Pair => pairs(tall, a, left.depth, panel, tile),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a tile of the result lies.
+#[derive(Clone, Copy)]
+struct Tile {
+    c: *mut f32,
+    /// Numbers from one of its rows to the next.
+    row: usize,
+    columns: usize,
+    /// Whether it is added to what is there.
+    adds: bool,
+}
+
+impl Tile {
+    /// Which of a register's numbers belong to the tile.
+    fn mask(&self, half: usize) -> u16 {
+        let columns = self.columns.saturating_sub(half * LANES).min(LANES);
+        ((1u32 << columns) - 1) as u16
+    }
+}
+
+/// A tile of up to 12 rows: `$step` adds to a register the products of a word of the left, in all lanes, with 16 words of a panel.
+macro_rules! tile {
+    ($name:ident, $features:literal, $step:expr) => {
+        /// # Safety
+        /// The tile must be valid for its rows and columns, and the processor have the features.
+        #[target_feature(enable = $features)]
+        #[allow(unsafe_code, reason = "loads and stores of registers")]
+        unsafe fn $name(tall: usize, a: &[u32], depth: usize, panel: &[Row], tile: Tile) {
+            #[target_feature(enable = $features)]
+            #[allow(unsafe_code, reason = "loads and stores of registers")]
+            unsafe fn rows<const N: usize>(a: &[u32], depth: usize, panel: &[Row], tile: Tile) {
+                assert!(a.len() >= (N - 1) * depth + panel.len(), "a tile reads out of bounds");
+                let masks = [tile.mask(0), tile.mask(1)];
+                // SAFETY: reads of the left are within the bounds checked above; the caller promises the tile's.
+                unsafe {
+                    let mut sums = [[_mm512_setzero_ps(); 2]; N];
+                    if tile.adds {
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            for (half, sum) in sums.iter_mut().enumerate() {
+                                *sum = _mm512_maskz_loadu_ps(masks[half], tile.c.add(i * tile.row + half * LANES));
+                            }
+                        }
+                    }
+                    for (word, row) in panel.iter().enumerate() {
+                        let row = row.0.as_ptr().cast::<__m512i>();
+                        let (b0, b1) = (_mm512_load_si512(row), _mm512_load_si512(row.add(1)));
+                        for (i, sums) in sums.iter_mut().enumerate() {
+                            let a = _mm512_set1_epi32(*a.get_unchecked(i * depth + word) as i32);
+                            sums[0] = $step(sums[0], a, b0);
+                            sums[1] = $step(sums[1], a, b1);
+                        }
+                    }
+                    for (i, sums) in sums.iter().enumerate() {
+                        for (half, &sum) in sums.iter().enumerate() {
+                            let c = tile.c.add(i * tile.row + half * LANES);
+                            // A masked store costs many times a plain one.
+                            if masks[half] == u16::MAX { _mm512_storeu_ps(c, sum) } else { _mm512_mask_storeu_ps(c, masks[half], sum) }
+                        }
+                    }
+                }
+            }
+            // SAFETY: as promised to this function.
+            unsafe {
+                match tall {
+                    1 => rows::<1>(a, depth, panel, tile),
+                    2 => rows::<2>(a, depth, panel, tile),
+                    3 => rows::<3>(a, depth, panel, tile),
+                    4 => rows::<4>(a, depth, panel, tile),
+                    5 => rows::<5>(a, depth, panel, tile),
+                    6 => rows::<6>(a, depth, panel, tile),
+                    7 => rows::<7>(a, depth, panel, tile),
+                    8 => rows::<8>(a, depth, panel, tile),
+                    9 => rows::<9>(a, depth, panel, tile),
+                    10 => rows::<10>(a, depth, panel, tile),
+                    11 => rows::<11>(a, depth, panel, tile),
+                    _ => rows::<12>(a, depth, panel, tile),
+                }
+            }
+        }
+    };
+}
+
+tile!(single, "avx512f", |sum, a, b| _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum));
+tile!(pairs, "avx512f,avx512bf16", |sum, a: __m512i, b: __m512i| {
+    // The type of bf16 registers has no cast; the bits are the same.
+    _mm512_dpbf16_ps(sum, std::mem::transmute::<__m512i, __m512bh>(a), std::mem::transmute::<__m512i, __m512bh>(b))
+});
+
+/// A panel whose columns are rows of the weight: squares of 16 words are transposed in registers.
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "loads and stores of registers; their bounds are checked")]
+fn turn(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Range<usize>) {
+    for half in 0..2 {
+        for from in (0..words.len()).step_by(LANES) {
+            let width = LANES.min(words.len() - from);
+            let mask = ((1u32 << width) - 1) as u16;
+            let mut square = [_mm512_setzero_si512(); LANES];
+            for (i, register) in square.iter_mut().enumerate() {
+                let column = columns.start + half * LANES + i;
+                if column < columns.end {
+                    let bytes = &right.bytes[column * right.row + (words.start + from) * 4..][..width * 4];
+                    // SAFETY: what the mask leaves out is not read; the rest is in bounds.
+                    *register = unsafe { _mm512_maskz_loadu_epi32(mask, bytes.as_ptr().cast()) };
+                }
+            }
+            for (row, register) in panel[from..].iter_mut().zip(transposed(square)) {
+                // SAFETY: half a row is a register's width, and rows are aligned.
+                unsafe { _mm512_store_si512(row.0[half * LANES..].as_mut_ptr().cast(), register) };
+            }
+        }
+    }
+}
+
+/// Quarters 0 and 2, or 1 and 3, of one register and then of another.
+const EVEN: i32 = 0b10_00_10_00;
+const ODD: i32 = 0b11_01_11_01;
+
+/// The transpose of a square of words.
+#[target_feature(enable = "avx512f")]
+fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    let (mut two, mut four, mut all) = (rows, rows, rows);
+    for i in 0..8 {
+        two[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+        two[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+    }
+    for i in (0..LANES).step_by(4) {
+        four[i] = _mm512_unpacklo_epi64(two[i], two[i + 2]);
+        four[i + 1] = _mm512_unpackhi_epi64(two[i], two[i + 2]);
+        four[i + 2] = _mm512_unpacklo_epi64(two[i + 1], two[i + 3]);
+        four[i + 3] = _mm512_unpackhi_epi64(two[i + 1], two[i + 3]);
+    }
+    // `four[4 g + c]` holds, in its quarter q, column 4 q + c of rows 4 g to 4 g + 3.
+    for c in 0..4 {
+        let even = [0, 8].map(|g| _mm512_shuffle_i32x4::<EVEN>(four[g + c], four[g + 4 + c]));
+        let odd = [0, 8].map(|g| _mm512_shuffle_i32x4::<ODD>(four[g + c], four[g + 4 + c]));
+        all[c] = _mm512_shuffle_i32x4::<EVEN>(even[0], even[1]);
+        all[8 + c] = _mm512_shuffle_i32x4::<ODD>(even[0], even[1]);
+        all[4 + c] = _mm512_shuffle_i32x4::<EVEN>(odd[0], odd[1]);
+        all[12 + c] = _mm512_shuffle_i32x4::<ODD>(odd[0], odd[1]);
+    }
+    all
+}
+
+/// A panel of f32 whose columns are the weight's.
+#[target_feature(enable = "avx512f")]
+fn copy(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Range<usize>) {
+    for (row, word) in panel.iter_mut().zip(words) {
+        row.0 = read(&right.bytes[word * right.row + columns.start * 4..], columns.len());
+    }
+}
+
+/// A panel of bf16 whose columns are the weight's: two rows of it go into one of the panel.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn interleave(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Range<usize>) {
+    let numbers = |row: usize| -> [u16; COLUMNS] {
+        if row < right.rows { read(&right.bytes[row * right.row + columns.start * 2..], columns.len()) } else { [0; COLUMNS] }
+    };
+    for (row, word) in panel.iter_mut().zip(words) {
+        let (low, high) = (numbers(2 * word), numbers(2 * word + 1));
+        row.0.iter_mut().zip(low.iter().zip(&high)).for_each(|(word, (&low, &high))| *word = u32::from(low) | u32::from(high) << 16);
+    }
+}
+
+/// So many numbers, then zeros. A copy whose size is known is a few instructions, any other a call.
+#[inline(always)]
+fn read<N: bytemuck::Pod>(bytes: &[u8], count: usize) -> [N; COLUMNS] {
+    let (mut numbers, size) = ([N::zeroed(); COLUMNS], std::mem::size_of::<N>());
+    let into = bytemuck::cast_slice_mut::<N, u8>(&mut numbers);
+    if count == COLUMNS {
+        into.copy_from_slice(&bytes[..COLUMNS * size]);
+    } else {
+        into[..count * size].copy_from_slice(&bytes[..count * size]);
+    }
+    numbers
+}
+
+/// Rows of `width` numbers as rows of bf16 pairs, rounded to the nearest (halves to even); an odd row ends with a zero.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) fn rounded(x: &[f32], width: usize) -> Vec<u32> {
+    let depth = width.div_ceil(2);
+    let mut words = Vec::with_capacity(x.len() / width * depth);
+    for x in x.chunks_exact(width) {
+        let (registers, rest) = x.as_chunks::<{ 2 * LANES }>();
+        registers.iter().for_each(|x| words.extend_from_slice(&pairs_of(x)));
+        let mut last = [0.0; 2 * LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        words.extend_from_slice(&pairs_of(&last)[..rest.len().div_ceil(2)]);
+    }
+    words
+}
+
+/// Two registers of numbers as one of bf16 pairs.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[allow(unsafe_code, reason = "loads of registers, and a type of register that has no cast")]
+fn pairs_of(x: &[f32; 2 * LANES]) -> [u32; LANES] {
+    // SAFETY: both loads are within the 32 numbers; the registers' bits are 16 words.
+    unsafe {
+        let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(LANES)));
+        std::mem::transmute(_mm512_cvtne2ps_pbh(high, low))
+    }
+}
