@@ -47,10 +47,13 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bo
     }
     let row = resolved.row;
     let study = session.study(&resolved)?;
-    let plan = Plan::new(&study, &row, &mut session.pace)?;
-    let progress = Progress::new(plan.rounds * plan.clients, quiet);
+    let rounds = if row.scope == Scope::Nothing { 0 } else { resolved.experiment.federation.rounds };
+    let progress = Progress::new(rounds * study.shards().len(), quiet);
     progress.line(&name);
-    plan.lines().iter().for_each(|line| progress.line(line));
+    // A forecast times a batch, which nobody who wants no plan should wait for.
+    if !quiet {
+        Plan::new(&study, &row, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
+    }
 
     let folder = RunDir::create(out, &name)?;
     let downloads = session.downloads(&resolved.located, &experiment.backbone.name);

@@ -35,6 +35,7 @@ use serde_json::Value;
 /// Experiments and suites that ship with the program, by name.
 pub const SUITES: &[(&str, &str)] = &[
     ("quickstart", include_str!("../configs/suites/quickstart.toml")),
+    ("scigen", include_str!("../configs/suites/scigen.toml")),
     ("easy-vqa", include_str!("../configs/suites/easy-vqa.toml")),
     ("headroom", include_str!("../configs/suites/headroom.toml")),
     ("methods", include_str!("../configs/suites/methods.toml")),

@@ -39,7 +39,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All methods on the embedded data and backbone, then the report (also without a command).
+    /// Eight methods on embedded data with the embedded backbone, then the report (also without a command).
     Quickstart(suite::Quickstart),
     /// One experiment, one seed.
     Run(run::Run),

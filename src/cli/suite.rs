@@ -37,7 +37,7 @@ enum Instead {
     Tune(Tune),
 }
 
-/// The embedded suite on the embedded data and backbone, all methods there are, then the report.
+/// Eight methods on embedded data with the embedded backbone, then the report.
 #[derive(Args, Default)]
 pub(crate) struct Quickstart {
     /// Where run folders and the report go; `runs/quickstart` without it.

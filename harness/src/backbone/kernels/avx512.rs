@@ -282,14 +282,16 @@ fn interleave(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Ra
 
 /// So many numbers, then zeros. A copy whose size is known is a few instructions, any other a call.
 #[inline(always)]
-fn read<N: bytemuck::Pod>(bytes: &[u8], count: usize) -> [N; COLUMNS] {
-    let (mut numbers, size) = ([N::zeroed(); COLUMNS], std::mem::size_of::<N>());
-    let into = bytemuck::cast_slice_mut::<N, u8>(&mut numbers);
+fn read<N: bytemuck::Pod>(bytes: &[u8], count: usize) -> [N; COLUMNS]
+where
+    [N; COLUMNS]: bytemuck::Pod,
+{
+    let size = std::mem::size_of::<N>();
     if count == COLUMNS {
-        into.copy_from_slice(&bytes[..COLUMNS * size]);
-    } else {
-        into[..count * size].copy_from_slice(&bytes[..count * size]);
+        return bytemuck::pod_read_unaligned(&bytes[..COLUMNS * size]);
     }
+    let mut numbers = [N::zeroed(); COLUMNS];
+    bytemuck::cast_slice_mut::<N, u8>(&mut numbers)[..count * size].copy_from_slice(&bytes[..count * size]);
     numbers
 }
 
