@@ -286,7 +286,7 @@ fn adapter_gradients() -> Test {
 fn half_precision() -> Test {
     // In the longer sequences of pictures that are cut more is rounded; their numbers are the same operations'.
     let folders = FOLDERS.into_iter().filter(|name| *name != "smolvlm-tiles");
-    for (dtype, bound) in [(DType::BF16, 0.03), (DType::F16, 0.005)] {
+    for (dtype, bound) in [(DType::BF16, 0.05), (DType::F16, 0.01)] {
         for name in folders.clone() {
             let fixture = Fixture::load(name, dtype)?;
             assert_eq!((fixture.model.weights_dtype(), fixture.model.spec().bytes_per_number), (dtype, 2));

@@ -79,7 +79,9 @@ impl Adapt for Attached {
     fn form(&self, site: &str) -> Form<'_> {
         match self.sites.get(site) {
             None => Form::Nothing,
-            Some(Part::Pair { down, up, biases: None }) if down.rank() == 2 => Form::Pair { down, up, scale: self.scale },
+            Some(Part::Pair { down, up, biases }) if down.rank() == 2 => {
+                Form::Pair { down, up, biases: biases.as_ref().map(|(b, c)| (b, c)), scale: self.scale }
+            }
             Some(_) => Form::Opaque,
         }
     }

@@ -43,12 +43,14 @@ pub trait Adapt: Send + Sync {
 pub enum Form<'a> {
     /// Nothing.
     Nothing,
-    /// `scale * (x down^T) up^T`, the same for all examples.
+    /// `scale * (x down^T) up^T`, the same for all examples; with biases, `scale * (ReLU(x down^T + b) up^T + c)`.
     Pair {
         /// `[r, in]`.
         down: &'a Tensor,
         /// `[out, r]`.
         up: &'a Tensor,
+        /// `[r]` and `[out]`.
+        biases: Option<(&'a Tensor, &'a Tensor)>,
         /// alpha / r.
         scale: f64,
     },

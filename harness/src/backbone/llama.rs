@@ -338,14 +338,15 @@ impl Llama {
         }
         let (mut pairs, mut packing) = (Vec::new(), kernels::Packing::default());
         for (block, weights) in self.blocks.iter().enumerate() {
-            if [&weights.ffn, &weights.norm1_site, &weights.norm2_site].into_iter().any(|site| !is_untouched(adapt, site)) {
+            if [&weights.norm1_site, &weights.norm2_site].into_iter().any(|site| !is_untouched(adapt, site)) {
                 return Ok(None);
             }
-            for (projection, site) in weights.projections().into_iter().enumerate() {
-                match adapt.form(&site.site) {
+            let projections = weights.projections().map(|projection| &projection.site);
+            for (place, site) in projections.into_iter().chain([&weights.ffn]).enumerate() {
+                match adapt.form(site) {
                     Form::Nothing => {}
-                    Form::Pair { down, up, scale } => {
-                        pairs.push(kernels::At { block, projection, pair: packing.push(down, up, scale)? });
+                    Form::Pair { down, up, biases, scale } => {
+                        pairs.push(kernels::At { block, place, pair: packing.push(down, up, biases, scale)? });
                     }
                     Form::Opaque => return Ok(None),
                 }

@@ -189,10 +189,10 @@ fn before_decoder(frozen: &Tensor, embeddings: &Embeddings, adapt: &dyn Adapt) -
 fn with_pairs(hidden: &Tensor, sites: [(Form, &Tensor); 2]) -> Result<Tensor> {
     let (mut pairs, mut packing) = (Vec::new(), kernels::Packing::default());
     for (form, mask) in sites {
-        if let Form::Pair { down, up, scale } = form {
+        if let Form::Pair { down, up, biases, scale } = form {
             let mask = mask.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
             let rows = (0..mask.len()).filter(|&row| mask[row] > 0.0).collect();
-            pairs.push((packing.push(down, up, scale)?, rows));
+            pairs.push((packing.push(down, up, biases, scale)?, rows));
         }
     }
     if pairs.is_empty() {

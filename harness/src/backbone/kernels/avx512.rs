@@ -173,7 +173,11 @@ macro_rules! tile {
                         for (half, &sum) in sums.iter().enumerate() {
                             let c = tile.c.add(i * tile.row + half * LANES);
                             // A masked store costs many times a plain one.
-                            if masks[half] == u16::MAX { _mm512_storeu_ps(c, sum) } else { _mm512_mask_storeu_ps(c, masks[half], sum) }
+                            if masks[half] == u16::MAX {
+                                _mm512_storeu_ps(c, sum)
+                            } else {
+                                _mm512_mask_storeu_ps(c, masks[half], sum)
+                            }
                         }
                     }
                 }
@@ -276,7 +280,10 @@ fn interleave(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Ra
     };
     for (row, word) in panel.iter_mut().zip(words) {
         let (low, high) = (numbers(2 * word), numbers(2 * word + 1));
-        row.0.iter_mut().zip(low.iter().zip(&high)).for_each(|(word, (&low, &high))| *word = u32::from(low) | u32::from(high) << 16);
+        row.0
+            .iter_mut()
+            .zip(low.iter().zip(&high))
+            .for_each(|(word, (&low, &high))| *word = u32::from(low) | u32::from(high) << 16);
     }
 }
 

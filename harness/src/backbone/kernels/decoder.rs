@@ -20,7 +20,7 @@ use super::norm::RmsNorm;
 use super::pair::Pair;
 use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values};
 
-/// Projections of a block, in the order of [`Block::projections`].
+/// Places for pairs in a block: projections, in the order of [`Block::projections`], then the FFN's.
 const Q: usize = 0;
 const K: usize = 1;
 const V: usize = 2;
@@ -28,6 +28,8 @@ const O: usize = 3;
 const GATE: usize = 4;
 const UP: usize = 5;
 const DOWN: usize = 6;
+/// Behind the FFN, on the residual stream: no projection, but a place for a pair.
+const FFN: usize = 7;
 
 /// A block's frozen weights (handles, not copies).
 #[derive(Debug, Clone)]
@@ -40,13 +42,13 @@ pub struct Block {
     pub projections: [Tensor; 7],
 }
 
-/// A low-rank pair at a projection.
+/// A low-rank pair in a block.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
     /// The block.
     pub block: usize,
-    /// The projection, as in [`Block::projections`].
-    pub projection: usize,
+    /// The projection, as in [`Block::projections`]; 7 is behind the FFN.
+    pub place: usize,
     /// What is added there.
     pub pair: Pair,
 }
@@ -92,6 +94,8 @@ struct Kept<T> {
     x2: Vec<T>,
     gate: Vec<T>,
     up: Vec<T>,
+    /// What enters a pair behind the FFN; nothing without one.
+    before_pair: Vec<T>,
 }
 
 /// A block's weights as numbers.
@@ -137,8 +141,8 @@ fn part_size(b: usize, t: usize) -> usize {
 }
 
 impl<T: Real> Part<'_, T> {
-    fn pair(&self, block: usize, projection: usize) -> Option<Pair> {
-        self.decoder.pairs.iter().find(|at| (at.block, at.projection) == (block, projection)).map(|at| at.pair)
+    fn pair(&self, block: usize, place: usize) -> Option<Pair> {
+        self.decoder.pairs.iter().find(|at| (at.block, at.place) == (block, place)).map(|at| at.pair)
     }
 
     /// `x W^T`, and what the pair adds.
@@ -254,7 +258,12 @@ impl<T: Real> Part<'_, T> {
         let (gate, up) = (self.project(block, GATE, &h), self.project(block, UP, &h));
         let mut next = self.project(block, DOWN, &gated(&gate, &up));
         add(&mut next, &x2);
-        (next, Kept { x, q, k, v, attended, x2, gate, up })
+        let mut before_pair = Vec::new();
+        if let Some(pair) = self.pair(block, FFN) {
+            before_pair.clone_from(&next);
+            pair.add(self.packed, &before_pair, &mut next);
+        }
+        (next, Kept { x, q, k, v, attended, x2, gate, up, before_pair })
     }
 
     /// From the gradient at the read places: the gradients of the hidden states and of the pairs.
@@ -266,7 +275,11 @@ impl<T: Real> Part<'_, T> {
         (dx, dpacked)
     }
 
-    fn block_back(&self, block: usize, kept: &Kept<T>, dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
+    fn block_back(&self, block: usize, kept: &Kept<T>, mut dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
+        if let Some(pair) = self.pair(block, FFN) {
+            let dlow = pair.back(self.packed, &kept.before_pair, &dnext, dpacked);
+            pair.add_input_gradient(self.packed, &dlow, &mut dnext);
+        }
         let dx2 = self.mlp_back(block, kept, dnext, dpacked);
         let dattended = self.project_back(block, &[(O, &dx2)], &kept.attended, dpacked);
         let mut dx = dx2;

@@ -257,7 +257,9 @@ impl Panels for f32 {
         let (kind, bytes): (_, &[u8]) = match weight.numbers {
             Stored::Whole(numbers) => (Words::Single, bytemuck::cast_slice(numbers)),
             // A word is two neighbours of a row.
-            Stored::Bf16(numbers) if weight.d_in.is_multiple_of(2) => (Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast())),
+            Stored::Bf16(numbers) if weight.d_in.is_multiple_of(2) => {
+                (Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast()))
+            }
             _ => return false,
         };
         if !kind.served() || x.is_empty() {
@@ -324,7 +326,8 @@ mod tests {
         (error / size).sqrt()
     }
 
-    const SHAPES: [(usize, usize, usize); 6] = [(1, 1, 1), (5, 7, 9), (12, 32, 32), (27, 66, 130), (130, 48, 4100), (3, 4099, 34)];
+    const SHAPES: [(usize, usize, usize); 6] =
+        [(1, 1, 1), (5, 7, 9), (12, 32, 32), (27, 66, 130), (130, 48, 4100), (3, 4099, 34)];
 
     /// Every type of weight, in shapes that fill panels and tiles and in shapes that do not, over a panel's depth and over a lot's rows.
     #[test]

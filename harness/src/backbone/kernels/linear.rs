@@ -39,7 +39,10 @@ impl CustomOp1 for FrozenLinear {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let shape = Shape::from((layout.shape().dims2()?.0, self.weight.dim(0)?));
         if !matches!(x.dtype(), DType::F32 | DType::F64) {
-            candle_core::bail!("frozen-linear: on the CPU what enters is f32 or f64, whatever the weight's type; it is {:?}", x.dtype())
+            candle_core::bail!(
+                "frozen-linear: on the CPU what enters is f32 or f64, whatever the weight's type; it is {:?}",
+                x.dtype()
+            )
         }
         Ok((by_dtype!(x.dtype(), self.forward(values(x, layout)?)?), shape))
     }

@@ -1,18 +1,21 @@
-//! Low-rank pairs: `scale * (x down^T) up^T`, at the decoder's projections and before the decoder.
+//! Low-rank pairs: `scale * (x down^T) up^T`, at the decoder's projections, behind its FFNs and before it; with biases and a ReLU
+//! between the two, bottlenecks.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, multiply, product};
-use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values};
+use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values, vectorized};
 
-/// A pair among packed numbers: `down` `[rank, d_in]`, then `up` `[d_out, rank]`.
+/// A pair among packed numbers: `down` `[rank, d_in]`, then `up` `[d_out, rank]`; then, of a bottleneck, the biases `[rank]` and
+/// `[d_out]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair {
     d_in: usize,
     d_out: usize,
     rank: usize,
+    is_bottleneck: bool,
     /// alpha / r.
     scale: f64,
     /// Where its numbers begin.
@@ -28,11 +31,13 @@ pub struct Packing {
 
 impl Packing {
     /// Appends a pair.
-    pub fn push(&mut self, down: &Tensor, up: &Tensor, scale: f64) -> Result<Pair> {
+    pub fn push(&mut self, down: &Tensor, up: &Tensor, biases: Option<(&Tensor, &Tensor)>, scale: f64) -> Result<Pair> {
         let ((rank, d_in), (d_out, _), at) = (down.dims2()?, up.dims2()?, self.at);
-        self.numbers.extend([down.flatten_all()?, up.flatten_all()?]);
-        self.at += down.elem_count() + up.elem_count();
-        Ok(Pair { d_in, d_out, rank, scale, at })
+        for tensor in [down, up].into_iter().chain(biases.into_iter().flat_map(|(of_down, of_up)| [of_down, of_up])) {
+            self.at += tensor.elem_count();
+            self.numbers.push(tensor.flatten_all()?);
+        }
+        Ok(Pair { d_in, d_out, rank, is_bottleneck: biases.is_some(), scale, at })
     }
 
     /// All numbers in a row; without any pair a single zero, of `like`'s type.
@@ -54,10 +59,23 @@ impl Pair {
         Matrix::new(&packed[self.up_at()..], self.rank, 1)
     }
 
-    /// `scale * x down^T`.
+    /// Where the biases begin.
+    fn biases_at(&self) -> usize {
+        self.up_at() + self.d_out * self.rank
+    }
+
+    /// `scale * x down^T`, or of a bottleneck `scale * ReLU(x down^T + b)`.
     fn low<T: Real>(&self, packed: &[T], x: &[T]) -> Vec<T> {
         let size = (x.len() / self.d_in, self.rank, self.d_in);
-        self.scaled(product(size, Matrix::new(x, self.d_in, 1), self.down(packed).t()))
+        let mut low = product(size, Matrix::new(x, self.d_in, 1), self.down(packed).t());
+        if self.is_bottleneck {
+            let bias = &packed[self.biases_at()..][..self.rank];
+            each_row(&mut low, bias, |x, bias| {
+                let biased = *x + bias;
+                *x = if biased < T::zero() { T::zero() } else { biased };
+            });
+        }
+        self.scaled(low)
     }
 
     fn scaled<T: Real>(&self, mut x: Vec<T>) -> Vec<T> {
@@ -70,14 +88,27 @@ impl Pair {
     pub(super) fn add<T: Real>(&self, packed: &[T], x: &[T], y: &mut [T]) {
         let (low, size) = (self.low(packed, x), (x.len() / self.d_in, self.d_out, self.rank));
         multiply(size, Matrix::new(&low, self.rank, 1), self.up(packed).t(), y, self.d_out, true);
+        if self.is_bottleneck {
+            let (bias, scale) = (&packed[self.biases_at() + self.rank..][..self.d_out], T::of(self.scale));
+            each_row(y, bias, |y, bias| *y += scale * bias);
+        }
     }
 
     /// Adds the pair's own gradients; the gradient of what its `down` gives.
     pub(super) fn back<T: Real>(&self, packed: &[T], x: &[T], dy: &[T], dpacked: &mut [T]) -> Vec<T> {
         let (n, d_in, d_out, rank) = (dy.len() / self.d_out, self.d_in, self.d_out, self.rank);
-        let (low, dy) = (self.low(packed, x), Matrix::new(dy, d_out, 1));
+        let (low, rows) = (self.low(packed, x), dy);
+        let dy = Matrix::new(rows, d_out, 1);
         multiply((d_out, rank, n), dy.t(), Matrix::new(&low, rank, 1), &mut dpacked[self.up_at()..], rank, true);
-        let dlow = self.scaled(product((n, rank, d_out), dy, self.up(packed)));
+        let mut dlow = self.scaled(product((n, rank, d_out), dy, self.up(packed)));
+        if self.is_bottleneck {
+            // Where the ReLU gave zero, nothing comes back.
+            dlow.iter_mut().zip(&low).for_each(|(dlow, &low)| *dlow = if low == T::zero() { T::zero() } else { *dlow });
+            let (of_down, of_up) = dpacked[self.biases_at()..][..rank + d_out].split_at_mut(rank);
+            dlow.chunks_exact(rank).for_each(|row| add(of_down, row));
+            let scale = T::of(self.scale);
+            rows.chunks_exact(d_out).for_each(|row| of_up.iter_mut().zip(row).for_each(|(sum, &dy)| *sum += scale * dy));
+        }
         let x = Matrix::new(x, d_in, 1);
         multiply((rank, d_in, n), Matrix::new(&dlow, rank, 1).t(), x, &mut dpacked[self.at..], d_in, true);
         dlow
@@ -88,6 +119,11 @@ impl Pair {
         let size = (dlow.len() / self.rank, self.d_in, self.rank);
         multiply(size, Matrix::new(dlow, self.rank, 1), self.down(packed), dx, self.d_in, true);
     }
+}
+
+/// Changes every row's numbers, each beside its bias.
+fn each_row<T: Real>(x: &mut [T], bias: &[T], f: impl Fn(&mut T, T)) {
+    vectorized!(x.chunks_exact_mut(bias.len()).for_each(|row| row.iter_mut().zip(bias).for_each(|(x, &bias)| f(x, bias))));
 }
 
 /// `x + scale * (x down^T) up^T` at every pair's own rows of `x` `[.., d]`; the second input holds the pairs' numbers.
