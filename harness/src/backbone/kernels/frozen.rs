@@ -67,7 +67,7 @@ impl<'a, T: Real> Stored<'a, T> {
 
 /// Rows that a thread takes at a time, and rows of a weight that few rows meet at a time; fixed, so that no number depends on the
 /// thread count.
-const ROWS: usize = 128;
+const ROWS: usize = 256;
 const WEIGHT_ROWS: usize = 4096;
 
 impl<T: Real> Weight<'_, T> {
@@ -93,22 +93,20 @@ impl<T: Real> Weight<'_, T> {
         unsafe { self.write(Way::Backward, dy, dx.as_mut_ptr(), true) }
     }
 
-    /// `x W^T` over all threads.
+    /// `x W^T` over all threads: each takes some rows of `x`, or where these are few and the weight's many, some of the weight's.
     pub(super) fn forward_in_parallel(&self, x: &[T]) -> Vec<T> {
         if x.len() / self.d_in > ROWS || self.d_out <= WEIGHT_ROWS {
             return self.by_rows(Way::Forward, x);
         }
-        let parts: Vec<Vec<T>> = self.parts().into_par_iter().map(|part| part.forward(x)).collect();
+        let parts: Vec<(usize, Vec<T>)> = self.parts().par_iter().map(|part| (part.d_out, part.forward(x))).collect();
         let mut y = Vec::with_capacity(x.len() / self.d_in * self.d_out);
         for row in 0..x.len() / self.d_in {
-            for (part, weight) in parts.iter().zip(self.parts()) {
-                y.extend_from_slice(&part[row * weight.d_out..][..weight.d_out]);
-            }
+            parts.iter().for_each(|(width, part)| y.extend_from_slice(&part[row * width..][..*width]));
         }
         y
     }
 
-    /// `dy W` over all threads.
+    /// `dy W` over all threads, cut likewise.
     pub(super) fn backward_in_parallel(&self, dy: &[T]) -> Vec<T> {
         let rows = dy.len() / self.d_out;
         if rows > ROWS || self.d_out <= WEIGHT_ROWS {
