@@ -1,6 +1,6 @@
 """Alternates fedbench's training step and PyTorch's, and prints the ratio: python bench/compare.py [--shapes S,M] [--rounds 5]
 
-Build first: cargo build --release -p bench
+Build first: cargo build --release --workspace
 """
 
 import argparse
