@@ -1,5 +1,5 @@
-//! Products with a frozen weight beside the same product by `gemm`, one thread; elements are floating-point operations, so elements a
-//! second are flop/s. `square` is what a large product by `gemm` reaches: the peak that the others are seen against.
+//! Products with a frozen weight beside the same product by `gemm`, one thread; elements are floating-point operations, so elements
+//! a second are flop/s. `square` is what a large product by `gemm` reaches: the peak that the others are seen against.
 
 use candle_core::{CustomOp1, DType, Device, Tensor};
 use criterion::{Criterion, Throughput};

@@ -1,8 +1,9 @@
 //! Matrix products with a weight on processors with AVX-512, as f32 or by dot products of bf16 pairs.
 //!
 //! The weight goes by in panels of 32 columns, laid out on the way as the innermost loop reads them; while a panel lies in the
-//! second-level cache, all rows pass it, 12 of them at a time in registers. Nothing but one panel is ever held twice. A number of the
-//! result is one sum in the order of the words, whatever the other rows and columns are, so bits do not depend on how rows are cut.
+//! second-level cache, all rows pass it, 12 of them at a time in registers. Nothing but one panel is ever held twice. A number of
+//! the result is one sum in the order of the words, whatever the other rows and columns are, so bits do not depend on how rows are
+//! cut.
 //!
 //! A *word* is what is multiplied at a time: an f32, or two neighbouring bf16.
 

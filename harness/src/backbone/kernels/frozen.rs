@@ -1,8 +1,8 @@
 //! Products with a frozen weight.
 //!
-//! A weight is held once, in its own type, row by row as checkpoints store it. f32 weights are multiplied as f32. With bf16 weights,
-//! what is multiplied with them is rounded to bf16 too, and products are summed in f32: the same numbers on every processor, but
-//! for the order of the sums. f16 weights are widened. Everything that is not a product stays as wide as it was.
+//! A weight is held once, in its own type, row by row as checkpoints store it. f32 weights are multiplied as f32. With bf16
+//! weights, what is multiplied with them is rounded to bf16 too, and products are summed in f32: the same numbers on every
+//! processor, but for the order of the sums. f16 weights are widened. Everything that is not a product stays as wide as it was.
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
 use half::slice::HalfFloatSliceExt;
@@ -327,7 +327,7 @@ mod tests {
     const SHAPES: [(usize, usize, usize); 6] =
         [(1, 1, 1), (5, 7, 9), (12, 32, 32), (27, 66, 130), (130, 48, 4100), (3, 4099, 34)];
 
-    /// Every type of weight, in shapes that fill panels and tiles and in shapes that do not, over a panel's depth and over a lot's rows.
+    /// Every type of weight, in shapes that fill panels and tiles and in shapes that do not, over a panel's depth and a lot's rows.
     #[test]
     fn products_are_those_of_f64() -> Result<()> {
         for dtype in [DType::F32, DType::BF16, DType::F16] {
