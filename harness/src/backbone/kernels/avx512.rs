@@ -173,7 +173,7 @@ macro_rules! tile {
                     for (i, sums) in sums.iter().enumerate() {
                         for (half, &sum) in sums.iter().enumerate() {
                             let c = tile.c.add(i * tile.row + half * LANES);
-                            // A masked store costs many times a plain one.
+                            // Only a panel at the edge needs the mask.
                             if masks[half] == u16::MAX {
                                 _mm512_storeu_ps(c, sum)
                             } else {
