@@ -10,7 +10,7 @@ use data_scripts::generated::pretrain as lessons;
 use harness::accounting::clock::{Stopwatch, now_utc};
 use harness::backbone::llava::Llava;
 use harness::backbone::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepReport, align, judge, pretrain, train_tokenizer};
-use harness::backbone::{nano, smol};
+use harness::backbone::{nano, parse_dtype, smol};
 use seed::Seed;
 
 use super::say;
@@ -130,14 +130,17 @@ pub(crate) struct Smol {
     /// `FEDBENCH_SMOL` or the Hub's cache.
     #[arg(long)]
     weights: Option<String>,
+    /// How the frozen weights are held: `f32`, `bf16` or `f16`. The connector is trained as f32.
+    #[arg(long, default_value = "bf16")]
+    dtype: String,
     /// Optimizer steps of the first phase: naming what stands where.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 1000)]
     grounding_steps: usize,
     /// Pictures in a step of the first phase.
     #[arg(long, default_value_t = 16)]
     grounding_batch_size: usize,
     /// Optimizer steps of the second phase: captions and questions.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 1000)]
     steps: usize,
     /// Pictures in a step of the second phase, each with a caption and three questions.
     #[arg(long, default_value_t = 8)]
@@ -149,7 +152,7 @@ pub(crate) struct Smol {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Validation pictures.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 100)]
     validation: usize,
     /// Where the folder goes.
     #[arg(long, default_value = "runs/smol")]
@@ -170,7 +173,8 @@ impl Smol {
         let llm_sha256 = llm.sha256().to_owned();
         let mut progress = Progress::new(self.quiet, &clock);
         let lesson_at = |index: usize| asked(lesson(lessons::sample(seed, index)));
-        let connector = align(llm, seed, self.schedule(), &lesson_at, &mut |report| progress.show(report))?;
+        let connector =
+            align(llm, parse_dtype(Some(&self.dtype))?, seed, self.schedule(), &lesson_at, &mut |report| progress.show(report))?;
         let model = smol::with_connector(smol::Llm::open(&path)?, connector.clone(), DType::F32, &Device::Cpu)?;
         let validation: Vec<Lesson> = (0..self.validation).map(|index| lesson(lessons::validation_sample(seed, index))).collect();
         let scores = judge(&model, &validation)?;
@@ -197,8 +201,9 @@ impl Smol {
 
     fn command(&self) -> String {
         format!(
-            "fedbench pretrain smol --grounding-steps {} --grounding-batch-size {} --steps {} --batch-size {} --learning-rate {} \
+            "fedbench pretrain smol --dtype {} --grounding-steps {} --grounding-batch-size {} --steps {} --batch-size {} --learning-rate {} \
              --seed {} --validation {}",
+            self.dtype,
             self.grounding_steps,
             self.grounding_batch_size,
             self.steps,

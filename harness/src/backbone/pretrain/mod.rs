@@ -153,10 +153,11 @@ pub fn pretrain(
     Ok(Pretrained { safetensors, tokenizer: tokenizer.into_bytes() })
 }
 
-/// Trains the connector of [`smol`] from seeded weights, through its frozen tower and language model; its `safetensors` in half
-/// precision.
+/// Trains the connector of [`smol`] from seeded weights, through its frozen tower and language model, whose matrices are held as
+/// `dtype`; its `safetensors` in half precision.
 pub fn align(
     llm: smol::Llm,
+    dtype: DType,
     seed: Seed,
     schedule: Schedule,
     lesson: &(dyn Fn(usize) -> Lesson + Sync),
@@ -164,7 +165,7 @@ pub fn align(
 ) -> Result<Vec<u8>> {
     let seeded = SeededWeights::new(seed, &smol::config()?);
     let vars = seeded.vars.clone();
-    let model = smol::assemble(llm, Box::new(seeded), "", DType::F32, &Device::Cpu)?;
+    let model = smol::assemble(llm, Box::new(seeded), "", dtype, &Device::Cpu)?;
     let vars: BTreeMap<String, Var> = vars.lock().map_err(|_| Error::Backbone("a pretraining thread panicked".into()))?.clone();
     Trainer { model: &model, vars: &vars, schedule, part: 4, lesson }.both_phases(report)?;
     encoded(&vars)
