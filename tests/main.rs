@@ -18,6 +18,7 @@
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`floors`]: does every crate see only what lies below it?
+//! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 
 mod cli;
@@ -26,6 +27,7 @@ mod floors;
 mod folders;
 mod gguf;
 mod gradients;
+mod hflb;
 mod hostile;
 mod hub;
 mod hub_site;

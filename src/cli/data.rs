@@ -1,10 +1,11 @@
-//! `fedbench data`: make, fetch, inspect and partition datasets.
+//! `fedbench data`: make, fetch, import, inspect and partition datasets.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use data_scripts::generated;
+use data_scripts::hflb;
 use data_scripts::hub::{HubId, Wanted};
 use harness::data::{Dataset, draw, inspect, label_table, resolve, save};
 use schema::experiment::{PartitionConfig, PartitionScheme};
@@ -13,15 +14,17 @@ use schema::toml_file;
 
 use super::say;
 use crate::hub::{self, How};
-use crate::session::{GENERATOR_SEED, known_card, locate};
+use crate::session::{GENERATOR_SEED, data_root, known_card, locate};
 
-/// Make, fetch, inspect and partition datasets.
+/// Make, fetch, import, inspect and partition datasets.
 #[derive(Subcommand)]
 pub(crate) enum Data {
     /// Make a generated dataset: parquet files and a card.
     Prepare(Prepare),
     /// Download a dataset from the Hub.
     Fetch(Fetch),
+    /// Make parquet of a dataset that is published otherwise.
+    Import(Import),
     /// Show a dataset's columns, counts and examples.
     Inspect(Inspect),
     /// Draw a partition, show its label table and save it.
@@ -60,6 +63,22 @@ pub(crate) struct Fetch {
     include: Vec<String>,
     #[command(flatten)]
     how: How,
+}
+
+/// Make parquet of a dataset that is published otherwise.
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The dataset: `hflb`.
+    #[arg(value_parser = [hflb::NAME])]
+    name: String,
+    /// The folder in which its archives were unpacked.
+    folder: PathBuf,
+    /// Where it goes; where datasets are looked for without it (`$FEDBENCH_DATA/hflb`, else `data/hflb`).
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// At most so many training and test rows of each task: the first usable ones.
+    #[arg(long, value_delimiter = ',', num_args = 2)]
+    rows: Option<Vec<usize>>,
 }
 
 /// Show a dataset's columns, counts and examples.
@@ -114,6 +133,7 @@ impl Data {
         match self {
             Data::Prepare(command) => command.run(),
             Data::Fetch(command) => command.run(),
+            Data::Import(command) => command.run(),
             Data::Inspect(command) => command.run(),
             Data::Partition(command) => command.run(),
         }
@@ -176,6 +196,35 @@ impl Fetch {
             return Ok(Some(toml_file::read(std::path::Path::new(name)).map_err(harness::Error::from)?));
         }
         if name.contains('/') { Ok(None) } else { known_card(name).map(Some) }
+    }
+}
+
+impl Import {
+    fn run(self) -> Result<()> {
+        let out = self.out.unwrap_or_else(|| data_root().join(&self.name));
+        let rows = self.rows.as_deref().and_then(|rows| Some((*rows.first()?, *rows.get(1)?)));
+        let sources = hflb::sources(&self.folder)?;
+        say(&format!("{} files of questions in {}", sources.len(), self.folder.display()));
+        let mut done = 0;
+        let card = hflb::import(&self.folder, &sources, rows, &out, &mut |source, imported| {
+            done += 1;
+            say(&format!(
+                "{done}/{} {} {} {}-{}: {} rows",
+                sources.len(),
+                source.split,
+                source.client,
+                source.dataset,
+                source.task,
+                imported.rows
+            ));
+            for (count, example) in &imported.left_out {
+                say(&format!("  left out {count}: {example}"));
+            }
+        })?;
+        for (split, files) in &card.splits {
+            say(&format!("{split}: {} rows in {}", files.rows.unwrap_or_default(), out.display()));
+        }
+        Ok(())
     }
 }
 

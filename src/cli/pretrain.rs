@@ -201,8 +201,8 @@ impl Smol {
 
     fn command(&self) -> String {
         format!(
-            "fedbench pretrain smol --dtype {} --grounding-steps {} --grounding-batch-size {} --steps {} --batch-size {} --learning-rate {} \
-             --seed {} --validation {}",
+            "fedbench pretrain smol --dtype {} --grounding-steps {} --grounding-batch-size {} --steps {} --batch-size {} \
+             --learning-rate {} --seed {} --validation {}",
             self.dtype,
             self.grounding_steps,
             self.grounding_batch_size,

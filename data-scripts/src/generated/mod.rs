@@ -11,8 +11,8 @@ pub mod icongen;
 pub mod item;
 pub mod layout;
 pub mod look;
-mod parquet_out;
 pub mod pretrain;
+mod rows;
 pub mod scigen;
 pub mod shortcuts;
 
@@ -23,7 +23,7 @@ use arrow_array::RecordBatch;
 use schema::Card;
 use seed::Seed;
 
-use crate::cards;
+use crate::{cards, parquet_out};
 use shortcuts::TextRow;
 
 /// A dataset that is made rather than downloaded.
@@ -49,7 +49,7 @@ pub const GENERATORS: &[Generator] = &[
         title: "IconGen",
         sentence: "Abstract diagrams with short questions in thirteen skills, in the schema of ICON-QA.",
         splits: [("train", 4000), ("test", 1000), ("validation", 500)],
-        rows: parquet_out::icon_rows,
+        rows: rows::icon_rows,
         text: shortcuts::icon_text,
     },
     Generator {
@@ -57,7 +57,7 @@ pub const GENERATORS: &[Generator] = &[
         title: "SciGen",
         sentence: "School science with diagrams, maps and words in nineteen topics, in the schema of ScienceQA.",
         splits: [("train", 3000), ("test", 1000), ("validation", 500)],
-        rows: parquet_out::sci_rows,
+        rows: rows::sci_rows,
         text: shortcuts::sci_text,
     },
 ];

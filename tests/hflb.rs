@@ -1,0 +1,98 @@
+//! HFLB in its authors' layout, made here: imported, inspected, split over its clients, trained on.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::cli::Desk;
+use crate::support::Test;
+
+fn picture(path: &Path, shade: u8) -> Test {
+    std::fs::create_dir_all(path.parent().expect("a folder above"))?;
+    image::RgbImage::from_pixel(8, 6, image::Rgb([shade, 40, 200])).save(path)?;
+    Ok(())
+}
+
+fn record(images: Value, prompt: &str, answer: &str) -> Value {
+    json!({"id": "7", "image": images, "conversations": [{"from": "human", "value": prompt}, {"from": "gpt", "value": answer}]})
+}
+
+/// Four tasks of three training and two test questions.
+fn tasks(folder: &Path, dataset: &str, first: u32, question: &dyn Fn(usize) -> Value) -> Test {
+    for task in first..first + 4 {
+        for (split, rows) in [("train", 3), ("test", 2)] {
+            let path = folder.join(dataset).join(split).join(format!("dataset-{task}.json"));
+            std::fs::create_dir_all(path.parent().expect("a folder above"))?;
+            std::fs::write(path, serde_json::to_string(&(0..rows).map(question).collect::<Vec<_>>())?)?;
+        }
+    }
+    Ok(())
+}
+
+/// GQA's three clients with a picture a question, and NLVR2 with two.
+fn unpacked(folder: &Path) -> Test {
+    for i in 0..3u8 {
+        picture(&folder.join(format!("GQA/images/{i}.png")), 80 * i)?;
+        picture(&folder.join(format!("NLVR2_feddat/full/images/{i}.png")), 60 * i)?;
+    }
+    for first in [10, 20, 30] {
+        tasks(folder, "GQA", first, &|i| {
+            let prompt = format!("<image>\n Question: Is it number {i}?\n Choice lists: ['yes', 'no'].\n Your answer is:");
+            record(json!(format!("dataset/GQA/images/{i}.png")), &prompt, ["yes", "no"][i % 2])
+        })?;
+    }
+    tasks(folder, "NLVR2_feddat", 0, &|i| {
+        let images = [0, i].map(|at| format!("dataset/NLVR2_feddat/full/images/{at}.png"));
+        let prompt = "Left: <image>, right: <image>. They differ.\nChoice list:[True, False]. Your answer is:";
+        record(json!(images), prompt, if i == 0 { "False" } else { "True" })
+    })
+}
+
+#[test]
+fn archives_become_a_federation() -> Test {
+    let desk = Desk::new();
+    unpacked(&desk.path().join("dataset"))?;
+    let says = ["32 files", "1/32 train gqa-1 GQA-10: 3 rows", "32/32 test nlvr2 NLVR2_feddat-3: 2 rows", "train: 48 rows"];
+    desk.expect(&["data", "import", "hflb", "dataset", "--out", "made/hflb"], 0, &says);
+    desk.expect(&["data", "inspect", "made/hflb"], 0, &["rows      48", "Is it number 1?", "GQA-31"]);
+    let experiment = "[backbone]\nname = \"nano\"\n[data]\ndataset = \"made/hflb\"\n[partition]\nscheme = \"natural\"\nkey = \"client\"\n\
+                      [federation]\nrounds = 1\nbatch_size = 4\n[method]\nname = \"fedavg-lora\"\n";
+    desk.write("hflb.toml", experiment).expect(&["run", "hflb.toml", "--out", "run"], 0, &[]);
+    let run = std::fs::read_dir(desk.path().join("run"))?.next().context("a run")??.path();
+    let summary: Value = serde_json::from_str(&std::fs::read_to_string(run.join("summary.json"))?)?;
+    assert_eq!((&summary["clients"], &summary["train_examples"], &summary["test_examples"]), (&json!(4), &json!(48), &json!(32)));
+    desk.expect(
+        &["data", "import", "hflb", "dataset", "--out", "few", "--rows", "1", "2"],
+        0,
+        &["train: 16 rows", "test: 32 rows"],
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_missing_or_broken_is_said() -> Test {
+    let desk = Desk::new();
+    let import = ["data", "import", "hflb", "dataset", "--out", "made"];
+    std::fs::create_dir_all(desk.path().join("dataset"))?;
+    desk.expect(&import, 2, &["holds none of AQUA, Abstract, COCOQA, GQA,", "tar -xf"]);
+    unpacked(&desk.path().join("dataset"))?;
+
+    let pictures = desk.path().join("dataset/GQA/images");
+    std::fs::remove_file(pictures.join("1.png"))?;
+    desk.expect(&import, 0, &["train gqa-1 GQA-10: 2 rows", "left out 1: record 1: picture `", "images/1.png"]);
+    let card = std::fs::read_to_string(desk.path().join("made/card.toml"))?;
+    assert!(card.contains("revision = \"imported, 24 records left out\""), "{card}");
+    std::fs::remove_dir_all(pictures)?;
+    desk.expect(&import, 1, &["dataset-10.json", "none of its 3 records can be used; the first: record 0: picture"]);
+
+    let file = desk.path().join("dataset/GQA/train/dataset-10.json");
+    std::fs::write(&file, "[{")?;
+    desk.expect(&import, 1, &["dataset-10.json", "expected a JSON list of records"]);
+    std::fs::remove_file(file)?;
+    desk.expect(&import, 1, &["dataset-10.json", "No such file"]);
+
+    // What was made before is still whole.
+    desk.expect(&["data", "inspect", "made"], 0, &["rows      36"]);
+    Ok(())
+}
