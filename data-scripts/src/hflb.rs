@@ -226,7 +226,7 @@ impl Row {
         };
         let pictures = question.images.iter().map(picture).collect::<Result<_, _>>()?;
         let task = format!("{}-{}", source.dataset, source.task);
-        Ok(Self { id: format!("{task}-{index}"), client: source.client, task, question, pictures })
+        Ok(Self { id: format!("{}-{task}-{index}", source.split), client: source.client, task, question, pictures })
     }
 }
 
