@@ -1,25 +1,23 @@
 //! HFLB, FedDAT's federation (Chen et al., arXiv 2308.12305) as FedMosaic rebuilt it (Seo et al., ICLR 2026; `SNUMPR/HFLB` on the
 //! Hub): nine clients, four tasks each, every question with a list of options.
 //!
-//! Its authors' loaders read `NAME/train/dataset-K.json` and `NAME/test/dataset-K.json` ([`crate::conversations`]) beside folders of
-//! pictures, from unpacked archives. [`import`] makes one dataset of them: a parquet file per split, and a card.
+//! Its authors' code reads `NAME/train/dataset-K.json` and `NAME/test/dataset-K.json` ([`crate::conversations`]) beside folders of
+//! pictures, by their README from archives to unpack. [`import`] makes one dataset of them: a parquet file per split, and a card.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use schema::Card;
 use schema::card::Split;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::conversations::Question;
+use crate::hub::checksum;
 use crate::{cards, parquet_out};
 
 /// Its name, and its card's.
@@ -37,7 +35,7 @@ pub struct Client {
 }
 
 /// The nine clients.
-pub const CLIENTS: [Client; 9] = [
+pub static CLIENTS: [Client; 9] = [
     Client { name: "gqa-1", dataset: "GQA", first_task: &[10] },
     Client { name: "gqa-2", dataset: "GQA", first_task: &[20] },
     Client { name: "gqa-3", dataset: "GQA", first_task: &[30] },
@@ -55,14 +53,12 @@ const TASKS: u32 = 4;
 const PICTURES: usize = 2;
 
 /// A task's questions of a split.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Source {
     /// `train` or `test`.
     pub split: &'static str,
-    /// The client's name.
-    pub client: &'static str,
-    /// Its folder.
-    pub dataset: &'static str,
+    /// Whose.
+    pub client: &'static Client,
     /// K.
     pub task: u32,
     /// The JSON file.
@@ -137,7 +133,7 @@ impl ImportError {
 
 /// The files of every client whose folder is there, training before test; a folder has all its files or none.
 pub fn sources(folder: &Path) -> Result<Vec<Source>, ImportError> {
-    let there: Vec<&Client> = CLIENTS.iter().filter(|client| folder.join(client.dataset).is_dir()).collect();
+    let there: Vec<&'static Client> = CLIENTS.iter().filter(|client| folder.join(client.dataset).is_dir()).collect();
     if there.is_empty() {
         let names: BTreeSet<&str> = CLIENTS.iter().map(|client| client.dataset).collect();
         return Err(ImportError::Nothing { folder: folder.into(), names: Vec::from_iter(names).join(", ") });
@@ -146,16 +142,10 @@ pub fn sources(folder: &Path) -> Result<Vec<Source>, ImportError> {
         |client: &Client, split: &str, task: u32| folder.join(client.dataset).join(split).join(format!("dataset-{task}.json"));
     let mut sources = Vec::new();
     for split in ["train", "test"] {
-        for client in &there {
+        for &client in &there {
             let begins = |first: &&u32| file(client, split, **first).is_file();
             let first = client.first_task.iter().find(begins).unwrap_or(&client.first_task[0]);
-            sources.extend((*first..first + TASKS).map(|task| Source {
-                split,
-                client: client.name,
-                dataset: client.dataset,
-                task,
-                file: file(client, split, task),
-            }));
+            sources.extend((*first..first + TASKS).map(|task| Source { split, client, task, file: file(client, split, task) }));
         }
     }
     for source in &sources {
@@ -221,12 +211,12 @@ impl Row {
             return Err(format!("{} pictures; there are columns for one or {PICTURES}", question.images.len()));
         }
         let picture = |named: &String| {
-            let path = picture(folder, source.dataset, named)?;
+            let path = picture(folder, source.client.dataset, named)?;
             std::fs::read(&path).map_err(|error| format!("picture `{}`: {error}", path.display()))
         };
         let pictures = question.images.iter().map(picture).collect::<Result<_, _>>()?;
-        let task = format!("{}-{}", source.dataset, source.task);
-        Ok(Self { id: format!("{}-{task}-{index}", source.split), client: source.client, task, question, pictures })
+        let task = format!("{}-{}", source.client.dataset, source.task);
+        Ok(Self { id: format!("{}-{task}-{index}", source.split), client: source.client.name, task, question, pictures })
     }
 }
 
@@ -257,7 +247,7 @@ fn batch(rows: &[Row]) -> RecordBatch {
 /// A split's parquet file, growing.
 struct SplitFile {
     path: PathBuf,
-    writer: ArrowWriter<Hashed<BufWriter<File>>>,
+    writer: ArrowWriter<File>,
     waiting: Vec<Row>,
     rows: usize,
 }
@@ -266,9 +256,8 @@ impl SplitFile {
     fn create(out: &Path, split: &str) -> Result<Self, ImportError> {
         let path = out.join(format!("{split}-00000-of-00001.parquet"));
         let file = File::create(aside(&path)).map_err(ImportError::io(&path))?;
-        let sink = Hashed { sink: BufWriter::new(file), hasher: Sha256::new() };
-        let schema: SchemaRef = Arc::clone(&batch(&[]).schema());
-        let writer = parquet_out::writer(sink, schema).map_err(|source| ImportError::Parquet { path: path.clone(), source })?;
+        let writer = parquet_out::writer(file, batch(&[]).schema())
+            .map_err(|source| ImportError::Parquet { path: path.clone(), source })?;
         Ok(Self { path, writer, waiting: Vec::new(), rows: 0 })
     }
 
@@ -316,29 +305,10 @@ impl SplitFile {
     fn finish(mut self) -> Result<Split, ImportError> {
         self.flush()?;
         let Self { path, writer, rows, .. } = self;
-        let mut sink = writer.into_inner().map_err(|source| ImportError::Parquet { path: path.clone(), source })?;
-        sink.flush().map_err(ImportError::io(&path))?;
+        writer.close().map_err(|source| ImportError::Parquet { path: path.clone(), source })?;
+        let sha256 = checksum::sha256(&aside(&path)).map_err(ImportError::io(&path))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let sha256 = Some(schema::hex(&sink.hasher.finalize()));
-        Ok(Split { files: vec![name], pictures: vec![], rows: Some(rows), sha256, fold: None })
-    }
-}
-
-/// Hashes what is written.
-struct Hashed<W> {
-    sink: W,
-    hasher: Sha256,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.sink.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.sink.flush()
+        Ok(Split { files: vec![name], pictures: vec![], rows: Some(rows), sha256: Some(sha256), fold: None })
     }
 }
 

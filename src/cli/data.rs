@@ -1,6 +1,6 @@
 //! `fedbench data`: make, fetch, import, inspect and partition datasets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -140,19 +140,29 @@ impl Data {
     }
 }
 
+/// Training and test rows of `--rows`, where it is given.
+fn pair(rows: Option<&[usize]>) -> Option<(usize, usize)> {
+    rows.and_then(|rows| Some((*rows.first()?, *rows.get(1)?)))
+}
+
+/// What was made, and where.
+fn say_splits(card: &schema::Card, out: &Path) {
+    for (split, files) in &card.splits {
+        say(&format!("{split}: {} rows in {}", files.rows.unwrap_or_default(), out.display()));
+    }
+}
+
 impl Prepare {
     fn run(self) -> Result<()> {
         let names = generated::GENERATORS.iter().map(|generator| generator.name);
         let generator = generated::find(&self.name).ok_or_else(|| harness::Error::unknown("generator", &self.name, names))?;
-        let sizes = self.rows.as_deref().and_then(|rows| Some((*rows.first()?, *rows.get(1)?)));
+        let sizes = pair(self.rows.as_deref());
         let Some(out) = self.out else {
             say(&format!("{}", locate(generator.name)?.folder.display()));
             return Ok(());
         };
         let card = generated::write(generator, &out, sizes, self.seed)?;
-        for (split, files) in &card.splits {
-            say(&format!("{split}: {} rows in {}", files.rows.unwrap_or_default(), out.display()));
-        }
+        say_splits(&card, &out);
         let shortcuts = generated::shortcuts::measure(generator, sizes, self.seed);
         say(&format!(
             "without looking: chance {:.1}%, always the most frequent answer {:.1}%, the best text-only model {:.1}%",
@@ -193,7 +203,7 @@ impl Fetch {
     fn card(&self) -> Result<Option<schema::Card>> {
         let (name, _) = self.named();
         if name.ends_with(".toml") {
-            return Ok(Some(toml_file::read(std::path::Path::new(name)).map_err(harness::Error::from)?));
+            return Ok(Some(toml_file::read(Path::new(name)).map_err(harness::Error::from)?));
         }
         if name.contains('/') { Ok(None) } else { known_card(name).map(Some) }
     }
@@ -202,18 +212,17 @@ impl Fetch {
 impl Import {
     fn run(self) -> Result<()> {
         let out = self.out.unwrap_or_else(|| data_root().join(&self.name));
-        let rows = self.rows.as_deref().and_then(|rows| Some((*rows.first()?, *rows.get(1)?)));
         let sources = hflb::sources(&self.folder)?;
         say(&format!("{} files of questions in {}", sources.len(), self.folder.display()));
         let mut done = 0;
-        let card = hflb::import(&self.folder, &sources, rows, &out, &mut |source, imported| {
+        let card = hflb::import(&self.folder, &sources, pair(self.rows.as_deref()), &out, &mut |source, imported| {
             done += 1;
             say(&format!(
                 "{done}/{} {} {} {}-{}: {} rows",
                 sources.len(),
                 source.split,
-                source.client,
-                source.dataset,
+                source.client.name,
+                source.client.dataset,
                 source.task,
                 imported.rows
             ));
@@ -221,9 +230,7 @@ impl Import {
                 say(&format!("  left out {count}: {example}"));
             }
         })?;
-        for (split, files) in &card.splits {
-            say(&format!("{split}: {} rows in {}", files.rows.unwrap_or_default(), out.display()));
-        }
+        say_splits(&card, &out);
         Ok(())
     }
 }

@@ -168,13 +168,13 @@ const DESCRIBE: &str = "Describe the picture.";
 impl Smol {
     fn run(self) -> Result<()> {
         let (clock, seed) = (Stopwatch::start(), Seed::new(self.seed));
+        let dtype = parse_dtype(Some(&self.dtype))?;
         let (path, _) = crate::session::smol_weights(self.weights.as_deref())?;
         let llm = smol::Llm::open(&path)?;
         let llm_sha256 = llm.sha256().to_owned();
         let mut progress = Progress::new(self.quiet, &clock);
         let lesson_at = |index: usize| asked(lesson(lessons::sample(seed, index)));
-        let connector =
-            align(llm, parse_dtype(Some(&self.dtype))?, seed, self.schedule(), &lesson_at, &mut |report| progress.show(report))?;
+        let connector = align(llm, dtype, seed, self.schedule(), &lesson_at, &mut |report| progress.show(report))?;
         let model = smol::with_connector(smol::Llm::open(&path)?, connector.clone(), DType::F32, &Device::Cpu)?;
         let validation: Vec<Lesson> = (0..self.validation).map(|index| lesson(lessons::validation_sample(seed, index))).collect();
         let scores = judge(&model, &validation)?;

@@ -175,7 +175,7 @@ impl Snapshot {
             let (sha256, git_blob) = match named {
                 Some(Etag::Sha256(digits)) => (Some(digits), None),
                 Some(Etag::Git(digits)) => (None, Some(digits)),
-                None => (Some(super::checksum::sha256(&place)?), None),
+                None => (Some(super::checksum::sha256(&place).map_err(HubError::file(&place))?), None),
             };
             Ok(DownloadedFile { path: path.clone(), bytes, sha256, git_blob })
         };

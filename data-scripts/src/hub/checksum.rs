@@ -14,17 +14,17 @@ use super::id::Etag;
 pub(super) const CHUNK: usize = 1 << 18;
 
 /// The SHA-256 of a file.
-pub(super) fn sha256(path: &Path) -> Result<String, HubError> {
-    let digest = || hashed(Sha256::new(), &mut File::open(path)?);
-    digest().map_err(HubError::file(path))
+pub(crate) fn sha256(path: &Path) -> IoResult<String> {
+    hashed(Sha256::new(), &mut File::open(path)?)
 }
 
 /// The checksum of a file, of the kind that another one is.
 pub(super) fn like(wanted: &Etag, path: &Path) -> Result<Etag, HubError> {
-    match wanted {
+    let found = match wanted {
         Etag::Sha256(_) => sha256(path).map(Etag::Sha256),
-        Etag::Git(_) => git_blob(path).map(Etag::Git).map_err(HubError::file(path)),
-    }
+        Etag::Git(_) => git_blob(path).map(Etag::Git),
+    };
+    found.map_err(HubError::file(path))
 }
 
 /// git's id of a content: the SHA-1 over `blob <length>`, a zero byte and the content.

@@ -16,7 +16,7 @@ pub mod id;
 pub mod listing;
 pub mod settings;
 
-mod checksum;
+pub(crate) mod checksum;
 mod error;
 mod line;
 mod transfer;
