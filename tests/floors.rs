@@ -11,12 +11,13 @@ use crate::support::Test;
 /// Each crate, the crates of ours that it may see (through any path), and the libraries that it may not.
 const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ("seed", &[], &["candle", "arrow", "parquet", "polars"]),
-    ("schema", &[], &["candle", "arrow", "parquet", "polars"]),
-    ("data-scripts", &["schema", "seed"], &["candle", "polars"]),
-    ("reports", &["schema", "seed"], &["candle"]),
-    ("harness", &["schema", "seed"], &["polars"]),
-    ("baselines", &["harness", "schema", "seed"], &["polars"]),
-    ("bench", &["baselines", "data-scripts", "harness", "schema", "seed"], &["polars"]),
+    ("guard", &[], &["candle", "arrow", "parquet", "polars"]),
+    ("schema", &["guard"], &["candle", "arrow", "parquet", "polars"]),
+    ("data-scripts", &["guard", "schema", "seed"], &["candle", "polars"]),
+    ("reports", &["guard", "schema", "seed"], &["candle"]),
+    ("harness", &["guard", "schema", "seed"], &["polars"]),
+    ("baselines", &["guard", "harness", "schema", "seed"], &["polars"]),
+    ("bench", &["baselines", "data-scripts", "guard", "harness", "schema", "seed"], &["polars"]),
 ];
 
 fn output(command: &mut Command) -> Result<String> {
