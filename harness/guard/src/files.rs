@@ -36,6 +36,16 @@ pub fn open_here(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a regular file that lies in a folder even where links are followed to the end; `root` is the folder's canonical path
+/// ([`fs::canonicalize`]). A link within the folder may lead there; one that leads out of it is an error.
+pub fn open_within(root: &Path, path: &Path) -> io::Result<File> {
+    let place = fs::canonicalize(path)?;
+    if !place.starts_with(root) {
+        return Err(invalid(format!("it leads out of {}, which is to hold all that is read there", root.display())));
+    }
+    open_here(&place)
+}
+
 /// Opens a file of our own for writing and locking, created if need be, its content left as it is; an error if it is a link or no
 /// regular file.
 pub fn open_own(path: &Path) -> io::Result<File> {
@@ -63,7 +73,12 @@ pub fn read_here(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_all(open_here(path)?, most)
 }
 
-/// The same as text.
+/// Reads a whole regular file that lies in a folder ([`open_within`]), of at most `most` bytes.
+pub fn read_within(root: &Path, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_all(open_within(root, path)?, most)
+}
+
+/// The same as [`read_here`], as text.
 pub fn read_text_here(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read_here(path, most)?).map_err(|_| invalid("it is not text in UTF-8".into()))
 }
@@ -93,6 +108,58 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&aside);
     }
     written
+}
+
+/// A file that grows aside, where [`write`] writes too, for whoever holds the folder's lock: [`Growing::finish`] gives it its name,
+/// and without that it is removed.
+#[derive(Debug)]
+pub struct Growing {
+    path: PathBuf,
+    finished: bool,
+}
+
+impl Growing {
+    /// Begins a file that will be at `path`.
+    pub fn create(path: &Path) -> io::Result<(Self, File)> {
+        let file = create(&aside(path))?;
+        Ok((Self { path: path.into(), finished: false }, file))
+    }
+
+    /// Where it is to be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it grows.
+    pub fn aside(&self) -> PathBuf {
+        aside(&self.path)
+    }
+
+    /// Puts what was written in its place, once the system has it for good.
+    pub fn finish(mut self) -> io::Result<()> {
+        open_own(&self.aside())?.sync_all()?;
+        fs::rename(self.aside(), &self.path)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Half a file is of no use, and on a full disk in the way.
+            let _ = fs::remove_file(self.aside());
+        }
+    }
+}
+
+/// Creates a folder, if need be, and tries whether a file can be written there: before long work, not after it.
+pub fn try_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    let written = create(&probe).and_then(|mut file| file.write_all(b"room?").and_then(|()| file.sync_all()));
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
 }
 
 /// Where [`write`] writes before it renames: `.NAME.part`, beside the file.
@@ -177,6 +244,39 @@ mod tests {
         assert!(fs::symlink_metadata(aside(&path)).is_err(), "nothing stays aside");
         let nowhere = folder.path().join("no folder/file");
         assert!(write(&nowhere, b"").is_err());
+    }
+
+    #[test]
+    fn a_link_out_of_a_folder_leads_nowhere() {
+        let (folder, outside) = (folder(), folder());
+        let root = fs::canonicalize(folder.path()).expect("a folder");
+        fs::write(outside.path().join("secret"), "theirs").expect("written");
+        fs::write(root.join("a"), "ours").expect("written");
+        for (target, name) in [(root.join("a"), "in"), (outside.path().join("secret"), "out"), (outside.path().into(), "above")] {
+            std::os::unix::fs::symlink(target, root.join(name)).expect("a link");
+        }
+        assert_eq!(read_within(&root, &root.join("in"), 9).expect("within"), b"ours");
+        for name in ["out", "above/secret", "in/../../x"] {
+            assert!(open_within(&root, &root.join(name)).is_err(), "{name}");
+        }
+        assert!(open_within(&root, &root.join("out")).expect_err("outside").to_string().contains("leads out of"));
+    }
+
+    #[test]
+    fn what_grows_is_whole_or_gone_and_folders_are_tried() {
+        let folder = folder();
+        let path = folder.path().join("x");
+        let (growing, mut file) = Growing::create(&path).expect("created");
+        file.write_all(b"12").expect("written");
+        drop(growing);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        let (growing, mut file) = Growing::create(&path).expect("created");
+        file.write_all(b"12").expect("written");
+        growing.finish().expect("finished");
+        assert_eq!(fs::read(&path).expect("there"), b"12");
+        assert!(try_folder(&path).is_err(), "a file is no folder");
+        assert!(try_folder(&folder.path().join("a/b")).is_ok());
+        assert_eq!(fs::read_dir(folder.path().join("a/b")).expect("a folder").count(), 0);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! that others may write to. This crate knows nothing of datasets, models or runs; it knows how such things are opened:
 //!
 //! - [`files`]: regular files only, up to a stated size; files of our own are written aside and renamed, and no link is followed;
+//! - [`lock`]: a folder has one writer at a time;
 //! - [`text`]: somebody else's text as a message or a table may show it;
 //! - [`panics`]: a library that panics over its file is an error with a name.
 
 pub mod files;
+pub mod lock;
 pub mod panics;
 pub mod text;
