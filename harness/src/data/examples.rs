@@ -94,6 +94,8 @@ pub struct Dataset {
     pub images: Vec<Arc<[u8]>>,
     /// The rows left out.
     pub skipped: Vec<Skipped>,
+    /// Every file that was read for it: parquet, and pictures that cells name by their path.
+    pub files: Vec<PathBuf>,
 }
 
 impl Dataset {
@@ -109,8 +111,11 @@ impl Dataset {
         for (path, reader) in paths.iter().zip(readers) {
             loader.read_file(path, reader)?;
         }
+        loader.dataset.files.splice(0..0, paths.iter().cloned());
         if let Some(columns) = &card.pictures {
-            loader.join(&files::pictures(dir, card, split)?, columns)?;
+            let pictures = files::pictures(dir, card, split)?;
+            loader.join(&pictures, columns)?;
+            loader.dataset.files.extend(pictures);
         }
         loader.finish(&paths)
     }
@@ -125,6 +130,7 @@ impl Dataset {
             examples: Vec::new(),
             images: Vec::new(),
             skipped: Vec::new(),
+            files: Vec::new(),
         };
         for part in parts {
             joined.append(part);
@@ -141,6 +147,7 @@ impl Dataset {
             example
         }));
         self.images.extend(part.images);
+        self.files.extend(part.files);
         let of_part = |skipped: Skipped| Skipped { split: format!("{name}/{}", skipped.split), ..skipped };
         self.skipped.extend(part.skipped.into_iter().map(of_part));
     }
@@ -270,6 +277,7 @@ impl<'a> Loader<'a> {
             examples: Vec::new(),
             images: Vec::new(),
             skipped: Vec::new(),
+            files: Vec::new(),
         };
         Self {
             dataset,

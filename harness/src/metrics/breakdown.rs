@@ -134,7 +134,14 @@ mod tests {
             tagged("b", "", &[0], "social science", "grade8"),
             tagged("c", "", &[], "language science", "grade5"),
         ];
-        let dataset = Dataset { card: Arc::new(card), split: "test".into(), examples, images: Vec::new(), skipped: Vec::new() };
+        let dataset = Dataset {
+            card: Arc::new(card),
+            split: "test".into(),
+            examples,
+            images: Vec::new(),
+            skipped: Vec::new(),
+            files: Vec::new(),
+        };
         let found = breakdown(&dataset, &[("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right)));
         let expect = [
             ("context=IMG", 0.5, 2.0),
