@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use harness::accounting::clock::now_utc;
 use harness::backbone::Backbone;
-use schema::Environment;
 use schema::record::Download;
+use schema::{Environment, Inputs};
 
 const LOCK: &str = include_str!("../Cargo.lock");
 const LIBRARIES: [&str; 6] = ["candle-core", "gemm", "parquet", "polars", "safetensors", "tokenizers"];
 
-/// The environment of a run that starts now, on what came from the Hub.
-pub fn environment(backbone: &dyn Backbone, device: &str, downloads: Vec<Download>) -> Environment {
+/// The environment of a run that starts now, on what came from the Hub and what is read of it.
+pub fn environment(backbone: &dyn Backbone, device: &str, downloads: Vec<Download>, inputs: Inputs) -> Environment {
     Environment {
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("FEDBENCH_COMMIT").into(),
@@ -26,6 +26,7 @@ pub fn environment(backbone: &dyn Backbone, device: &str, downloads: Vec<Downloa
         threads: rayon::current_num_threads(),
         backbone_sha256: backbone.weights_sha256().into(),
         downloads,
+        inputs: Some(inputs),
     }
 }
 

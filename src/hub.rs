@@ -69,14 +69,32 @@ fn not_at_hand(kind: &str, name: &str, id: &HubId, fetch: &str) -> anyhow::Error
     harness::Error::Usage(format!("{kind} `{name}` is not at hand: nothing of {id} in {folder}; {fetch}")).into()
 }
 
-/// The folder of a backbone that is named by a Hub id (`hf:owner/name@revision`, or `owner/name` where that is no folder), and
-/// what it is made of; none for any other name.
-pub fn backbone(name: &str) -> Result<Option<(String, Download)>> {
+/// A backbone that is named by a Hub id and lies in the cache.
+pub struct Found {
+    id: HubId,
+    snapshot: Snapshot,
+}
+
+impl Found {
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.snapshot.folder
+    }
+
+    /// What a run's folder says of it; reads files whose checksum is not their name.
+    pub fn record(&self) -> Result<Download> {
+        Ok(self.snapshot.record(&self.id)?)
+    }
+}
+
+/// A backbone that is named by a Hub id (`hf:owner/name@revision`, or `owner/name` where that is no folder); none for any other name.
+pub fn find_backbone(name: &str) -> Result<Option<Found>> {
     let Some(text) = name.strip_prefix("hf:").or_else(|| bare(name)) else { return Ok(None) };
     let id = HubId::parse(RepoKind::Model, text)?;
     let fetch = format!("`fedbench model fetch {text}` downloads it");
     match Hub::from_env()?.cached_whole(&id, &Wanted::model()).with_context(|| fetch.clone())? {
-        Some(snapshot) => Ok(Some((snapshot.folder.display().to_string(), snapshot.record(&id)?))),
+        Some(snapshot) => Ok(Some(Found { id, snapshot })),
+        None if name == text => Err(not_at_hand("backbone", name, &id, &format!("no folder of this name either; {fetch}"))),
         None => Err(not_at_hand("backbone", name, &id, &fetch)),
     }
 }

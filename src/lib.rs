@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod environment;
+pub mod held;
 pub mod hub;
 mod library;
 pub mod plan;

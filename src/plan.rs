@@ -10,6 +10,7 @@ use harness::federation::{Placement, Scope, Task};
 use harness::metrics::evaluate::predict;
 use harness::registry::MethodRow;
 use harness::study::Study;
+use schema::Inputs;
 use schema::experiment::Wire;
 use serde::Serialize;
 
@@ -61,8 +62,8 @@ pub struct Pace {
 
 impl Pace {
     /// Seconds and split traffic of a step; of one thread, or of all for pooled training.
-    fn step(&mut self, study: &Study, pooled: bool) -> Result<(f64, Traffic)> {
-        let key = format!("{pooled} {}", same_work(study));
+    fn step(&mut self, study: &Study, inputs: &Inputs, pooled: bool) -> Result<(f64, Traffic)> {
+        let key = format!("{pooled} {}", same_work(study, inputs));
         if let Some(known) = self.steps.get(&key) {
             return Ok(*known);
         }
@@ -72,8 +73,8 @@ impl Pace {
     }
 
     /// Seconds in which one thread judges an example.
-    fn evaluation(&mut self, study: &Study) -> Result<f64> {
-        let key = same_work(study);
+    fn evaluation(&mut self, study: &Study, inputs: &Inputs) -> Result<f64> {
+        let key = same_work(study, inputs);
         if let Some(known) = self.evaluations.get(&key) {
             return Ok(*known);
         }
@@ -84,15 +85,16 @@ impl Pace {
 }
 
 /// All that a batch's time depends on.
-fn same_work(study: &Study) -> String {
-    let of = study.experiment();
-    let parts = (&of.backbone, &of.data, &of.adapter, of.federation.batch_size, of.federation.loss_at, &of.evaluation);
+fn same_work(study: &Study, inputs: &Inputs) -> String {
+    let of = study.experiment().without_names();
+    let parts =
+        (inputs.identity(), &of.backbone, &of.data, &of.adapter, of.federation.batch_size, of.federation.loss_at, &of.evaluation);
     serde_json::to_string(&parts).expect("an experiment is plain data")
 }
 
 impl Plan {
-    /// Forecasts a study; trains one throw-away batch to time it, unless one like it has been.
-    pub fn new(study: &Study, row: &MethodRow, pace: &mut Pace) -> Result<Self> {
+    /// Forecasts a study of these inputs; trains one throw-away batch to time it, unless one like it has been.
+    pub fn new(study: &Study, row: &MethodRow, inputs: &Inputs, pace: &mut Pace) -> Result<Self> {
         let (federation, spec) = (&study.experiment().federation, study.backbone().spec());
         let trains = row.scope != Scope::Nothing;
         let rounds = if trains { federation.rounds } else { 0 };
@@ -117,7 +119,7 @@ impl Plan {
         let threads = rayon::current_num_threads();
         let pooled = row.scope == Scope::Pooled;
         let at_once = if pooled { 1 } else { threads.min(clients) } as f64;
-        let (seconds_per_step, per_step) = if trains { pace.step(study, pooled)? } else { (0.0, Traffic::default()) };
+        let (seconds_per_step, per_step) = if trains { pace.step(study, inputs, pooled)? } else { (0.0, Traffic::default()) };
         let activations = match placement {
             Placement::Split => Traffic { uplink: per_step.uplink * steps as u64, downlink: per_step.downlink * steps as u64 },
             Placement::Server if trains => {
@@ -144,7 +146,7 @@ impl Plan {
             training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
             evaluation_seconds: {
                 let evaluations = if trains { (1..=rounds).filter(|&round| study.evaluates_after(round)).count() } else { 1 };
-                pace.evaluation(study)? * (evaluations * study.num_test()) as f64 / threads as f64
+                pace.evaluation(study, inputs)? * (evaluations * study.num_test()) as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
         })

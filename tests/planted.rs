@@ -199,6 +199,7 @@ fn environment() -> Environment {
         threads: 1,
         backbone_sha256: "nano".into(),
         downloads: Vec::new(),
+        inputs: None,
     }
 }
 

@@ -24,6 +24,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file is not what it was a moment ago.
+    #[error("{path}: it changed while it was read; wait until it is complete, then start again")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file could not be written.
     #[error("cannot write {path}: {reason}")]
     Write {

@@ -73,7 +73,7 @@ struct Ledgers {
 impl Cost {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let row = *session.registry().find(&self.method)?;
-        let folder = crate::hub::backbone(&self.backbone)?.map(|(folder, _)| folder);
+        let folder = crate::hub::find_backbone(&self.backbone)?.map(|found| found.folder().display().to_string());
         let spec = backbone::spec(folder.as_deref().unwrap_or(&self.backbone))?;
         let fixed = matches!(adapter::kind(row.adapter)?.rank, Rank::Fixed(_));
         let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));

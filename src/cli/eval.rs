@@ -90,7 +90,8 @@ impl Eval {
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
         let row = *session.registry().find("zero-shot")?;
-        let study = harness::study::Study::new(experiment, &row, backbone, split.clone(), split)?;
+        let inputs = session.inputs(&located, &[&self.split], &backbone, None)?;
+        let study = harness::study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
         let adapters = match &self.adapters {
             Some(path) => Adapters::read(path, study.backbone().device())?,
             None => Adapters::default(),
@@ -115,9 +116,9 @@ impl Eval {
             breakdown: breakdown(&study.test_split().dataset, &predictions),
         };
         let folder = RunDir::create(&self.out, "")?;
-        let downloads = session.downloads(&located, &self.backbone);
+        let downloads = session.downloads(&located, &backbone);
         folder.write(run_dir::PREDICTIONS, &harness::record::predictions(&predictions)?)?;
-        folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads))?;
+        folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads, inputs))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
         folder.write_json("evaluation.json", &evaluation)?;
         say(&format!(

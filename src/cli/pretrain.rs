@@ -169,7 +169,7 @@ impl Smol {
     fn run(self) -> Result<()> {
         let (clock, seed) = (Stopwatch::start(), Seed::new(self.seed));
         let dtype = parse_dtype(Some(&self.dtype))?;
-        let (path, _) = crate::session::smol_weights(self.weights.as_deref())?;
+        let path = crate::held::smol_weights(self.weights.as_deref())?;
         let llm = smol::Llm::open(&path)?;
         let llm_sha256 = llm.sha256().to_owned();
         let mut progress = Progress::new(self.quiet, &clock);

@@ -193,7 +193,8 @@ mod tests {
             let (origin, suite) = read(name).expect("reads");
             let overrides = Overrides { set: Vec::new(), limit: None, device: None };
             let members = members(&origin, &suite, &overrides).expect("resolves");
-            let mut names: Vec<String> = members.iter().map(|member| member.run_name("")).collect();
+            let mut names: Vec<String> =
+                members.iter().map(|member| member.run_name(&member.data.dataset, &member.backbone.name)).collect();
             names.sort();
             names.dedup();
             assert_eq!(names.len(), members.len(), "every member is a run of its own");

@@ -21,7 +21,7 @@ impl Validate {
         let resolved = session.resolve(&experiment)?;
         let study = session.study(&resolved)?;
         say(&format!("{} is valid; its run is {}", self.file.experiment.display(), resolved.name));
-        for line in Plan::new(&study, &resolved.row, &mut session.pace)?.lines() {
+        for line in Plan::new(&study, &resolved.row, &resolved.inputs, &mut session.pace)?.lines() {
             say(&line);
         }
         let skipped = study.train_split().dataset.skipped.len() + study.test_split().dataset.skipped.len();

@@ -49,17 +49,47 @@ fn default_seed() -> u64 {
 }
 
 impl Experiment {
-    /// The run's name: `<dataset>-<method>-s<seed>-<hash>`, the hash over everything that can change a number: this experiment,
-    /// resolved, and `materials`, which names the very weights and data it runs on.
-    pub fn run_name(&self, materials: &str) -> String {
-        let mut identity = Self { name: String::new(), ..self.clone() };
-        identity.backbone.weights = None;
-        let mut json = serde_json::to_vec(&identity).expect("an experiment is plain data");
+    /// The run's name: `<label>-<method>-s<seed>-<hash>`, the hash over everything that can change a number: this experiment, resolved,
+    /// and `materials`, which names by content all that the experiment names by path or name ([`crate::Inputs::identity`]). `label`, for
+    /// people, is the dataset's name.
+    pub fn run_name(&self, label: &str, materials: &str) -> String {
+        let mut json = serde_json::to_vec(&self.without_names()).expect("an experiment is plain data");
         json.extend(materials.as_bytes());
-        let dataset = self.data.dataset.rsplit('/').next().unwrap_or("data").trim_end_matches(".toml");
         let hash = &crate::sha256_hex(&json)[..12];
-        format!("{dataset}-{}-s{}-{hash}", self.method.name, self.seed)
+        format!("{}-{}-s{}-{hash}", file_name(label), file_name(&self.method.name), self.seed)
     }
+
+    /// The same without what is only a name or a place: its own name, and those of the dataset, the backbone and the partition's file.
+    pub fn without_names(&self) -> Self {
+        let mut bare = Self { name: String::new(), ..self.clone() };
+        bare.data.dataset = String::new();
+        bare.backbone.name = String::new();
+        bare.backbone.weights = None;
+        bare.partition.file = None;
+        bare
+    }
+}
+
+/// A part of a folder's name is at most so many bytes long: systems allow 255 for the whole.
+const LONGEST_PART: usize = 80;
+
+/// A name as a part of a folder's name: letters, digits and `._-+`, anything else a `-`; never empty, and never hidden, an option or a
+/// folder above.
+fn file_name(name: &str) -> String {
+    let mut safe = String::new();
+    for character in name.chars() {
+        let kept = if character.is_alphanumeric() || "._-+".contains(character) { character } else { '-' };
+        // Brackets and blanks beside each other are one break.
+        if kept != character && safe.ends_with('-') {
+            continue;
+        }
+        if safe.len() + kept.len_utf8() > LONGEST_PART {
+            break;
+        }
+        safe.push(kept);
+    }
+    let trimmed = safe.trim_start_matches(['-', '.', '+']).trim_end_matches(['-', '.']);
+    if trimmed.is_empty() { "data".into() } else { trimmed.into() }
 }
 
 /// The frozen model.
@@ -380,4 +410,30 @@ pub struct Suite {
     /// Single experiments, laid over `base`; used where there are no axes, or beside them.
     #[serde(default)]
     pub experiments: Vec<toml::Table>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn a_folders_name_is_plain() {
+        for (name, expect) in [
+            ("icongen", "icongen"),
+            ("scienceqa-img+iconqa", "scienceqa-img+iconqa"),
+            ("my vqa (v2)", "my-vqa-v2"),
+            ("Prüfung-数据", "Prüfung-数据"),
+            ("../../etc/passwd", "etc-passwd"),
+            ("-rf", "rf"),
+            (".hidden", "hidden"),
+            ("", "data"),
+            ("/", "data"),
+            ("\u{1b}[31m\n", "31m"),
+            ("a\u{202e}b", "a-b"),
+        ] {
+            assert_eq!(file_name(name), expect, "{name:?}");
+        }
+        let long = file_name(&"数".repeat(1000));
+        assert_eq!((long.len(), long.chars().count()), (78, 26));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`card`]: what a dataset is, and how its columns become examples and prompts;
 //! - [`experiment`]: one configuration, and [`experiment::Suite`], a list of them;
+//! - [`inputs`]: what a run read, by content;
 //! - [`partition`]: which example belongs to which client;
 //! - [`record`]: what a run measured: records, predictions, summary, environment;
 //! - [`run_dir`]: where each of these lies in a run folder;
@@ -9,6 +10,7 @@
 
 pub mod card;
 pub mod experiment;
+pub mod inputs;
 pub mod partition;
 pub mod record;
 pub mod run_dir;
@@ -16,6 +18,7 @@ pub mod toml_file;
 
 pub use card::Card;
 pub use experiment::{Experiment, Suite};
+pub use inputs::{InputFile, Inputs};
 pub use record::{Environment, Prediction, Record, Summary};
 
 use sha2::{Digest, Sha256};

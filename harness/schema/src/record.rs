@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::card::Scoring;
+use crate::inputs::Inputs;
 
 /// One measured value: a row of `records.parquet` (`round: uint32, client: uint32?, metric: string, value: float64`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -177,6 +178,9 @@ pub struct Environment {
     /// What came from the Hub: dataset and backbone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub downloads: Vec<Download>,
+    /// What was read, by content; none in old runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
 }
 
 /// Files of one repository of the Hub, as they lay in the cache.

@@ -148,8 +148,8 @@ mod tests {
         let a = experiment(MINIMAL).expect("ok");
         let b = Experiment { name: "other".into(), ..a.clone() };
         let c = Experiment { seed: 2, ..a.clone() };
-        assert_eq!(a.run_name("m"), b.run_name("m"));
-        assert_ne!(a.run_name("m"), a.run_name("other weights"));
-        assert_ne!(a.run_name("m"), c.run_name("m"));
+        assert_eq!(a.run_name("d", "m"), b.run_name("d", "m"));
+        assert_ne!(a.run_name("d", "m"), a.run_name("d", "other weights"));
+        assert_ne!(a.run_name("d", "m"), c.run_name("d", "m"));
     }
 }

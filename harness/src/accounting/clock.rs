@@ -27,6 +27,13 @@ pub fn now_utc() -> String {
     rfc3339(seconds)
 }
 
+/// Nanoseconds since 1970, as files' times are given.
+#[allow(clippy::disallowed_methods, reason = "this module is where the clock is read")]
+pub fn unix_nanoseconds() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_nanos());
+    i64::try_from(elapsed).unwrap_or(i64::MAX)
+}
+
 /// Seconds since 1970 as a civil date and time (days to date: Howard Hinnant, "chrono-compatible low-level date algorithms").
 fn rfc3339(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use candle_core::{DType, Device, Shape, Tensor};
@@ -74,6 +74,17 @@ impl Bytes<'_> {
     }
 }
 
+/// The files of a folder's weights: `model.safetensors`, or the shards that its `model.safetensors.index.json` names, by name.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let single = folder.join("model.safetensors");
+    let index = folder.join("model.safetensors.index.json");
+    match (single.is_file(), index.is_file()) {
+        (true, _) => Ok(vec![single]),
+        (false, true) => Ok(shards(&index)?.iter().map(|name| folder.join(name)).collect()),
+        (false, false) => Err(no_weights(folder)),
+    }
+}
+
 fn locked(file: &Mutex<File>) -> std::io::Result<std::sync::MutexGuard<'_, File>> {
     file.lock().map_err(|_| std::io::Error::other("another thread failed while it read"))
 }
@@ -104,17 +115,9 @@ impl<'a> Checkpoint<'a> {
 
     /// A folder's `model.safetensors`, or the shards that its `model.safetensors.index.json` names.
     pub fn open(folder: &Path, rename: fn(&str) -> String) -> Result<Self> {
-        let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
-        let names = match (single.is_file(), index.is_file()) {
-            (true, _) => vec!["model.safetensors".to_owned()],
-            (false, true) => shards(&index)?,
-            (false, false) => return Err(no_weights(folder)),
-        };
         let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new(), sha256: String::new() };
         let mut hasher = Sha256::new();
-        for name in names {
-            let path = folder.join(&name);
+        for path in files(folder)? {
             let read = |source| Error::Read { path: path.clone(), source };
             let mut file = File::open(&path).map_err(read)?;
             std::io::copy(&mut file, &mut hasher).map_err(read)?;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::processor::{self, Kind};
 use super::text::{self, ChatFormat, TextCodec};
 use super::{Spec, fit, precision};
@@ -35,6 +35,9 @@ const MODEL_TYPES: [(&str, Architecture); 5] = [
     ("minigpt4", Architecture::MiniGpt4),
     ("blip-2", Architecture::MiniGpt4),
 ];
+
+/// The files beside the weights that say what a model is, how it is asked and what it is shown.
+const SAID: [&str; 4] = ["config.json", "tokenizer.json", "preprocessor_config.json", "processor_config.json"];
 
 /// An opened folder.
 #[derive(Debug)]
@@ -137,7 +140,7 @@ impl Folder {
     /// a run is another run.
     fn sha256(&self, weights: &str) -> Result<String> {
         let mut said = weights.as_bytes().to_vec();
-        for name in ["config.json", "tokenizer.json", "preprocessor_config.json", "processor_config.json"] {
+        for name in SAID {
             let path = self.path.join(name);
             if path.is_file() {
                 said.extend(std::fs::read(&path).map_err(|source| Error::Read { path, source })?);
@@ -145,6 +148,13 @@ impl Folder {
         }
         Ok(schema::sha256_hex(&said))
     }
+}
+
+/// All files of a model's folder that are read, where they are there.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = SAID.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect();
+    files.extend(checkpoint::files(folder)?);
+    Ok(files)
 }
 
 fn json(path: &Path) -> Result<Value> {

@@ -30,3 +30,8 @@ pub fn load(dtype: DType, device: &Device) -> Result<Llava> {
 pub fn checkpoint() -> Result<Checkpoint<'static>> {
     Checkpoint::held(&format!("backbone `{NAME}`"), WEIGHTS, llava::canonical_name)
 }
+
+/// SHA-256 of its config and tokenizer, which [`super::Backbone::weights_sha256`] covers neither here nor around `smol`.
+pub fn embedded_sha256() -> String {
+    schema::sha256_hex(format!("{} {}", schema::sha256_hex(CONFIG.as_bytes()), schema::sha256_hex(TOKENIZER)).as_bytes())
+}

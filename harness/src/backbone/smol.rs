@@ -12,7 +12,7 @@ use candle_nn::{Init, VarBuilder};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::checkpoint::Checkpoint;
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::gguf::{Gguf, llama::GgufLlama};
 use super::llama::LlamaConfig;
 use super::llava::{Llava, LlavaConfig};
@@ -87,20 +87,9 @@ pub struct Llm {
 impl Llm {
     /// Opens a GGUF file, a folder with `config.json`, `tokenizer.json` and safetensors, or a folder with one GGUF file.
     pub fn open(path: &Path) -> Result<Self> {
-        if path.is_file() {
-            return Self::gguf(path);
-        }
-        if path.join("config.json").is_file() {
-            return Self::folder(path);
-        }
-        match gguf_files(path)?.as_slice() {
-            [file] => Self::gguf(file),
-            files => Err(Error::Backbone(format!(
-                "{}: expected a GGUF file, a folder with config.json, tokenizer.json and safetensors, or a folder with one GGUF \
-                 file; it holds no config.json and {} GGUF files",
-                path.display(),
-                files.len()
-            ))),
+        match gguf_at(path)? {
+            Some(file) => Self::gguf(&file),
+            None => Self::folder(path),
         }
     }
 
@@ -135,6 +124,33 @@ impl Llm {
     /// SHA-256 of what it was read from: the GGUF file, or the folder's weights, config and tokenizer.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+}
+
+/// The GGUF file that a path names, or that is alone in the folder that it names; none for a folder with a `config.json`.
+fn gguf_at(path: &Path) -> Result<Option<PathBuf>> {
+    if path.is_file() {
+        return Ok(Some(path.into()));
+    }
+    if path.join("config.json").is_file() {
+        return Ok(None);
+    }
+    match gguf_files(path)?.as_slice() {
+        [file] => Ok(Some(file.clone())),
+        files => Err(Error::Backbone(format!(
+            "{}: expected a GGUF file, a folder with config.json, tokenizer.json and safetensors, or a folder with one GGUF file; it \
+             holds no config.json and {} GGUF files",
+            path.display(),
+            files.len()
+        ))),
+    }
+}
+
+/// All files of the language model at a path that are read.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    match gguf_at(path)? {
+        Some(file) => Ok(vec![file]),
+        None => folder::files(path),
     }
 }
 

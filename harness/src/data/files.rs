@@ -32,6 +32,13 @@ pub(super) fn pictures(dir: &Path, card: &Card, name: &str) -> Result<Vec<PathBu
     all(dir, &split(card, name)?.pictures, name)
 }
 
+/// All files of a split in the order they are read: its questions', then its pictures'.
+pub fn of_split(dir: &Path, card: &Card, name: &str) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = find(dir, card, name)?;
+    files.extend(pictures(dir, card, name)?);
+    Ok(files)
+}
+
 fn all(dir: &Path, patterns: &[String], split: &str) -> Result<Vec<PathBuf>, DataError> {
     let found = patterns.iter().map(|pattern| matches(dir, pattern, split));
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())

@@ -26,6 +26,7 @@ mod tiles;
 
 pub use error::DataError;
 pub use examples::{Answer, Dataset, Example, join_cards};
+pub use files::of_split;
 pub use image::{Filter, Fit, Preprocess};
 pub use inspect::{Inspection, inspect};
 pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};

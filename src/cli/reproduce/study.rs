@@ -79,7 +79,7 @@ fn plan(session: &mut Session, experiments: &[Experiment], seeds: usize) -> Resu
     for experiment in experiments.iter().step_by(seeds) {
         let resolved = session.resolve(experiment)?;
         let study = session.sketch(&resolved)?;
-        plans.push(Plan::new(&study, &resolved.row, &mut session.pace)?);
+        plans.push(Plan::new(&study, &resolved.row, &resolved.inputs, &mut session.pace)?);
     }
     let sum = |of: fn(&Plan) -> u64| plans.iter().map(of).sum::<u64>() * seeds as u64;
     let time: f64 = plans.iter().map(|plan| plan.training_seconds + plan.evaluation_seconds).sum::<f64>() * seeds as f64;

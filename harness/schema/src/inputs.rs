@@ -1,0 +1,104 @@
+//! What a run read, by content.
+//!
+//! A path says where something lay on one machine on one day. Two runs are the same configuration if they read the same bytes through
+//! the same card, wherever these lay, and two that did not are not, whatever they are called.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The checksums of all that a run read, a part of `environment.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// SHA-256 of the dataset's card (as the card says it: without comments, defaults filled in), of several datasets of their joint
+    /// one.
+    pub card_sha256: String,
+    /// By split: SHA-256 over the checksums of its files in the order they are read, whatever their names are.
+    pub splits: BTreeMap<String, String>,
+    /// SHA-256 over all that makes the backbone: weights, config, tokenizer, image processor.
+    pub backbone_sha256: String,
+    /// SHA-256 of the partition's file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_sha256: Option<String>,
+    /// The files.
+    pub files: Vec<InputFile>,
+}
+
+/// One file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InputFile {
+    /// What it is part of: a split's name behind `split `, `backbone` or `partition`.
+    pub part: String,
+    /// Its path below the folder of what it is part of.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+impl Inputs {
+    /// What the run's name is the hash of: everything but the files, whose checksums are in it.
+    pub fn identity(&self) -> String {
+        self.keys().into_iter().map(|(key, sha256)| format!("{key} {sha256}\n")).collect()
+    }
+
+    /// The same as keys and values, named as a report names them.
+    pub fn keys(&self) -> BTreeMap<String, String> {
+        let mut keys = BTreeMap::from([
+            (Self::CARD.into(), self.card_sha256.clone()),
+            (Self::BACKBONE.into(), self.backbone_sha256.clone()),
+        ]);
+        keys.extend(self.splits.iter().map(|(split, sha256)| (format!("{}{split}", Self::ROWS), sha256.clone())));
+        keys.extend(self.partition_sha256.iter().map(|sha256| (Self::PARTITION.into(), sha256.clone())));
+        keys
+    }
+
+    /// The key of the card's checksum.
+    pub const CARD: &str = "card.sha256";
+    /// The key of the backbone's checksum.
+    pub const BACKBONE: &str = "backbone.sha256";
+    /// The key of the partition file's checksum.
+    pub const PARTITION: &str = "partition.sha256";
+    /// What a split's name follows in the key of its files' checksum.
+    pub const ROWS: &str = "data.sha256.";
+
+    /// The first file in which two runs' inputs differ, as a person is told: `split test, test.parquet`; none where their files are the
+    /// same.
+    pub fn differing_file<'a>(&'a self, other: &'a Self) -> Option<&'a InputFile> {
+        let same = |a: &InputFile, b: &InputFile| (&a.part, &a.sha256) == (&b.part, &b.sha256);
+        let lacks = |all: &[InputFile], one: &InputFile| !all.iter().any(|file| same(file, one));
+        let mine = self.files.iter().find(|file| lacks(&other.files, file));
+        mine.or_else(|| other.files.iter().find(|file| lacks(&self.files, file)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(part: &str, path: &str, sha256: &str) -> InputFile {
+        InputFile { part: part.into(), path: path.into(), bytes: 1, sha256: sha256.into() }
+    }
+
+    fn inputs(rows: &str) -> Inputs {
+        Inputs {
+            card_sha256: "c".into(),
+            splits: BTreeMap::from([("test".into(), rows.into())]),
+            backbone_sha256: "b".into(),
+            partition_sha256: None,
+            files: vec![file("split test", "a.parquet", rows), file("backbone", "config.json", "b")],
+        }
+    }
+
+    #[test]
+    fn the_content_is_the_identity() {
+        let (a, b) = (inputs("1"), inputs("2"));
+        assert_eq!(a.identity(), "backbone.sha256 b\ncard.sha256 c\ndata.sha256.test 1\n");
+        assert_ne!(a.identity(), b.identity());
+        assert_eq!(a.differing_file(&b).map(|file| file.path.as_str()), Some("a.parquet"));
+        let mut elsewhere = a.clone();
+        elsewhere.files[0].path = "moved.parquet".into();
+        assert_eq!((a.identity(), a.differing_file(&elsewhere)), (elsewhere.identity(), None));
+    }
+}
