@@ -311,7 +311,7 @@ pub fn locate_all(datasets: &str) -> Result<Vec<Located>> {
 pub fn locate(dataset: &str) -> Result<Located> {
     let path = Path::new(dataset);
     if path.extension().is_some_and(|extension| extension == "toml") {
-        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let card: Card = toml_file::read(path).map_err(harness::Error::from)?;
         return if card.hub.is_some() { hub::dataset(card, None) } else { Ok(Located { folder, card, download: None }) };
     }
