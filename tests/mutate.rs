@@ -1,4 +1,5 @@
-//! Damage to files, from a seed: cuts, flips, splices, extreme lengths; in JSON also values of other sizes and types.
+//! Damage to files, from a seed: cuts, flips, splices, extreme lengths; in JSON and TOML also values of other sizes and types; in parquet
+//! to the footer alone, in PNG to chunks whose checksums are set right again.
 
 use seed::Stream;
 
@@ -89,6 +90,59 @@ pub fn json(file: &[u8], stream: &mut Stream) -> Vec<u8> {
     text
 }
 
+/// Damage to a parquet file's footer, its length set right again, so that damage reaches what the footer says.
+pub fn parquet_footer(file: &[u8], stream: &mut Stream) -> Vec<u8> {
+    let Some((body, tail)) = file.split_last_chunk::<8>() else { return bytes(file, stream) };
+    let length = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;
+    let (pages, footer) = body.split_at(body.len().saturating_sub(length));
+    let footer = bytes(footer, stream);
+    [pages, &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat()
+}
+
+/// Damage to one of a PNG's chunks, its length and checksum set right again; a chunk may also go, come twice, or be another's name.
+pub fn png(file: &[u8], stream: &mut Stream) -> Vec<u8> {
+    const NAMES: [&[u8; 4]; 9] = [b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf", b"iCCP", b"zTXt", b"acTL"];
+    let mut chunks = png_chunks(file);
+    if chunks.is_empty() {
+        return bytes(file, stream);
+    }
+    let at = stream.below(chunks.len());
+    match stream.below(6) {
+        0 => drop(chunks.remove(at)),
+        1 => chunks.insert(at, chunks[stream.below(chunks.len())].clone()),
+        2 => chunks[at].0 = **stream.pick(&NAMES),
+        3 => chunks.insert(at, (**stream.pick(&NAMES), (0..stream.between(0, 64)).map(|_| stream.below(256) as u8).collect())),
+        _ => chunks[at].1 = bytes(&chunks[at].1, stream),
+    }
+    let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, data) in chunks {
+        let named = [name.as_slice(), &data].concat();
+        out.extend((data.len() as u32).to_be_bytes());
+        out.extend(&named);
+        out.extend(crc(&named).to_be_bytes());
+    }
+    out
+}
+
+/// Names and contents of a sound PNG's chunks.
+fn png_chunks(file: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
+    let (mut chunks, mut rest) = (Vec::new(), file.get(8..).unwrap_or_default());
+    while let Some((head, body)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let (Some(data), Some(next)) = (body.get(..length), body.get(length + 4..)) else { break };
+        chunks.push(([head[4], head[5], head[6], head[7]], data.to_vec()));
+        rest = next;
+    }
+    chunks
+}
+
+/// PNG's checksum: CRC-32.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
 /// One of the values outside of text replaced by another value, or its digits changed.
 fn other_value(text: &[u8], stream: &mut Stream) -> Vec<u8> {
     let values = values(text);
@@ -135,7 +189,7 @@ fn values(text: &[u8]) -> Vec<(usize, usize)> {
                 }
             }
             byte => {
-                expected = b":,[".contains(&byte) || (expected && byte.is_ascii_whitespace());
+                expected = b":,[=".contains(&byte) || (expected && byte.is_ascii_whitespace());
                 at += 1;
                 continue;
             }
@@ -155,4 +209,10 @@ fn values_are_found_and_keys_are_not() {
     let found: Vec<&str> =
         values(text).into_iter().map(|(from, to)| std::str::from_utf8(&text[from..to]).expect("ASCII")).collect();
     assert_eq!(found, ["1", "-2.5e3", "\"x\"", "true"]);
+}
+
+#[test]
+fn a_chunk_keeps_its_checksum() {
+    // What every PNG ends with.
+    assert_eq!(crc(b"IEND"), 0xae42_6082);
 }
