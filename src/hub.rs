@@ -128,13 +128,33 @@ pub fn fetch(id: &HubId, wanted: &Wanted, license: Option<&str>, how: How) -> Re
     let (hub, bar) = (Hub::from_env()?, Bar::new(how.quiet));
     let whole = if wanted.needed.is_empty() { None } else { hub.cached_whole(id, wanted).ok().flatten() };
     if let Some(snapshot) = whole.filter(|snapshot| snapshot.commit == id.revision || hub.offline()) {
-        return Ok(snapshot);
+        match snapshot.check(|path, size| bar.checking(path, size)) {
+            Ok(()) => return Ok(snapshot),
+            // What is spoiled is fetched again, where that is possible.
+            Err(error) if hub.offline() => return Err(error.into()),
+            Err(_) => {}
+        }
     }
+    hub.try_cache()?;
     let plan = hub.plan(id, wanted, &bar)?;
+    if !how.quiet {
+        tell_doubts(&hub, &plan);
+    }
     if !plan.missing.is_empty() {
         announce(&plan, license, how)?;
     }
     Ok(hub.fetch(&plan, &bar)?)
+}
+
+/// Says who answered, where that is not who was asked, and what in the cache is not what it says it is.
+fn tell_doubts(hub: &Hub, plan: &Plan) {
+    if !hub.endpoint().eq_ignore_ascii_case(&plan.listing.host) && !hub.endpoint().starts_with(&format!("{}/", plan.listing.host))
+    {
+        eprintln!("{}: {} sent the question on; what follows is listed by {}", plan.id, hub.endpoint(), plan.listing.host);
+    }
+    for path in &plan.spoiled {
+        eprintln!("{}: {path} in the cache is not what the Hub lists; it is fetched again", plan.id);
+    }
 }
 
 /// Says what would come; goes on if it is little, allowed or agreed to.
@@ -183,7 +203,16 @@ impl Bar {
     }
 }
 
+/// A file at hand that is larger than this takes a while to check, which is said.
+const SLOW_TO_CHECK: u64 = 256 << 20;
+
 impl Watch for Bar {
+    fn checking(&self, path: &str, size: u64) {
+        if !self.quiet && size > SLOW_TO_CHECK {
+            eprintln!("  checking {path} ({})", bytes(size));
+        }
+    }
+
     fn started(&self, path: &str, size: u64) {
         if self.quiet {
             return;

@@ -96,3 +96,86 @@ fn what_is_missing_or_broken_is_said() -> Test {
     desk.expect(&["data", "inspect", "made"], 0, &["rows      36"]);
     Ok(())
 }
+
+/// Links out of the archive, pipes, other names and shapes: nothing of them is read, waited for or followed.
+#[test]
+fn an_archive_that_means_harm_gives_nothing_away() -> Test {
+    let desk = Desk::new();
+    let (folder, secret) = (desk.path().join("dataset"), desk.path().join("secret.png"));
+    unpacked(&folder)?;
+    picture(&secret, 7)?;
+    let images = folder.join("GQA/images");
+    for i in 0..2 {
+        std::fs::remove_file(images.join(format!("{i}.png")))?;
+    }
+    std::os::unix::fs::symlink(&secret, images.join("0.png"))?;
+    assert!(std::process::Command::new("mkfifo").arg(images.join("1.png")).status()?.success());
+    let import = ["data", "import", "hflb", "dataset", "--out", "made"];
+    let says = ["train gqa-1 GQA-10: 1 rows", "left out 2: record 0: picture `", "it leads out of"];
+    desk.expect(&import, 0, &says);
+    desk.expect(&["data", "inspect", "made"], 0, &["Is it number 2?"]);
+    let card = std::fs::read_to_string(desk.path().join("made/card.toml"))?;
+
+    // A link that stays within is as good as a file.
+    std::fs::remove_file(images.join("0.png"))?;
+    std::os::unix::fs::symlink("2.png", images.join("0.png"))?;
+    desk.expect(&import, 0, &["train gqa-1 GQA-10: 2 rows", "record 1: picture `", "a pipe, a socket or a device"]);
+
+    let questions = folder.join("GQA/train/dataset-10.json");
+    let outside = desk.path().join("outside.json");
+    std::fs::rename(&questions, &outside)?;
+    std::os::unix::fs::symlink(&outside, &questions)?;
+    desk.expect(&import, 1, &["dataset-10.json: it leads out of"]);
+    std::fs::remove_file(&questions)?;
+    assert!(std::process::Command::new("mkfifo").arg(&questions).status()?.success());
+    desk.expect(&import, 1, &["dataset-10.json: it is a pipe"]);
+    std::fs::remove_file(&questions)?;
+
+    for (text, says) in [
+        ("[".repeat(200_000), "expected a JSON list of records"),
+        (format!("[{}]", "{}, ".repeat(999_999) + "{}"), "none of its 1000000 records can be used"),
+        (format!("[{}]", "{}, ".repeat(1_000_000) + "{}"), "more than 1000000 records"),
+        (format!("[\"{}\"]", "x".repeat(2 << 20)), "record 0 is longer than 1048576 bytes"),
+        (format!("[\"{}\"]", "x".repeat(1 << 19)), "characters ..."),
+        ("[{}] and more".into(), "something comes behind the list"),
+        ("{\"a\": 1}".into(), "it is no list"),
+        ("[7, 8]".into(), "record 0"),
+        (r#"[{"image": "../../secret.png", "conversations": []}]"#.into(), "no turn is from `human`"),
+    ] {
+        std::fs::write(&questions, text)?;
+        let said = desk.expect(&import, 1, &["dataset-10.json", says]);
+        assert!(said.len() < 20_000, "{} characters", said.len());
+    }
+    let turns = json!([{"from": "human", "value": "What?\nChoice list:[a, b]."}, {"from": "gpt", "value": "a"}]);
+    let other = json!([{"image": "../../secret.png", "conversations": turns}]);
+    std::fs::write(&questions, other.to_string())?;
+    desk.expect(&import, 1, &["dataset-10.json", "picture `../../secret.png`: expected a path within the dataset"]);
+
+    // Nothing of the failed imports stays, and what was made before is whole.
+    let mut left: Vec<_> = std::fs::read_dir(desk.path().join("made"))?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
+    left.sort();
+    assert_eq!(left, ["card.toml", "test-00000-of-00001.parquet", "train-00000-of-00001.parquet"]);
+    assert_ne!(std::fs::read_to_string(desk.path().join("made/card.toml"))?, card, "the second import was whole, too");
+    desk.expect(&["data", "inspect", "made"], 0, &["Is it number 2?"]);
+    Ok(())
+}
+
+/// Two imports into one folder: one of them is told so. Another folder than its own is left alone.
+#[test]
+fn a_folder_has_one_import_at_a_time() -> Test {
+    let desk = Desk::new();
+    unpacked(&desk.path().join("dataset"))?;
+    let import = ["data", "import", "hflb", "dataset", "--out", "made"];
+    std::fs::create_dir_all(desk.path().join("made"))?;
+    let held = guard::lock::Lock::of_folder(&desk.path().join("made"))?.context("free")?;
+    desk.expect(&import, 1, &["made: another process is writing this dataset; wait for it, or give another --out"]);
+    drop(held);
+    std::fs::write(desk.path().join("made/thesis.txt"), "years of work")?;
+    desk.expect(&import, 2, &["made: not an empty folder, and no dataset `hflb`", "`thesis.txt`"]);
+    std::fs::remove_file(desk.path().join("made/thesis.txt"))?;
+    desk.expect(&import, 0, &["train: 48 rows"]);
+    desk.expect(&import, 0, &["train: 48 rows"]);
+    Ok(())
+}

@@ -5,28 +5,28 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, ensure};
-use data_scripts::hub::{Hub, HubError, HubId, Plan, Settings, Snapshot, Wanted};
+use data_scripts::hub::{Hub, HubError, HubId, Limits, Plan, Settings, Snapshot, Wanted};
 use schema::record::RepoKind;
 use serde_json::Value;
 
 use crate::hub_site::{Fault, SIGNATURE, Site, SiteFile};
 use crate::support::Test;
 
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const LARGE: &str = "data/test-00000-of-00001.parquet";
-const SMALL: &str = "README.md";
-const TOKEN: &str = "hf_topsecret";
-const BYTES: usize = 600_000;
+pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub const LARGE: &str = "data/test-00000-of-00001.parquet";
+pub const SMALL: &str = "README.md";
+pub const TOKEN: &str = "hf_topsecret";
+pub const BYTES: usize = 600_000;
 
 /// A dataset with a large and a small file, and an empty cache.
-struct Desk {
-    cache: tempfile::TempDir,
-    site: Site,
-    settings: Settings,
+pub struct Desk {
+    pub cache: tempfile::TempDir,
+    pub site: Site,
+    pub settings: Settings,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let content: Vec<u8> = (0..BYTES as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let large = SiteFile { path: LARGE.into(), content, large: true };
         let small = SiteFile { path: SMALL.into(), content: b"# About\n".to_vec(), large: false };
@@ -38,24 +38,25 @@ impl Desk {
             token: None,
             offline: false,
             pause_milliseconds: 1,
+            limits: Limits::default(),
         };
         Self { cache, site, settings }
     }
 
-    fn hub(&self) -> Hub {
+    pub fn hub(&self) -> Hub {
         Hub::new(self.settings.clone())
     }
 
-    fn plan(&self) -> Result<Plan, HubError> {
+    pub fn plan(&self) -> Result<Plan, HubError> {
         self.hub().plan(&id(), &Wanted::exactly(vec![LARGE.into(), SMALL.into()]), &())
     }
 
-    fn fetch(&self) -> Result<Snapshot, HubError> {
+    pub fn fetch(&self) -> Result<Snapshot, HubError> {
         self.hub().fetch(&self.plan()?, &())
     }
 
     /// Expects a failure that says all of this, and nothing that is nobody's business.
-    fn fails(&self, texts: &[&str]) {
+    pub fn fails(&self, texts: &[&str]) {
         let error = self.fetch().expect_err("a failure").to_string();
         for text in texts {
             assert!(error.contains(text), "expected {text:?} in: {error}");
@@ -63,36 +64,36 @@ impl Desk {
         assert!(!error.contains(TOKEN) && !error.contains(SIGNATURE), "{error}");
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.cache.path().join("datasets--owner--name")
     }
 
     /// The large file's blob, and the part of it that has come.
-    fn blob(&self) -> (PathBuf, PathBuf) {
+    pub fn blob(&self) -> (PathBuf, PathBuf) {
         let digits = "blobs/".to_owned() + &self.large().sha256();
         (self.folder().join(&digits), self.folder().join(digits + ".incomplete"))
     }
 
-    fn large(&self) -> SiteFile {
+    pub fn large(&self) -> SiteFile {
         let content = (0..BYTES as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         SiteFile { path: LARGE.into(), content, large: true }
     }
 
     /// The large file is not there under any name that says it is whole.
-    fn assert_no_whole(&self) {
+    pub fn assert_no_whole(&self) {
         let snapshot = self.folder().join("snapshots").join(COMMIT).join(LARGE);
         assert!(!self.blob().0.exists() && snapshot.symlink_metadata().is_err());
         assert!(self.hub().cached_whole(&id(), &Wanted::exactly(vec![LARGE.into()])).is_ok_and(|found| found.is_none()));
     }
 
-    fn assert_whole(&self) -> Test {
+    pub fn assert_whole(&self) -> Test {
         let snapshot = self.fetch()?;
         assert_eq!(std::fs::read(snapshot.folder.join(LARGE))?, self.large().content);
         Ok(())
     }
 }
 
-fn id() -> HubId {
+pub fn id() -> HubId {
     HubId::parse(RepoKind::Dataset, "owner/name").expect("an id")
 }
 
@@ -298,9 +299,9 @@ fn offline_nothing_is_asked() -> Test {
 }
 
 /// The program, in a folder and with a cache of its own.
-struct Program<'a> {
-    folder: &'a Path,
-    endpoint: &'a str,
+pub struct Program<'a> {
+    pub folder: &'a Path,
+    pub endpoint: &'a str,
 }
 
 impl Program<'_> {
@@ -316,7 +317,7 @@ impl Program<'_> {
         command.args(arguments).current_dir(self.folder).output().expect("the program starts")
     }
 
-    fn expect(&self, arguments: &[&str], variables: &[(&str, &str)], code: i32, texts: &[&str]) -> String {
+    pub fn expect(&self, arguments: &[&str], variables: &[(&str, &str)], code: i32, texts: &[&str]) -> String {
         let output = self.run(arguments, variables);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{arguments:?} said:\n{said}");

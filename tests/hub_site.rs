@@ -50,6 +50,14 @@ pub enum Fault {
     NoRanges,
     /// A header says something else.
     Header(&'static str, &'static str),
+    /// Nothing is said for a while, then the connection ends.
+    Silent,
+    /// The head comes byte by byte, so many milliseconds apart.
+    SlowHead(u64),
+    /// The body comes byte by byte, so many milliseconds apart.
+    Trickle(u64),
+    /// The question is sent on to the other host.
+    Elsewhere,
 }
 
 /// A request as it came.
@@ -68,6 +76,8 @@ struct State {
     other_host: String,
     /// The size that the listing says, instead of each file's.
     listed_size: Option<u64>,
+    /// Entries that the listing has besides.
+    listed_besides: Vec<Value>,
     faults: Vec<(String, Fault)>,
     seen: Vec<Seen>,
 }
@@ -75,6 +85,7 @@ struct State {
 /// A server of one repository, until the process ends.
 pub struct Site {
     pub endpoint: String,
+    pub other_host: String,
     state: Arc<Mutex<State>>,
 }
 
@@ -84,8 +95,9 @@ impl Site {
         let state = Arc::new(Mutex::new(State::default()));
         let other_host = serve(&state);
         let endpoint = serve(&state);
+        let kept = other_host.clone();
         *lock(&state) = State { repository: repository.into(), commit: commit.into(), files, other_host, ..State::default() };
-        Self { endpoint, state }
+        Self { endpoint, other_host: kept, state }
     }
 
     /// The next request whose path holds `path` is answered so.
@@ -97,6 +109,11 @@ impl Site {
     /// The listing says that every file has this size.
     pub fn list_size(&self, size: u64) {
         lock(&self.state).listed_size = Some(size);
+    }
+
+    /// The listing has this entry, too.
+    pub fn list_besides(&self, entry: Value) {
+        lock(&self.state).listed_besides.push(entry);
     }
 
     /// The requests so far whose path holds `path`; they are forgotten.
@@ -140,7 +157,19 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         (reply(&state, &seen, &fault), fault)
     };
     let mut sent = reply.body.len();
+    let (mut head_pause, mut body_pause) = (0, 0);
     match fault {
+        Some(Fault::Silent) => {
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            return Ok(());
+        }
+        Some(Fault::SlowHead(pause)) => head_pause = pause,
+        Some(Fault::Trickle(pause)) => body_pause = pause,
+        Some(Fault::Elsewhere) => {
+            let target = format!("{}{}", lock(state).other_host, seen.path);
+            reply = Reply { status: 307, headers: vec![("Location".into(), target)], body: Vec::new() };
+            sent = 0;
+        }
         Some(Fault::Status(status, name, value)) => {
             reply = Reply { status, headers: vec![(name.into(), value.into())], body: Vec::new() };
             sent = 0;
@@ -153,13 +182,26 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         }
         Some(Fault::NoRanges) | None => {}
     }
-    write!(stream, "HTTP/1.1 {} Whatever\r\nConnection: close\r\nContent-Length: {}\r\n", reply.status, reply.body.len())?;
+    let length = reply.body.len();
+    let mut head = format!("HTTP/1.1 {} Whatever\r\nConnection: close\r\nContent-Length: {length}\r\n", reply.status);
     for (name, value) in &reply.headers {
-        write!(stream, "{name}: {value}\r\n")?;
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
-    stream.write_all(b"\r\n")?;
-    stream.write_all(&reply.body[..sent])?;
-    stream.flush()
+    head.push_str("\r\n");
+    send(&mut stream, head.as_bytes(), head_pause)?;
+    send(&mut stream, &reply.body[..sent], body_pause)
+}
+
+/// Sends bytes at once, or one by one.
+fn send(stream: &mut TcpStream, bytes: &[u8], pause: u64) -> std::io::Result<()> {
+    if pause == 0 {
+        return stream.write_all(bytes);
+    }
+    for byte in bytes {
+        stream.write_all(&[*byte])?;
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+    }
+    Ok(())
 }
 
 fn request(stream: &TcpStream) -> std::io::Result<Option<Seen>> {
@@ -218,7 +260,7 @@ fn listing(state: &State) -> Value {
     });
     json!({
         "id": "owner/name", "sha": state.commit, "private": false, "gated": false,
-        "cardData": { "license": "cc-by-4.0" }, "siblings": files.collect::<Vec<_>>()
+        "cardData": { "license": "cc-by-4.0" }, "siblings": files.chain(state.listed_besides.iter().cloned()).collect::<Vec<_>>()
     })
 }
 

@@ -20,6 +20,8 @@
 //! - [`floors`]: does every crate see only what lies below it?
 //! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
+//! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?
+//! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
 mod cli;
 mod feddat;
@@ -30,6 +32,7 @@ mod gradients;
 mod hflb;
 mod hostile;
 mod hub;
+mod hub_hostile;
 mod hub_site;
 mod interrupted;
 mod kept;
@@ -38,6 +41,7 @@ mod laws;
 mod lengths;
 mod methods;
 mod mutate;
+mod outputs;
 mod parity;
 mod planted;
 mod privacy;

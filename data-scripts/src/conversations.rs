@@ -1,7 +1,10 @@
 //! Questions written as conversations: `{"id", "image", "conversations": [{"from": "human", "value"}, {"from": "gpt", "value"}]}`,
 //! the format that LLaVA is tuned on, with the options inside the prompt (`Choice list:[...]`), as FedMosaic writes them.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// A question with its options taken out of the prompt.
@@ -15,6 +18,52 @@ pub struct Question {
     pub choices: Vec<String>,
     /// The right one.
     pub answer: String,
+}
+
+/// The most records of a file.
+const MOST_RECORDS: usize = 1_000_000;
+/// The longest record, in bytes.
+const LONGEST_RECORD: usize = 1 << 20;
+
+/// Calls `each` with every record of a JSON list, one at a time and its place before it; gives their number, or what is wrong.
+pub fn records(json: &[u8], each: &mut dyn FnMut(usize, &[u8])) -> Result<usize, String> {
+    let mut at = after_blanks(json, 0);
+    if json.get(at) != Some(&b'[') {
+        return Err("it is no list".into());
+    }
+    at = after_blanks(json, at + 1);
+    let mut count = 0;
+    while json.get(at) != Some(&b']') || count > 0 {
+        // What is ignored takes no memory and no depth.
+        let mut stream = serde_json::Deserializer::from_slice(&json[at..]).into_iter::<IgnoredAny>();
+        match stream.next() {
+            Some(Ok(_)) if count == MOST_RECORDS => return Err(format!("more than {MOST_RECORDS} records")),
+            Some(Ok(_)) if stream.byte_offset() > LONGEST_RECORD => {
+                return Err(format!("record {count} is longer than {LONGEST_RECORD} bytes"));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(format!("record {count}: {error}")),
+            None => return Err(format!("it ends before record {count}")),
+        }
+        let end = at + stream.byte_offset();
+        each(count, &json[at..end]);
+        count += 1;
+        at = after_blanks(json, end);
+        match json.get(at) {
+            Some(b',') => at = after_blanks(json, at + 1),
+            Some(b']') => break,
+            _ => return Err(format!("after record {}: expected `,` or `]`", count - 1)),
+        }
+    }
+    match after_blanks(json, at + 1) == json.len() {
+        true => Ok(count),
+        false => Err("something comes behind the list".into()),
+    }
+}
+
+fn after_blanks(json: &[u8], at: usize) -> usize {
+    let rest = json.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
 #[derive(Deserialize)]
@@ -58,11 +107,12 @@ impl Question {
         if text.is_empty() {
             return Err("the question is empty".into());
         }
+        let shown = |text: &str| guard::text::line(text, 120);
         if !choices.iter().any(|choice| choice == answer) {
-            return Err(format!("the answer `{answer}` is not among the choices `{listed}`"));
+            return Err(format!("the answer `{}` is not among the choices `{}`", shown(answer), shown(listed)));
         }
         if choices.len() < 2 {
-            return Err(format!("only one choice: `{listed}`"));
+            return Err(format!("only one choice: `{}`", shown(listed)));
         }
         Ok(Self { images, text, choices, answer: answer.into() })
     }
@@ -70,10 +120,11 @@ impl Question {
 
 /// What comes before the last list of options, and what is within its brackets.
 fn at_choices(prompt: &str) -> Option<(&str, &str)> {
+    let end = prompt.rfind(']')?;
     prompt.rmatch_indices(CHOICES).find_map(|(at, marker)| {
-        let rest = &prompt[at + marker.len()..];
+        let rest = prompt[..end].get(at + marker.len()..)?;
         let rest = rest.strip_prefix('s').unwrap_or(rest).trim_start().strip_prefix(':')?;
-        let within = rest.trim_start().strip_prefix('[')?.rsplit_once(']')?.0.trim();
+        let within = rest.trim_start().strip_prefix('[')?.trim();
         let inner = within.strip_prefix('[').and_then(|within| within.strip_suffix(']'));
         Some((&prompt[..at], inner.unwrap_or(within).trim()))
     })
@@ -97,13 +148,9 @@ fn without_pictures(text: &str, images: usize) -> String {
 /// Options as Python prints a list of strings, or joined by commas; each once, in order.
 fn options(listed: &str, answer: &str) -> Vec<String> {
     let written = python_strings(listed).unwrap_or_else(|| comma_joined(listed, answer));
-    let mut once: Vec<String> = Vec::new();
-    for option in written.iter().map(|option| option.trim()).filter(|option| !option.is_empty()) {
-        if !once.iter().any(|known| known == option) {
-            once.push(option.into());
-        }
-    }
-    once
+    let mut known = BTreeSet::new();
+    let options = written.iter().map(|option| option.trim()).filter(|option| !option.is_empty());
+    options.filter(|option| known.insert(option.to_owned())).map(str::to_owned).collect()
 }
 
 /// `'a', "it's"`; none where it is something else.
@@ -201,6 +248,36 @@ mod tests {
             assert_eq!(question.choices, choices, "{prompt}");
             assert_eq!(question.images, ["dataset/GQA/images/1.jpg"]);
         }
+    }
+
+    #[test]
+    fn records_come_one_by_one() {
+        let read = |json: &str| {
+            let mut found = Vec::new();
+            let count =
+                records(json.as_bytes(), &mut |at, record| found.push((at, String::from_utf8_lossy(record).into_owned())))?;
+            assert_eq!(count, found.len());
+            Ok::<_, String>(found)
+        };
+        assert_eq!(read(" [ ] "), Ok(vec![]));
+        let two = vec![(0, r#"{"a": [1, "]"]}"#.to_owned()), (1, r#""b, c""#.into())];
+        assert_eq!(read("[{\"a\": [1, \"]\"]} ,\n\"b, c\"]\n"), Ok(two));
+        for (wrong, says) in [
+            ("", "no list"),
+            ("{}", "no list"),
+            ("[", "ends before record 0"),
+            ("[{}", "after record 0"),
+            ("[{},", "ends before record 1"),
+            ("[{},]", "record 1"),
+            ("[{} {}]", "after record 0"),
+            ("[{}]]", "behind the list"),
+            ("[,]", "record 0"),
+            ("[7, 8]", "record 0"),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+        assert!(read(&"[".repeat(100_000)).unwrap_err().contains("record 0: EOF"));
     }
 
     #[test]

@@ -5,19 +5,17 @@
 //! pictures, by their README from archives to unpack. [`import`] makes one dataset of them: a parquet file per split, and a card.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Component, Path, PathBuf};
 
 use arrow_array::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::errors::ParquetError;
+use guard::files::{self, Growing};
+use guard::text;
 use schema::Card;
 use schema::card::Split;
 use serde_json::Value;
 
-use crate::conversations::Question;
-use crate::hub::checksum;
+use crate::conversations::{Question, records};
+use crate::output::{Output, OutputError, SplitFile};
 use crate::{cards, parquet_out};
 
 /// Its name, and its card's.
@@ -51,6 +49,15 @@ pub static CLIENTS: [Client; 9] = [
 const TASKS: u32 = 4;
 /// Columns for pictures; NLVR2 asks about two.
 const PICTURES: usize = 2;
+/// The largest file of questions that is read; the archives' largest has some megabytes.
+const LARGEST_QUESTIONS: u64 = 256 << 20;
+/// The largest picture that is read.
+const LARGEST_PICTURE: u64 = 64 << 20;
+/// Bytes of pictures that wait for being written; 500 rows of the archives have a tenth of that.
+const MOST_WAITING: usize = 512 << 20;
+/// Kinds of reasons that are told apart, and characters of one.
+const MOST_REASONS: usize = 20;
+const LONGEST_REASON: usize = 300;
 
 /// A task's questions of a split.
 #[derive(Debug)]
@@ -85,7 +92,7 @@ pub enum ImportError {
         /// The folders that would do.
         names: String,
     },
-    /// A file or folder could not be read or written.
+    /// A file or folder could not be read.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
@@ -111,14 +118,9 @@ pub enum ImportError {
         /// Why not the first.
         first: String,
     },
-    /// The parquet writer failed.
-    #[error("cannot write {path} as parquet: {source}")]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// What the writer said.
-        source: ParquetError,
-    },
+    /// The dataset could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The card cannot be used.
     #[error("the card of `{NAME}`: {0}")]
     Card(String),
@@ -156,7 +158,7 @@ pub fn sources(folder: &Path) -> Result<Vec<Source>, ImportError> {
 
 /// Writes the sources' rows into a folder, at most `rows` (training, test) of each file, and tells of each file as it is done.
 /// All files are written aside and renamed when everything is there, the card last; its revision says how many records were left
-/// out.
+/// out. Nothing is read that lies outside `folder`, whatever links there are in it.
 pub fn import(
     folder: &Path,
     sources: &[Source],
@@ -166,33 +168,30 @@ pub fn import(
 ) -> Result<Card, ImportError> {
     let mut card = cards::card(NAME).map_err(ImportError::Card)?;
     card.splits.clear();
-    std::fs::create_dir_all(out).map_err(ImportError::io(out))?;
+    let archive = Archive { folder, root: std::fs::canonicalize(folder).map_err(ImportError::io(folder))? };
+    let output = Output::open(out, NAME)?;
     let (train, test) = rows.unwrap_or((usize::MAX, usize::MAX));
     let (mut done, mut left_out) = (Vec::new(), 0);
     for (split, most) in [("train", train), ("test", test)] {
-        let mut file = SplitFile::create(out, split)?;
+        let mut rows = SplitRows::new(output.split(split, batch(&[]).schema())?);
         for source in sources.iter().filter(|source| source.split == split) {
-            let imported = file.take(folder, source, most)?;
+            let imported = rows.take(&archive, source, most)?;
             left_out += imported.left_out.iter().map(|(count, _)| count).sum::<usize>();
             tell(source, &imported);
         }
-        done.push(file.path.clone());
-        card.splits.insert(split.into(), file.finish()?);
+        let (entry, file) = rows.finish()?;
+        done.push(file);
+        card.splits.insert(split.into(), entry);
     }
     card.revision = format!("imported, {left_out} records left out");
-    let text = toml::to_string(&card).map_err(|error| ImportError::Card(error.to_string()))?;
-    let path = out.join("card.toml");
-    std::fs::write(aside(&path), text).map_err(ImportError::io(&path))?;
-    done.push(path);
-    for path in done {
-        std::fs::rename(aside(&path), &path).map_err(ImportError::io(&path))?;
-    }
+    output.finish(done, &card)?;
     Ok(card)
 }
 
-/// Where a file grows.
-fn aside(path: &Path) -> PathBuf {
-    path.with_extension("partial")
+/// The unpacked archives: as they were named, and where they are.
+struct Archive<'a> {
+    folder: &'a Path,
+    root: PathBuf,
 }
 
 /// A question on its way into a file.
@@ -205,14 +204,17 @@ struct Row {
 }
 
 impl Row {
-    fn read(folder: &Path, source: &Source, index: usize, record: &Value) -> Result<Self, String> {
-        let question = Question::read(record)?;
+    fn read(archive: &Archive, source: &Source, index: usize, record: &[u8]) -> Result<Self, String> {
+        // Within a record the depth is bounded by serde_json, and the size by whoever read it.
+        let record: Value = serde_json::from_slice(record).map_err(|error| error.to_string())?;
+        let question = Question::read(&record)?;
         if question.images.is_empty() || question.images.len() > PICTURES {
             return Err(format!("{} pictures; there are columns for one or {PICTURES}", question.images.len()));
         }
         let picture = |named: &String| {
-            let path = picture(folder, source.client.dataset, named)?;
-            std::fs::read(&path).map_err(|error| format!("picture `{}`: {error}", path.display()))
+            let path = picture(archive.folder, source.client.dataset, named)?;
+            let read = files::read_within(&archive.root, &path, LARGEST_PICTURE);
+            read.map_err(|error| format!("picture `{}`: {error}", text::line(&path.display().to_string(), 120)))
         };
         let pictures = question.images.iter().map(picture).collect::<Result<_, _>>()?;
         let task = format!("{}-{}", source.client.dataset, source.task);
@@ -224,7 +226,7 @@ impl Row {
 fn picture(folder: &Path, dataset: &str, named: &str) -> Result<PathBuf, String> {
     let path = Path::new(named);
     if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(format!("picture `{named}`: expected a path within the dataset"));
+        return Err(format!("picture `{}`: expected a path within the dataset", text::line(named, 120)));
     }
     let within: PathBuf = path.components().skip_while(|part| part.as_os_str() != dataset).collect();
     Ok(folder.join(if within.as_os_str().is_empty() { path } else { &within }))
@@ -244,72 +246,79 @@ fn batch(rows: &[Row]) -> RecordBatch {
     ])
 }
 
-/// A split's parquet file, growing.
-struct SplitFile {
-    path: PathBuf,
-    writer: ArrowWriter<File>,
+/// A split's rows on their way into its file.
+struct SplitRows {
+    file: SplitFile,
     waiting: Vec<Row>,
-    rows: usize,
+    /// Bytes of the pictures of rows that wait.
+    bytes: usize,
 }
 
-impl SplitFile {
-    fn create(out: &Path, split: &str) -> Result<Self, ImportError> {
-        let path = out.join(format!("{split}-00000-of-00001.parquet"));
-        let file = File::create(aside(&path)).map_err(ImportError::io(&path))?;
-        let writer = parquet_out::writer(file, batch(&[]).schema())
-            .map_err(|source| ImportError::Parquet { path: path.clone(), source })?;
-        Ok(Self { path, writer, waiting: Vec::new(), rows: 0 })
+impl SplitRows {
+    fn new(file: SplitFile) -> Self {
+        Self { file, waiting: Vec::new(), bytes: 0 }
     }
 
     /// Adds a source's rows; records that cannot be used are counted.
-    fn take(&mut self, folder: &Path, source: &Source, most: usize) -> Result<Imported, ImportError> {
+    fn take(&mut self, archive: &Archive, source: &Source, most: usize) -> Result<Imported, ImportError> {
         let path = &source.file;
-        let questions = |error: serde_json::Error| ImportError::Questions { path: path.clone(), message: error.to_string() };
-        let file = BufReader::new(File::open(path).map_err(ImportError::io(path))?);
-        let records: Vec<Value> = serde_json::from_reader(file).map_err(questions)?;
+        let bytes = files::read_within(&archive.root, path, LARGEST_QUESTIONS).map_err(ImportError::io(path))?;
         let mut imported = Imported { rows: 0, left_out: Vec::new() };
         let mut reasons: BTreeMap<String, (usize, String)> = BTreeMap::new();
-        for (index, record) in records.iter().enumerate() {
-            if imported.rows == most {
-                break;
+        let mut failed = None;
+        let count = records(&bytes, &mut |index, record| {
+            if imported.rows == most || failed.is_some() {
+                return;
             }
-            match Row::read(folder, source, index, record) {
+            match Row::read(archive, source, index, record) {
                 Ok(row) => {
-                    self.waiting.push(row);
                     imported.rows += 1;
+                    failed = self.add(row).err();
                 }
-                Err(reason) => {
-                    let kind = reason.split('`').next().unwrap_or_default().to_owned();
-                    reasons.entry(kind).or_insert((0, format!("record {index}: {reason}"))).0 += 1;
-                }
+                Err(reason) => note(&mut reasons, index, &reason),
             }
-            if self.waiting.len() == parquet_out::ROW_GROUP {
-                self.flush()?;
-            }
+        });
+        if let Some(error) = failed {
+            return Err(error.into());
         }
+        let count = count.map_err(|message| ImportError::Questions { path: path.clone(), message })?;
         imported.left_out = reasons.into_values().collect();
         match imported.left_out.first() {
             Some((_, first)) if imported.rows == 0 => {
-                Err(ImportError::Unusable { path: path.clone(), records: records.len(), first: first.clone() })
+                Err(ImportError::Unusable { path: path.clone(), records: count, first: first.clone() })
             }
             _ => Ok(imported),
         }
     }
 
-    fn flush(&mut self) -> Result<(), ImportError> {
-        let rows = std::mem::take(&mut self.waiting);
-        self.rows += rows.len();
-        self.writer.write(&batch(&rows)).map_err(|source| ImportError::Parquet { path: self.path.clone(), source })
+    fn add(&mut self, row: Row) -> Result<(), OutputError> {
+        self.bytes += row.pictures.iter().map(Vec::len).sum::<usize>();
+        self.waiting.push(row);
+        if self.bytes > MOST_WAITING {
+            self.write()?;
+            return self.file.flush();
+        }
+        if self.waiting.len() == parquet_out::ROW_GROUP { self.write() } else { Ok(()) }
     }
 
-    fn finish(mut self) -> Result<Split, ImportError> {
-        self.flush()?;
-        let Self { path, writer, rows, .. } = self;
-        writer.close().map_err(|source| ImportError::Parquet { path: path.clone(), source })?;
-        let sha256 = checksum::sha256(&aside(&path)).map_err(ImportError::io(&path))?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Split { files: vec![name], pictures: vec![], rows: Some(rows), sha256: Some(sha256), fold: None })
+    fn write(&mut self) -> Result<(), OutputError> {
+        self.bytes = 0;
+        self.file.write(&batch(&std::mem::take(&mut self.waiting)))
     }
+
+    fn finish(mut self) -> Result<(Split, Growing), OutputError> {
+        self.write()?;
+        self.file.finish()
+    }
+}
+
+/// Counts a reason by its kind, what it says before it quotes anything.
+fn note(reasons: &mut BTreeMap<String, (usize, String)>, index: usize, reason: &str) {
+    let kind = text::line(reason.split(['`', '"']).next().unwrap_or_default(), LONGEST_REASON);
+    let is_known = reasons.contains_key(&kind) || reasons.len() < MOST_REASONS;
+    let kind = if is_known { kind } else { "other".into() };
+    let said = || format!("record {index}: {}", text::line(reason, LONGEST_REASON));
+    reasons.entry(kind).or_insert_with(|| (0, said())).0 += 1;
 }
 
 #[cfg(test)]

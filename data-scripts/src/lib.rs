@@ -11,4 +11,7 @@ pub mod conversations;
 pub mod generated;
 pub mod hflb;
 pub mod hub;
+mod output;
 mod parquet_out;
+
+pub use output::OutputError;

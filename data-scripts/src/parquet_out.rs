@@ -24,19 +24,6 @@ pub fn writer<W: Write + Send>(sink: W, schema: SchemaRef) -> Result<ArrowWriter
     ArrowWriter::try_new(sink, schema, Some(properties))
 }
 
-/// A parquet file of some batches.
-pub fn encode(batches: impl Iterator<Item = RecordBatch>) -> Result<Vec<u8>, ParquetError> {
-    let mut batches = batches.peekable();
-    let schema = batches.peek().expect("there is at least one batch, if an empty one").schema();
-    let mut bytes = Vec::new();
-    let mut writer = writer(&mut bytes, schema)?;
-    for batch in batches {
-        writer.write(&batch)?;
-    }
-    writer.close()?;
-    Ok(bytes)
-}
-
 /// Columns side by side.
 pub fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let nullable = columns.into_iter().map(|(name, array)| (name, array, true));

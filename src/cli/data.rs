@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use data_scripts::generated;
 use data_scripts::hflb;
@@ -36,11 +37,11 @@ pub(crate) enum Data {
 pub(crate) struct Prepare {
     /// The generator's name.
     name: String,
-    /// Its folder; the cache that runs use without it.
+    /// Its folder, a new or an empty one; the cache that runs use without it.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Training and test rows, as `4000 1000`; the generator's own sizes without it.
-    #[arg(long, value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_delimiter = ',', num_args = 2, value_parser = rows())]
     rows: Option<Vec<usize>>,
     /// The seed.
     #[arg(long, default_value_t = GENERATOR_SEED)]
@@ -138,6 +139,11 @@ impl Data {
             Data::Partition(command) => command.run(),
         }
     }
+}
+
+/// How many rows a generated split may have.
+fn rows() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=generated::MOST_ROWS as u64)
 }
 
 /// Training and test rows of `--rows`, where it is given.
@@ -267,10 +273,30 @@ impl Partition {
         say(&label_table(&shards, &train.examples, &key).to_string());
         say(&format!("hash {}", partition.hash));
         if let Some(out) = &self.out {
+            check_place(out, &partition)?;
             save(&partition, out).map_err(harness::Error::from)?;
             say(&format!("saved: {}", out.display()));
         }
         Ok(())
+    }
+}
+
+/// The largest file that may hold a partition.
+const LARGEST_PARTITION: u64 = 1 << 30;
+
+/// What lies there already must be this very partition: runs may have been made on it.
+fn check_place(out: &Path, partition: &schema::partition::Partition) -> Result<()> {
+    if out.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let kept = guard::files::read_here(out, LARGEST_PARTITION).ok();
+    match kept {
+        Some(kept) if kept == serde_json::to_vec_pretty(partition)? => Ok(()),
+        _ => {
+            let message =
+                format!("{} is there already and holds something else; remove it, or give another --out", out.display());
+            Err(harness::Error::Usage(message).into())
+        }
     }
 }
 

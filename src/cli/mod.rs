@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use data_scripts::OutputError;
 use data_scripts::hflb::ImportError;
 use data_scripts::hub::{HubError, HubId};
 use harness::registry::Registry;
@@ -169,7 +170,11 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref::<harness::Error>(), Some(harness::Error::Usage(_) | harness::Error::Toml(_)))
             || cause.downcast_ref::<toml_file::TomlError>().is_some()
-            || matches!(cause.downcast_ref::<ImportError>(), Some(ImportError::Nothing { .. }))
+            || matches!(
+                cause.downcast_ref::<ImportError>(),
+                Some(ImportError::Nothing { .. } | ImportError::Output(OutputError::Foreign { .. }))
+            )
+            || matches!(cause.downcast_ref::<OutputError>(), Some(OutputError::Foreign { .. }))
             || matches!(cause.downcast_ref::<HubError>(), Some(HubError::Id { .. } | HubError::Variable { .. }))
     })
 }

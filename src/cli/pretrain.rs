@@ -1,12 +1,15 @@
 //! `fedbench pretrain`: makes the weights that ship with the suite again.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use clap::{Args, Subcommand};
 use data_scripts::generated::pretrain as lessons;
+use guard::files::{self, Growing};
+use guard::lock::Lock;
 use harness::accounting::clock::{Stopwatch, now_utc};
 use harness::backbone::llava::Llava;
 use harness::backbone::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepReport, align, judge, pretrain, train_tokenizer};
@@ -71,6 +74,7 @@ impl Pretrain {
 impl Nano {
     fn run(self) -> Result<()> {
         let (clock, seed, config) = (Stopwatch::start(), Seed::new(self.seed), nano::config()?);
+        let output = Output::open(&self.out)?;
         let schedule = Schedule {
             grounding: Phase {
                 steps: self.grounding_steps,
@@ -101,13 +105,13 @@ impl Nano {
         let scores = judge(&model, &validation)?;
         let card = self.card(&scores, clock.seconds());
         let config_text = format!("{}\n", serde_json::to_string_pretty(&config)?);
-        let files: [(&str, &[u8]); 4] = [
+        let made: [(&str, &[u8]); 4] = [
             ("model.safetensors", &trained.safetensors),
             ("tokenizer.json", &trained.tokenizer),
             ("config.json", config_text.as_bytes()),
             ("card.toml", card.as_bytes()),
         ];
-        written(&self.out, &files)?;
+        output.write(&made)?;
         say(&format!("{card}\nwritten to {}; copy the files to harness/assets/nano to embed them", self.out.display()));
         Ok(())
     }
@@ -168,6 +172,7 @@ const DESCRIBE: &str = "Describe the picture.";
 impl Smol {
     fn run(self) -> Result<()> {
         let (clock, seed) = (Stopwatch::start(), Seed::new(self.seed));
+        let output = Output::open(&self.out)?;
         let dtype = parse_dtype(Some(&self.dtype))?;
         let path = crate::held::smol_weights(self.weights.as_deref())?;
         let llm = smol::Llm::open(&path)?;
@@ -183,7 +188,7 @@ impl Smol {
             &scores,
             clock.seconds(),
         );
-        written(&self.out, &[("connector.safetensors", &connector), ("card.toml", card.as_bytes())])?;
+        output.write(&[("connector.safetensors", &connector), ("card.toml", card.as_bytes())])?;
         say(&format!("{card}\nwritten to {}; copy the files to harness/assets/smol to embed them", self.out.display()));
         Ok(())
     }
@@ -277,13 +282,36 @@ fn card(stated: &[(&str, &str)], scores: &Scores, seconds: f64) -> String {
     lines.join("\n")
 }
 
-fn written(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for (name, bytes) in files {
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+/// Where weights go: tried before the hour that they take, and this process's alone until they are there.
+struct Output<'a> {
+    folder: &'a Path,
+    _lock: Lock,
+}
+
+impl<'a> Output<'a> {
+    fn open(folder: &'a Path) -> Result<Self> {
+        let locked = files::try_folder(folder).and_then(|()| Lock::of_folder(folder));
+        match locked.with_context(|| format!("cannot write to {}: give an --out that can be written to", folder.display()))? {
+            Some(lock) => Ok(Self { folder, _lock: lock }),
+            None => {
+                bail!("{}: another process is making weights there; wait for it, or give another --out", folder.display())
+            }
+        }
     }
-    Ok(())
+
+    /// Writes all files aside, and gives them their names when all are there.
+    fn write(&self, all: &[(&str, &[u8])]) -> Result<()> {
+        let one = |(name, bytes): &(&str, &[u8])| -> Result<Growing> {
+            let path = self.folder.join(name);
+            let written = Growing::create(&path).and_then(|(growing, mut file)| file.write_all(bytes).map(|()| growing));
+            written.with_context(|| format!("cannot write {}", path.display()))
+        };
+        for growing in all.iter().map(one).collect::<Result<Vec<_>>>()? {
+            let path = growing.path().to_owned();
+            growing.finish().with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 fn lesson(sample: lessons::PretrainSample) -> Lesson {

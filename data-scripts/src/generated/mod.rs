@@ -17,12 +17,14 @@ pub mod scigen;
 pub mod shortcuts;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow_array::RecordBatch;
 use schema::Card;
+use schema::card::Split;
 use seed::Seed;
 
+use crate::output::{self, Output, OutputError};
 use crate::{cards, parquet_out};
 use shortcuts::TextRow;
 
@@ -70,59 +72,53 @@ pub fn find(name: &str) -> Option<&'static Generator> {
     GENERATORS.iter().find(|generator| generator.name == name)
 }
 
-/// Why a dataset could not be generated.
-#[derive(Debug, thiserror::Error)]
-pub enum GenerateError {
-    /// A file or folder could not be written.
-    #[error("cannot write {path}: {source}; give a folder that you may write to and that has room")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The parquet writer failed.
-    #[error("cannot write {path} as parquet: {source}")]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// What the writer said.
-        source: parquet::errors::ParquetError,
-    },
-    /// The dataset's card is missing or does not parse.
-    #[error("the card of `{name}` cannot be used: {message}; it should be a card like those in data-scripts/cards")]
-    Card {
-        /// The dataset.
-        name: String,
-        /// What is wrong.
-        message: String,
-    },
-}
+/// The most rows of a split that may be asked for.
+pub const MOST_ROWS: usize = 1_000_000;
 
 /// Writes a dataset into its folder: one parquet file per split, and `card.toml` with row counts and checksums.
 ///
 /// `sizes` are the rows of train and test if not the default ones; validation is never larger than test. Row i of a split depends
-/// on the seed, the split and i alone, so a smaller dataset is the beginning of a larger one. Every file is written aside and
-/// renamed, the card last.
-pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, GenerateError> {
-    std::fs::create_dir_all(dir).map_err(|source| GenerateError::Io { path: dir.into(), source })?;
-    let mut card = cards::card(generator.name).map_err(|message| GenerateError::Card { name: generator.name.into(), message })?;
+/// on the seed, the split and i alone, so a smaller dataset is the beginning of a larger one. The folder must be new, empty or hold
+/// this dataset; every file is written aside and renamed when all are there, the card last.
+pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, OutputError> {
+    let mut card = bare_card(generator, sizes, seed)?;
+    let output = Output::open(dir, generator.name)?;
+    let mut files = Vec::new();
+    for (split, rows) in splits(generator, sizes) {
+        let batch = |range| (generator.rows)(Seed::new(seed), split, range);
+        let mut file = output.split(split, batch(0..0).schema())?;
+        for range in chunks(rows) {
+            file.write(&batch(range))?;
+        }
+        let (entry, file) = file.finish()?;
+        card.splits.insert(split.into(), entry);
+        files.push(file);
+    }
+    output.finish(files, &card)?;
+    Ok(card)
+}
+
+/// The card of a dataset that [`write`] put into a folder earlier; an error unless it and all files are as they were written.
+pub fn check(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, OutputError> {
+    output::check(dir, &bare_card(generator, sizes, seed)?)
+}
+
+/// Splits and their rows.
+fn splits(generator: &Generator, sizes: Option<(usize, usize)>) -> impl Iterator<Item = (&'static str, usize)> {
+    let (train, test) = sizes.unwrap_or((generator.splits[0].1, generator.splits[1].1));
+    let rows = [train, test, test.min(generator.splits[2].1)];
+    generator.splits.iter().zip(rows).map(|((split, _), rows)| (*split, rows))
+}
+
+/// All of a dataset's card that is known before it is made: its files' checksums are missing.
+fn bare_card(generator: &Generator, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, OutputError> {
+    let mut card = cards::card(generator.name).map_err(|message| OutputError::Card { name: generator.name.into(), message })?;
     card.revision = format!("generator version {VERSION}, seed {seed}");
     card.splits.clear();
-    let (train, test) = sizes.unwrap_or((generator.splits[0].1, generator.splits[1].1));
-    for ((split, _), rows) in generator.splits.iter().zip([train, test, test.min(generator.splits[2].1)]) {
-        let file = format!("{split}-00000-of-00001.parquet");
-        let path = dir.join(&file);
-        let batches = chunks(rows).map(|range| (generator.rows)(Seed::new(seed), split, range));
-        let bytes = parquet_out::encode(batches).map_err(|source| GenerateError::Parquet { path: path.clone(), source })?;
-        write_aside(&path, &bytes)?;
-        let sha256 = Some(schema::sha256_hex(&bytes));
-        let split_card = schema::card::Split { files: vec![file], pictures: vec![], rows: Some(rows), sha256, fold: None };
-        card.splits.insert((*split).into(), split_card);
+    for (split, rows) in splits(generator, sizes) {
+        let files = vec![format!("{split}-00000-of-00001.parquet")];
+        card.splits.insert(split.into(), Split { files, pictures: vec![], rows: Some(rows), sha256: None, fold: None });
     }
-    let text = toml::to_string(&card)
-        .map_err(|error| GenerateError::Card { name: generator.name.into(), message: error.to_string() })?;
-    write_aside(&dir.join("card.toml"), text.as_bytes())?;
     Ok(card)
 }
 
@@ -130,13 +126,6 @@ pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, s
 fn chunks(rows: usize) -> impl Iterator<Item = Range<usize>> {
     let step = parquet_out::ROW_GROUP;
     (0..rows.div_ceil(step).max(1)).map(move |i| i * step..((i + 1) * step).min(rows))
-}
-
-fn write_aside(path: &Path, bytes: &[u8]) -> Result<(), GenerateError> {
-    let aside = path.with_extension("partial");
-    std::fs::write(&aside, bytes)
-        .and_then(|()| std::fs::rename(&aside, path))
-        .map_err(|source| GenerateError::Io { path: path.into(), source })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What every generated dataset must keep.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -31,6 +32,12 @@ fn writing_twice_gives_the_same_bytes_and_a_smaller_one_is_the_beginning() {
         }
         assert_eq!(card, schema::toml_file::read(&first.join("card.toml")).unwrap());
         assert_eq!(["train", "test", "validation"].map(|split| card.splits[split].rows), [Some(60), Some(20), Some(20)]);
+        assert_eq!(check(generator, &first, Some((60, 20)), 7).unwrap(), card);
+        let damaged = std::fs::read(first.join("test-00000-of-00001.parquet")).unwrap();
+        std::fs::write(first.join("test-00000-of-00001.parquet"), &damaged[..damaged.len() / 2]).unwrap();
+        let error = check(generator, &first, Some((60, 20)), 7).unwrap_err().to_string();
+        assert!(error.contains("test-00000-of-00001.parquet is not the one") && error.contains("remove the folder"), "{error}");
+        assert!(check(generator, &second, Some((60, 20)), 8).unwrap_err().to_string().contains("another dataset"));
         let (short, long) = ((generator.rows)(*SEED, "test", 0..5), (generator.rows)(*SEED, "test", 0..9));
         assert_eq!(short, long.slice(0, 5));
         std::fs::remove_dir_all(first).unwrap();

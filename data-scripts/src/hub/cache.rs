@@ -5,22 +5,30 @@
 //!   refs/main                 the commit that `main` was when it was last asked for
 //!   blobs/<etag>              a file's content under its checksum; `<etag>.incomplete` while it comes
 //!   snapshots/<commit>/<path> a link to the content
+//!   .fedbench/<commit>.json   which host listed which file; ours alone, Python's client passes over it
 //! .locks/datasets--owner--name/<etag>.lock
 //! ```
 //!
-//! A blob gets its name when its checksum is right, and a snapshot's link comes after that: what has its name is whole.
+//! A blob gets its name when its checksum is right, and a snapshot's link comes after that: what has its name was whole. Others may
+//! write here, too, so a checksum is taken again whenever something is fetched, and no link is followed for writing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use guard::files;
 use hf_hub::{Cache, CacheRepo};
 use schema::record::{Download, DownloadedFile};
 
+use super::checksum;
 use super::error::HubError;
-use super::id::{Etag, HubId, fits, is_commit};
+use super::id::{DEEPEST, Etag, HubId, fits, is_commit, is_inside};
+use super::listing::{Listing, Remote};
 
-/// How deep folders of a snapshot are searched.
-const DEEPEST: usize = 8;
+/// The longest file that holds a commit.
+const LONGEST_REFERENCE: u64 = 1 << 10;
+/// The longest file that says who listed what.
+const LONGEST_HOSTS: u64 = 64 << 20;
 
 /// A repository's place in the cache.
 pub(super) struct Shelf<'a> {
@@ -53,8 +61,8 @@ impl<'a> Shelf<'a> {
         if is_commit(&self.id.revision) {
             return Some(self.id.revision.clone());
         }
-        let commit = fs::read_to_string(self.reference()).ok()?.trim().to_owned();
-        is_commit(&commit).then_some(commit)
+        let commit = String::from_utf8(files::read(&self.reference(), LONGEST_REFERENCE).ok()?).ok()?;
+        is_commit(commit.trim()).then(|| commit.trim().to_owned())
     }
 
     fn reference(&self) -> PathBuf {
@@ -88,17 +96,36 @@ impl<'a> Shelf<'a> {
 
     /// Waits until no other process fetches this content; the lock is held until the file is dropped.
     pub fn lock(&self, etag: &Etag) -> Result<File, HubError> {
+        self.lock_named(etag.as_str())
+    }
+
+    fn lock_named(&self, name: &str) -> Result<File, HubError> {
         let folder = self.root.join(".locks").join(self.folder.file_name().unwrap_or_default());
         fs::create_dir_all(&folder).map_err(HubError::file(&folder))?;
-        let path = folder.join(format!("{}.lock", etag.as_str()));
-        let file = File::create(&path).map_err(HubError::file(&path))?;
+        let path = folder.join(format!("{name}.lock"));
+        let file = files::open_own(&path).map_err(HubError::file(&path))?;
         file.lock().map_err(HubError::file(&path))?;
         Ok(file)
     }
 
-    /// Whether a file of a commit is whole: there, and of the listed size.
-    pub fn holds(&self, commit: &str, path: &str, size: u64) -> bool {
-        self.repo.pointer_path(commit).join(path).metadata().is_ok_and(|found| found.is_file() && found.len() == size)
+    /// How much there is of a file of a commit. `reads` is told before a whole one is read for its checksum.
+    pub fn held(&self, commit: &str, remote: &Remote, reads: impl FnOnce()) -> Result<Held, HubError> {
+        let place = self.repo.pointer_path(commit).join(&remote.path);
+        if !place.metadata().is_ok_and(|found| found.is_file() && found.len() == remote.size) {
+            return Ok(Held::Missing);
+        }
+        reads();
+        match checksum::like(&remote.etag, &place)? == remote.etag {
+            true => Ok(Held::Whole),
+            false => Ok(Held::Spoiled),
+        }
+    }
+
+    /// Whether a content lies under its name: a file of its own, of the listed size and with the right checksum.
+    pub fn has_blob(&self, remote: &Remote) -> Result<bool, HubError> {
+        let blob = self.blob(&remote.etag);
+        let is_long_enough = blob.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() == remote.size);
+        Ok(is_long_enough && checksum::like(&remote.etag, &blob)? == remote.etag)
     }
 
     /// Puts a content into a commit's snapshot.
@@ -122,9 +149,42 @@ impl<'a> Shelf<'a> {
         let reference = self.reference();
         let folder = reference.parent().unwrap_or(&self.folder);
         fs::create_dir_all(folder).map_err(HubError::file(folder))?;
-        let aside = folder.join(format!(".{}.part", std::process::id()));
-        fs::write(&aside, commit).and_then(|()| fs::rename(&aside, &reference)).map_err(HubError::file(&reference))
+        let _alone = self.lock_named("references")?;
+        files::write(&reference, commit.as_bytes()).map_err(HubError::file(&reference))
     }
+
+    /// Remembers who listed a commit's files, for the records of runs.
+    pub fn remember_host(&self, listing: &Listing) -> Result<(), HubError> {
+        let path = hosts_path(&self.folder, &listing.commit);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(HubError::file(folder))?;
+        let _alone = self.lock_named("hosts")?;
+        let mut known = hosts(&self.folder, &listing.commit);
+        known.extend(listing.files.iter().map(|file| (file.path.clone(), listing.host.clone())));
+        let text = serde_json::to_string(&known).unwrap_or_default();
+        files::write(&path, text.as_bytes()).map_err(HubError::file(&path))
+    }
+}
+
+/// How much there is of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Its content is the listed one.
+    Whole,
+    /// Something of its length that is something else.
+    Spoiled,
+    /// Nothing, or a part.
+    Missing,
+}
+
+fn hosts_path(repository: &Path, commit: &str) -> PathBuf {
+    repository.join(".fedbench").join(format!("{commit}.json"))
+}
+
+/// Which host listed which file of a commit, as far as that is known.
+fn hosts(repository: &Path, commit: &str) -> BTreeMap<String, String> {
+    let text = files::read_here(&hosts_path(repository, commit), LONGEST_HOSTS).ok();
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 #[cfg(unix)]
@@ -139,13 +199,16 @@ fn place(blob: &Path, _relative: &str, link: &Path) -> std::io::Result<()> {
     fs::copy(blob, &aside).and_then(|_| fs::rename(&aside, link))
 }
 
-/// The paths of all files below a folder, relative to it; links that lead nowhere are left out.
+/// The paths of all files below a folder, relative to it; links that lead nowhere or to folders are left out, and so are names that
+/// no listing may have.
 fn gather(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        match entry.path().metadata() {
-            Ok(found) if found.is_file() => files.push(path),
-            Ok(found) if found.is_dir() && depth > 0 => gather(&entry.path(), &format!("{path}/"), depth - 1, files),
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let path = format!("{prefix}{name}");
+        let (itself, at_the_end) = (entry.file_type(), entry.path().metadata());
+        match (itself, at_the_end) {
+            (_, Ok(found)) if found.is_file() && is_inside(&path) => files.push(path),
+            (Ok(kind), _) if kind.is_dir() && depth > 0 => gather(&entry.path(), &format!("{path}/"), depth - 1, files),
             _ => {}
         }
     }
@@ -175,12 +238,45 @@ impl Snapshot {
             let (sha256, git_blob) = match named {
                 Some(Etag::Sha256(digits)) => (Some(digits), None),
                 Some(Etag::Git(digits)) => (None, Some(digits)),
-                None => (Some(super::checksum::sha256(&place).map_err(HubError::file(&place))?), None),
+                None => (Some(checksum::sha256(&place).map_err(HubError::file(&place))?), None),
             };
             Ok(DownloadedFile { path: path.clone(), bytes, sha256, git_blob })
         };
         let files = self.files.iter().map(file).collect::<Result<_, HubError>>()?;
-        Ok(Download { kind: id.kind, id: id.name.clone(), revision: id.revision.clone(), commit: self.commit.clone(), files })
+        Ok(Download {
+            kind: id.kind,
+            id: id.name.clone(),
+            revision: id.revision.clone(),
+            commit: self.commit.clone(),
+            host: self.host(),
+            files,
+        })
+    }
+
+    /// Who listed its files; several with commas between, none where that is not known of any.
+    fn host(&self) -> Option<String> {
+        let hosts = hosts(self.folder.parent()?.parent()?, &self.commit);
+        let named: BTreeSet<&str> = self.files.iter().filter_map(|path| hosts.get(path)).map(String::as_str).collect();
+        (!named.is_empty()).then(|| guard::text::line(&Vec::from_iter(named).join(", "), 400))
+    }
+
+    /// Reads every file whose name in the cache is its checksum; an error at the first whose content is another.
+    pub fn check(&self, mut reads: impl FnMut(&str, u64)) -> Result<(), HubError> {
+        for path in &self.files {
+            let place = self.folder.join(path);
+            let Some(name) = fs::read_link(&place).ok().and_then(|blob| Some(blob.file_name()?.to_string_lossy().into_owned()))
+            else {
+                continue;
+            };
+            let Some(wanted) = Etag::parse(&name) else { continue };
+            reads(path, place.metadata().map_or(0, |found| found.len()));
+            let found = checksum::like(&wanted, &place)?;
+            if found != wanted {
+                let path = fs::canonicalize(&place).unwrap_or(place);
+                return Err(HubError::Spoiled { path, found: found.as_str().into(), wanted: wanted.as_str().into() });
+            }
+        }
+        Ok(())
     }
 }
 

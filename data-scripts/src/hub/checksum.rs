@@ -1,9 +1,9 @@
 //! The checksums by which the Hub names a content.
 
-use std::fs::File;
 use std::io::{Read, Result as IoResult};
 use std::path::Path;
 
+use guard::files;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -15,7 +15,7 @@ pub(super) const CHUNK: usize = 1 << 18;
 
 /// The SHA-256 of a file.
 pub(crate) fn sha256(path: &Path) -> IoResult<String> {
-    hashed(Sha256::new(), &mut File::open(path)?)
+    hashed(Sha256::new(), &mut files::open(path)?)
 }
 
 /// The checksum of a file, of the kind that another one is.
@@ -29,7 +29,7 @@ pub(super) fn like(wanted: &Etag, path: &Path) -> Result<Etag, HubError> {
 
 /// git's id of a content: the SHA-1 over `blob <length>`, a zero byte and the content.
 fn git_blob(path: &Path) -> IoResult<String> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let mut hasher = Sha1::new();
     hasher.update(format!("blob {}\0", file.metadata()?.len()));
     hashed(hasher, &mut file)

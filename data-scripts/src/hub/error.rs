@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Characters of a message about an answer: what a server says in it may be long.
+const LONGEST_MESSAGE: usize = 600;
+
 /// Why something could not be had from the Hub. No message ever holds a token, or the signed address of a redirect.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -125,8 +128,21 @@ pub enum HubError {
         /// Files that the names promise.
         wanted: usize,
     },
+    /// What lies in the cache is not what its name says.
+    #[error(
+        "{}: its content has the checksum {found}, but its name in the cache says {wanted}; remove the file and fetch it again",
+        path.display()
+    )]
+    Spoiled {
+        /// The file.
+        path: PathBuf,
+        /// Its content's checksum.
+        found: String,
+        /// The checksum that its name is.
+        wanted: String,
+    },
     /// The cache cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("the Hub's cache cannot be used: {}: {source} (HF_HUB_CACHE, or HF_HOME, names another folder for it)", path.display())]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -143,6 +159,6 @@ impl HubError {
 
     /// An answer that makes no sense.
     pub(super) fn answer(url: &str, message: impl Into<String>) -> Self {
-        Self::Answer { url: url.into(), message: message.into() }
+        Self::Answer { url: url.into(), message: guard::text::line(&message.into(), LONGEST_MESSAGE) }
     }
 }

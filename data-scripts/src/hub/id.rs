@@ -31,7 +31,7 @@ impl HubId {
     /// A repository's name and a revision.
     pub fn new(kind: RepoKind, name: &str, revision: &str) -> Result<Self, HubError> {
         match wrong_name(name).or_else(|| wrong_revision(revision)) {
-            Some(why) => Err(HubError::Id { text: format!("{name}@{revision}"), why }),
+            Some(why) => Err(HubError::Id { text: guard::text::line(&format!("{name}@{revision}"), 120), why }),
             None => Ok(Self { kind, name: name.into(), revision: revision.into() }),
         }
     }
@@ -78,10 +78,22 @@ fn wrong_revision(revision: &str) -> Option<&'static str> {
         .then_some("a revision is a branch, a tag or a commit")
 }
 
-/// Whether a path from an answer stays inside the folder it is put in.
+/// The longest name of a file or folder that file systems take, in bytes.
+const LONGEST_PART: usize = 255;
+/// How many folders deep a file may lie: so deep is searched for it again.
+pub(super) const DEEPEST: usize = 8;
+
+/// Whether a path from an answer stays inside the folder it is put in, under names that a file system takes and that a terminal
+/// shows as they are.
 pub(super) fn is_inside(path: &str) -> bool {
-    let sound = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0', ':']);
-    path.split('/').all(sound)
+    let sound = |part: &str| {
+        !part.is_empty()
+            && part.len() <= LONGEST_PART
+            && part != "."
+            && part != ".."
+            && !part.contains(|c| matches!(c, '\\' | ':') || guard::text::is_treacherous(c))
+    };
+    path.split('/').all(sound) && path.split('/').nth(DEEPEST + 1).is_none()
 }
 
 /// Whether a text is a full commit: 40 hexadecimal digits.
@@ -135,10 +147,28 @@ pub(super) fn encoded(path: &str) -> String {
 
 /// Whether a file's path fits a pattern, whose `*` stand for any characters but `/`.
 pub fn fits(pattern: &str, path: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == path };
-    let Some(path) = path.strip_prefix(head) else { return false };
-    let ends = path.find('/').unwrap_or(path.len());
-    (0..=ends).filter(|end| path.is_char_boundary(*end)).any(|end| fits(rest, &path[end..]))
+    let (mut patterns, mut parts) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (patterns.next(), parts.next()) {
+            (None, None) => return true,
+            (Some(pattern), Some(part)) if fits_part(pattern, part) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The same between two slashes. Each piece between stars is taken where it comes first: no later place leaves more to the rest.
+fn fits_part(pattern: &str, part: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == part };
+    let Some(mut left) = part.strip_prefix(head) else { return false };
+    let (between, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for piece in between.split('*') {
+        match left.find(piece) {
+            Some(at) => left = &left[at + piece.len()..],
+            None => return false,
+        }
+    }
+    left.ends_with(tail)
 }
 
 #[cfg(test)]
@@ -160,9 +190,13 @@ mod tests {
     #[test]
     fn paths_of_answers_stay_inside() {
         assert!(is_inside("data/train-00000-of-00001.parquet"));
-        for path in ["", "/etc/passwd", "../x", "a/../x", "a//b", "a\\b", "C:x", "."] {
+        assert!(is_inside("ü/数据-é.parquet"));
+        for path in ["", "/etc/passwd", "../x", "a/../x", "a//b", "a\\b", "C:x", ".", "a\u{1b}[31m", "a\nb", "a\u{202e}b", "a\0"]
+        {
             assert!(!is_inside(path), "{path}");
         }
+        assert!(is_inside(&"x".repeat(255)) && !is_inside(&"x".repeat(256)));
+        assert!(is_inside(&format!("{}x", "a/".repeat(8))) && !is_inside(&format!("{}x", "a/".repeat(9))));
     }
 
     #[test]
@@ -175,9 +209,19 @@ mod tests {
             ("model*.safetensors", "model.safetensors", true),
             ("*/*.parquet", "a/b.parquet", true),
             ("ab*ba", "aba", false),
+            ("a*a", "a", false),
+            ("*a*b*", "xaxbx", true),
+            ("*a*b*", "xbxax", false),
+            ("a**b", "ab", true),
+            ("**/x", "a/x", true),
+            ("**/x", "a/b/x", false),
+            ("*", "", true),
+            ("*b", "abab", true),
+            ("é*é", "éé", true),
         ] {
             assert_eq!(fits(pattern, path), expect, "{pattern} {path}");
         }
+        assert!(!fits(&"*a".repeat(10_000), &"a".repeat(9_999)), "and at once");
     }
 
     #[test]

@@ -2,17 +2,17 @@
 //!
 //! The token goes to the Hub's own host and nowhere else, and no further than the scheme it was meant for.
 
-use std::time::Duration;
+use std::io::{ErrorKind, Read};
+use std::time::{Duration, Instant};
 
-use hf_hub::Cache;
-use hf_hub::api::sync::{Api, ApiBuilder};
-use ureq::{Agent, Body, http::Response};
+use guard::text;
+use ureq::{Agent, Body, BodyReader, http::Response};
 
 use super::Watch;
 use super::error::HubError;
 use super::id::HubId;
-use super::listing;
-use super::settings::Settings;
+use super::listing::{self, Told};
+use super::settings::{Limits, Settings};
 
 /// Attempts without progress before giving up.
 const ATTEMPTS: u32 = 5;
@@ -20,9 +20,10 @@ const ATTEMPTS: u32 = 5;
 const LONGEST_PAUSE: u64 = 120;
 /// Redirects that are followed for one file.
 const REDIRECTS: usize = 5;
-const CONNECT: Duration = Duration::from_secs(30);
-/// The longest silence on an open connection.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Fewer new bytes than these are no progress: a server that sends a little and breaks off would otherwise never be given up.
+const PROGRESS: u64 = 16 << 10;
+/// Characters of what a server or the system says in a message.
+const SAID: usize = 200;
 
 /// An attempt that did not succeed.
 #[derive(Debug)]
@@ -56,93 +57,121 @@ impl Failure {
 /// The line to the Hub.
 pub(super) struct Line<'s> {
     settings: &'s Settings,
-    api: Api,
     agent: Agent,
 }
 
 impl<'s> Line<'s> {
-    pub fn new(settings: &'s Settings) -> Result<Self, HubError> {
-        let api = ApiBuilder::from_cache(Cache::new(settings.cache.clone()))
-            .with_endpoint(settings.endpoint.clone())
-            .with_token(settings.token.clone())
-            .with_progress(false)
-            .with_user_agent("fedbench", env!("CARGO_PKG_VERSION"))
-            .build()
-            .map_err(|error| HubError::answer(&settings.endpoint, format!("no client for it: {error}")))?;
+    pub fn new(settings: &'s Settings) -> Self {
+        let Limits { connect, head, silence, .. } = settings.limits;
         // A compressed body has another length than the file, and none of its ranges.
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .accept_encoding("identity")
             .user_agent(concat!("fedbench/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
+            .timeout_resolve(Some(connect))
+            .timeout_connect(Some(connect))
+            .timeout_send_request(Some(head))
+            .timeout_recv_response(Some(head))
+            .timeout_per_read(Some(silence))
             .build()
             .into();
-        Ok(Self { settings, api, agent })
+        Self { settings, agent }
     }
 
     /// The address of a file of a commit.
     pub fn address(&self, id: &HubId, commit: &str, path: &str) -> String {
-        self.api.repo(id.repo(commit)).url(&super::id::encoded(path))
+        let repo = id.repo(commit);
+        format!("{}/{}/resolve/{}/{}", self.settings.endpoint, repo.url(), repo.url_revision(), super::id::encoded(path))
     }
 
-    /// The text of a repository's listing, and the address it came from.
-    pub fn listing(&self, id: &HubId, watch: &dyn Watch) -> Result<(String, String), HubError> {
-        let repo = id.repo(&id.revision);
-        let url = format!("{}/api/{}", self.settings.endpoint, repo.api_url());
+    /// A repository's listing.
+    pub fn listing(&self, id: &HubId, watch: &dyn Watch) -> Result<Told, HubError> {
+        let url = format!("{}/api/{}?blobs=true", self.settings.endpoint, id.repo(&id.revision).api_url());
         let ask = || {
-            let request = self.api.repo(repo.clone()).info_request().query("blobs", "true");
-            let request = request.config().http_status_as_error(false).timeout_connect(Some(CONNECT));
-            let answer = request.timeout_recv_response(Some(SILENCE)).timeout_per_read(Some(SILENCE)).build().call();
-            let mut response = answer.map_err(|error| Failure::passing(error.to_string()))?;
-            match response.status().as_u16() {
-                200 => response
-                    .body_mut()
-                    .with_config()
-                    .limit(listing::LARGEST)
-                    .read_to_string()
-                    .map_err(|error| Failure::passing(error.to_string())),
-                _ => Err(self.refused(&url, id, &response, "repository or revision")),
+            let (response, host) = self.get(&url, id, None, "repository or revision", |_| Ok(()))?;
+            let mut text = Vec::new();
+            let (mut body, mut buffer) = (self.body(response), vec![0; 1 << 16]);
+            loop {
+                match body.read(&mut buffer).map_err(Failure::passing)? {
+                    0 => break,
+                    read => text.extend_from_slice(&buffer[..read]),
+                }
+                if text.len() as u64 > listing::LARGEST {
+                    let message = format!("a listing of more than {} bytes; no larger one is read", listing::LARGEST);
+                    return Err(HubError::answer(&url, message).into());
+                }
             }
+            let text = String::from_utf8(text).map_err(|_| HubError::answer(&url, "no listing: it is not text in UTF-8"))?;
+            Ok(Told { url: url.clone(), host, text })
         };
-        self.repeat(&url, watch, ask, || 0).map(|text| (url.clone(), text))
+        self.repeat(&url, watch, ask, || 0)
     }
 
-    /// Asks for a file from a byte on. Every answer on the way is shown to `check` first.
+    /// Asks for a file from a byte on, or (none) for an answer that is whole or nothing; `what` it is, for messages. Every answer on
+    /// the way is shown to `check` first. Gives the answer and the host it came from.
     pub fn get(
         &self,
         url: &str,
         id: &HubId,
-        from: u64,
+        from: Option<u64>,
+        what: &str,
         check: impl Fn(&Response<Body>) -> Result<(), HubError>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<(Response<Body>, String), Failure> {
         let mut address = url.to_owned();
         for _ in 0..=REDIRECTS {
             let mut request = self.agent.get(&address);
-            if from > 0 {
+            if let Some(from) = from.filter(|from| *from > 0) {
                 request = request.header("Range", format!("bytes={from}-"));
             }
             if let Some(token) = self.settings.token.as_ref().filter(|_| origin(&address) == origin(&self.settings.endpoint)) {
                 request = request.header("Authorization", format!("Bearer {token}"));
             }
-            let response = request.call().map_err(|error| Failure::passing(error.to_string()))?;
+            let response = request.call().map_err(|error| self.trouble(url, &error))?;
             check(&response)?;
             match response.status().as_u16() {
-                200 | 206 | 416 => return Ok(response),
+                200 => return Ok((response, origin(&address).to_owned())),
+                206 | 416 if from.is_some() => return Ok((response, origin(&address).to_owned())),
                 301 | 302 | 303 | 307 | 308 => address = next(url, &address, header(&response, "location"))?,
-                _ => return Err(self.refused(url, id, &response, "file")),
+                _ => return Err(self.refused(url, id, &response, what)),
             }
         }
         Err(HubError::answer(url, format!("more than {REDIRECTS} redirects")).into())
+    }
+
+    /// What an answer holds, as long as it comes fast enough.
+    pub fn body(&self, response: Response<Body>) -> Paced<'s> {
+        let reader = response.into_body().into_reader();
+        Paced { reader, limits: &self.settings.limits, since: now(), bytes: 0 }
+    }
+
+    /// Whether trying again may help where no answer came. An address is not repeated: it may be signed.
+    fn trouble(&self, url: &str, error: &ureq::Error) -> Failure {
+        use ureq::Error;
+        let Limits { connect, head, .. } = self.settings.limits;
+        match error {
+            Error::BadUri(_) | Error::Http(_) => HubError::answer(url, "an address, or a redirect's, that is none").into(),
+            Error::Timeout(which) => Failure::passing(format!(
+                "the server was silent for too long ({which}; {} s are waited for a connection, {} s for an answer's head)",
+                connect.as_secs_f64(),
+                head.as_secs_f64()
+            )),
+            Error::Io(io) if matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+                HubError::answer(url, text::line(&io.to_string(), SAID)).into()
+            }
+            Error::Io(_) | Error::HostNotFound | Error::ConnectionFailed | Error::Protocol(_) | Error::ConnectProxyFailed(_) => {
+                Failure::passing(text::line(&error.to_string(), SAID))
+            }
+            // Among them what a certificate is refused for, and a head without end.
+            _ => HubError::answer(url, text::line(&error.to_string(), SAID)).into(),
+        }
     }
 
     /// What a status that is no success means.
     fn refused(&self, url: &str, id: &HubId, response: &Response<Body>, what: &str) -> Failure {
         let status = response.status().as_u16();
         let server = header(response, "x-error-message").unwrap_or_default();
-        let server: String = server.chars().filter(|c| !c.is_control()).take(200).collect();
+        let server = text::line(server, SAID);
         match status {
             401 | 403 => HubError::Denied { url: url.into(), status, advice: self.advice(id, status) }.into(),
             404 => {
@@ -186,8 +215,12 @@ impl<'s> Line<'s> {
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing { why, status, wait }) => (why, status, wait),
             };
-            attempts = if reached() > furthest { 1 } else { attempts + 1 };
-            furthest = furthest.max(reached());
+            let now = reached();
+            if now >= furthest.saturating_add(PROGRESS) {
+                (attempts, furthest) = (1, now);
+            } else {
+                attempts += 1;
+            }
             if let Some(seconds) = wait.filter(|seconds| *seconds > LONGEST_PAUSE) {
                 return Err(HubError::Wait { url: url.into(), status, seconds });
             }
@@ -200,6 +233,37 @@ impl<'s> Line<'s> {
             std::thread::sleep(pause);
         }
     }
+}
+
+/// An answer that may neither fall silent nor trickle.
+pub(super) struct Paced<'l> {
+    reader: BodyReader<'static>,
+    limits: &'l Limits,
+    /// Since when bytes are counted.
+    since: Instant,
+    bytes: u64,
+}
+
+impl Paced<'_> {
+    /// The next bytes, 0 at the end; otherwise why there are none.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
+        let read = self.reader.read(buffer).map_err(|error| text::line(&error.to_string(), SAID))?;
+        self.bytes += read as u64;
+        let Limits { window, least, .. } = *self.limits;
+        if self.since.elapsed() >= window {
+            if read > 0 && self.bytes < least {
+                return Err(format!("{} bytes in {} s; fewer than {least} are too slow", self.bytes, window.as_secs_f64()));
+            }
+            (self.since, self.bytes) = (now(), 0);
+        }
+        Ok(read)
+    }
+}
+
+/// When it is, for how fast an answer comes; nothing that is kept depends on it.
+#[expect(clippy::disallowed_methods, reason = "the one clock of this crate, which does not see `accounting`")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// A header's value, if it is text.

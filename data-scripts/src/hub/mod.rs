@@ -1,8 +1,8 @@
 //! The Hugging Face Hub: models and datasets by id and revision, in the cache that Python's huggingface_hub keeps as well.
 //!
-//! hf-hub knows names, addresses and the cache's folders, and asks for listings. The transfer itself is ours, because hf-hub 0.5
-//! checks no checksum, appends a whole file to a part where a server ignores ranges, cannot finish a part that is complete, does not
-//! read `Retry-After` and sends the token along to the host that a redirect names.
+//! hf-hub knows names, addresses and the cache's folders. Listings and transfers are ours, because hf-hub 0.5 checks no checksum,
+//! appends a whole file to a part where a server ignores ranges, cannot finish a part that is complete, does not read `Retry-After`,
+//! waits for a silent server for ever and sends the token along to the host that a redirect names.
 //!
 //! - [`settings`]: the environment variables;
 //! - [`id`]: names, revisions, checksums, patterns;
@@ -27,9 +27,9 @@ pub use cache::Snapshot;
 pub use error::HubError;
 pub use id::HubId;
 pub use listing::{Listing, Remote};
-pub use settings::Settings;
+pub use settings::{Limits, Settings};
 
-use cache::Shelf;
+use cache::{Held, Shelf};
 use line::Line;
 use transfer::Transfer;
 
@@ -76,17 +76,21 @@ pub struct Plan {
     pub listing: Listing,
     /// Those that are not at hand.
     pub missing: Vec<Remote>,
+    /// Paths of those among them whose place in the cache holds something else.
+    pub spoiled: Vec<String>,
 }
 
 impl Plan {
     /// Bytes that are not at hand; parts that an earlier command left count as missing.
     pub fn missing_bytes(&self) -> u64 {
-        self.missing.iter().map(|file| file.size).sum()
+        listing::sum(&self.missing)
     }
 }
 
 /// Who looks on while files come.
 pub trait Watch {
+    /// A file that is at hand is read for its checksum.
+    fn checking(&self, _path: &str, _size: u64) {}
     /// A file begins, or goes on.
     fn started(&self, _path: &str, _size: u64) {}
     /// So many of its bytes are here.
@@ -121,6 +125,16 @@ impl Hub {
         self.settings.offline
     }
 
+    /// The Hub's address.
+    pub fn endpoint(&self) -> &str {
+        &self.settings.endpoint
+    }
+
+    /// Tries whether the cache can be written to: before anything is asked or fetched.
+    pub fn try_cache(&self) -> Result<(), HubError> {
+        guard::files::try_folder(&self.settings.cache).map_err(HubError::file(&self.settings.cache))
+    }
+
     /// The folder that a repository has in the cache, whether or not it is there.
     pub fn folder(&self, id: &HubId) -> PathBuf {
         Shelf::new(&self.settings.cache, id).folder
@@ -150,20 +164,30 @@ impl Hub {
         if self.settings.offline {
             return Err(HubError::Offline { repo: id.to_string(), folder: shelf.folder });
         }
-        let (url, text) = Line::new(&self.settings)?.listing(id, watch)?;
-        let listing = Listing::read(&url, id, &text, &wanted.needed, &wanted.patterns())?;
-        let missing = listing.files.iter().filter(|file| !shelf.holds(&listing.commit, &file.path, file.size)).cloned().collect();
-        Ok(Plan { id: id.clone(), listing, missing })
+        let told = Line::new(&self.settings).listing(id, watch)?;
+        let listing = Listing::read(&told, id, &wanted.needed, &wanted.patterns())?;
+        let (mut missing, mut spoiled) = (Vec::new(), Vec::new());
+        for file in &listing.files {
+            let held = shelf.held(&listing.commit, file, || watch.checking(&file.path, file.size))?;
+            if held != Held::Whole {
+                missing.push(file.clone());
+            }
+            if held == Held::Spoiled {
+                spoiled.push(file.path.clone());
+            }
+        }
+        Ok(Plan { id: id.clone(), listing, missing, spoiled })
     }
 
     /// Fetches what a plan lists, and remembers its commit.
     pub fn fetch(&self, plan: &Plan, watch: &dyn Watch) -> Result<Snapshot, HubError> {
         let shelf = Shelf::new(&self.settings.cache, &plan.id);
-        let line = Line::new(&self.settings)?;
+        let line = Line::new(&self.settings);
         for remote in &plan.missing {
             Transfer { line: &line, shelf: &shelf, id: &plan.id, commit: &plan.listing.commit, remote, watch }.run()?;
         }
         shelf.remember(&plan.listing.commit)?;
+        shelf.remember_host(&plan.listing)?;
         let files = plan.listing.files.iter().map(|file| file.path.clone()).collect();
         Ok(Snapshot { folder: shelf.snapshot_folder(&plan.listing.commit), commit: plan.listing.commit.clone(), files })
     }

@@ -1,6 +1,7 @@
 //! Where the Hub is, where its cache is and who asks: the environment variables of Python's huggingface_hub.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::HubError;
 
@@ -20,7 +21,55 @@ pub struct Settings {
     pub offline: bool,
     /// The first pause before trying again, in milliseconds; it doubles.
     pub pause_milliseconds: u64,
+    /// How long a server may take.
+    pub limits: Limits,
 }
+
+/// How long a server may take before an attempt has failed, so that none holds a command for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// To find the server and to connect to it, each.
+    pub connect: Duration,
+    /// To take a request, and then for the whole head of the answer, each.
+    pub head: Duration,
+    /// Between two pieces of an answer.
+    pub silence: Duration,
+    /// In this time ...
+    pub window: Duration,
+    /// ... so many bytes of an answer must come, unless it ends.
+    pub least: u64,
+}
+
+impl Default for Limits {
+    /// Python's client waits 10 seconds for a head and between two pieces; the slowest line that is waited for brings 1 KiB a second.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(10), head: seconds(15), silence: seconds(15), window: seconds(15), least: 15 << 10 }
+    }
+}
+
+impl Limits {
+    /// The longest wait that `HF_HUB_DOWNLOAD_TIMEOUT` may ask for, in seconds.
+    const LONGEST: u64 = 3600;
+
+    /// Heads and silences as `HF_HUB_DOWNLOAD_TIMEOUT` says, where it says anything.
+    fn stated(given: Option<String>) -> Result<Self, HubError> {
+        let Some(given) = given else { return Ok(Self::default()) };
+        match given.trim().parse() {
+            Ok(seconds @ 1..=Self::LONGEST) => {
+                let wait = Duration::from_secs(seconds);
+                Ok(Self { head: wait, silence: wait, ..Self::default() })
+            }
+            _ => {
+                let message = format!("expected whole seconds from 1 to {}", Self::LONGEST);
+                Err(HubError::Variable { variable: "HF_HUB_DOWNLOAD_TIMEOUT", message })
+            }
+        }
+    }
+}
+
+/// The longest file that holds a token.
+const LONGEST_TOKEN_FILE: u64 = 16 << 10;
 
 /// Says whether there is a token, never which.
 impl std::fmt::Debug for Settings {
@@ -47,7 +96,7 @@ impl Settings {
             .or_else(|| path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".cache/huggingface")))
             .unwrap_or_else(|| PathBuf::from(".cache/huggingface"));
         let file = path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-        let written = || std::fs::read_to_string(file).ok();
+        let written = || String::from_utf8(guard::files::read(&file, LONGEST_TOKEN_FILE).ok()?).ok();
         let token = variable("HF_TOKEN").or_else(written).map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
         let truths = ["1", "on", "yes", "true"];
         Ok(Self {
@@ -56,6 +105,7 @@ impl Settings {
             token: sound(token)?,
             offline: variable("HF_HUB_OFFLINE").is_some_and(|value| truths.contains(&value.to_lowercase().as_str())),
             pause_milliseconds: 1000,
+            limits: Limits::stated(variable("HF_HUB_DOWNLOAD_TIMEOUT"))?,
         })
     }
 }
@@ -99,6 +149,15 @@ mod tests {
         assert_eq!((settings.cache, settings.endpoint.as_str()), (PathBuf::from("/x/hub"), "http://127.0.0.1:9"));
         assert_eq!((settings.token.as_deref(), settings.offline), (Some("t"), true));
         assert_eq!(read(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/x")]).unwrap().cache, PathBuf::from("/c"));
+        let limits = read(&[("HF_HUB_DOWNLOAD_TIMEOUT", "3")]).unwrap().limits;
+        assert_eq!(
+            (limits.head, limits.silence, limits.connect),
+            (Duration::from_secs(3), Duration::from_secs(3), Limits::default().connect)
+        );
+        for wrong in ["0", "-1", "1e9", "9999", "soon"] {
+            let error = read(&[("HF_HUB_DOWNLOAD_TIMEOUT", wrong)]).unwrap_err().to_string();
+            assert!(error.contains("HF_HUB_DOWNLOAD_TIMEOUT: expected whole seconds from 1 to 3600"), "{error}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! One file from the Hub into the cache: resumed, checked, and under its name only when it is whole.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
+
+use guard::{files, text};
 
 use ureq::{Body, http::Response};
 
@@ -25,18 +27,15 @@ pub(super) struct Transfer<'t> {
 }
 
 impl Transfer<'_> {
-    /// Fetches the file unless it is there.
+    /// Fetches the file unless its content is there.
     pub fn run(&self) -> Result<(), HubError> {
-        let Remote { path, size, etag } = self.remote;
-        if self.shelf.holds(self.commit, path, *size) {
-            return Ok(());
-        }
+        let Remote { path, etag, .. } = self.remote;
         let blob = self.shelf.blob(etag);
         let folder = blob.parent().unwrap_or(&blob);
         fs::create_dir_all(folder).map_err(HubError::file(folder))?;
         let lock = self.shelf.lock(etag)?;
         // Perhaps another process, whose lock this one waited for, or another commit brought the content already.
-        if !blob.metadata().is_ok_and(|found| found.len() == *size) {
+        if !self.shelf.has_blob(self.remote)? {
             self.bring(&blob)?;
         }
         drop(lock);
@@ -75,24 +74,24 @@ impl Transfer<'_> {
 
     /// Goes on where the part ends.
     fn more(&self, url: &str, part: &Path) -> Result<(), Failure> {
-        let mut file = OpenOptions::new().create(true).append(true).open(part).map_err(HubError::file(part))?;
+        let mut file = part_of_a_file(part)?;
         if length(part) > self.remote.size {
-            cut(&file, part)?;
+            cut(&mut file, part)?;
         }
         let from = length(part);
         self.watch.at(from);
         if from == self.remote.size {
             return Ok(());
         }
-        let response = self.line.get(url, self.id, from, |answer| self.check(url, answer))?;
+        let (response, _) = self.line.get(url, self.id, Some(from), "file", |answer| self.check(url, answer))?;
         match response.status().as_u16() {
             206 => self.check_range(url, from, header(&response, "content-range"))?,
             416 => {
-                cut(&file, part)?;
+                cut(&mut file, part)?;
                 return Err(Failure::passing(format!("the server has nothing from byte {from} on")));
             }
             // The whole file, though a range was asked for.
-            _ => cut(&file, part)?,
+            _ => cut(&mut file, part)?,
         }
         self.copy(url, response, &mut file, part)
     }
@@ -101,7 +100,7 @@ impl Transfer<'_> {
     fn check(&self, url: &str, answer: &Response<Body>) -> Result<(), HubError> {
         let Remote { size, etag, .. } = self.remote;
         let differs = |what: &str, found: &str, wanted: &str| {
-            Err(HubError::answer(url, format!("the server has {what} {found}, but the Hub lists {wanted}")))
+            Err(HubError::answer(url, format!("the server has {what} {}, but the Hub lists {wanted}", text::line(found, SAID))))
         };
         match header(answer, "x-repo-commit") {
             Some(commit) if commit != self.commit => return differs("commit", commit, self.commit),
@@ -126,13 +125,16 @@ impl Transfer<'_> {
         if begins == Some(from) && size.is_some_and(|size| size == "*" || size == wanted) {
             return Ok(());
         }
-        Err(HubError::answer(url, format!("asked for {wanted} bytes from byte {from} on, the server sends `{range}`")))
+        Err(HubError::answer(
+            url,
+            format!("asked for {wanted} bytes from byte {from} on, the server sends `{}`", text::line(range, SAID)),
+        ))
     }
 
     fn copy(&self, url: &str, response: Response<Body>, file: &mut File, part: &Path) -> Result<(), Failure> {
         let size = self.remote.size;
         let mut at = length(part);
-        let mut reader = response.into_body().into_reader();
+        let mut reader = self.line.body(response);
         let mut buffer = vec![0; checksum::CHUNK];
         loop {
             let read = match reader.read(&mut buffer) {
@@ -155,12 +157,26 @@ impl Transfer<'_> {
     }
 }
 
-fn length(path: &Path) -> u64 {
-    path.metadata().map_or(0, |found| found.len())
+/// Characters of a header that a message shows.
+const SAID: usize = 120;
+
+/// Opens what an earlier command left, or begins it, at its end. A link or a pipe of that name is none of ours: it is removed.
+fn part_of_a_file(part: &Path) -> Result<File, HubError> {
+    if part.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        remove(part)?;
+    }
+    let mut file = files::open_own(part).map_err(HubError::file(part))?;
+    file.seek(SeekFrom::End(0)).map_err(HubError::file(part))?;
+    Ok(file)
 }
 
-fn cut(file: &File, path: &Path) -> Result<(), HubError> {
-    file.set_len(0).map_err(HubError::file(path))
+/// The length of a file that is itself there.
+fn length(path: &Path) -> u64 {
+    path.symlink_metadata().map_or(0, |found| if found.is_file() { found.len() } else { 0 })
+}
+
+fn cut(file: &mut File, path: &Path) -> Result<(), HubError> {
+    file.set_len(0).and_then(|()| file.rewind()).map_err(HubError::file(path))
 }
 
 fn remove(path: &Path) -> Result<(), HubError> {

@@ -49,6 +49,10 @@ pub fn open_within(root: &Path, path: &Path) -> io::Result<File> {
 /// Opens a file of our own for writing and locking, created if need be, its content left as it is; an error if it is a link or no
 /// regular file.
 pub fn open_own(path: &Path) -> io::Result<File> {
+    // Opening a pipe for writing alone fails in other words.
+    if let Ok(found) = fs::symlink_metadata(path) {
+        regular(&found)?;
+    }
     let file = options(libc::O_NOFOLLOW).write(true).create(true).truncate(false).open(path)?;
     regular(&file.metadata()?)?;
     Ok(file)

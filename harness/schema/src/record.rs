@@ -194,6 +194,9 @@ pub struct Download {
     pub revision: String,
     /// The commit that it was.
     pub commit: String,
+    /// Scheme, host and port of who listed the files and their checksums; none where another program fetched them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The files.
     pub files: Vec<DownloadedFile>,
 }
