@@ -139,7 +139,7 @@ fn an_archive_that_means_harm_gives_nothing_away() -> Test {
         (format!("[\"{}\"]", "x".repeat(1 << 19)), "characters ..."),
         ("[{}] and more".into(), "something comes behind the list"),
         ("{\"a\": 1}".into(), "it is no list"),
-        ("[7, 8]".into(), "record 0"),
+        ("[7, 8]".into(), "none of its 2 records can be used"),
         (r#"[{"image": "../../secret.png", "conversations": []}]"#.into(), "no turn is from `human`"),
     ] {
         std::fs::write(&questions, text)?;

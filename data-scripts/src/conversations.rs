@@ -272,7 +272,6 @@ mod tests {
             ("[{} {}]", "after record 0"),
             ("[{}]]", "behind the list"),
             ("[,]", "record 0"),
-            ("[7, 8]", "record 0"),
         ] {
             let error = read(wrong).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
