@@ -71,5 +71,7 @@ for setting in range(SETTINGS):
         right = draw.random(EXAMPLES) < 0.5
         pq.write_table(predictions(right), folder / "predictions.parquet")
         pq.write_table(records(float(right.mean())), folder / "records.parquet")
+        shards = [float(right[np.arange(EXAMPLES) % CLIENTS == client].mean()) for client in range(CLIENTS)]
         changed = {"run": folder.name, "method": method, "seed": seed, "accuracy": float(right.mean()), "test_examples": EXAMPLES}
+        changed |= {"client_accuracy_mean": float(np.mean(shards)), "client_accuracy_min": min(shards), "unparsed_rate": 0.0}
         (folder / "summary.json").write_text(json.dumps(summary | changed))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harness::accounting::clock::now_utc;
 use harness::backbone::Backbone;
 use schema::record::Download;
-use schema::{Environment, Inputs};
+use schema::{Environment, Inputs, manifest};
 
 const LOCK: &str = include_str!("../Cargo.lock");
 const LIBRARIES: [&str; 6] = ["candle-core", "gemm", "parquet", "polars", "safetensors", "tokenizers"];
@@ -13,6 +13,7 @@ const LIBRARIES: [&str; 6] = ["candle-core", "gemm", "parquet", "polars", "safet
 /// The environment of a run that starts now, on what came from the Hub and what is read of it.
 pub fn environment(backbone: &dyn Backbone, device: &str, downloads: Vec<Download>, inputs: Inputs) -> Environment {
     Environment {
+        format: manifest::FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("FEDBENCH_COMMIT").into(),
         dirty: env!("FEDBENCH_DIRTY") == "true",
@@ -32,7 +33,9 @@ pub fn environment(backbone: &dyn Backbone, device: &str, downloads: Vec<Downloa
 
 /// The command line, the program by its name alone.
 fn command() -> Vec<String> {
-    std::iter::once("fedbench".into()).chain(std::env::args().skip(1)).collect()
+    // A path need not be text.
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once("fedbench".into()).chain(arguments).collect()
 }
 
 /// A library's version in the lock file that this program was built with.

@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod environment;
+mod generate;
 pub mod held;
 pub mod hub;
 mod library;

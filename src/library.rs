@@ -1,6 +1,7 @@
 //! Questions, labels and pictures for a report's page, from the data that its runs read, where those are still at hand.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use harness::data::{Dataset, Example};
@@ -8,7 +9,7 @@ use reports::library::{Examples, Library, Part};
 use reports::{Run, library};
 use schema::{Card, run_dir, toml_file};
 
-use crate::session::{self, card_of, locate_all};
+use crate::session::{self, card_of, data_root, locate_all};
 
 /// A split with more rows is not read for a few pictures.
 const MOST_ROWS: usize = 50_000;
@@ -20,6 +21,44 @@ type Key = (String, String, Option<usize>);
 #[derive(Default)]
 pub struct AtHand {
     loaded: BTreeMap<Key, Result<Arc<Dataset>, String>>,
+    /// The folders in which a run's dataset may lie that is named by a path; none where every path is the user's own.
+    declared: Option<Vec<PathBuf>>,
+}
+
+impl AtHand {
+    /// Of runs that come from anywhere: a path that they name is read in these folders and in `FEDBENCH_DATA` alone, since a report
+    /// shows what it reads to others.
+    pub fn below(mut folders: Vec<PathBuf>) -> Self {
+        folders.push(data_root());
+        Self { declared: Some(folders), ..Self::default() }
+    }
+
+    /// Of runs that this process was asked for, whose data it has read already.
+    pub fn of_this_process() -> Self {
+        Self::default()
+    }
+
+    /// An error where a dataset, or one of several, is a path that leads out of the declared folders.
+    fn check_declared(&self, datasets: &str) -> Result<(), String> {
+        let Some(declared) = &self.declared else { return Ok(()) };
+        let parts = if Path::new(datasets).exists() { vec![datasets] } else { datasets.split('+').map(str::trim).collect() };
+        let lies_in = |path: &Path, folder: &PathBuf| folder.canonicalize().is_ok_and(|folder| path.starts_with(folder));
+        for path in parts.into_iter().filter(|part| is_path(part)) {
+            let resolved = Path::new(path).canonicalize().map_err(|error| format!("{}: {error}", guard::text::line(path, 80)))?;
+            if !declared.iter().any(|folder| lies_in(&resolved, folder)) {
+                let shown = guard::text::line(path, 80);
+                return Err(format!("the runs name `{shown}`, which lies in no declared folder; `--data FOLDER` declares one"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a dataset is meant by where it lies rather than by its name, as [`session::locate`] tells it.
+fn is_path(dataset: &str) -> bool {
+    let path = Path::new(dataset);
+    let is_card = path.extension().is_some_and(|extension| extension == "toml");
+    is_card || (path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()))
 }
 
 impl Library for AtHand {
@@ -29,6 +68,7 @@ impl Library for AtHand {
             Part::Train => (&data.train_split, None),
             Part::Test => (&data.test_split, data.test_limit),
         };
+        self.check_declared(&data.dataset)?;
         let key = (data.dataset.clone(), split.clone(), limit);
         let dataset = self.loaded.entry(key).or_insert_with(|| load(run, split, limit).map(Arc::new)).clone()?;
         check_card(run, &dataset.card)?;
@@ -50,7 +90,7 @@ fn load(run: &Run, split: &str, limit: Option<usize>) -> Result<Dataset, String>
 
 /// Ids mean something in the version that the run read, and in no other.
 fn check_card(run: &Run, card: &Card) -> Result<(), String> {
-    let read: Card = toml_file::read(&run.dir.join(run_dir::CARD)).map_err(|error| error.to_string())?;
+    let read: Card = toml_file::read_here(&run.dir.join(run_dir::CARD)).map_err(|error| error.to_string())?;
     match read == *card {
         true => Ok(()),
         false => Err(format!("the {} at hand is another version than the run read", run.experiment.data.dataset)),
@@ -64,5 +104,31 @@ fn example(dataset: &Dataset, example: &Example, key: &str) -> library::Example 
         choices: example.choices.clone(),
         label: dataset.label(example, key),
         pictures: example.images.iter().map(|&image| dataset.images[image].clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_declared_folders_alone() {
+        let (ours, theirs) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        for root in [&ours, &theirs] {
+            std::fs::create_dir(root.path().join("data")).expect("a folder");
+            std::fs::write(root.path().join("data/card.toml"), "").expect("written");
+        }
+        std::os::unix::fs::symlink(theirs.path().join("data"), ours.path().join("link")).expect("a link");
+        let data = AtHand::below(vec![ours.path().into()]);
+        let path = |root: &tempfile::TempDir, rest: &str| root.path().join(rest).display().to_string();
+        for allowed in ["icongen", "a-okvqa@main", &path(&ours, "data"), &path(&ours, "data/card.toml")] {
+            assert_eq!(data.check_declared(allowed), Ok(()), "{allowed}");
+        }
+        let joined = format!("icongen + {}", path(&theirs, "data"));
+        for refused in [&path(&theirs, "data"), &path(&theirs, "data/card.toml"), &path(&ours, "link"), &joined, "/etc/x.toml"] {
+            let error = data.check_declared(refused).expect_err(refused);
+            assert!(error.contains("no declared folder") || error.contains("No such file"), "{error}");
+        }
+        assert_eq!(AtHand::of_this_process().check_declared(&path(&theirs, "data")), Ok(()));
     }
 }

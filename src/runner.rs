@@ -12,7 +12,7 @@ use harness::metrics::evaluate::trivial_accuracies;
 use harness::record::RunDir;
 use harness::registry::MethodRow;
 use harness::study::Study;
-use schema::{Experiment, Summary};
+use schema::{Experiment, Summary, manifest, run_dir};
 
 use crate::environment::environment;
 use crate::hub;
@@ -38,24 +38,41 @@ impl Ran {
     }
 }
 
+/// How runs are run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// No plan and no progress.
+    pub quiet: bool,
+    /// A folder with a summary is complete, whatever its manifest says.
+    pub unverified: bool,
+}
+
 /// Runs an experiment into a folder below `out`, unless it is complete there.
-pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bool) -> Result<Ran> {
+pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: Options) -> Result<Ran> {
     let mut resolved = session.resolve(experiment)?;
     let name = resolved.name.clone();
-    if RunDir::is_complete(out, &name) {
-        return Ok(Ran::Before(out.join(name)));
+    let folder = out.join(&name);
+    match standing(&folder, options) {
+        Standing::Complete => return Ok(Ran::Before(folder)),
+        Standing::Again(why) => note(&format!("{name}: run again, because {why}")),
+        Standing::Unfinished => {}
     }
     let row = resolved.row;
     let study = session.study(&resolved)?;
     let rounds = if row.scope == Scope::Nothing { 0 } else { resolved.experiment.federation.rounds };
-    let progress = Progress::new(rounds * study.shards().len(), quiet);
+    let progress = Progress::new(rounds * study.shards().len(), options.quiet);
     progress.line(&name);
     // A forecast times a batch, which nobody who wants no plan should wait for.
-    if !quiet {
+    if !options.quiet {
         Plan::new(&study, &row, &resolved.inputs, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
     }
 
     let folder = RunDir::create(out, &name)?;
+    // Another process may have finished it since.
+    if matches!(standing(folder.path(), options), Standing::Complete) {
+        return Ok(Ran::Before(folder.path().into()));
+    }
+    folder.clear()?;
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
     let environment = environment(study.backbone(), &experiment.backbone.device, downloads, resolved.inputs);
     folder.write_setup(&study, &environment)?;
@@ -63,6 +80,37 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, quiet: bo
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))
+}
+
+/// What lies where a run would go.
+enum Standing {
+    /// A run that is as it was written.
+    Complete,
+    /// Nothing, or an interrupted run.
+    Unfinished,
+    /// A finished run that is not to be believed.
+    Again(String),
+}
+
+fn standing(folder: &Path, options: Options) -> Standing {
+    if options.unverified {
+        return if folder.join(run_dir::SUMMARY).is_file() { Standing::Complete } else { Standing::Unfinished };
+    }
+    match manifest::check(folder) {
+        Ok(manifest::Standing::Whole) => Standing::Complete,
+        Ok(manifest::Standing::Unfinished) => Standing::Unfinished,
+        Ok(manifest::Standing::Unverified) => Standing::Again(format!(
+            "it was written before run folders had a {}, so nothing says that it is whole (--no-verify takes it as it is)",
+            run_dir::MANIFEST
+        )),
+        Err(mismatch) => Standing::Again(mismatch.to_string()),
+    }
+}
+
+/// A line that is said even where no progress is wanted; nobody need be listening.
+fn note(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The flat summary of a finished run.

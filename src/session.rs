@@ -17,8 +17,8 @@ use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs, toml_file};
 
 use crate::held::{BackbonePlace, Held, made_of, nothing_there};
-use crate::hub;
 use crate::plan::Pace;
+use crate::{generate, hub};
 
 /// The seed that the embedded datasets are generated with; part of their cards' revision.
 pub const GENERATOR_SEED: u64 = 0;
@@ -319,7 +319,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
         return in_folder(path);
     }
     if let Some(generator) = generated::find(dataset) {
-        return generate(generator);
+        return generate::located(generator);
     }
     if dataset.contains(std::path::MAIN_SEPARATOR) && !path.exists() {
         return Err(nothing_there("dataset", path).into());
@@ -374,23 +374,6 @@ pub fn cache_root() -> PathBuf {
         .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("fedbench")))
         .or_else(|| variable("HOME").map(|home| home.join(".cache/fedbench")))
         .unwrap_or_else(|| PathBuf::from(".fedbench-cache"))
-}
-
-fn generate(generator: &generated::Generator) -> Result<Located> {
-    let folder = cache_root().join(format!("{}-v{}-s{GENERATOR_SEED}", generator.name, generated::VERSION));
-    let card = folder.join("card.toml");
-    if !card.is_file() {
-        // Made aside under a name of this process, so that processes that start together do not write into each other's files.
-        let aside = cache_root().join(format!(".{}-{}", generator.name, std::process::id()));
-        generated::write(generator, &aside, None, GENERATOR_SEED)?;
-        match std::fs::rename(&aside, &folder) {
-            Err(_) if card.is_file() => {
-                std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?
-            }
-            renamed => renamed.with_context(|| format!("cannot move {} to {}", aside.display(), folder.display()))?,
-        }
-    }
-    Ok(Located { card: toml_file::read(&card).map_err(harness::Error::from)?, folder, download: None })
 }
 
 /// A partition's key must be one that the card offers.

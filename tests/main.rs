@@ -10,6 +10,7 @@
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
+//! - [`rundir`]: is a run folder that was damaged, changed or led astray ever taken for what it was?
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
 //! - [`kept`]: do `compare`, `reproduce` and `report` say what kept runs say?
@@ -47,6 +48,7 @@ mod planted;
 mod privacy;
 mod reality;
 mod rope;
+mod rundir;
 mod support;
 mod tiny;
 mod vqa;

@@ -186,6 +186,7 @@ fn runs(method: &str, clients: &str, seeds: impl IntoIterator<Item = u64>, plant
 
 fn environment() -> Environment {
     Environment {
+        format: 0,
         version: "0".into(),
         commit: "test".into(),
         dirty: false,

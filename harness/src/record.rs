@@ -1,15 +1,19 @@
-//! Writing a run folder: every file aside and renamed, the summary last, so that a folder that has it is complete.
+//! Writing a run folder: every file aside and renamed, the manifest last, so that a folder that it fits is complete.
 
-use std::fs::{self, File, TryLockError};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use guard::lock::Lock;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use schema::{Prediction, Record, Summary, run_dir};
+use schema::manifest::{self, Entry};
+use schema::{Environment, Manifest, Prediction, Record, Summary, run_dir};
 use serde::Serialize;
 
 use crate::adapter::Adapters;
@@ -21,33 +25,9 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// What was written by this process, for the manifest.
+    written: Mutex<BTreeMap<String, Entry>>,
     _lock: Lock,
-}
-
-/// The system's lock on a file in the folder: it ends with the process, however that ends.
-#[derive(Debug)]
-struct Lock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Lock {
-    fn take(folder: &Path) -> Result<Self> {
-        let path = folder.join(".lock");
-        let file = File::create(&path).map_err(|error| write_error(&path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path, _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Busy { path: folder.into() }),
-            Err(TryLockError::Error(error)) => Err(write_error(&path, &error)),
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // What stays behind holds nobody up.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 impl RunDir {
@@ -55,13 +35,22 @@ impl RunDir {
     pub fn create(out: &Path, run_name: &str) -> Result<Self> {
         let path = out.join(run_name);
         fs::create_dir_all(&path).map_err(|error| write_error(&path, &error))?;
-        let lock = Lock::take(&path)?;
-        Ok(Self { path, _lock: lock })
+        let lock = Lock::of_folder(&path).map_err(|error| write_error(&path.join(guard::lock::NAME), &error))?;
+        let lock = lock.ok_or_else(|| Error::Busy { path: path.clone() })?;
+        Ok(Self { path, written: Mutex::default(), _lock: lock })
     }
 
-    /// Whether a complete run lies there already.
-    pub fn is_complete(out: &Path, run_name: &str) -> bool {
-        out.join(run_name).join(run_dir::SUMMARY).is_file()
+    /// A folder for something other than a run; an error where a run lies, finished or not.
+    pub fn beside_runs(folder: &Path) -> Result<Self> {
+        let run = [run_dir::MANIFEST, run_dir::SUMMARY, run_dir::EXPERIMENT].map(|name| folder.join(name));
+        match run.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
+            Some(path) => Err(Error::Usage(format!(
+                "--out {}: a run lies there ({}), and its files would be overwritten; give another folder",
+                folder.display(),
+                path.file_name().unwrap_or_default().display()
+            ))),
+            None => Self::create(folder, ""),
+        }
     }
 
     /// Its path.
@@ -69,14 +58,26 @@ impl RunDir {
         &self.path
     }
 
-    /// Writes bytes under a name: aside, then renamed.
+    /// Removes what an earlier run left here, so that nothing of it is taken for this one's: manifest and summary first.
+    pub fn clear(&self) -> Result<()> {
+        [run_dir::MANIFEST, run_dir::SUMMARY].into_iter().chain(run_dir::FILES).try_for_each(|name| self.remove(name))
+    }
+
+    /// Removes a file that may be there.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(write_error(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes bytes under a name: aside, synced, then renamed.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let (aside, path) = (self.path.join(format!(".{name}.part")), self.path.join(name));
-        fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|error| {
-            // Half a file is of no use, and on a full disk in the way.
-            let _ = fs::remove_file(&aside);
-            write_error(&path, &error)
-        })
+        let path = self.path.join(name);
+        guard::files::write(&path, bytes).map_err(|error| write_error(&path, &error))?;
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Entry::of(bytes));
+        Ok(())
     }
 
     /// Writes plain data as JSON.
@@ -93,16 +94,16 @@ impl RunDir {
     }
 
     /// What is known before the first round.
-    pub fn write_setup(&self, study: &Study, environment: &schema::Environment) -> Result<()> {
+    pub fn write_setup(&self, study: &Study, environment: &Environment) -> Result<()> {
         let skipped = [&study.train_split().dataset.skipped, &study.test_split().dataset.skipped];
         self.write_toml(run_dir::EXPERIMENT, study.experiment())?;
         self.write_toml(run_dir::CARD, study.card())?;
-        self.write_json(run_dir::ENVIRONMENT, environment)?;
+        self.write_json(run_dir::ENVIRONMENT, &Environment { format: manifest::FORMAT, ..environment.clone() })?;
         self.write_json(run_dir::PARTITION, study.partition())?;
         self.write_json(run_dir::SKIPPED, &skipped.into_iter().flatten().collect::<Vec<_>>())
     }
 
-    /// What came out; the summary last.
+    /// What came out; the summary last but one, and the manifest of all that was written last.
     pub fn write_outcome(&self, study: &Study, outcome: &Outcome, summary: &Summary) -> Result<()> {
         self.write(run_dir::RECORDS, &records(&outcome.records)?)?;
         self.write(run_dir::PREDICTIONS, &predictions(&outcome.predictions)?)?;
@@ -112,7 +113,15 @@ impl RunDir {
             features_seconds: study.test_split().features_seconds() + study.train_split().features_seconds(),
         };
         self.write_json(run_dir::TIMINGS, &timings)?;
-        self.write_json(run_dir::SUMMARY, summary)
+        self.write_json(run_dir::SUMMARY, summary)?;
+        self.write_manifest()
+    }
+
+    fn write_manifest(&self) -> Result<()> {
+        let files = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.write_json(run_dir::MANIFEST, &Manifest { format: manifest::FORMAT, files })?;
+        guard::files::sync_folder(&self.path);
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use schema::card::Scoring;
-use schema::experiment::Budget;
+use schema::experiment::{Budget, MOST_SEED};
 use schema::partition::Partition;
 use schema::{Card, Experiment};
 use seed::Seed;
@@ -446,6 +446,9 @@ pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
         if !(privacy.delta > 0.0 && privacy.delta < 1.0) {
             return wrong("privacy.delta", privacy.delta.to_string(), "a probability in (0, 1)");
         }
+    }
+    if experiment.seed > MOST_SEED {
+        return wrong("seed", experiment.seed.to_string(), &format!("at most {MOST_SEED}, the largest integer of TOML"));
     }
     if experiment.partition.clients == 0 {
         return wrong("partition.clients", "0".into(), "at least 1");

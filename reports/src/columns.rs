@@ -1,7 +1,6 @@
 //! The two parquet files of a run, read column by column and condensed while reading: no string outlives its batch.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
@@ -26,19 +25,66 @@ pub struct Predictions {
     pub repeated: u64,
     /// Whether clients answered with adapters of their own.
     pub own: bool,
+    /// What the run's summary should say.
+    pub judged: Judged,
     /// The hash of each example's id and what its answer was worth, from 0 to 1; the mean over clients where they answered with
     /// adapters of their own. Sorted, each example once: two runs pair by one merge.
     pub scores: Vec<(u64, f64)>,
 }
 
+/// The accuracies that predictions give, as a run's summary states them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Judged {
+    /// The mean of what answers were worth; where clients answered with adapters of their own, the mean over clients. None of no
+    /// answers.
+    pub accuracy: Option<f64>,
+    /// The same of each client on its own test shard.
+    pub clients: BTreeMap<u32, f64>,
+    /// The share of generated answers that could not be parsed.
+    pub unparsed_rate: Option<f64>,
+}
+
+/// Sums and counts of what answers were worth.
+#[derive(Default)]
+struct Tally {
+    by_answerer: BTreeMap<Option<u32>, (f64, u64)>,
+    by_shard: BTreeMap<u32, (f64, u64)>,
+    generated: (u64, u64),
+}
+
+impl Tally {
+    fn take(&mut self, client: Option<u32>, shard: Option<u32>, worth: f64) {
+        let mut sums = vec![self.by_answerer.entry(client).or_default()];
+        let own = shard.filter(|shard| client.is_none_or(|client| client == *shard));
+        sums.extend(own.map(|shard| self.by_shard.entry(shard).or_default()));
+        for (sum, count) in sums {
+            (*sum, *count) = (*sum + worth, *count + 1);
+        }
+    }
+
+    fn judged(self) -> Judged {
+        let mean = |(sum, count): (f64, u64)| sum / count as f64;
+        let global = self.by_answerer.get(&None).copied().map(mean);
+        let own: Vec<f64> = self.by_answerer.into_values().map(mean).collect();
+        let (unparsed, generated) = self.generated;
+        Judged {
+            accuracy: global.or_else(|| (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)),
+            clients: self.by_shard.into_iter().map(|(shard, sum)| (shard, mean(sum))).collect(),
+            unparsed_rate: Some(if generated == 0 { 0.0 } else { unparsed as f64 / generated as f64 }),
+        }
+    }
+}
+
 /// Reads `predictions.parquet`.
 pub fn predictions(path: &Path) -> Result<Predictions, ReportError> {
     let mut read = Predictions::default();
-    let mut answers = Answers::default();
-    for batch in open(path, &["example", "client", "scoring", "correct", "parsed", "score"])? {
+    let (mut answers, mut tally) = (Answers::default(), Tally::default());
+    for batch in open(path, &["example", "client", "shard", "scoring", "correct", "parsed", "score"])? {
         let batch = batch.map_err(|error| bad(path, &error))?;
-        count_predictions(path, &batch, &mut read, &mut answers)?;
+        count_predictions(path, &batch, &mut read, &mut answers, &mut tally)?;
     }
+    tally.generated = (read.unparsed, read.generation);
+    read.judged = tally.judged();
     let Answers { mut global, own } = answers;
     let rows = global.len();
     global.sort_by_key(|answer| answer.0);
@@ -56,9 +102,15 @@ struct Answers {
     own: Vec<(u64, f64)>,
 }
 
-fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions, answers: &mut Answers) -> Result<(), ReportError> {
+fn count_predictions(
+    path: &Path,
+    batch: &RecordBatch,
+    read: &mut Predictions,
+    answers: &mut Answers,
+    tally: &mut Tally,
+) -> Result<(), ReportError> {
     let example: &StringArray = column(path, batch, "example")?;
-    let client: &UInt32Array = column(path, batch, "client")?;
+    let [client, shard]: [&UInt32Array; 2] = [column(path, batch, "client")?, column(path, batch, "shard")?];
     let scoring: &StringArray = column(path, batch, "scoring")?;
     let correct: &BooleanArray = column(path, batch, "correct")?;
     let parsed: &BooleanArray = column(path, batch, "parsed")?;
@@ -72,6 +124,11 @@ fn count_predictions(path: &Path, batch: &RecordBatch, read: &mut Predictions, a
         read.unparsed += u64::from(!parsed.value(row));
         let graded = score.filter(|score| score.is_valid(row)).map(|score| score.value(row));
         let worth = graded.unwrap_or(f64::from(u8::from(correct.value(row))));
+        if !is_share(worth) {
+            return Err(bad(path, &format!("row {row}: the score {worth} is not in [0, 1]")));
+        }
+        let of = |ids: &UInt32Array| ids.is_valid(row).then(|| ids.value(row));
+        tally.take(of(client), of(shard), worth);
         let of_whom = if client.is_null(row) { &mut answers.global } else { &mut answers.own };
         of_whom.push((hash(example.value(row)), worth));
     }
@@ -151,6 +208,11 @@ pub fn given(path: &Path) -> Result<BTreeMap<String, Given>, ReportError> {
     Ok(read)
 }
 
+/// A mean of shares may be off by a rounding.
+fn is_share(value: f64) -> bool {
+    (0.0..=1.0 + 1e-9).contains(&value)
+}
+
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(text.as_bytes());
@@ -183,7 +245,11 @@ pub fn recorded(path: &Path) -> Result<Recorded, ReportError> {
         let value: &Float64Array = column(path, &batch, "value")?;
         for row in 0..batch.num_rows() {
             let client = client.is_valid(row).then(|| client.value(row));
-            read.take(round.value(row), client, metric.value(row), value.value(row));
+            let (metric, value) = (metric.value(row), value.value(row));
+            if !is_share(value) && (metric.starts_with("accuracy") || metric.starts_with("client_accuracy")) {
+                return Err(bad(path, &format!("{} = {value}: expected a number in [0, 1]", guard::text::line(metric, 80))));
+            }
+            read.take(round.value(row), client, metric, value);
         }
     }
     Ok(read)
@@ -213,7 +279,7 @@ impl Recorded {
 }
 
 fn open(path: &Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, ReportError> {
-    let file = File::open(path).map_err(|source| ReportError::Read { path: path.into(), source })?;
+    let file = guard::files::open_here(path).map_err(|source| ReportError::Read { path: path.into(), source })?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| bad(path, &error))?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| bad(path, &error))

@@ -24,6 +24,22 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A run's file is not the one that the run wrote, or says what no run says.
+    #[error(
+        "{0}; the run is not as it was written: `fedbench run` or `fedbench suite` runs it again, --no-verify skips the checksums"
+    )]
+    Changed(#[from] schema::manifest::Mismatch),
+    /// A run's files do not say the same.
+    #[error(
+        "{}: {what}; something was changed after the run: `fedbench run` or `fedbench suite` runs it again, --no-verify reads it as it is",
+        dir.display()
+    )]
+    Disagrees {
+        /// The run's folder.
+        dir: PathBuf,
+        /// In what they differ.
+        what: String,
+    },
     /// A JSON file is not what it should be.
     #[error("{path}: {source}")]
     Json {

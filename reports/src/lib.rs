@@ -2,6 +2,7 @@
 //!
 //! - [`read`]: folders to [`Run`]s; [`columns`]: the parquet files, only the columns that are needed;
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
+//! - [`agree`]: do a run's files say the same?
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`kinds`]: accuracy by subject, sub-task or skill;
 //! - [`targets`]: rounds and bytes until an accuracy is reached;
@@ -23,6 +24,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod agree;
 pub mod bootstrap;
 pub mod claims;
 pub mod columns;
@@ -55,12 +57,14 @@ pub mod write;
 
 use std::path::PathBuf;
 
+use schema::manifest::Standing;
+
 pub use aggregate::Group;
 pub use error::ReportError;
 pub use figures::Figure;
 pub use library::{Library, NoLibrary};
 pub use paired::Comparison;
-pub use read::Run;
+pub use read::{Run, Trust};
 pub use stats::Stat;
 pub use warnings::Warning;
 pub use write::Format;
@@ -78,20 +82,29 @@ pub struct Report {
     pub targets: Vec<f64>,
     /// What casts doubt on the numbers.
     pub warnings: Vec<Warning>,
+    /// How many run folders were written before there were manifests, so that nothing says whether they are as they were written.
+    pub unverified: usize,
     /// What pictures and examples need beside the runs; nothing until [`Report::illustrate`].
     pub material: library::Material,
 }
 
 impl Report {
-    /// Reads run folders, or folders searched recursively for run folders (those with a `summary.json`).
+    /// Reads run folders, or folders searched recursively for run folders (those with a `summary.json`); an error where one is not as
+    /// it was written.
     pub fn read(dirs: &[PathBuf]) -> Result<Self, ReportError> {
+        Self::read_with(dirs, Trust::Verified)
+    }
+
+    /// The same, with or without asking whether they are as they were written.
+    pub fn read_with(dirs: &[PathBuf], trust: Trust) -> Result<Self, ReportError> {
         let found = read::find(dirs)?;
-        let runs = found.complete.iter().map(|dir| Run::read(dir)).collect::<Result<Vec<_>, _>>()?;
+        let runs = found.complete.iter().map(|dir| Run::read(dir, trust)).collect::<Result<Vec<_>, _>>()?;
+        let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
         let groups = aggregate::groups(&runs)?;
         let comparisons = paired::compare(&runs, &groups);
         let (targets, warnings, material) = (Vec::new(), Vec::new(), library::Material::default());
-        let mut report = Self { runs, groups, comparisons, targets, warnings, material };
+        let mut report = Self { runs, groups, comparisons, targets, warnings, unverified, material };
         report.warnings = warnings::collect(&report, &found.incomplete, &repeats);
         Ok(report)
     }

@@ -2,17 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use schema::experiment::PartitionScheme;
+use schema::manifest::{self, Mismatch, Standing};
 use schema::partition::Partition;
 use schema::record::Skipped;
 use schema::{Environment, Experiment, Summary, run_dir};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::ReportError;
 use crate::columns::{self, Predictions, Recorded};
+use crate::{ReportError, agree};
+
+/// The most bytes of a file that is held whole; partitions and lists of skipped rows grow with the data.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// The most bytes of a text that a page shows.
+const MOST_TEXT: u64 = 4 << 20;
 
 /// A finished run, without its tensors.
 #[derive(Debug)]
@@ -39,29 +47,80 @@ pub struct Run {
     pub identity: String,
     /// The same experiment as dotted keys and values.
     pub settings: BTreeMap<String, String>,
+    /// What its manifest says; none where nobody asked.
+    pub standing: Option<Standing>,
+    /// In what its files differ from each other; nothing of a run that was verified.
+    pub disagreement: Option<String>,
+}
+
+/// How far run folders are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Every file is as the manifest says, and they agree with each other; anything else is an error.
+    Verified,
+    /// As they are, with a warning where they do not agree.
+    AsTheyAre,
 }
 
 impl Run {
     /// Reads a run folder.
-    pub fn read(dir: &Path) -> Result<Self, ReportError> {
-        let experiment: Experiment = schema::toml_file::read(&dir.join(run_dir::EXPERIMENT))?;
+    pub fn read(dir: &Path, trust: Trust) -> Result<Self, ReportError> {
+        let standing = match trust {
+            Trust::Verified => Some(manifest::check(dir)?),
+            Trust::AsTheyAre => None,
+        };
+        let run = Self::unchecked(dir, standing)?;
+        match &run.disagreement {
+            Some(what) if trust == Trust::Verified => Err(ReportError::Disagrees { dir: dir.into(), what: what.clone() }),
+            _ => Ok(run),
+        }
+    }
+
+    /// Whether its folder has the name that the run was written under.
+    pub fn has_its_name(&self) -> bool {
+        self.dir.file_name().is_some_and(|name| *name == *self.summary.run)
+    }
+
+    fn unchecked(dir: &Path, standing: Option<Standing>) -> Result<Self, ReportError> {
+        let experiment: Experiment = schema::toml_file::read_here(&dir.join(run_dir::EXPERIMENT))?;
         let anonymous = Experiment { name: String::new(), seed: 0, ..experiment.clone() };
         let value = serde_json::to_value(&anonymous).expect("an experiment is plain data");
         let mut settings = BTreeMap::new();
         flatten("", &value, &mut settings);
+        let summary = summary(&dir.join(run_dir::SUMMARY))?;
+        let predictions = columns::predictions(&dir.join(run_dir::PREDICTIONS))?;
+        let recorded = columns::recorded(&dir.join(run_dir::RECORDS))?;
         Ok(Self {
-            summary: json(&dir.join(run_dir::SUMMARY))?,
-            environment: json(&dir.join(run_dir::ENVIRONMENT))?,
-            skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED))?.len(),
-            predictions: columns::predictions(&dir.join(run_dir::PREDICTIONS))?,
-            recorded: columns::recorded(&dir.join(run_dir::RECORDS))?,
-            card: fs::read(dir.join(run_dir::CARD)).ok().map(|card| schema::sha256_hex(&card)),
+            disagreement: agree::disagreement(&summary, &experiment, &predictions, &recorded),
+            environment: json(&dir.join(run_dir::ENVIRONMENT), MOST_BYTES)?,
+            skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED), MOST_BYTES)?.len(),
+            card: card(dir)?,
             client_labels: client_labels(dir, &experiment)?,
             identity: schema::sha256_hex(value.to_string().as_bytes()),
             dir: dir.into(),
+            summary,
+            predictions,
+            recorded,
             experiment,
             settings,
+            standing,
         })
+    }
+}
+
+fn summary(path: &Path) -> Result<Summary, ReportError> {
+    let summary: Summary = json(path, run_dir::MOST_SUMMARY)?;
+    summary.check().map_err(|what| Mismatch { path: path.into(), what })?;
+    Ok(summary)
+}
+
+/// The hash of a run's card, where it has one.
+fn card(dir: &Path) -> Result<Option<String>, ReportError> {
+    let path = dir.join(run_dir::CARD);
+    match guard::files::read_here(&path, MOST_BYTES) {
+        Ok(card) => Ok(Some(schema::sha256_hex(&card))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ReportError::Read { path, source }),
     }
 }
 
@@ -70,25 +129,25 @@ fn client_labels(dir: &Path, experiment: &Experiment) -> Result<Vec<String>, Rep
     if experiment.partition.scheme != PartitionScheme::Natural {
         return Ok(Vec::new());
     }
-    let partition: Partition = json(&dir.join(run_dir::PARTITION))?;
+    let partition: Partition = json(&dir.join(run_dir::PARTITION), MOST_BYTES)?;
     Ok(partition.shards.into_iter().filter_map(|shard| shard.label).collect())
 }
 
 /// Who has which examples; none where the folder does not say.
 pub fn partition(dir: &Path) -> Result<Option<Partition>, ReportError> {
     let path = dir.join(run_dir::PARTITION);
-    if path.is_file() { json(&path).map(Some) } else { Ok(None) }
+    if is_there(&path) { json(&path, MOST_BYTES).map(Some) } else { Ok(None) }
 }
 
-/// A text file of a run.
+/// A text file of a run, as a page shows it.
 pub fn text(path: &Path) -> Result<String, ReportError> {
-    fs::read_to_string(path).map_err(|source| ReportError::Read { path: path.into(), source })
+    guard::files::read_text_here(path, MOST_TEXT).map_err(|source| ReportError::Read { path: path.into(), source })
 }
 
 /// Run folders, finished or not, sorted and each once.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// With a summary.
+    /// With a summary, or a manifest.
     pub complete: BTreeSet<PathBuf>,
     /// With an experiment but no summary.
     pub incomplete: BTreeSet<PathBuf>,
@@ -110,11 +169,11 @@ pub fn find(dirs: &[PathBuf]) -> Result<Found, ReportError> {
 
 /// A run folder is not searched further; links to folders are not followed, so the search ends.
 fn search(dir: &Path, found: &mut Found) -> Result<(), ReportError> {
-    if dir.join(run_dir::SUMMARY).is_file() {
+    if is_there(&dir.join(run_dir::SUMMARY)) || is_there(&dir.join(run_dir::MANIFEST)) {
         found.complete.insert(dir.into());
         return Ok(());
     }
-    if dir.join(run_dir::EXPERIMENT).is_file() {
+    if is_there(&dir.join(run_dir::EXPERIMENT)) {
         found.incomplete.insert(dir.into());
         return Ok(());
     }
@@ -128,8 +187,13 @@ fn search(dir: &Path, found: &mut Found) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn json<T: DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
-    let text = fs::read(path).map_err(|source| ReportError::Read { path: path.into(), source })?;
+/// Whether anything has this name: what it is, is asked where it is opened.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReportError> {
+    let text = guard::files::read_here(path, most).map_err(|source| ReportError::Read { path: path.into(), source })?;
     serde_json::from_slice(&text).map_err(|source| ReportError::Json { path: path.into(), source })
 }
 

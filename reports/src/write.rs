@@ -1,6 +1,7 @@
 //! The report as files, written aside and renamed: a reader never sees half of one.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -145,7 +146,12 @@ pub fn replace(out: &Path, name: &str, content: impl AsRef<[u8]>) -> Result<Path
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{file}.{}.tmp", std::process::id()));
     let folder = path.parent().unwrap_or(out);
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&aside, content)).and_then(|()| fs::rename(&aside, &path));
+    let write = || guard::files::create(&aside)?.write_all(content.as_ref()).and_then(|()| fs::rename(&aside, &path));
+    let written = fs::create_dir_all(folder).and_then(|()| write());
+    if written.is_err() {
+        // Half a file is of no use, and on a full disk in the way.
+        let _ = fs::remove_file(&aside);
+    }
     written.map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

@@ -9,7 +9,7 @@ use reports::Report;
 use reports::compare::Compare;
 use tempfile::TempDir;
 
-use super::say;
+use super::{report, say};
 
 /// Where a revision's runs lie, unless `REVISION:PATH` says otherwise.
 const KEPT: &str = "reports/results";
@@ -21,6 +21,9 @@ pub(crate) struct RunCompare {
     a: String,
     /// The same, to be compared with A.
     b: String,
+    /// Read run folders as they are, without comparing them with their checksums.
+    #[arg(long)]
+    no_verify: bool,
     /// How to print it.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -35,7 +38,8 @@ enum Format {
 
 impl RunCompare {
     pub(crate) fn run(self) -> Result<()> {
-        let (a, b) = (read(&self.a)?, read(&self.b)?);
+        let (a, b) = (read(&self.a, self.no_verify)?, read(&self.b, self.no_verify)?);
+        report::notice(&[&a, &b]);
         let compare = Compare::new(&a, &b);
         let text = match self.format {
             Format::Text => compare.terminal(),
@@ -48,15 +52,15 @@ impl RunCompare {
 }
 
 /// A folder's runs, or a revision's.
-fn read(name: &str) -> Result<Report> {
+fn read(name: &str, no_verify: bool) -> Result<Report> {
     if Path::new(name).exists() {
-        return Ok(Report::read(&[PathBuf::from(name)])?);
+        return Ok(report::read(&[PathBuf::from(name)], no_verify)?);
     }
     let (revision, path) = name.split_once(':').unwrap_or((name, KEPT));
     let folder = extract(revision, path).with_context(|| {
         format!("`{name}`: expected a folder that exists, or a git revision (`REVISION`, `REVISION:PATH`) of the repository here")
     })?;
-    Ok(Report::read(&[folder.path().into()])?)
+    Ok(report::read(&[folder.path().into()], no_verify)?)
 }
 
 /// A path of a revision as a temporary folder, by `git archive` and `tar`.

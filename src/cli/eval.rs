@@ -12,7 +12,7 @@ use harness::registry::Registry;
 use schema::experiment::{
     AdapterConfig, BackboneConfig, DataConfig, EvaluationConfig, FederationConfig, MethodConfig, OptimizerConfig, PartitionConfig,
 };
-use schema::{Experiment, run_dir};
+use schema::{Experiment, manifest, run_dir};
 use serde::Serialize;
 
 use super::say;
@@ -55,10 +55,16 @@ pub(crate) struct Eval {
     /// How the weights are held: `f32`, `bf16` or `f16`.
     #[arg(long)]
     dtype: Option<String>,
-    /// Where predictions go.
+    /// Take adapters of a run whatever its checksums say.
+    #[arg(long)]
+    no_verify: bool,
+    /// Where predictions go; no run's folder.
     #[arg(long)]
     out: PathBuf,
 }
+
+/// What an evaluation says.
+const EVALUATION: &str = "evaluation.json";
 
 /// `evaluation.json`.
 #[derive(Serialize)]
@@ -83,6 +89,8 @@ struct Evaluation {
 
 impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
+        // First, so that nobody waits for what cannot be written, or is written by two.
+        let folder = RunDir::beside_runs(&self.out)?;
         let adapter = self.adapter_config(session.registry())?;
         let experiment = self.experiment(adapter);
         let located = locate_all(&self.dataset)?;
@@ -115,12 +123,12 @@ impl Eval {
             metric: study.card().metric.clone(),
             breakdown: breakdown(&study.test_split().dataset, &predictions),
         };
-        let folder = RunDir::create(&self.out, "")?;
+        folder.remove(EVALUATION)?;
         let downloads = session.downloads(&located, &backbone);
         folder.write(run_dir::PREDICTIONS, &harness::record::predictions(&predictions)?)?;
         folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads, inputs))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
-        folder.write_json("evaluation.json", &evaluation)?;
+        folder.write_json(EVALUATION, &evaluation)?;
         say(&format!(
             "accuracy {:.1}% on {} examples ({} skipped); chance {:.1}%, majority {:.1}%: {}",
             100.0 * evaluation.accuracy,
@@ -137,6 +145,9 @@ impl Eval {
     fn adapter_config(&self, registry: &Registry) -> Result<AdapterConfig> {
         let Some(path) = &self.adapters else { return Ok(AdapterConfig::default()) };
         let file = path.with_file_name(run_dir::EXPERIMENT);
+        if let (false, Some(run)) = (self.no_verify, file.parent()) {
+            manifest::check(run).context("the adapters' run is not as it was written (--no-verify takes them as they are)")?;
+        }
         let trained: Experiment = schema::toml_file::read(&file)
             .with_context(|| format!("adapters are read with the {} of their run folder beside them", run_dir::EXPERIMENT))?;
         let kind = registry.find(&trained.method.name).map(|row| row.adapter.to_owned()).ok();

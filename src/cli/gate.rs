@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use reports::Report;
 use reports::gate::{Gate, Rule};
 
-use super::say;
+use super::{report, say};
 
 /// Compare runs with a baseline: exit 1 only if accuracy fell, or log-loss rose, by more than a margin and by more than chance.
 #[derive(Args)]
@@ -31,6 +30,9 @@ pub(crate) struct RunGate {
     /// Runs of a build with uncommitted changes are no error.
     #[arg(long)]
     allow_dirty: bool,
+    /// Read run folders as they are, without comparing them with their checksums.
+    #[arg(long)]
+    no_verify: bool,
     /// How to print it; `github` also writes a step summary where the workflow asks for one.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -58,7 +60,9 @@ impl RunGate {
         }
         let rule =
             Rule { margin: self.margin / 100.0, loss_margin: self.loss_margin, alpha: self.alpha, allow_dirty: self.allow_dirty };
-        let gate = Gate::new(&Report::read(&self.baseline)?, &Report::read(&self.runs)?, rule);
+        let [baseline, runs] = [report::read(&self.baseline, self.no_verify)?, report::read(&self.runs, self.no_verify)?];
+        report::notice(&[&baseline, &runs]);
+        let gate = Gate::new(&baseline, &runs, rule);
         match self.format {
             Format::Text => say(gate.text().trim_end()),
             Format::Json => say(gate.json().trim_end()),

@@ -19,11 +19,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use data_scripts::OutputError;
 use data_scripts::hflb::ImportError;
 use data_scripts::hub::{HubError, HubId};
 use harness::registry::Registry;
+use schema::experiment::MOST_SEED;
 use schema::{Experiment, toml_file};
 
 use crate::session::Session;
@@ -139,7 +141,7 @@ pub fn main(registry: Registry) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -165,6 +167,15 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
     }
 }
 
+/// An error with its causes; one that a message holds already is not said again.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
+}
+
 /// Whether the person at the keyboard can mend it by typing something else.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
@@ -187,8 +198,26 @@ pub(crate) fn with_revision(id: HubId, revision: Option<String>) -> Result<HubId
     })
 }
 
+/// A seed as TOML can hold it: a larger one could be run, and its folder never read.
+pub(crate) fn seed() -> RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(..=MOST_SEED)
+}
+
 /// Prints to standard output; a closed pipe is not an error worth a trace.
 pub(crate) fn say(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn causes_are_said_once() {
+        let full = || std::io::Error::other("no space");
+        let failed = reports::ReportError::Write { path: "x".into(), source: full() };
+        assert_eq!(told(&anyhow::Error::from(failed).context("the report")), "the report: cannot write x: no space");
+        assert_eq!(told(&anyhow::Error::from(full()).context("cannot write y")), "cannot write y: no space");
+    }
 }

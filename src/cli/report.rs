@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use reports::{Format, NoLibrary, Report};
+use reports::{Format, NoLibrary, Report, ReportError, Trust};
 
 use super::say;
 use crate::library::AtHand;
@@ -24,6 +24,13 @@ pub(crate) struct MakeReport {
     /// Accuracies, in percent: what it took to reach them. Without it, one chosen for each dataset (ARCHITECTURE.md).
     #[arg(long, value_delimiter = ',', value_parser = percent)]
     target: Vec<f64>,
+    /// Read run folders as they are: no comparison with their checksums, and a warning instead of an error where their files differ.
+    #[arg(long)]
+    no_verify: bool,
+    /// A folder that datasets may be read from, for questions, pictures and label counts, where runs name theirs by a path; besides
+    /// FEDBENCH_DATA. May be repeated.
+    #[arg(long, value_name = "FOLDER")]
+    data: Vec<PathBuf>,
     /// Show nothing of the datasets themselves: no questions, no pictures, no label counts.
     #[arg(long)]
     no_data: bool,
@@ -32,9 +39,11 @@ pub(crate) struct MakeReport {
 impl MakeReport {
     pub(crate) fn run(self) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
-        let report = Report { targets: self.target, ..Report::read(&self.runs)? };
+        let report = Report { targets: self.target, ..read(&self.runs, self.no_verify)? };
+        notice(&[&report]);
+        let data = if self.no_data { None } else { Some(AtHand::below(self.data)) };
         match self.out {
-            Some(out) => finish(report, &out, &formats, !self.no_data).map(|_| ()),
+            Some(out) => finish(report, &out, &formats, data).map(|_| ()),
             None => {
                 say(&report.terminal());
                 Ok(())
@@ -53,17 +62,39 @@ fn percent(text: &str) -> Result<f64, String> {
     value.map(|value| value / 100.0).ok_or_else(|| "expected a percentage from 0 to 100".into())
 }
 
-/// Reads run folders, writes the report, shows it, and says where it lies.
-pub(crate) fn write(runs: &[PathBuf], out: &Path, formats: &[Format], with_data: bool) -> Result<Report> {
-    finish(Report::read(runs)?, out, formats, with_data)
+/// Reads run folders, or refuses those that are not as they were written.
+pub(crate) fn read(runs: &[PathBuf], no_verify: bool) -> Result<Report, ReportError> {
+    Report::read_with(runs, if no_verify { Trust::AsTheyAre } else { Trust::Verified })
+}
+
+/// Says once how many runs nobody can vouch for.
+pub(crate) fn notice(reports: &[&Report]) {
+    use std::io::Write;
+    let unverified: usize = reports.iter().map(|report| report.unverified).sum();
+    if unverified > 0 {
+        let runs = if unverified == 1 { "1 run was".into() } else { format!("{unverified} runs were") };
+        // Nobody need be listening.
+        let _ = writeln!(
+            std::io::stderr(),
+            "note: {runs} written before run folders had a {}: not verified",
+            schema::run_dir::MANIFEST
+        );
+    }
+}
+
+/// Reads the folders of runs that were just asked for, writes the report, shows it, and says where it lies.
+pub(crate) fn write(runs: &[PathBuf], out: &Path, no_verify: bool) -> Result<Report> {
+    let report = read(runs, no_verify)?;
+    notice(&[&report]);
+    finish(report, out, Format::DEFAULT, Some(AtHand::of_this_process()))
 }
 
 /// Writes a report, shows it, and says where it lies: the page last.
-fn finish(mut report: Report, out: &Path, formats: &[Format], with_data: bool) -> Result<Report> {
+fn finish(mut report: Report, out: &Path, formats: &[Format], data: Option<AtHand>) -> Result<Report> {
     if formats.iter().any(|format| format.is_illustrated()) {
-        match with_data {
-            true => report.illustrate(&mut AtHand::default())?,
-            false => report.illustrate(&mut NoLibrary)?,
+        match data {
+            Some(mut data) => report.illustrate(&mut data)?,
+            None => report.illustrate(&mut NoLibrary)?,
         }
     }
     let written = report.write(out, formats)?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{ExperimentFile, say};
-use crate::runner::{self, Ran};
+use crate::runner::{self, Options, Ran};
 use crate::session::Session;
 
 /// One experiment, one seed.
@@ -15,7 +15,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     file: ExperimentFile,
     /// The seed, instead of the file's.
-    #[arg(long)]
+    #[arg(long, value_parser = super::seed())]
     seed: Option<u64>,
     /// Where run folders go.
     #[arg(long, default_value = "runs")]
@@ -23,13 +23,17 @@ pub(crate) struct Run {
     /// No plan and no progress.
     #[arg(long)]
     quiet: bool,
+    /// Take a finished run that is there for complete, whatever its checksums say.
+    #[arg(long)]
+    no_verify: bool,
 }
 
 impl Run {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
-        match runner::run(session, &experiment, &self.out, self.quiet)? {
+        let options = Options { quiet: self.quiet, unverified: self.no_verify };
+        match runner::run(session, &experiment, &self.out, options)? {
             Ran::Now(folder, summary) => say(&format!(
                 "accuracy {:.1}% (clients {:.1}% on average, {:.1}% the worst) in {:.1} s: {}",
                 100.0 * summary.accuracy,

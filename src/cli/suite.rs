@@ -1,5 +1,6 @@
 //! `fedbench suite` and `fedbench quickstart`: experiments x seeds, then the report.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use schema::{Experiment, Suite, toml_file};
 use super::tune::Tune;
 use super::{Overrides, report, say};
 use crate::progress::duration;
-use crate::runner::{self, Ran};
+use crate::runner::{self, Options, Ran};
 use crate::session::Session;
 
 /// Experiments x seeds; runs that are complete are skipped.
@@ -26,6 +27,9 @@ pub(crate) struct RunSuite {
     /// No plan and no progress.
     #[arg(long)]
     quiet: bool,
+    /// Take finished runs that are there for complete, whatever their checksums say.
+    #[arg(long)]
+    no_verify: bool,
     #[command(subcommand)]
     instead: Option<Instead>,
 }
@@ -68,6 +72,7 @@ impl Quickstart {
             overrides: Overrides { set: given.set, limit: given.limit, device: None },
             out: self.out.unwrap_or_else(|| "runs/quickstart".into()),
             quiet: self.quiet,
+            no_verify: false,
             instead: None,
         }
         .run(session)
@@ -78,16 +83,20 @@ impl RunSuite {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let (suite, experiments) = self.experiments()?;
         if let Some(Instead::Tune(tune)) = &self.instead {
-            return tune.run(session, &suite, &experiments, &self.out, self.quiet);
+            return tune.run(session, &suite, &experiments, &self.out, self.options());
         }
         let folders = self.run_members(session, &suite, &experiments)?;
-        report::write(&folders, &self.out.join("report"), reports::Format::DEFAULT, true).map(|_| ())
+        report::write(&folders, &self.out.join("report"), self.no_verify).map(|_| ())
     }
 
     /// A suite as it is, into a folder.
-    pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool) -> Self {
+    pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool, no_verify: bool) -> Self {
         let overrides = Overrides { set: Vec::new(), limit: None, device: None };
-        Self { suite: suite.into(), overrides, out, quiet, instead: None }
+        Self { suite: suite.into(), overrides, out, quiet, no_verify, instead: None }
+    }
+
+    fn options(&self) -> Options {
+        Options { quiet: self.quiet, unverified: self.no_verify }
     }
 
     /// Its experiments with every seed.
@@ -111,6 +120,7 @@ impl RunSuite {
                 suite.seeds.len()
             );
         }
+        all_different(session, suite, experiments)?;
         self.run_all(session, experiments)
     }
 
@@ -119,9 +129,7 @@ impl RunSuite {
         let mut folders = Vec::new();
         let mut ran = 0usize;
         for (i, experiment) in experiments.iter().enumerate() {
-            let done = runner::run(session, experiment, &self.out, self.quiet).with_context(|| {
-                format!("run {} of {} ({}, seed {})", i + 1, experiments.len(), experiment.method.name, experiment.seed)
-            })?;
+            let done = runner::run(session, experiment, &self.out, self.options()).with_context(|| of_all(experiments, i))?;
             folders.push(done.folder().to_owned());
             ran += usize::from(matches!(done, Ran::Now(..)));
             if !self.quiet && ran > 0 {
@@ -148,23 +156,94 @@ fn read(name: &str) -> Result<(String, Suite), harness::Error> {
 
 /// Every experiment of a suite with every seed: `base`, then the axes' combinations and the single experiments over it.
 pub(crate) fn members(origin: &str, suite: &Suite, overrides: &Overrides) -> Result<Vec<Experiment>, harness::Error> {
-    if suite.seeds.is_empty() {
-        return Err(harness::Error::Usage(format!("{origin}: `seeds` is empty: expected at least one seed")));
-    }
+    check(origin, suite)?;
     let mut tables = combinations(suite);
     tables.extend(suite.experiments.iter().map(|over| laid(&suite.base, over)));
     if tables.is_empty() {
         return Err(harness::Error::Usage(format!("{origin}: no experiments: expected `[[experiments]]` or `[axes]`")));
     }
-    let mut members = Vec::new();
-    for mut table in tables {
+    let (mut members, mut known) = (Vec::new(), BTreeMap::new());
+    for (place, mut table) in tables.into_iter().enumerate() {
         overrides.apply(&mut table)?;
+        let alone: Experiment = toml_file::from_table(origin, table.clone())?;
+        let what = format!("{} on {}", alone.method.name, alone.data.dataset);
+        let identity = serde_json::to_string(&Experiment { name: String::new(), seed: 0, ..alone }).unwrap_or_default();
+        if let Some(first) = known.insert(identity, place) {
+            let what = guard::text::line(&what, 80);
+            return Err(harness::Error::Usage(format!(
+                "{origin}: experiments {} and {} are the same ({what}): expected each once, since both are one run",
+                first + 1,
+                place + 1
+            )));
+        }
         for &seed in &suite.seeds {
             table.insert("seed".into(), toml::Value::Integer(seed as i64));
             members.push(toml_file::from_table(origin, table.clone())?);
         }
     }
     Ok(members)
+}
+
+/// No suite has more runs: beyond that a number is a slip, and listing the runs alone would take minutes.
+const MOST_RUNS: u64 = 10_000;
+
+/// No suite has more text, over all its runs: each of them holds a copy.
+const MOST_TEXT: u64 = 64 << 20;
+
+/// Counts a suite's runs before any is built, and looks for seeds that are there twice.
+fn check(origin: &str, suite: &Suite) -> Result<(), harness::Error> {
+    let wrong = |message: String| Err(harness::Error::Usage(format!("{origin}: {message}")));
+    if suite.seeds.is_empty() {
+        return wrong("`seeds` is empty: expected at least one seed".into());
+    }
+    let axes = suite.axes.values().map(|axis| axis.len() as u64);
+    let combinations = if suite.axes.is_empty() { Some(0) } else { axes.into_iter().try_fold(1, u64::checked_mul) };
+    let experiments = combinations.and_then(|combinations| combinations.checked_add(suite.experiments.len() as u64));
+    let runs = experiments.and_then(|experiments| experiments.checked_mul(suite.seeds.len() as u64));
+    let number = |number: Option<u64>| number.map_or("more than 2^64".into(), |number| number.to_string());
+    let Some(runs) = runs.filter(|runs| *runs <= MOST_RUNS) else {
+        let (all, combined) = (number(runs), number(combinations));
+        let (single, seeds) = (suite.experiments.len(), suite.seeds.len());
+        return wrong(format!(
+            "{all} runs ({combined} combinations of axes and {single} single experiments, x {seeds} seeds); a suite has at most \
+             {MOST_RUNS}: split it"
+        ));
+    };
+    let text = toml::to_string(suite).map_or(0, |text| text.len() as u64);
+    if text.saturating_mul(runs) > MOST_TEXT {
+        return wrong(format!(
+            "{runs} runs of up to {text} bytes each; together a suite has at most {MOST_TEXT} bytes: split it"
+        ));
+    }
+    let mut seeds = BTreeSet::new();
+    match suite.seeds.iter().find(|seed| !seeds.insert(**seed)) {
+        Some(twice) => wrong(format!("`seeds` holds {twice} twice: expected each seed once, since both are one run")),
+        None => Ok(()),
+    }
+}
+
+/// With defaults filled in, every run is one of its own: what two spellings call by one name would be counted twice.
+fn all_different(session: &mut Session, suite: &Suite, experiments: &[Experiment]) -> Result<()> {
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for (place, experiment) in experiments.iter().enumerate() {
+        let resolved = session.resolve(experiment).with_context(|| of_all(experiments, place))?;
+        if let Some(first) = known.insert(resolved.name, place) {
+            let message = format!(
+                "suite {}: {} and {} are the same once defaults are filled in; expected each once",
+                suite.name,
+                of_all(experiments, first),
+                of_all(experiments, place)
+            );
+            return Err(harness::Error::Usage(message).into());
+        }
+    }
+    Ok(())
+}
+
+/// A run as messages name it.
+fn of_all(experiments: &[Experiment], place: usize) -> String {
+    let experiment = &experiments[place];
+    format!("run {} of {} ({}, seed {})", place + 1, experiments.len(), experiment.method.name, experiment.seed)
 }
 
 fn laid(base: &toml::Table, over: &toml::Table) -> toml::Table {
@@ -199,5 +278,39 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), members.len(), "every member is a run of its own");
         }
+    }
+    fn refused(text: &str, why: &[&str]) {
+        let suite: Suite =
+            toml_file::from_table("s.toml", toml_file::parse_table("s.toml", text).expect("TOML")).expect("a suite");
+        let overrides = Overrides { set: Vec::new(), limit: None, device: None };
+        let error = members("s.toml", &suite, &overrides).expect_err("refused").to_string();
+        assert!(why.iter().all(|why| error.contains(why)), "{error}");
+    }
+
+    #[test]
+    fn runs_are_counted_before_any_is_built() {
+        let ten =
+            "[{ a = 0 }, { a = 1 }, { a = 2 }, { a = 3 }, { a = 4 }, { a = 5 }, { a = 6 }, { a = 7 }, { a = 8 }, { a = 9 }]";
+        let axes = |n: usize| (0..n).map(|axis| format!("x{axis} = {ten}\n")).collect::<String>();
+        let suite = |seeds: &str, rest: &str| format!("name = \"s\"\nseeds = {seeds}\n{rest}");
+        refused(&suite("[1]", &format!("[axes]\n{}", axes(9))), &["1000000000 runs", "at most 10000"]);
+        refused(&suite("[1, 2]", &format!("[axes]\n{}", axes(20))), &["more than 2^64 runs", "at most 10000"]);
+        let many: Vec<String> = (0..10_001).map(|seed| seed.to_string()).collect();
+        refused(&suite(&format!("[{}]", many.join(",")), "[[experiments]]"), &["10001 runs", "10001 seeds", "at most 10000"]);
+        refused(&suite("[1]", &"[[experiments]]\n".repeat(10_001)), &["10001 single experiments", "at most 10000"]);
+        let long = format!("[base.data]\ndataset = \"{}\"\n[axes]\n{}", "x".repeat(1 << 16), axes(4));
+        refused(&suite("[1]", &long), &["10000 runs", "at most 67108864 bytes"]);
+    }
+
+    #[test]
+    fn what_is_there_twice_is_named() {
+        let suite = |seeds: &str, rest: &str| {
+            format!(
+                "name = \"s\"\nseeds = {seeds}\nbase.data.dataset = \"icongen\"\n[[experiments]]\nmethod.name = \"local\"\n{rest}"
+            )
+        };
+        refused(&suite("[3, 1, 3]", ""), &["`seeds` holds 3 twice"]);
+        let other_name = "[[experiments]]\nmethod.name = \"fednano\"\n[[experiments]]\nname = \"again\"\nmethod.name = \"local\"";
+        refused(&suite("[1]", other_name), &["experiments 1 and 3 are the same (local on icongen)"]);
     }
 }

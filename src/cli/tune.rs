@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use harness::federation::Scope;
 use harness::record::RunDir;
-use schema::{Experiment, Suite, Summary};
+use schema::{Experiment, Suite, Summary, run_dir};
 use serde::Serialize;
 
 use super::say;
-use crate::runner;
+use crate::runner::{self, Options};
 use crate::session::Session;
 
 /// The suite with the rates that won.
@@ -29,7 +29,7 @@ pub(crate) struct Tune {
     #[arg(long, default_value = "validation")]
     split: String,
     /// Seeds of the search; accuracies are their mean. The suite's first one without it.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = super::seed())]
     seeds: Vec<u64>,
 }
 
@@ -61,27 +61,33 @@ impl Tune {
         suite: &Suite,
         members: &[Experiment],
         out: &Path,
-        quiet: bool,
+        options: Options,
     ) -> Result<()> {
         let first = suite.seeds.first().copied().unwrap_or_default();
         let seeds = if self.seeds.is_empty() { vec![first] } else { self.seeds.clone() };
         let alone: Vec<&Experiment> = members.iter().filter(|member| member.seed == first).collect();
-        self.check(&alone)?;
+        self.check(&alone, &seeds)?;
+        let folder = RunDir::beside_runs(out)?;
         let mut searches = Vec::new();
         for (i, experiment) in alone.iter().enumerate() {
-            let search = self.search(session, experiment, &seeds, &out.join("tune"), quiet)?;
+            let search = self.search(session, experiment, &seeds, &out.join("tune"), options)?;
             say(&format!("{}/{} {}", i + 1, alone.len(), line(&search)));
             searches.push(search);
         }
-        let folder = RunDir::create(out, "")?;
         folder.write(TUNED, tuned_suite(suite, &searches)?.as_bytes())?;
         folder.write_json(TUNING, &searches)?;
         say(&format!("{}: all that was tried; now: fedbench suite {}", out.join(TUNING).display(), out.join(TUNED).display()));
         Ok(())
     }
 
-    fn check(&self, experiments: &[&Experiment]) -> Result<(), harness::Error> {
+    fn check(&self, experiments: &[&Experiment], seeds: &[u64]) -> Result<(), harness::Error> {
         let wrong = |message: String| Err(harness::Error::Usage(message));
+        if let Some(seed) = seeds.iter().enumerate().find(|(i, seed)| seeds[..*i].contains(seed)) {
+            return wrong(format!("--seeds holds {} twice: expected each seed once", seed.1));
+        }
+        if let Some(rate) = self.rates.iter().enumerate().find(|(i, rate)| self.rates[..*i].contains(rate)) {
+            return wrong(format!("--rates holds {} twice: expected each rate once", rate.1));
+        }
         if let Some(rate) = self.rates.iter().find(|rate| !(rate.is_finite() && **rate > 0.0)) {
             return wrong(format!("--rates holds {rate}: expected finite numbers above 0"));
         }
@@ -91,11 +97,18 @@ impl Tune {
         }
     }
 
-    fn search(&self, session: &mut Session, experiment: &Experiment, seeds: &[u64], out: &Path, quiet: bool) -> Result<Search> {
+    fn search(
+        &self,
+        session: &mut Session,
+        experiment: &Experiment,
+        seeds: &[u64],
+        out: &Path,
+        options: Options,
+    ) -> Result<Search> {
         let trains = session.registry().find(&experiment.method.name)?.scope != Scope::Nothing;
         let mut tried = Vec::new();
         for &rate in self.rates.iter().filter(|_| trains) {
-            tried.push(self.try_rate(session, experiment, rate, seeds, out, quiet)?);
+            tried.push(self.try_rate(session, experiment, rate, seeds, out, options)?);
         }
         let (method, dataset) = (experiment.method.name.clone(), experiment.data.dataset.clone());
         let chosen = best(&tried).unwrap_or(experiment.optimizer.learning_rate);
@@ -109,7 +122,7 @@ impl Tune {
         rate: f64,
         seeds: &[u64],
         out: &Path,
-        quiet: bool,
+        options: Options,
     ) -> Result<Tried> {
         let (mut accuracies, mut runs) = (Vec::new(), Vec::new());
         for &seed in seeds {
@@ -117,7 +130,7 @@ impl Tune {
             trial.seed = seed;
             trial.optimizer.learning_rate = rate;
             trial.data.test_split = self.split.clone();
-            match runner::run(session, &trial, out, quiet) {
+            match runner::run(session, &trial, out, options) {
                 Ok(ran) => {
                     let summary: Summary = read_summary(ran.folder())?;
                     accuracies.push(summary.accuracy);
@@ -148,9 +161,12 @@ fn best(tried: &[Tried]) -> Option<f64> {
 }
 
 fn read_summary(folder: &Path) -> Result<Summary> {
-    let path = folder.join(schema::run_dir::SUMMARY);
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{}: not a run's summary", path.display()))
+    let path = folder.join(run_dir::SUMMARY);
+    let bytes =
+        guard::files::read_here(&path, run_dir::MOST_SUMMARY).with_context(|| format!("cannot read {}", path.display()))?;
+    let summary: Summary = serde_json::from_slice(&bytes).with_context(|| format!("{}: not a run's summary", path.display()))?;
+    summary.check().map_err(|what| harness::Error::Usage(format!("{}: {what}", path.display())))?;
+    Ok(summary)
 }
 
 fn line(search: &Search) -> String {

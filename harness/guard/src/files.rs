@@ -166,6 +166,12 @@ pub fn try_folder(folder: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
+/// Makes what was renamed in a folder last, as far as its file system can.
+pub fn sync_folder(folder: &Path) {
+    // Not every file system can; what it holds is whole in any case.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
 /// Where [`write`] writes before it renames: `.NAME.part`, beside the file.
 pub fn aside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");

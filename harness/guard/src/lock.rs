@@ -19,15 +19,31 @@ pub struct Lock {
 impl Lock {
     /// Locks a folder; none where somebody else, another process or this one, has locked it already.
     pub fn of_folder(folder: &Path) -> io::Result<Option<Self>> {
+        Self::acquire(folder, |file| match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        })
+    }
+
+    /// Locks a folder as soon as whoever has locked it is done.
+    pub fn of_folder_in_turn(folder: &Path) -> io::Result<Self> {
+        loop {
+            if let Some(lock) = Self::acquire(folder, |file| file.lock().map(|()| true))? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    fn acquire(folder: &Path, lock: impl Fn(&File) -> io::Result<bool>) -> io::Result<Option<Self>> {
         let path = folder.join(NAME);
         loop {
             let file = files::open_own(&path)?;
-            match file.try_lock() {
-                Ok(()) if is_at(&file, &path) => return Ok(Some(Self { path, _file: file })),
+            match lock(&file)? {
+                true if is_at(&file, &path) => return Ok(Some(Self { path, _file: file })),
                 // Its last holder removed it between the opening and the locking: another file has its name by now, or none.
-                Ok(()) => continue,
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(error),
+                true => continue,
+                false => return Ok(None),
             }
         }
     }
@@ -53,6 +69,17 @@ fn is_at(file: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_has_it_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let held = Lock::of_folder(folder.path()).expect("locked");
+        let path = folder.path().to_owned();
+        let waiting = std::thread::spawn(move || Lock::of_folder_in_turn(&path).map(|lock| lock.path.is_file()));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(held);
+        assert!(waiting.join().expect("no panic").expect("locked"), "what is locked has its name");
+    }
 
     #[test]
     fn a_folder_has_one_writer_and_no_link_is_emptied() {

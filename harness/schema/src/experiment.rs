@@ -44,6 +44,9 @@ pub struct Experiment {
     pub privacy: Option<PrivacyConfig>,
 }
 
+/// The largest seed: TOML's integers end there, so a run folder can hold no larger one.
+pub const MOST_SEED: u64 = i64::MAX as u64;
+
 fn default_seed() -> u64 {
     1
 }

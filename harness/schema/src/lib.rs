@@ -3,6 +3,7 @@
 //! - [`card`]: what a dataset is, and how its columns become examples and prompts;
 //! - [`experiment`]: one configuration, and [`experiment::Suite`], a list of them;
 //! - [`inputs`]: what a run read, by content;
+//! - [`manifest`]: the checksums by which a finished run is known to be as it was written;
 //! - [`partition`]: which example belongs to which client;
 //! - [`record`]: what a run measured: records, predictions, summary, environment;
 //! - [`run_dir`]: where each of these lies in a run folder;
@@ -11,6 +12,7 @@
 pub mod card;
 pub mod experiment;
 pub mod inputs;
+pub mod manifest;
 pub mod partition;
 pub mod record;
 pub mod run_dir;
@@ -19,6 +21,7 @@ pub mod toml_file;
 pub use card::Card;
 pub use experiment::{Experiment, Suite};
 pub use inputs::{InputFile, Inputs};
+pub use manifest::Manifest;
 pub use record::{Environment, Prediction, Record, Summary};
 
 use sha2::{Digest, Sha256};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::card::Scoring;
+use crate::experiment::MOST_SEED;
 use crate::inputs::Inputs;
 
 /// One measured value: a row of `records.parquet` (`round: uint32, client: uint32?, metric: string, value: float64`).
@@ -148,9 +149,49 @@ pub struct Summary {
     pub train_examples_per_second: f64,
 }
 
+impl Summary {
+    /// An error, in words, where a number is one that no run gives.
+    pub fn check(&self) -> Result<(), String> {
+        let shares = [
+            ("accuracy", Some(self.accuracy)),
+            ("client_accuracy_mean", Some(self.client_accuracy_mean)),
+            ("client_accuracy_min", Some(self.client_accuracy_min)),
+            ("client_accuracy_std", Some(self.client_accuracy_std)),
+            ("shared_client_accuracy_mean", self.shared_client_accuracy_mean),
+            ("local_client_accuracy_mean", self.local_client_accuracy_mean),
+            ("chance_accuracy", Some(self.chance_accuracy)),
+            ("majority_accuracy", Some(self.majority_accuracy)),
+            ("unparsed_rate", Some(self.unparsed_rate)),
+        ];
+        let amounts = [
+            ("client_train_flops", self.client_train_flops),
+            ("server_train_flops", self.server_train_flops),
+            ("wall_seconds", Some(self.wall_seconds)),
+            ("train_examples_per_second", Some(self.train_examples_per_second)),
+        ];
+        let wrong = |name: &str, value: f64, right: &str| Err(format!("{name} = {value}: expected {right}"));
+        // A mean of shares may be off by a rounding.
+        if let Some((name, Some(value))) =
+            shares.iter().find(|(_, value)| value.is_some_and(|v| !(0.0..=1.0 + 1e-9).contains(&v)))
+        {
+            return wrong(name, *value, "a number in [0, 1]");
+        }
+        if let Some((name, Some(value))) = amounts.iter().find(|(_, value)| value.is_some_and(|v| !(v.is_finite() && v >= 0.0))) {
+            return wrong(name, *value, "a finite number, 0 or more");
+        }
+        match self.seed > MOST_SEED {
+            true => Err(format!("seed = {}: expected at most {MOST_SEED}", self.seed)),
+            false => Ok(()),
+        }
+    }
+}
+
 /// What produced a run, `environment.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
+    /// The run folder's format ([`crate::manifest::FORMAT`]); 0, or nothing, of runs that have no manifest.
+    #[serde(default)]
+    pub format: u32,
     /// fedbench's version.
     pub version: String,
     /// The commit it was built from, or `unknown`.

@@ -11,7 +11,8 @@
 //!   timings.json          what the clock said
 //!   skipped.json          rows left out, each with its reason
 //!   adapters.safetensors  the global adapters after the last round (and each client's own, where a method has them)
-//!   summary.json          flat; written last, so a folder that has it is complete
+//!   summary.json          flat
+//!   manifest.json         every file's size and SHA-256; written last, so a folder that it fits is complete
 //! ```
 
 /// The resolved configuration.
@@ -32,5 +33,13 @@ pub const TIMINGS: &str = "timings.json";
 pub const SKIPPED: &str = "skipped.json";
 /// The trained tensors.
 pub const ADAPTERS: &str = "adapters.safetensors";
-/// The flat summary; written last.
+/// The flat summary; written last but one.
 pub const SUMMARY: &str = "summary.json";
+/// Every file's size and SHA-256; written last.
+pub const MANIFEST: &str = "manifest.json";
+/// What every finished run has, beside the manifest.
+pub const FILES: [&str; 10] =
+    [EXPERIMENT, CARD, ENVIRONMENT, PARTITION, SKIPPED, RECORDS, PREDICTIONS, ADAPTERS, TIMINGS, SUMMARY];
+
+/// The most bytes of a summary: it is one flat table.
+pub const MOST_SUMMARY: u64 = 1 << 20;

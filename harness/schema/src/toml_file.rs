@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+/// Whoever writes a longer experiment, card or suite has named the wrong file.
+const MOST_BYTES: u64 = 4 << 20;
+
 /// Why a TOML file could not become what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum TomlError {
@@ -29,8 +32,20 @@ pub enum TomlError {
 
 /// Reads a TOML file as a table.
 pub fn read_table(path: &Path) -> Result<toml::Table, TomlError> {
-    let text = std::fs::read_to_string(path).map_err(|source| TomlError::Read { path: path.into(), source })?;
-    parse_table(&path.display().to_string(), &text)
+    text(path, guard::files::read(path, MOST_BYTES)).and_then(|text| parse_table(&path.display().to_string(), &text))
+}
+
+/// The same of a file that must lie there itself, not behind a link: one of a run folder.
+pub fn read_here<T: DeserializeOwned>(path: &Path) -> Result<T, TomlError> {
+    let text = text(path, guard::files::read_here(path, MOST_BYTES))?;
+    let origin = path.display().to_string();
+    from_table(&origin, parse_table(&origin, &text)?)
+}
+
+fn text(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<String, TomlError> {
+    let read = |source| TomlError::Read { path: path.into(), source };
+    let utf8 = |_| read(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not text in UTF-8"));
+    String::from_utf8(bytes.map_err(read)?).map_err(utf8)
 }
 
 /// Parses TOML text; `origin` names it in errors.

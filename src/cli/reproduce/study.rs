@@ -26,6 +26,9 @@ pub(crate) struct Reproduction {
     /// Judge the claims on runs that exist, and run nothing: run folders, or folders that hold some.
     #[arg(long, num_args = 1..)]
     runs: Vec<PathBuf>,
+    /// Take run folders as they are, without comparing them with their checksums.
+    #[arg(long)]
+    no_verify: bool,
     /// Say what would be run, in which time, memory and bytes, and run nothing.
     #[arg(long, conflicts_with = "runs")]
     plan: bool,
@@ -46,10 +49,12 @@ impl Reproduction {
     pub(super) fn run(self, session: &mut Session, name: &str) -> Result<()> {
         let locked = read(name)?;
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(format!("reproduce-{name}")));
-        let suite = RunSuite::plain(&locked.suite, out.clone(), self.quiet);
+        let suite = RunSuite::plain(&locked.suite, out.clone(), self.quiet, self.no_verify);
         let (described, experiments) = suite.experiments()?;
         if !self.runs.is_empty() {
-            return judge(&Report::read(&self.runs)?, &locked.claims, None);
+            let report = report::read(&self.runs, self.no_verify)?;
+            report::notice(&[&report]);
+            return judge(&report, &locked.claims, None);
         }
         if self.plan || !self.quiet {
             plan(session, &experiments, described.seeds.len())?;
@@ -58,7 +63,7 @@ impl Reproduction {
             return Ok(());
         }
         let folders = suite.run_members(session, &described, &experiments)?;
-        let report = report::write(&folders, &out.join("report"), reports::Format::DEFAULT, true)?;
+        let report = report::write(&folders, &out.join("report"), self.no_verify)?;
         judge(&report, &locked.claims, Some(&out.join("report")))
     }
 }
@@ -133,7 +138,8 @@ mod tests {
     fn shipped_claims_are_about_methods_of_their_suites() {
         for (name, _) in baselines::REPRODUCTIONS {
             let locked = read(name).expect("reads");
-            let (_, experiments) = RunSuite::plain(&locked.suite, PathBuf::new(), true).experiments().expect("a shipped suite");
+            let (_, experiments) =
+                RunSuite::plain(&locked.suite, PathBuf::new(), true, false).experiments().expect("a shipped suite");
             for claim in locked.claims.iter().filter(|claim| claim.needs.is_none()) {
                 assert!(!claim.than.is_empty(), "{name}: {}", claim.claim);
                 for method in claim.than.iter().chain([&claim.method]) {

@@ -1,0 +1,127 @@
+//! Do the files of a run say the same? An accuracy that was changed by hand is not the one its predictions give.
+
+use schema::{Experiment, Summary};
+
+use crate::columns::{Predictions, Recorded};
+
+/// Sums are taken in the order of the run, so only a rounding may differ.
+const TOLERANCE: f64 = 1e-9;
+
+/// The first thing in which a run's files differ; none where they agree.
+pub fn disagreement(
+    summary: &Summary,
+    experiment: &Experiment,
+    predictions: &Predictions,
+    recorded: &Recorded,
+) -> Option<String> {
+    if summary.seed != experiment.seed {
+        return Some(format!("summary.json has the seed {}, experiment.toml {}", summary.seed, experiment.seed));
+    }
+    if summary.method != experiment.method.name {
+        let [ran, asked] = [&summary.method, &experiment.method.name].map(|name| guard::text::line(name, 80));
+        return Some(format!("summary.json has the method `{ran}`, experiment.toml `{asked}`"));
+    }
+    let judged = &predictions.judged;
+    let known: Vec<f64> = judged.clients.values().copied().collect();
+    let clients = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+    let last = recorded.by_round.iter().max_by_key(|(round, _)| *round).map(|(_, accuracy)| *accuracy);
+    let pairs = [
+        ("accuracy", summary.accuracy, "predictions.parquet gives", judged.accuracy),
+        ("accuracy", summary.accuracy, "records.parquet ends with", last),
+        ("client_accuracy_mean", summary.client_accuracy_mean, "predictions.parquet gives", clients),
+        ("client_accuracy_min", summary.client_accuracy_min, "predictions.parquet gives", known.into_iter().reduce(f64::min)),
+        ("unparsed_rate", summary.unparsed_rate, "predictions.parquet gives", judged.unparsed_rate),
+    ];
+    let differs = |(_, said, _, found): &(&str, f64, &str, Option<f64>)| found.is_some_and(|found| !close(*said, found));
+    let (name, said, gives, found) = pairs.into_iter().find(differs)?;
+    Some(format!("summary.json says {name} = {said}, {gives} {}", found.unwrap_or_default()))
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= TOLERANCE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+    use tempfile::TempDir;
+
+    use crate::tests::Fixture;
+    use crate::{Report, ReportError, Trust};
+
+    /// Two runs, of global adapters and of a client's own, with one number of their summaries changed.
+    fn changed(own: bool, key: &str, value: Value) -> TempDir {
+        let root = TempDir::new().expect("a folder");
+        let client = own.then_some(3);
+        let run = Fixture { client, ..Fixture::new("icongen", "fednano", 1, 0.5) }.write(root.path());
+        set(&run.join("summary.json"), key, value);
+        root
+    }
+
+    fn set(path: &Path, key: &str, value: Value) {
+        let mut summary: Value = serde_json::from_slice(&std::fs::read(path).expect("a summary")).expect("JSON");
+        summary[key] = value;
+        std::fs::write(path, summary.to_string()).expect("written");
+    }
+
+    fn read(root: &TempDir, trust: Trust) -> Result<Report, ReportError> {
+        Report::read_with(&[root.path().into()], trust)
+    }
+
+    #[test]
+    fn what_was_changed_by_hand_is_refused_or_said() {
+        for (key, value, why) in [
+            ("accuracy", json!(0.9), "says accuracy = 0.9, predictions.parquet gives 0.5"),
+            ("accuracy", json!(0.500_001), "predictions.parquet gives 0.5"),
+            ("unparsed_rate", json!(0.25), "says unparsed_rate = 0.25, predictions.parquet gives 0"),
+            ("seed", json!(2), "summary.json has the seed 2, experiment.toml 1"),
+            ("method", json!("fedprox"), "summary.json has the method `fedprox`, experiment.toml `fednano`"),
+        ] {
+            for own in [false, true] {
+                let root = changed(own, key, value.clone());
+                let error = read(&root, Trust::Verified).expect_err("refused").to_string();
+                assert!(error.contains(why) && error.contains("fednano-7-s1-r2"), "{error}");
+                let report = read(&root, Trust::AsTheyAre).expect("read as it is");
+                assert_eq!((report.warnings[0].kind, report.warnings[0].concerns.len()), ("changed", 1));
+                assert!(report.warnings[0].message.contains(why), "{:?}", report.warnings);
+            }
+        }
+        assert!(read(&changed(false, "accuracy", json!(0.5 + 1e-12)), Trust::Verified).is_ok(), "a rounding");
+    }
+
+    #[test]
+    fn a_clients_accuracy_is_that_of_its_own_shard() {
+        for (key, given) in [("client_accuracy_mean", 0.5), ("client_accuracy_min", 0.5)] {
+            let root = TempDir::new().expect("a folder");
+            // Client 0 answers on its own shard, 0.
+            let run = Fixture { client: Some(0), ..Fixture::new("icongen", "local", 1, 0.5) }.write(root.path());
+            set(&run.join("summary.json"), "client_accuracy_min", json!(0.5));
+            assert!(read(&root, Trust::Verified).is_ok());
+            set(&run.join("summary.json"), key, json!(0.6));
+            let error = read(&root, Trust::Verified).expect_err("refused").to_string();
+            assert!(error.contains(&format!("{key} = 0.6, predictions.parquet gives {given}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_run_gives_are_refused_in_any_case() {
+        for (key, value) in [("accuracy", json!(1.5)), ("client_accuracy_min", json!(-0.1)), ("wall_seconds", json!(-1.0))] {
+            for trust in [Trust::Verified, Trust::AsTheyAre] {
+                let error = read(&changed(false, key, value.clone()), trust).expect_err("refused").to_string();
+                assert!(error.contains("summary.json: ") && error.contains(key) && error.contains("expected"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_of_another_name_is_said() {
+        let root = TempDir::new().expect("a folder");
+        let run = Fixture::new("icongen", "fednano", 1, 0.5).write(root.path());
+        std::fs::rename(&run, run.with_file_name("other")).expect("renamed");
+        let report = read(&root, Trust::Verified).expect("readable");
+        assert_eq!(report.warnings[0].kind, "renamed");
+        assert_eq!(report.unverified, 1, "it was written before there were manifests");
+    }
+}
