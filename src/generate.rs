@@ -1,11 +1,11 @@
 //! Generated datasets in their cache: made once, by one process, and nothing half made stays.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use data_scripts::generated::{self, Generator};
+use guard::leftovers::{remove, sweep};
 use guard::lock::Lock;
 use schema::toml_file;
 
@@ -31,7 +31,8 @@ fn make(generator: &Generator, cache: &Path, folder: &Path) -> Result<()> {
     // What has the lock's protection and was not finished is nobody's any more.
     let aside = cache.join(format!(".{}.part", generator.name));
     remove(&aside)?;
-    sweep(generator.name, cache);
+    // Earlier versions named it by their process.
+    sweep(cache, &format!(".{}-", generator.name), str::is_empty);
     if folder.join("card.toml").is_file() {
         return Ok(());
     }
@@ -44,34 +45,4 @@ fn make(generator: &Generator, cache: &Path, folder: &Path) -> Result<()> {
         let _ = remove(&aside);
     }
     made
-}
-
-/// Removes folders that earlier versions made aside, named by their process, where that is gone.
-fn sweep(name: &str, cache: &Path) {
-    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-        let found = entry.file_name();
-        let process =
-            found.to_str().and_then(|found| found.strip_prefix('.')?.strip_prefix(name)?.strip_prefix('-')?.parse().ok());
-        if process.is_some_and(is_gone) {
-            // It is in nobody's way.
-            let _ = remove(&entry.path());
-        }
-    }
-}
-
-/// Whether a process has ended; never said where the system does not tell.
-fn is_gone(process: u32) -> bool {
-    Path::new("/proc/self").exists() && !Path::new("/proc").join(process.to_string()).exists()
-}
-
-fn remove(folder: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(folder) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(folder),
-        Ok(_) => fs::remove_file(folder),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

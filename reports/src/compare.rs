@@ -109,6 +109,7 @@ impl<'a> Compare<'a> {
             "pairs": self.pairs.iter().map(pair).collect::<Vec<Value>>(),
             "only_a": self.names(0),
             "only_b": self.names(1),
+            "unverified": self.a.unverified + self.b.unverified,
         });
         serde_json::to_string_pretty(&value).expect("plain data") + "\n"
     }

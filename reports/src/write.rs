@@ -1,7 +1,6 @@
 //! The report as files, written aside and renamed: a reader never sees half of one.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -143,15 +142,8 @@ fn in_folder(figure: &Figure, ending: &str) -> String {
 /// Writes a file aside and renames it; the folders of its name are made.
 pub fn replace(out: &Path, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf, ReportError> {
     let path = out.join(name);
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!(".{file}.{}.tmp", std::process::id()));
     let folder = path.parent().unwrap_or(out);
-    let write = || guard::files::create(&aside)?.write_all(content.as_ref()).and_then(|()| fs::rename(&aside, &path));
-    let written = fs::create_dir_all(folder).and_then(|()| write());
-    if written.is_err() {
-        // Half a file is of no use, and on a full disk in the way.
-        let _ = fs::remove_file(&aside);
-    }
+    let written = fs::create_dir_all(folder).and_then(|()| guard::files::write_unlocked(&path, content.as_ref()));
     written.map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use guard::leftovers::sweep;
 use reports::Report;
 use reports::compare::Compare;
 use tempfile::TempDir;
@@ -13,6 +14,9 @@ use super::{report, say};
 
 /// Where a revision's runs lie, unless `REVISION:PATH` says otherwise.
 const KEPT: &str = "reports/results";
+
+/// How temporary folders begin.
+const TEMPORARY: &str = "fedbench-compare-";
 
 /// Compare two sets of runs, metric by metric, with verdicts.
 #[derive(Args)]
@@ -39,7 +43,9 @@ enum Format {
 impl RunCompare {
     pub(crate) fn run(self) -> Result<()> {
         let (a, b) = (read(&self.a, self.no_verify)?, read(&self.b, self.no_verify)?);
-        report::notice(&[&a, &b]);
+        if !matches!(self.format, Format::Json) {
+            report::notice(&[&a, &b]);
+        }
         let compare = Compare::new(&a, &b);
         let text = match self.format {
             Format::Text => compare.terminal(),
@@ -65,7 +71,9 @@ fn read(name: &str, no_verify: bool) -> Result<Report> {
 
 /// A path of a revision as a temporary folder, by `git archive` and `tar`.
 fn extract(revision: &str, path: &str) -> Result<TempDir> {
-    let folder = tempfile::tempdir()?;
+    // Named by this process, so that what a killed one left is known.
+    sweep(&std::env::temp_dir(), TEMPORARY, |rest| rest.starts_with('-'));
+    let folder = tempfile::Builder::new().prefix(&format!("{TEMPORARY}{}-", std::process::id())).tempdir()?;
     let commit = format!("{revision}^{{commit}}");
     let known = Command::new("git").args(["rev-parse", "--quiet", "--verify", "--end-of-options", &commit]).output();
     let known = known.context("git is not at hand")?;

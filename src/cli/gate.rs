@@ -61,7 +61,9 @@ impl RunGate {
         let rule =
             Rule { margin: self.margin / 100.0, loss_margin: self.loss_margin, alpha: self.alpha, allow_dirty: self.allow_dirty };
         let [baseline, runs] = [report::read(&self.baseline, self.no_verify)?, report::read(&self.runs, self.no_verify)?];
-        report::notice(&[&baseline, &runs]);
+        if !matches!(self.format, Format::Json) {
+            report::notice(&[&baseline, &runs]);
+        }
         let gate = Gate::new(&baseline, &runs, rule);
         match self.format {
             Format::Text => say(gate.text().trim_end()),

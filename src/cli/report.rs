@@ -67,7 +67,7 @@ pub(crate) fn read(runs: &[PathBuf], no_verify: bool) -> Result<Report, ReportEr
     Report::read_with(runs, if no_verify { Trust::AsTheyAre } else { Trust::Verified })
 }
 
-/// Says once how many runs nobody can vouch for.
+/// Says once how many runs nobody can vouch for; JSON has the number in itself.
 pub(crate) fn notice(reports: &[&Report]) {
     use std::io::Write;
     let unverified: usize = reports.iter().map(|report| report.unverified).sum();

@@ -101,15 +101,28 @@ fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
 /// Writes a file: aside, synced, then renamed, so that its name holds the whole or what it held before. What was written aside is
 /// removed if anything fails.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let aside = aside(path);
-    let written = create(&aside).and_then(|mut file| {
+    write_by(&aside(path), path, bytes)
+}
+
+/// The same in a folder that nobody has locked: aside under a name of this process, so that of two who write one file the last one's
+/// stays, whole. What others left aside who are gone is removed.
+pub fn write_unlocked(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let Some(name) = path.file_name() else { return Err(invalid("it has no file's name".into())) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = format!(".{}.", name.display());
+    crate::leftovers::sweep(folder, &prefix, |rest| rest == ".part");
+    write_by(&folder.join(format!("{prefix}{}.part", std::process::id())), path, bytes)
+}
+
+fn write_by(aside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = create(aside).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&aside, path)
+        fs::rename(aside, path)
     });
     if written.is_err() {
         // Half a file is of no use, and on a full disk in the way.
-        let _ = fs::remove_file(&aside);
+        let _ = fs::remove_file(aside);
     }
     written
 }
@@ -252,6 +265,9 @@ mod tests {
         assert_eq!(read(&path, 5).expect("fits"), b"12345");
         assert!(read(&path, 4).expect_err("longer").to_string().contains("4 bytes"));
         assert!(fs::symlink_metadata(aside(&path)).is_err(), "nothing stays aside");
+        fs::write(folder.path().join(".file.4194999.part"), "half").expect("written");
+        write_unlocked(&path, b"67").expect("written");
+        assert_eq!((read(&path, 5).expect("read"), fs::read_dir(folder.path()).expect("a folder").count()), (b"67".to_vec(), 1));
         let nowhere = folder.path().join("no folder/file");
         assert!(write(&nowhere, b"").is_err());
     }

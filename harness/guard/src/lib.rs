@@ -5,10 +5,12 @@
 //!
 //! - [`files`]: regular files only, up to a stated size; files of our own are written aside and renamed, and no link is followed;
 //! - [`lock`]: a folder has one writer at a time;
+//! - [`leftovers`]: what processes that were killed left behind;
 //! - [`text`]: somebody else's text as a message or a table may show it;
 //! - [`panics`]: a library that panics over its file is an error with a name.
 
 pub mod files;
+pub mod leftovers;
 pub mod lock;
 pub mod panics;
 pub mod text;

@@ -88,6 +88,8 @@ pub struct Gate {
     pub checks: Vec<Check>,
     /// What could not be compared, and why.
     pub errors: Vec<String>,
+    /// How many runs of either side nobody can vouch for ([`Report::unverified`]).
+    pub unverified: usize,
 }
 
 impl Rule {
@@ -103,7 +105,8 @@ impl Rule {
 impl Gate {
     /// Compares every configuration of `baseline` with the same one of `runs`.
     pub fn new(baseline: &Report, runs: &Report, rule: Rule) -> Self {
-        let mut gate = Self { rule, checks: Vec::new(), errors: Vec::new() };
+        let unverified = baseline.unverified + runs.unverified;
+        let mut gate = Self { rule, checks: Vec::new(), errors: Vec::new(), unverified };
         if baseline.groups.is_empty() {
             gate.errors.push("the baseline holds no run".into());
         }

@@ -41,7 +41,7 @@ pub fn load(path: &Path) -> Result<Partition, DataError> {
 /// Writes a partition (JSON): aside first, then renamed, so that no half-written file is ever seen.
 pub fn save(partition: &Partition, path: &Path) -> Result<(), DataError> {
     let json = serde_json::to_vec_pretty(partition).expect("a partition is plain data");
-    guard::files::write(path, &json).map_err(DataError::file(path))
+    guard::files::write_unlocked(path, &json).map_err(DataError::file(path))
 }
 
 /// Finds a partition's ids among the examples; an error unless it is a disjoint cover of both splits.
