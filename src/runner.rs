@@ -141,6 +141,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         scoring: study.card().scoring,
         accuracy: judgement.accuracy.unwrap_or_default(),
         client_accuracy_mean: judgement.client_mean().unwrap_or_default(),
+        clients_judged: judgement.clients_judged().filter(|judged| *judged < judgement.clients.len()).map(|judged| judged as u32),
         client_accuracy_min: judgement.client_min().unwrap_or_default(),
         client_accuracy_std: judgement.client_std(),
         shared_client_accuracy_mean: outcome.recorded("shared_client_accuracy_mean").last(),

@@ -315,6 +315,15 @@ pub fn locate(dataset: &str) -> Result<Located> {
         let card: Card = toml_file::read(path).map_err(harness::Error::from)?;
         return if card.hub.is_some() { hub::dataset(card, None) } else { Ok(Located { folder, card, download: None }) };
     }
+    if path.is_file() || path.extension().is_some_and(|extension| extension == "parquet") {
+        let shown = guard::text::line(dataset, 200);
+        let what = if path.is_file() { "is a file" } else { "does not exist, and would be a file" };
+        return Err(harness::Error::Usage(format!(
+            "dataset `{shown}` {what}: a dataset is a folder with a `card.toml`, a card (a `.toml` file, which names its parquet files), or a \
+             known name"
+        ))
+        .into());
+    }
     if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()) {
         return in_folder(path);
     }

@@ -5,8 +5,9 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 use arrow_array::{Array, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
+use guard::panics::caught;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::ReportError;
 
@@ -278,11 +279,50 @@ impl Recorded {
     }
 }
 
-fn open(path: &Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, ReportError> {
-    let file = guard::files::open_here(path).map_err(|source| ReportError::Read { path: path.into(), source })?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| bad(path, &error))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| bad(path, &error))
+/// Rows of some columns, in batches. The file is looked at before the library sees it, whose panics are errors.
+fn open(path: &Path, columns: &[&str]) -> Result<Batches, ReportError> {
+    let read = |source| ReportError::Read { path: path.into(), source };
+    let file = guard::files::open_here(path).map_err(read)?;
+    let plan = guard::parquet::footer(&file).and_then(|footer| footer.plan(&file, columns, BATCH_ROWS));
+    let plan = plan.map_err(|problem| bad(path, &problem))?;
+    if !plan.doubts.is_empty() {
+        return Err(bad(path, &"is damaged: its pages are not written as those of a run are"));
+    }
+    // An embedded Arrow schema says nothing that parquet's own types do not.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader = caught("parquet", || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder.with_projection(mask).with_batch_size(plan.rows).build()
+    });
+    let reader = reader.map_err(|panic| bad(path, &panic))?.map_err(|error| bad(path, &error))?;
+    Ok(Batches { reader: Some(reader), left: plan.budget })
+}
+
+/// Batches of rows, up to the first error; what they take together has a budget.
+struct Batches {
+    reader: Option<ParquetRecordBatchReader>,
+    left: u64,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut reader = self.reader.take()?;
+        let batch = match caught("parquet", || reader.next()) {
+            Err(panic) => return Some(Err(panic)),
+            Ok(None) => return None,
+            Ok(Some(Err(error))) => return Some(Err(guard::text::line(&error.to_string(), 300))),
+            Ok(Some(Ok(batch))) => batch,
+        };
+        let Some(left) = self.left.checked_sub(batch.get_array_memory_size() as u64) else {
+            return Some(Err("asks for too much: its rows take over a gigabyte and 32 times its length once decoded".into()));
+        };
+        self.left = left;
+        self.reader = Some(reader);
+        Some(Ok(batch))
+    }
 }
 
 fn column<'a, A: Array + 'static>(path: &Path, batch: &'a RecordBatch, name: &str) -> Result<&'a A, ReportError> {

@@ -55,6 +55,11 @@ pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repea
     let not_parsed = list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups));
     warn("unparsed", having(&|run| run.predictions.unparsed > 0), not_parsed);
     let not_averaged = "updates that were not finite, or of a wrong name or shape, and were not averaged in";
+    warn(
+        "clients-not-judged",
+        having(&|run| not_judged(run) > 0),
+        list("clients without test examples, in no mean over clients", without_tests(runs)),
+    );
     warn("left-out", having(&|run| run.summary.updates_left_out > 0), list(not_averaged, left_out(runs, groups)));
     let repeated = list("examples judged more than once in a run", repeated_examples(runs));
     warn("repeated-examples", having(&|run| run.predictions.repeated > 0), repeated);
@@ -97,6 +102,19 @@ fn several(what: &str, items: impl IntoIterator<Item = String>) -> Option<String
 
 fn on_dataset(group: &Group) -> String {
     format!("{} on {}", group.label(), group.dataset)
+}
+
+/// How many of a run's clients were judged on nothing.
+fn not_judged(run: &Run) -> usize {
+    match run.recorded.by_client.len() {
+        0 => 0,
+        judged => (run.summary.clients as usize).saturating_sub(judged),
+    }
+}
+
+fn without_tests(runs: &[Run]) -> Vec<String> {
+    let some = runs.iter().map(|run| (run, not_judged(run))).filter(|(_, count)| *count > 0);
+    some.map(|(run, count)| format!("{} ({count} of {})", run.summary.run, run.summary.clients)).collect()
 }
 
 fn repeat(repeat: &Repeat) -> String {

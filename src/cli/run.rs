@@ -35,9 +35,10 @@ impl Run {
         let options = Options { quiet: self.quiet, unverified: self.no_verify };
         match runner::run(session, &experiment, &self.out, options)? {
             Ran::Now(folder, summary) => say(&format!(
-                "accuracy {:.1}% (clients {:.1}% on average, {:.1}% the worst) in {:.1} s: {}",
+                "accuracy {:.1}% (clients {:.1}% on average{}, {:.1}% the worst) in {:.1} s: {}",
                 100.0 * summary.accuracy,
                 100.0 * summary.client_accuracy_mean,
+                over(&summary),
                 100.0 * summary.client_accuracy_min,
                 summary.wall_seconds,
                 folder.display()
@@ -46,4 +47,10 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Over how many clients a mean is, where some have no test example.
+fn over(summary: &schema::Summary) -> String {
+    let judged = summary.clients_judged;
+    judged.map_or_else(String::new, |judged| format!(" over the {judged} of {} with test examples", summary.clients))
 }

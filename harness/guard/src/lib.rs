@@ -7,10 +7,12 @@
 //! - [`lock`]: a folder has one writer at a time;
 //! - [`leftovers`]: what processes that were killed left behind;
 //! - [`text`]: somebody else's text as a message or a table may show it;
-//! - [`panics`]: a library that panics over its file is an error with a name.
+//! - [`panics`]: a library that panics over its file is an error with a name;
+//! - [`parquet`]: a parquet file's footer and page headers, walked before the library sees them.
 
 pub mod files;
 pub mod leftovers;
 pub mod lock;
 pub mod panics;
+pub mod parquet;
 pub mod text;

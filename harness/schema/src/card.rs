@@ -140,7 +140,8 @@ pub struct Columns {
     /// A context shown before the question (string, may be null or empty).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// String or integer columns kept for partitions and break-downs.
+    /// String, integer, bool or `list<string>` columns kept for partitions and break-downs. A text is one value, commas and all; a
+    /// list (or a text that is one: `['counting', 'geometry']`) has several.
     #[serde(default)]
     pub tags: Vec<String>,
 }
@@ -166,9 +167,10 @@ pub struct Choices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChoiceForm {
-    /// `list<string>`.
+    /// `list<string>`, or such a list written as a string: `['red', 'green']`.
     List,
-    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces.
+    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces. A string that is a
+    /// list, as above, is read as one.
     Comma,
     /// No column: every example chooses among `values`.
     ClosedSet,
@@ -193,9 +195,13 @@ pub enum MissingChoices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerForm {
-    /// An integer, 0-based, into the choices.
+    /// An integer, 0-based, into the choices; of two choices also a bool (false is the first).
     Index,
-    /// The text (or file name) of the right choice.
+    /// The same, counted from one.
+    IndexFromOne,
+    /// A letter: `A` is the first choice (`a`, `(A)`, `A.` and `A)`, too).
+    Letter,
+    /// The text (or file name) of the right choice. A bool is the choice `true` or `yes`, `false` or `no`.
     OptionText,
     /// Free text.
     Text,
@@ -267,7 +273,8 @@ pub enum BadRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// File names in row order; a `*` matches any run of characters (matches are sorted by name).
+    /// File names in row order, within the dataset's folder, each file once; a `*` matches any run of characters (matches are sorted
+    /// by name). Files whose names promise others (`-00000-of-00003`) are read together or not at all.
     pub files: Vec<String>,
     /// Files with the pictures, where the card has a section `pictures`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,5 +1,7 @@
 //! A partition on disk: which example belongs to which client.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::PartitionConfig;
@@ -36,10 +38,54 @@ pub struct Shard {
 impl Partition {
     /// The hash of these shards.
     pub fn hash_of(shards: &[Shard]) -> String {
+        let lines = |ids: &[String]| ids.iter().map(|id| line(id)).collect::<Vec<_>>().join("\n");
         let mut text = String::new();
         for (client, shard) in shards.iter().enumerate() {
-            text.push_str(&format!("client {client}\ntrain\n{}\ntest\n{}\n", shard.train.join("\n"), shard.test.join("\n")));
+            text.push_str(&format!("client {client}\ntrain\n{}\ntest\n{}\n", lines(&shard.train), lines(&shard.test)));
         }
         crate::sha256_hex(text.as_bytes())
+    }
+}
+
+/// An id as one line that no other id has, nor any line around the ids. Ordinary ids are their own line; what could be taken for
+/// something else is escaped behind a control character, which ordinary ids do not hold.
+fn line(id: &str) -> Cow<'_, str> {
+    let taken = id.is_empty() || id == "train" || id == "test" || id.starts_with("client ");
+    if taken || id.contains(char::is_control) { format!("\u{1}{}", id.escape_default()).into() } else { id.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(shards: &[(&[&str], &[&str])]) -> String {
+        let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
+        let shards: Vec<Shard> =
+            shards.iter().map(|(train, test)| Shard { label: None, train: ids(train), test: ids(test) }).collect();
+        Partition::hash_of(&shards)
+    }
+
+    #[test]
+    fn ordinary_ids_have_the_hash_that_they_always_had() {
+        let text = "client 0\ntrain\na\nb\u{e9}\ntest\nc\nclient 1\ntrain\nd\ntest\n\n";
+        assert_eq!(hash(&[(&["a", "b\u{e9}"], &["c"]), (&["d"], &[])]), crate::sha256_hex(text.as_bytes()));
+    }
+
+    #[test]
+    fn other_partitions_have_other_hashes() {
+        let all = [
+            hash(&[(&["a", "b"], &["c"])]),
+            hash(&[(&["a\nb"], &["c"])]),
+            hash(&[(&["a\\nb"], &["c"])]),
+            hash(&[(&["\u{1}a\\nb"], &["c"])]),
+            hash(&[(&["a", "test", "b"], &["c"])]),
+            hash(&[(&["a"], &["b", "test", "c"])]),
+            hash(&[(&["a"], &["c", "client 1", "train", "b", "test", "d"])]),
+            hash(&[(&["a"], &["c"]), (&["b"], &["d"])]),
+            hash(&[(&["a"], &[""])]),
+            hash(&[(&["a"], &[])]),
+        ];
+        let different: std::collections::BTreeSet<&String> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
     }
 }

@@ -91,6 +91,9 @@ pub struct Summary {
     pub accuracy: f64,
     /// Mean over clients of each client's accuracy on its own test shard, in [0, 1].
     pub client_accuracy_mean: f64,
+    /// How many clients that is the mean of, where some have no test example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients_judged: Option<u32>,
     /// The worst client's accuracy on its own test shard.
     pub client_accuracy_min: f64,
     /// Standard deviation (n - 1) over clients of the same.

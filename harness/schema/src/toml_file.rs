@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::toml_text;
+
 /// Whoever writes a longer experiment, card or suite has named the wrong file.
 const MOST_BYTES: u64 = 4 << 20;
 
@@ -43,14 +45,18 @@ pub fn read_here<T: DeserializeOwned>(path: &Path) -> Result<T, TomlError> {
 }
 
 fn text(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<String, TomlError> {
-    let read = |source| TomlError::Read { path: path.into(), source };
-    let utf8 = |_| read(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not text in UTF-8"));
-    String::from_utf8(bytes.map_err(read)?).map_err(utf8)
+    let bytes = bytes.map_err(|source| TomlError::Read { path: path.into(), source })?;
+    let text = toml_text::decoded(&bytes).map(str::to_owned);
+    text.map_err(|message| TomlError::Parse { origin: path.display().to_string(), message })
 }
 
-/// Parses TOML text; `origin` names it in errors.
+/// Parses TOML text; `origin` names it in errors. A text's line ends are line breaks (`\n`), whichever system wrote it: what a file
+/// says does not depend on that.
 pub fn parse_table(origin: &str, text: &str) -> Result<toml::Table, TomlError> {
-    text.parse().map_err(|error: toml::de::Error| TomlError::Parse { origin: origin.into(), message: error.to_string() })
+    let bad = |message: String| TomlError::Parse { origin: origin.into(), message };
+    let text = text.replace("\r\n", "\n");
+    toml_text::check_depth(&text).map_err(bad)?;
+    text.parse().map_err(|error: toml::de::Error| bad(toml_text::shortened(&error.to_string())))
 }
 
 /// Reads a TOML file as `T`.
@@ -66,13 +72,18 @@ pub fn from_table<T: DeserializeOwned>(origin: &str, table: toml::Table) -> Resu
 
 /// Sets `dotted.key` in a table to a value written as on a command line: TOML where it parses as TOML, text otherwise.
 pub fn set(table: &mut toml::Table, assignment: &str) -> Result<(), TomlError> {
-    let bad = |message: String| TomlError::Parse { origin: format!("--set {assignment}"), message };
+    let bad = |message: String| TomlError::Parse { origin: format!("--set {}", guard::text::line(assignment, 200)), message };
     let (key, text) = assignment.split_once('=').ok_or_else(|| bad("expected KEY=VALUE".into()))?;
-    let value = match format!("value = {text}").parse::<toml::Table>() {
+    let written = format!("value = {text}");
+    toml_text::check_depth(&written).map_err(bad)?;
+    let value = match written.parse::<toml::Table>() {
         Ok(mut parsed) => parsed.remove("value").unwrap_or_else(|| toml::Value::String(text.into())),
         Err(_) => toml::Value::String(text.into()),
     };
     let mut parts: Vec<&str> = key.split('.').map(str::trim).collect();
+    if parts.len() > toml_text::MAX_DEPTH {
+        return Err(bad(format!("a key of {} parts; at most {} are read", parts.len(), toml_text::MAX_DEPTH)));
+    }
     let last = parts.pop().filter(|part| !part.is_empty()).ok_or_else(|| bad("the key is empty".into()))?;
     let mut here = table;
     for part in parts {
@@ -101,17 +112,18 @@ pub fn overlay(base: &mut toml::Table, over: &toml::Table) {
 /// Rewrites serde's "unknown field `x`, expected one of ..." with the nearest alternative first.
 pub fn explain(message: &str) -> String {
     let message = message.trim_end();
-    let Some((head, expected)) = message.split_once(", expected ") else { return message.into() };
+    let Some((head, expected)) = message.split_once(", expected ") else { return toml_text::shortened(message) };
     let unknown = head.rsplit('`').nth(1).unwrap_or_default();
     if !head.contains("unknown field") && !head.contains("unknown variant") {
-        return message.into();
+        return toml_text::shortened(message);
     }
     // The list ends where the line does; what follows is the position (`in `section``).
     let (expected, rest) = expected.split_once('\n').unwrap_or((expected, ""));
     let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let what = if head.contains("unknown field") { "key" } else { "value" };
     let listed: Vec<String> = crate::nearest(unknown, names).into_iter().map(|name| format!("`{name}`")).collect();
-    let place = rest.trim();
+    let (unknown, rest) = (guard::text::line(unknown, 80), guard::text::line(rest.trim(), 200));
+    let place = rest;
     let place = if place.is_empty() { String::new() } else { format!(" ({place})") };
     format!("unknown {what} `{unknown}`{place}; nearest first, there are: {}", listed.join(", "))
 }

@@ -5,9 +5,15 @@ use std::collections::BTreeSet;
 use schema::card::{AnswerForm, Card, ChoiceForm, MissingChoices};
 
 use super::columns::{AnswerCell, ChoiceCell};
-use super::error::listed;
+use super::error::{brief, listed};
 use super::examples::Answer;
+use super::list_text;
 use super::row::Rejection;
+
+/// Choices of a row, at most: published sets of answers have up to ten thousand.
+pub(super) const MAX_CHOICES: usize = 10_000;
+/// Characters of all choices of a row together.
+const MAX_CHARACTERS: usize = 1_000_000;
 
 /// The options as a prompt shows them, and the answer.
 ///
@@ -19,12 +25,15 @@ pub(super) fn read(
     choice_images: &[bool],
 ) -> Result<(Vec<String>, Answer), Rejection> {
     let Some(written) = written(card, cell, answer)? else { return free_text(answer) };
+    check_size(&written)?;
     let shown = written.iter().map(|option| shown(card, option, choice_images)).collect::<Result<Vec<_>, _>>()?;
     check_distinct(&written)?;
     check_distinct(&shown)?;
     let answer = match card.answer {
         AnswerForm::Text | AnswerForm::People => return free_text(answer).map(|(_, answer)| (shown, answer)),
-        AnswerForm::Index => by_index(answer, shown.len())?,
+        AnswerForm::Index => by_index(answer, shown.len(), 0)?,
+        AnswerForm::IndexFromOne => by_index(answer, shown.len(), 1)?,
+        AnswerForm::Letter => by_letter(answer, shown.len())?,
         AnswerForm::OptionText => by_text(answer, &written)?,
     };
     Ok((shown, Answer::Choice(answer)))
@@ -35,7 +44,18 @@ fn written(card: &Card, cell: &ChoiceCell<'_>, answer: AnswerCell<'_>) -> Result
     match (card.choices.form, cell) {
         (ChoiceForm::None, _) => Ok(None),
         (ChoiceForm::ClosedSet, _) => Ok(Some(card.choices.values.clone())),
-        (_, ChoiceCell::Text(joined)) => Ok(Some(split(joined, &answer_text(answer).unwrap_or_default()))),
+        (form, ChoiceCell::Text(text)) => {
+            if let Some(options) = list_text::list(text) {
+                return Ok(Some(options.iter().map(|option| option.trim().to_string()).collect()));
+            }
+            if form == ChoiceForm::List || list_text::is_meant(text) {
+                return Err(Rejection::bad(format!("the choices `{}` are no list of quoted texts", brief(text))));
+            }
+            if text.matches(',').count() >= MAX_CHOICES {
+                return Err(too_many(text.matches(',').count() + 1));
+            }
+            Ok(Some(split(text, &answer_text(answer).unwrap_or_default())))
+        }
         (_, ChoiceCell::List(options)) => {
             let all: Option<Vec<String>> = options.iter().map(|option| option.map(|text| text.trim().to_string())).collect();
             all.map(Some).ok_or_else(|| Rejection::bad("a choice is null"))
@@ -59,27 +79,101 @@ fn answer_text(answer: AnswerCell<'_>) -> Option<String> {
     match answer {
         AnswerCell::Missing => None,
         AnswerCell::Integer(number) => Some(number.to_string()),
+        AnswerCell::Flag(flag) => Some(flag.to_string()),
         AnswerCell::Text(text) => Some(text.trim().to_string()),
     }
 }
 
-fn by_index(answer: AnswerCell<'_>, count: usize) -> Result<usize, Rejection> {
+/// The place of an answer that counts the choices from `first`.
+fn by_index(answer: AnswerCell<'_>, count: usize, first: i64) -> Result<usize, Rejection> {
+    if let AnswerCell::Flag(flag) = answer {
+        return match count {
+            2 => Ok(usize::from(flag)),
+            _ => Err(Rejection::bad(format!("the answer is {flag}, which says one of two choices, but there are {count}"))),
+        };
+    }
     let text = answer_text(answer).ok_or_else(|| Rejection::bad("the answer is null"))?;
-    let index: i64 = text
-        .parse()
-        .map_err(|_| Rejection::bad(format!("the answer `{text}` is not an index (`answer = \"option-text\"` reads texts)")))?;
-    usize::try_from(index)
-        .ok()
-        .filter(|index| *index < count)
-        .ok_or_else(|| Rejection::bad(format!("the answer is choice {index}, but the {count} choices are 0 to {}", count - 1)))
+    let index: i64 = text.parse().map_err(|_| {
+        let letter = if letter(&text).is_some() { "`answer = \"letter\"` in the card reads letters, " } else { "" };
+        let shown = brief(&text);
+        Rejection::bad(format!("the answer `{shown}` is not an index ({letter}`answer = \"option-text\"` texts)"))
+    })?;
+    let last = count as i64 - 1 + first;
+    match index.checked_sub(first).and_then(|place| usize::try_from(place).ok()).filter(|place| *place < count) {
+        Some(place) => Ok(place),
+        None if first == 0 && index == count as i64 => Err(Rejection::Beyond(format!(
+            "the answer is choice {index}, but the {count} choices are 0 to {last} (`answer = \"index-from-one\"` in the card \
+             counts them from one)"
+        ))),
+        None => Err(Rejection::bad(format!("the answer is choice {index}, but the {count} choices are {first} to {last}"))),
+    }
+}
+
+/// 0 of `A`, `a`, `(A)`, `A.` and `A)`; none of what is no letter.
+fn letter(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let bare = text.strip_prefix('(').map_or_else(|| text.trim_end_matches(['.', ')']), |inside| inside.trim_end_matches(')'));
+    match bare.as_bytes() {
+        [letter @ (b'A'..=b'Z' | b'a'..=b'z')] if text.len() <= 3 => Some(usize::from(letter.to_ascii_uppercase() - b'A')),
+        _ => None,
+    }
+}
+
+fn by_letter(answer: AnswerCell<'_>, count: usize) -> Result<usize, Rejection> {
+    let text = answer_text(answer).ok_or_else(|| Rejection::bad("the answer is null"))?;
+    let shown = brief(&text);
+    let place = letter(&text).ok_or_else(|| {
+        Rejection::bad(format!(
+            "the answer `{shown}` is no letter (`answer = \"index\"` in the card reads numbers, `answer = \"option-text\"` texts)"
+        ))
+    })?;
+    let last = super::letter(count.saturating_sub(1));
+    let beyond = || Rejection::bad(format!("the answer is choice `{shown}`, but the {count} choices are A to {last}"));
+    Some(place).filter(|place| *place < count).ok_or_else(beyond)
 }
 
 fn by_text(answer: AnswerCell<'_>, written: &[String]) -> Result<usize, Rejection> {
+    if let AnswerCell::Flag(flag) = answer {
+        return by_flag(flag, written);
+    }
     let text = answer_text(answer).ok_or_else(|| Rejection::bad("the answer is null"))?;
     written.iter().position(|option| option.trim() == text).ok_or_else(|| {
         let options = listed(&text, written.iter().map(String::as_str));
-        Rejection::bad(format!("the answer `{text}` is not among the choices; nearest first: {options}"))
+        let way = if letter(&text).is_some() { " (`answer = \"letter\"` in the card reads letters)" } else { "" };
+        Rejection::bad(format!("the answer `{}` is not among the choices; nearest first: {options}{way}", brief(&text)))
     })
+}
+
+/// The choice that says what a boolean says.
+fn by_flag(flag: bool, written: &[String]) -> Result<usize, Rejection> {
+    let words = if flag { ["true", "yes"] } else { ["false", "no"] };
+    let says = |option: &String| words.iter().any(|word| option.trim().eq_ignore_ascii_case(word));
+    let mut found = written.iter().enumerate().filter(|(_, option)| says(option)).map(|(place, _)| place);
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only),
+        _ => {
+            let [one, other] = words;
+            Err(Rejection::bad(format!(
+                "the answer is {flag} (a boolean), so one of the choices must be `{one}` or `{other}`; there are: {}",
+                listed(one, written.iter().map(String::as_str))
+            )))
+        }
+    }
+}
+
+fn check_size(options: &[String]) -> Result<(), Rejection> {
+    if options.len() > MAX_CHOICES {
+        return Err(too_many(options.len()));
+    }
+    let characters: usize = options.iter().map(|option| option.chars().count()).sum();
+    if characters > MAX_CHARACTERS {
+        return Err(Rejection::bad(format!("the choices have {characters} characters; the limit is {MAX_CHARACTERS}")));
+    }
+    Ok(())
+}
+
+fn too_many(count: usize) -> Rejection {
+    Rejection::bad(format!("there are {count} choices; the limit is {MAX_CHOICES}"))
 }
 
 fn check_distinct(options: &[String]) -> Result<(), Rejection> {
@@ -89,7 +183,7 @@ fn check_distinct(options: &[String]) -> Result<(), Rejection> {
             return Err(Rejection::bad("a choice is empty"));
         }
         if !seen.insert(option) {
-            return Err(Rejection::bad(format!("the choice `{option}` is there twice")));
+            return Err(Rejection::bad(format!("the choice `{}` is there twice", brief(option))));
         }
     }
     Ok(())
@@ -155,18 +249,18 @@ fn at_bare_commas(joined: &str) -> Vec<String> {
 
 /// The pieces with the first adjacent run that reads like the answer made into one option.
 fn rejoined(pieces: &[String], answer: &str) -> Option<Vec<String>> {
-    for start in 0..pieces.len() {
-        for end in start + 2..=pieces.len() {
-            let run = &pieces[start..end];
-            if run.join(", ") == answer || run.join(",") == answer {
-                let mut options = pieces[..start].to_vec();
-                options.push(answer.to_string());
-                options.extend_from_slice(&pieces[end..]);
-                return Some(options);
-            }
-        }
+    let parts = trimmed(answer.split(','));
+    if parts.len() < 2 || (parts.join(", ") != answer && parts.join(",") != answer) {
+        return None;
     }
-    None
+    // No piece holds a comma, so the run is where this text is, and its place the number of commas before.
+    let among = format!(",{},", pieces.join(","));
+    let at = among.find(&format!(",{},", parts.join(",")))?;
+    let start = among[..at].matches(',').count();
+    let mut options = pieces[..start].to_vec();
+    options.push(answer.to_string());
+    options.extend_from_slice(&pieces[start + parts.len()..]);
+    Some(options)
 }
 
 #[cfg(test)]
@@ -183,8 +277,30 @@ mod tests {
             ("1,000,7", "1,000", vec!["1,000", "7"]),
             ("a, b, c", "a, b", vec!["a, b", "c"]),
             ("a,b", "z", vec!["a", "b"]),
+            ("a,a,b,c", "a,b", vec!["a", "a,b", "c"]),
+            ("x,1, 000,y", "1,000", vec!["x", "1,000", "y"]),
+            ("a,b,c", "b, c", vec!["a", "b, c"]),
+            ("a,b,c", "a, b,c", vec!["a", "b", "c"]),
+            ("ab,cd", "b,c", vec!["ab", "cd"]),
         ] {
             assert_eq!(split(joined, answer), expect, "{joined}");
+        }
+    }
+
+    #[test]
+    fn many_pieces_split_in_no_time() {
+        let joined = vec!["a"; 1_000_000].join(",");
+        let answer = format!("{},b", vec!["a"; 500_000].join(","));
+        assert_eq!(split(&joined, &answer).len(), 1_000_000);
+    }
+
+    #[test]
+    fn letters_in_their_spellings() {
+        for (text, place) in [("A", 0), ("d", 3), ("(B)", 1), ("C.", 2), ("z)", 25), (" a ", 0)] {
+            assert_eq!(letter(text), Some(place), "{text}");
+        }
+        for text in ["", "AB", "1", "A...", "((A))", "\u{e9}", ".", "A. yes"] {
+            assert_eq!(letter(text), None, "{text}");
         }
     }
 

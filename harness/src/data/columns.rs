@@ -11,8 +11,11 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use schema::card::{AnswerForm, Card, ChoiceForm, PictureFiles};
 
-use super::error::{DataError, listed};
+use super::error::{DataError, brief, listed};
 use super::people::PeopleCell;
+
+/// Columns that a message describes.
+const DESCRIBED: usize = 20;
 
 /// The field of a struct that holds an answer (VQAv2).
 const ANSWER: &str = "answer";
@@ -22,7 +25,14 @@ const ANSWER: &str = "answer";
 enum Kind {
     Text,
     TextOrInteger,
+    /// An id, a tag, a picture's name.
+    Name,
+    /// A tag: a name, or several.
+    Tag,
+    /// An answer that picks a choice, which a boolean does, too.
+    Pick,
     Image,
+    /// A list of texts, or one written as a text.
     List,
     People,
     Flag,
@@ -32,19 +42,30 @@ impl Kind {
     fn wanted(self) -> &'static str {
         match self {
             Self::Text => "a string",
-            Self::TextOrInteger => "a string or an integer",
+            Self::TextOrInteger => {
+                "a string or an integer (a boolean is read as one of two choices: `choices.form = \"closed-set\"` with `values = \
+                 [\"no\", \"yes\"]`, and `answer = \"index\"`)"
+            }
+            Self::Name => "a string, an integer or a boolean",
+            Self::Tag => "a string, an integer, a boolean or a list of strings",
+            Self::Pick => "a string, an integer or a boolean",
             Self::Image => "struct<bytes: binary, path: string> or binary",
             Self::People => "a list of strings, a list of struct<answer: string>, or a list written as a string",
             Self::Flag => "a boolean",
-            Self::List => "a list of strings (`choices.form = \"comma\"` reads one string)",
+            Self::List => {
+                "a list of strings, or such a list written as a string (`choices.form = \"comma\"` reads one joined by commas)"
+            }
         }
     }
 
     fn accepts(self, found: &DataType) -> bool {
         let text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::Null);
         match (self, found) {
-            (_, DataType::Null) | (Self::Text | Self::TextOrInteger, DataType::Utf8) => true,
-            (Self::TextOrInteger, kind) => kind.is_integer() || *kind == DataType::Boolean,
+            (_, DataType::Null)
+            | (Self::Text | Self::TextOrInteger | Self::Name | Self::Tag | Self::Pick | Self::List, DataType::Utf8) => true,
+            (Self::Tag, DataType::List(field)) => text(field.data_type()),
+            (Self::TextOrInteger, kind) => kind.is_integer(),
+            (Self::Name | Self::Tag | Self::Pick, kind) => kind.is_integer() || *kind == DataType::Boolean,
             (Self::Image, DataType::Binary) => true,
             (Self::Image, DataType::Struct(fields)) => fields
                 .iter()
@@ -75,13 +96,15 @@ fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
     }
     match card.answer {
         AnswerForm::People => wanted.push((&columns.answer, "people's answers", Kind::People)),
-        _ => wanted.push((&columns.answer, "the answer", Kind::TextOrInteger)),
+        AnswerForm::Index | AnswerForm::OptionText => wanted.push((&columns.answer, "the answer", Kind::Pick)),
+        AnswerForm::Letter => wanted.push((&columns.answer, "the answer's letter", Kind::Text)),
+        AnswerForm::IndexFromOne | AnswerForm::Text => wanted.push((&columns.answer, "the answer", Kind::TextOrInteger)),
     }
     wanted.extend(columns.skip.iter().map(|name| (name.as_str(), "what is left out", Kind::Flag)));
-    wanted.extend(card.pictures.iter().map(|pictures| (pictures.key.as_str(), "the picture's name", Kind::TextOrInteger)));
+    wanted.extend(card.pictures.iter().map(|pictures| (pictures.key.as_str(), "the picture's name", Kind::Name)));
     wanted.extend(columns.hint.iter().map(|name| (name.as_str(), "the hint", Kind::Text)));
-    wanted.extend(columns.id.iter().map(|name| (name.as_str(), "the id", Kind::TextOrInteger)));
-    wanted.extend(columns.tags.iter().map(|name| (name.as_str(), "a tag", Kind::TextOrInteger)));
+    wanted.extend(columns.id.iter().map(|name| (name.as_str(), "the id", Kind::Name)));
+    wanted.extend(columns.tags.iter().map(|name| (name.as_str(), "a tag", Kind::Tag)));
     wanted
 }
 
@@ -92,27 +115,29 @@ pub(super) fn project(path: &Path, card: &Card, found: &Schema) -> Result<Vec<us
 
 /// The same for the files with pictures.
 pub(super) fn project_pictures(path: &Path, pictures: &PictureFiles, found: &Schema) -> Result<Vec<usize>, DataError> {
-    let wanted = vec![
-        (pictures.id.as_str(), "the pictures' names", Kind::TextOrInteger),
-        (pictures.image.as_str(), "the pictures", Kind::Image),
-    ];
+    let wanted =
+        vec![(pictures.id.as_str(), "the pictures' names", Kind::Name), (pictures.image.as_str(), "the pictures", Kind::Image)];
     project_all(path, wanted, found)
 }
 
 fn project_all(path: &Path, wanted: Vec<(&str, &'static str, Kind)>, found: &Schema) -> Result<Vec<usize>, DataError> {
     let all: Vec<(String, String)> =
-        found.fields().iter().map(|field| (field.name().clone(), type_name(field.data_type()))).collect();
+        found.fields().iter().map(|field| (field.name().clone(), brief(&type_name(field.data_type())))).collect();
     let bad = |message: String, wanted: &str| DataError::Column {
         path: path.into(),
         message: format!("{message}; nearest first, there are: {}", described(wanted, &all)),
     };
     let mut indices = Vec::new();
     for (column, role, kind) in wanted {
-        let Some(index) = all.iter().position(|(name, _)| name == column) else {
-            return Err(bad(format!("no column `{column}`, which the card names as {role}"), column));
+        let mut named = all.iter().enumerate().filter(|(_, (name, _))| name == column).map(|(index, _)| index);
+        let Some(index) = named.next() else {
+            return Err(bad(format!("no column `{}`, which the card names as {role}", brief(column)), column));
         };
+        if named.next().is_some() {
+            return Err(bad(format!("several columns are called `{}`, which the card names as {role}", brief(column)), column));
+        }
         if !kind.accepts(found.field(index).data_type()) {
-            let message = format!("column `{column}` is {}, but {role} must be {}", all[index].1, kind.wanted());
+            let message = format!("column `{}` is {}, but {role} must be {}", brief(column), all[index].1, kind.wanted());
             return Err(bad(message, column));
         }
         indices.push(index);
@@ -124,8 +149,12 @@ fn project_all(path: &Path, wanted: Vec<(&str, &'static str, Kind)>, found: &Sch
 fn described(wanted: &str, all: &[(String, String)]) -> String {
     let names = schema::nearest(wanted, all.iter().map(|(name, _)| name.as_str()));
     let kind = |name: &str| all.iter().find(|(other, _)| other == name).map_or("", |(_, kind)| kind.as_str());
-    let shown: Vec<String> = names.into_iter().map(|name| format!("`{name}` ({})", kind(name))).collect();
-    if shown.is_empty() { listed("", []) } else { shown.join(", ") }
+    let shown: Vec<String> = names.iter().take(DESCRIBED).map(|name| format!("`{}` ({})", brief(name), kind(name))).collect();
+    match names.len() {
+        0 => listed("", []),
+        count if count > DESCRIBED => format!("{} and {} more", shown.join(", "), count - DESCRIBED),
+        _ => shown.join(", "),
+    }
 }
 
 /// A type as a dataset's page on the Hub names it.
@@ -158,7 +187,7 @@ pub(super) struct Cells<'a> {
     pub skip: bool,
     /// The name of the picture in files of their own.
     pub picture: Option<String>,
-    /// In the card's order; null is "".
+    /// In the card's order; null is "", a list is written as one (JSON).
     pub tags: Vec<String>,
 }
 
@@ -174,7 +203,8 @@ pub(super) enum ChoiceCell<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum AnswerCell<'a> {
     Missing,
-    Integer(i64),
+    Integer(i128),
+    Flag(bool),
     Text(&'a str),
 }
 
@@ -204,7 +234,7 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &Card, row: usize) -> Cell
         },
         skip: optional(&columns.skip).is_some_and(|array| flag(array, row)),
         picture: card.pictures.as_ref().and_then(|pictures| text_or_integer(column(&pictures.key), row)),
-        tags: columns.tags.iter().map(|name| text_or_integer(column(name), row).unwrap_or_default()).collect(),
+        tags: columns.tags.iter().map(|name| tag(column(name), row)).collect(),
     }
 }
 
@@ -237,7 +267,21 @@ fn choices(array: &ArrayRef, row: usize) -> ChoiceCell<'_> {
     ChoiceCell::List((start..end).map(|item| text(lists.values(), item)).collect())
 }
 
+/// A tag's text; of a list, its texts as a list written as text ([`super::list_text::list`] reads it back).
+fn tag(array: &ArrayRef, row: usize) -> String {
+    match choices(array, row) {
+        ChoiceCell::List(texts) => {
+            let texts: Vec<&str> = texts.into_iter().flatten().collect();
+            serde_json::Value::from(texts).to_string()
+        }
+        _ => text_or_integer(array, row).unwrap_or_default(),
+    }
+}
+
 fn answer(array: &ArrayRef, row: usize) -> AnswerCell<'_> {
+    if let Some(flags) = array.as_boolean_opt().filter(|flags| flags.is_valid(row)) {
+        return AnswerCell::Flag(flags.value(row));
+    }
     match (text(array, row), integer(array, row)) {
         (Some(text), _) => AnswerCell::Text(text),
         (_, Some(number)) => AnswerCell::Integer(number),
@@ -279,13 +323,13 @@ fn text_or_integer(array: &ArrayRef, row: usize) -> Option<String> {
     text(array, row).map(str::to_string).or_else(|| integer(array, row).map(|number| number.to_string()))
 }
 
-fn integer(array: &ArrayRef, row: usize) -> Option<i64> {
+fn integer(array: &ArrayRef, row: usize) -> Option<i128> {
     if array.is_null(row) {
         return None;
     }
     macro_rules! value {
         ($kind:ty) => {
-            i64::try_from(array.as_primitive::<$kind>().value(row)).ok()
+            Some(i128::from(array.as_primitive::<$kind>().value(row)))
         };
     }
     match array.data_type() {

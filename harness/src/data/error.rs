@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use guard::parquet::Problem;
+
 /// Why a dataset, a picture or a partition cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -43,13 +45,49 @@ pub enum DataError {
         /// What is there instead.
         there: String,
     },
-    /// The file is not parquet, or not all of it.
-    #[error("{}: cannot be read as parquet ({message}); it may be truncated: download or generate it again", path.display())]
+    /// The file is not parquet, not all of it, or cannot be read.
+    #[error("{}: {message}", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// What is wrong and what to do.
         message: String,
+    },
+    /// A name of the card leads out of the dataset's folder.
+    #[error(
+        "split `{split}` of the card names `{pattern}`; a card's files lie within the dataset's folder, named from there: no `..`, no \
+             absolute path"
+    )]
+    Outside {
+        /// The name, or pattern, in the card.
+        pattern: String,
+        /// The split.
+        split: String,
+    },
+    /// A split names a file twice.
+    #[error("{}: split `{split}` of the card names it twice, by one name or by two; its rows would count twice", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The split.
+        split: String,
+    },
+    /// Some of the files that belong together are missing.
+    #[error("{}: {found} of the {wanted} files of split `{split}` that belong together, by the name `{name}`, are there (the first that is \
+             missing is number {missing}); get the others, too", dir.display())]
+    Shards {
+        /// The folder.
+        dir: PathBuf,
+        /// The split.
+        split: String,
+        /// One of the files.
+        name: String,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        wanted: usize,
+        /// The first that is missing.
+        missing: usize,
     },
     /// A column that the card names is not in the file, or of a type that cannot serve.
     #[error("{}: {message}", path.display())]
@@ -91,6 +129,18 @@ pub enum DataError {
         /// The row in this file, from 0.
         row: usize,
         /// Why.
+        reason: String,
+    },
+    /// Answers seem to count the choices from one.
+    #[error(
+        "{files}: no answer is choice 0, and that of row {row} is behind the last ({reason}): do the answers count from one?"
+    )]
+    OneOff {
+        /// The split's files.
+        files: String,
+        /// The first such row, over all files.
+        row: usize,
+        /// Why it was left out.
         reason: String,
     },
     /// There is nothing to train or to judge on.
@@ -145,9 +195,17 @@ impl DataError {
         move |source| Self::File { path: path.into(), source }
     }
 
-    /// For `map_err` after a parquet or arrow call on `path`.
-    pub(super) fn parquet<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
-        move |error| Self::Parquet { path: path.into(), message: error.to_string() }
+    /// A parquet file that cannot be read.
+    pub(super) fn parquet(path: &Path, message: impl Into<String>) -> Self {
+        Self::Parquet { path: path.into(), message: message.into() }
+    }
+
+    /// What the look at a file found before it was read as parquet.
+    pub(super) fn problem(path: &Path, problem: Problem) -> Self {
+        match problem {
+            Problem::Io(source) => Self::File { path: path.into(), source },
+            problem => Self::parquet(path, problem.to_string()),
+        }
     }
 
     /// A partition that cannot be drawn.
@@ -156,8 +214,21 @@ impl DataError {
     }
 }
 
-/// Names as a message lists them: nearest to `wanted` first, in backquotes.
+/// Names of many that a message lists.
+const LISTED: usize = 20;
+
+/// Names as a message lists them: nearest to `wanted` first, in backquotes, each in one short line; of many, some.
 pub(super) fn listed<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = schema::nearest(wanted, names).into_iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    let nearest = schema::nearest(wanted, names);
+    let shown: Vec<String> = nearest.iter().take(LISTED).map(|name| format!("`{}`", brief(name))).collect();
+    match nearest.len() {
+        0 => "none".into(),
+        count if count > LISTED => format!("{} and {} more", shown.join(", "), count - LISTED),
+        _ => shown.join(", "),
+    }
+}
+
+/// A name or a cell as a message shows it.
+pub(super) fn brief(text: &str) -> String {
+    guard::text::line(text, 100)
 }

@@ -4,25 +4,27 @@
 //! the load or is left out and listed, as the card says; nothing is dropped silently.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, Fold, PictureFiles};
 use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
-use super::error::{DataError, listed};
+use super::error::{DataError, brief, listed};
+use super::parquet_file::{Opened, open};
 use super::row::{Rejection, Row};
-use super::{columns, files, image, pictures};
+use super::{choices, columns, files, image, pictures};
 use crate::metrics;
 use crate::metrics::breakdown::{CONTEXT, GRADE, GRADE_BAND};
 
-/// Rows decoded at a time: pictures are large.
-pub(super) const BATCH_ROWS: usize = 64;
+/// Bytes that a split's texts may take in memory: a million questions of two hundred words.
+const MAX_TEXT_BYTES: usize = 1 << 30;
+/// What an example takes in memory besides its texts.
+const EXAMPLE_BYTES: usize = 512;
+/// Rows left out that are listed, at most; where there are more, nothing fits.
+const MAX_SKIPPED: usize = 1_000_000;
 
 /// One question with its answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +106,7 @@ impl Dataset {
         check_card(card)?;
         let paths = files::find(dir, card, split)?;
         let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-        check_rows(card, split, &paths, readers.iter().map(rows_of).sum())?;
+        check_rows(card, split, &paths, readers.iter().map(Opened::rows).fold(0, usize::saturating_add))?;
         files::check_sha256(&paths, files::split(card, split)?, split)?;
         let fold = files::split(card, split)?.fold.as_ref();
         let mut loader = Loader::new(card, split, fold, limit.unwrap_or(usize::MAX));
@@ -179,21 +181,6 @@ pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
     Ok(joined)
 }
 
-type Reader = ParquetRecordBatchReaderBuilder<File>;
-
-/// Opens a parquet file and reads its footer.
-pub(super) fn open(path: &Path) -> Result<Reader, DataError> {
-    let file = File::open(path).map_err(DataError::file(path))?;
-    // See `columns`: an embedded Arrow schema would only multiply the types to handle.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(DataError::parquet(path))
-}
-
-/// Rows of an opened file.
-pub(super) fn rows_of(reader: &Reader) -> usize {
-    usize::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default()
-}
-
 fn check_rows(card: &Card, split: &str, paths: &[PathBuf], found: usize) -> Result<(), DataError> {
     match files::split(card, split)?.rows {
         Some(wanted) if wanted != found => {
@@ -209,6 +196,13 @@ fn check_card(card: &Card) -> Result<(), DataError> {
     match (card.choices.form, &card.columns.choices) {
         (ChoiceForm::List | ChoiceForm::Comma, None) => {
             return bad("`choices.form` is `list` or `comma`, but `columns.choices` names no column");
+        }
+        (ChoiceForm::ClosedSet, _) if card.choices.values.len() > choices::MAX_CHOICES => {
+            return bad(&format!(
+                "`choices.values` has {} answers; the limit is {}",
+                card.choices.values.len(),
+                choices::MAX_CHOICES
+            ));
         }
         (ChoiceForm::ClosedSet, _) if card.choices.values.is_empty() => {
             return bad("`choices.form` is `closed-set`, but `choices.values` is empty");
@@ -267,6 +261,12 @@ struct Loader<'a> {
     known_ids: BTreeMap<String, usize>,
     /// The examples that wait for a picture of files of its own, by its name there.
     waiting: BTreeMap<String, Vec<usize>>,
+    /// Bytes of the examples' texts, about.
+    text_bytes: usize,
+    /// The first row whose answer is the choice behind the last, and why it was left out.
+    beyond: Option<(usize, String)>,
+    /// Whether some answer is the first choice.
+    first_chosen: bool,
 }
 
 impl<'a> Loader<'a> {
@@ -288,6 +288,9 @@ impl<'a> Loader<'a> {
             known_images: BTreeMap::new(),
             known_ids: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            text_bytes: 0,
+            beyond: None,
+            first_chosen: false,
         }
     }
 
@@ -295,18 +298,35 @@ impl<'a> Loader<'a> {
         self.dataset.examples.len() >= self.limit
     }
 
-    fn read_file(&mut self, path: &Path, reader: Reader) -> Result<(), DataError> {
+    fn read_file(&mut self, path: &Path, reader: Opened) -> Result<(), DataError> {
         let roots = columns::project(path, self.card, reader.schema())?;
-        let mask = ProjectionMask::roots(reader.parquet_schema(), roots);
-        let batches = reader.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(DataError::parquet(path))?;
         let first_row = self.row;
-        for batch in batches {
+        for batch in reader.batches(roots)? {
             if self.full() {
                 break;
             }
-            self.read_batch(path, first_row, &batch.map_err(DataError::parquet(path))?)?;
+            self.read_batch(path, first_row, &batch?)?;
+            self.check_size(path)?;
         }
         Ok(())
+    }
+
+    fn check_size(&self, path: &Path) -> Result<(), DataError> {
+        if self.text_bytes > MAX_TEXT_BYTES {
+            let message = format!(
+                "with row {} the split's examples take over {MAX_TEXT_BYTES} bytes of memory, the limit, without their pictures; name fewer \
+                 files, or a `fold`, in the card",
+                self.row
+            );
+            return Err(DataError::parquet(path, message));
+        }
+        match self.dataset.skipped.first() {
+            Some(first) if self.dataset.skipped.len() > MAX_SKIPPED => {
+                let message = format!("over {MAX_SKIPPED} rows are left out; the first is row {}: {}", first.row, first.reason);
+                Err(DataError::parquet(path, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read_batch(&mut self, path: &Path, first_row: usize, batch: &RecordBatch) -> Result<(), DataError> {
@@ -321,10 +341,11 @@ impl<'a> Loader<'a> {
             let row = Row::read(columns::cells(batch, self.card, index), self.card).and_then(|row| self.add(row));
             match row {
                 Ok(()) => {}
-                Err(Rejection::Bad(reason)) if self.card.on_bad_row == BadRow::Error => {
+                Err(Rejection::Bad(reason) | Rejection::Beyond(reason)) if self.card.on_bad_row == BadRow::Error => {
                     return Err(DataError::BadRow { path: path.into(), row: self.row - first_row, reason });
                 }
-                Err(Rejection::Bad(reason) | Rejection::Skip(reason)) => {
+                Err(rejection) => {
+                    let reason = self.reason(rejection);
                     self.dataset.skipped.push(Skipped { split: self.dataset.split.clone(), row: self.row, reason });
                 }
             }
@@ -333,11 +354,24 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    /// Why a row is left out.
+    fn reason(&mut self, rejection: Rejection) -> String {
+        match rejection {
+            Rejection::Bad(reason) | Rejection::Skip(reason) => reason,
+            Rejection::Beyond(reason) => {
+                self.beyond.get_or_insert_with(|| (self.row, reason.clone()));
+                reason
+            }
+        }
+    }
+
     fn add(&mut self, row: Row<'_>) -> Result<(), Rejection> {
         let id = row.id.clone().unwrap_or_else(|| format!("{}-{}", self.dataset.split, self.row));
         if let Some(first) = self.known_ids.get(&id) {
-            return Err(Rejection::bad(format!("the id `{id}` is already that of row {first}")));
+            return Err(Rejection::bad(format!("the id `{}` is already that of row {first}", brief(&id))));
         }
+        self.text_bytes = self.text_bytes.saturating_add(EXAMPLE_BYTES + 2 * id.len() + row.text_bytes());
+        self.first_chosen |= row.answer == Answer::Choice(0);
         self.known_ids.insert(id.clone(), self.row);
         let images = row.images.iter().map(|encoded| self.intern(encoded)).collect();
         if let Some(key) = row.picture.clone() {
@@ -396,6 +430,10 @@ impl<'a> Loader<'a> {
     }
 
     fn finish(self, paths: &[PathBuf]) -> Result<Dataset, DataError> {
+        // Left out under `on_bad_row`, such rows would hide that every other answer is one off.
+        if let Some((row, reason)) = self.beyond.as_ref().filter(|_| !self.first_chosen && !self.full()) {
+            return Err(DataError::OneOff { files: files::joined(paths), row: *row, reason: reason.clone() });
+        }
         if !self.dataset.examples.is_empty() {
             return Ok(self.dataset);
         }

@@ -241,8 +241,9 @@ fn a_column_that_is_missing_or_mistyped() {
         "`image` (struct<bytes: binary, path: string>)",
     ];
     check_error(load(&card(), with(good_columns(), "question", Arc::new(Int32Array::from(vec![1, 2])))), &parts);
-    let joined = with(good_columns(), "choices", strings(&[Some("a,b"), Some("a,b")]));
-    check_error(load(&card(), joined), &["column `choices` is string, but the choices must be a list of strings", "comma"]);
+    let numbers = with(good_columns(), "choices", Arc::new(Int32Array::from(vec![1, 2])));
+    check_error(load(&card(), numbers), &["column `choices` is int32, but the choices must be a list of strings", "comma"]);
+    check_bad("choices", strings(&[Some("['rose', 'grass']"), Some("a,b")]), 1, "the choices `a,b` are no list of quoted texts");
     check_error(load(&card(), with(good_columns(), "image", strings(&[None, None]))), &["an image must be struct<bytes: binary"]);
 }
 
@@ -288,12 +289,21 @@ fn a_file_that_is_not_parquet_or_not_all_of_it() {
     let dir = folder(good_columns());
     let path: PathBuf = dir.path().join("train.parquet");
     let whole = std::fs::read(&path).expect("read");
-    for bytes in [&b"not parquet at all"[..], &whole[..whole.len() / 2], b""] {
+    let mut damaged = whole.clone();
+    let end = damaged.len();
+    damaged[end - 30..end - 8].fill(0xff);
+    for (bytes, part) in [
+        (&b"not parquet at all"[..], "is no parquet file: it looks like text (`not parquet at all`)"),
+        (b"", "is no parquet file: it is empty"),
+        (b"id,question\n1,Who?\n", "it looks like CSV"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (&whole[..whole.len() / 2], "is cut off: it begins as a parquet file does"),
+        (&damaged, "is a damaged parquet file"),
+    ] {
         std::fs::write(&path, bytes).expect("write");
-        check_error(
-            Dataset::load(dir.path(), &card(), "train", None),
-            &["train.parquet: cannot be read as parquet", "truncated"],
-        );
+        let error = Dataset::load(dir.path(), &card(), "train", None).expect_err("no parquet").to_string();
+        assert!(error.contains("train.parquet: ") && error.contains(part), "{error}");
+        assert_eq!(error.contains("download"), part.contains("cut off") || part.contains("LFS"), "{error}");
     }
 }
 
@@ -420,6 +430,9 @@ fn several_peoples_answers_in_every_shape() {
     }
     let broken = strings(&[Some("me"), Some("['x']"), Some("['x']")]);
     check_error(load(&people_card(), people_columns(broken)), &["train.parquet", "row 0 ", "no list of quoted texts"]);
+    let escaped = strings(&[Some(r#"["a\nb"]"#), Some("['x']"), Some("['\\xe9']")]);
+    let data = good(&people_card(), people_columns(escaped));
+    assert_eq!(data.examples.iter().map(Example::answer_text).collect::<Vec<_>>(), ["a\nb", "\u{e9}"]);
     let numbers: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
     check_error(load(&people_card(), people_columns(numbers)), &["column `answer` is int32", "list of struct<answer: string>"]);
 }

@@ -9,12 +9,15 @@ use schema::card::{BadRow, Card};
 use schema::record::Skipped;
 use serde::Serialize;
 
-use super::error::DataError;
-use super::examples::{Dataset, Example, open, rows_of};
+use super::error::{DataError, brief};
+use super::examples::{Dataset, Example};
+use super::parquet_file::{Opened, open};
 use super::{columns, files, image};
 
 /// Values of a partition key that the terminal shows.
 const SHOWN_LABELS: usize = 12;
+/// Columns that the terminal shows.
+const SHOWN_COLUMNS: usize = 200;
 /// Rows left out that the terminal shows.
 const SHOWN_SKIPPED: usize = 5;
 /// Example rows.
@@ -107,16 +110,16 @@ pub fn inspect(dir: &Path, card: &Card) -> Result<Inspection, DataError> {
 fn inspect_split(dir: &Path, card: &Card, split: &str) -> Result<SplitInspection, DataError> {
     let paths = files::find(dir, card, split)?;
     let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let metadata: Vec<&ParquetMetaData> = readers.iter().map(|reader| reader.metadata().as_ref()).collect();
+    let metadata: Vec<&ParquetMetaData> = readers.iter().map(Opened::metadata).collect();
     let columns = readers[0].schema().fields().iter().enumerate().map(|(root, field)| Column {
         name: field.name().clone(),
-        kind: columns::type_name(field.data_type()),
+        kind: guard::text::line(&columns::type_name(field.data_type()), 1_000),
         nulls: nulls(&metadata, root),
     });
     let data = Dataset::load(dir, card, split, None)?;
     Ok(SplitInspection {
         sha256: files::sha256(&paths)?,
-        rows: readers.iter().map(rows_of).sum(),
+        rows: readers.iter().map(Opened::rows).fold(0, usize::saturating_add),
         row_groups: metadata.iter().map(|file| file.num_row_groups()).sum(),
         columns: columns.collect(),
         examples: data.examples.len(),
@@ -130,12 +133,12 @@ fn inspect_split(dir: &Path, card: &Card, split: &str) -> Result<SplitInspection
 
 /// Null cells of a top-level column: those of its first leaf, over all row groups.
 fn nulls(files: &[&ParquetMetaData], root: usize) -> Option<u64> {
-    let mut total = 0;
+    let mut total = 0u64;
     for file in files {
         let schema = file.file_metadata().schema_descr();
         let leaf = (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root)?;
         for group in file.row_groups() {
-            total += group.column(leaf).statistics()?.null_count_opt()?;
+            total = total.saturating_add(group.column(leaf).statistics()?.null_count_opt()?);
         }
     }
     Some(total)
@@ -202,16 +205,24 @@ impl SplitInspection {
     }
 
     fn write_columns(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.columns.iter().map(|column| column.name.chars().count()).max().unwrap_or_default();
+        let shown: Vec<(String, &Column)> =
+            self.columns.iter().take(SHOWN_COLUMNS).map(|column| (one_line(&column.name), column)).collect();
+        let width = shown.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
         writeln!(out, "  columns")?;
-        self.columns.iter().try_for_each(|column| {
+        shown.iter().try_for_each(|(name, column)| {
             let nulls = match column.nulls {
                 None => "nulls unknown".to_string(),
                 Some(0) => "no nulls".into(),
                 Some(count) => format!("{count} nulls"),
             };
-            writeln!(out, "    {:width$}  {}, {nulls}", column.name, column.kind)
-        })
+            // A width of `format!` ends at 65,535.
+            let room = " ".repeat(width - name.chars().count());
+            writeln!(out, "    {name}{room}  {}, {nulls}", brief(&column.kind))
+        })?;
+        match self.columns.len().checked_sub(SHOWN_COLUMNS + 1) {
+            None => Ok(()),
+            Some(more) => writeln!(out, "    and {} more", more + 1),
+        }
     }
 }
 
@@ -228,7 +239,7 @@ impl fmt::Display for ImageSizes {
 
 impl fmt::Display for Shown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "  example   {} ({} images)", self.id, self.images)?;
+        writeln!(out, "  example   {} ({} images)", one_line(&self.id), self.images)?;
         if !self.hint.is_empty() {
             writeln!(out, "    hint      {}", one_line(&self.hint))?;
         }
@@ -245,7 +256,7 @@ fn write_labels(out: &mut fmt::Formatter<'_>, key: &str, counts: &BTreeMap<Strin
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     writeln!(out, "  {key}: {} values", sorted.len())?;
     for (label, count) in sorted.iter().take(SHOWN_LABELS) {
-        writeln!(out, "    {count:>6}  {}", if label.is_empty() { "(empty)" } else { label })?;
+        writeln!(out, "    {count:>6}  {}", if label.is_empty() { "(empty)".into() } else { brief(label) })?;
     }
     match sorted.get(SHOWN_LABELS..).unwrap_or_default() {
         [] => Ok(()),
@@ -256,7 +267,9 @@ fn write_labels(out: &mut fmt::Formatter<'_>, key: &str, counts: &BTreeMap<Strin
 /// Text on one line of a terminal.
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 100;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Far more than is shown needs no splitting.
+    let head = text.char_indices().nth(20 * LONGEST).map_or(text, |(end, _)| &text[..end]);
+    let line = head.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -12,10 +12,17 @@ pub mod inspect;
 pub mod partition;
 pub mod prompt;
 
+#[cfg(test)]
+mod cells_tests;
 mod choices;
 mod columns;
 mod error;
 mod files;
+mod list_text;
+mod parquet_file;
+mod parquet_pages;
+#[cfg(test)]
+mod parquet_tests;
 mod people;
 mod pictures;
 mod pillow;
@@ -29,6 +36,7 @@ pub use examples::{Answer, Dataset, Example, join_cards};
 pub use files::of_split;
 pub use image::{Filter, Fit, Preprocess};
 pub use inspect::{Inspection, inspect};
+pub(crate) use list_text::list;
 pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};
 pub use prompt::{Rendered, letter, normalize, parse_choice, render};
 pub use tiles::Tiles;

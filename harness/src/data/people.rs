@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::error::brief;
 use super::examples::Answer;
+use super::list_text::list;
 use super::row::Rejection;
 
 /// The answers of a cell, as it holds them.
@@ -20,7 +22,7 @@ pub(super) fn answer(cell: &PeopleCell<'_>) -> Result<Answer, Rejection> {
         PeopleCell::Missing => return Err(Rejection::bad("the answers are null")),
         PeopleCell::List(answers) => answers.iter().flatten().map(ToString::to_string).collect(),
         PeopleCell::Text(text) => {
-            parse(text).ok_or_else(|| Rejection::bad(format!("the answers `{text}` are no list of quoted texts")))?
+            list(text).ok_or_else(|| Rejection::bad(format!("the answers `{}` are no list of quoted texts", brief(text))))?
         }
     };
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -31,50 +33,9 @@ pub(super) fn answer(cell: &PeopleCell<'_>) -> Result<Answer, Rejection> {
     Ok(Answer::People { gold, all })
 }
 
-/// Reads a list of texts in single or double quotes, with backslashes before what they protect; none for anything else.
-fn parse(text: &str) -> Option<Vec<String>> {
-    let inside = text.trim().strip_prefix('[')?.strip_suffix(']')?;
-    let (mut answers, mut rest) = (Vec::new(), inside.trim());
-    while !rest.is_empty() {
-        let quote = rest.chars().next().filter(|c| ['\'', '"'].contains(c))?;
-        let (answer, after) = quoted(&rest[1..], quote)?;
-        answers.push(answer);
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(next) => next.trim_start(),
-            None if after.is_empty() => after,
-            None => return None,
-        };
-    }
-    Some(answers)
-}
-
-/// A text up to its closing quote, and what follows that.
-fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
-    let mut answer = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' => answer.push(characters.next()?.1),
-            end if end == quote => return Some((answer, &text[at + 1..])),
-            other => answer.push(other),
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_written_as_text() {
-        assert_eq!(parse(r#"['surf', "it's", 'a, b', 'don\'t']"#).unwrap(), ["surf", "it's", "a, b", "don't"]);
-        assert_eq!(parse("[]").unwrap(), Vec::<String>::new());
-        for text in ["surf", "['a' 'b']", "['a", "[a]", "['a'] x"] {
-            assert_eq!(parse(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn the_most_frequent_answer_is_gold() {

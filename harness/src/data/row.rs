@@ -4,6 +4,11 @@ use schema::card::{AnswerForm, Card};
 
 use super::columns::Cells;
 use super::examples::Answer;
+
+/// Characters of a question, a hint or an answer, at most: more than any model reads.
+const MAX_TEXT: usize = 200_000;
+/// Characters of an id, a picture's name or a tag.
+const MAX_NAME: usize = 4_096;
 use super::{choices, image, people};
 
 /// Why a row gives no example.
@@ -11,6 +16,8 @@ use super::{choices, image, people};
 pub(super) enum Rejection {
     /// It cannot be read; the card says what happens then.
     Bad(String),
+    /// The same, because its answer is the choice behind the last: as if choices were counted from one.
+    Beyond(String),
     /// The card leaves such rows out.
     Skip(String),
 }
@@ -49,11 +56,13 @@ impl<'a> Row<'a> {
         if card.columns.id.is_some() && cells.id.as_deref().unwrap_or_default().is_empty() {
             return Err(Rejection::bad("the id is empty"));
         }
+        cells_fit(&cells)?;
         let choice_images: Vec<bool> = cells.images.iter().skip(1).map(Option::is_some).collect();
         let (choices, answer) = match card.answer {
             AnswerForm::People => (Vec::new(), people::answer(&cells.people)?),
             _ => choices::read(card, &cells.choices, cells.answer, &choice_images)?,
         };
+        answer_fits(&answer)?;
         if card.pictures.is_some() && cells.picture.is_none() {
             return Err(Rejection::bad("the picture's name is null"));
         }
@@ -78,11 +87,50 @@ impl<'a> Row<'a> {
     /// What sending the row as it is would cost: pictures and text, in bytes.
     pub(super) fn raw_bytes(&self) -> u64 {
         let pictures: usize = self.images.iter().map(|encoded| encoded.len()).sum();
+        (pictures + self.asked_bytes()) as u64
+    }
+
+    /// What its texts take in memory, about.
+    pub(super) fn text_bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + 64).sum();
+        let people = if let Answer::People { all, .. } = &self.answer { all.iter().map(|text| text.len() + 32).sum() } else { 0 };
+        self.asked_bytes() + tags + people + 32 * self.choices.len()
+    }
+
+    fn asked_bytes(&self) -> usize {
         let choices: usize = self.choices.iter().map(String::len).sum();
         let answer = match &self.answer {
             Answer::Choice(_) => 1,
             Answer::Text(text) | Answer::People { gold: text, .. } => text.len(),
         };
-        (pictures + self.question.len() + self.hint.len() + choices + answer) as u64
+        self.question.len() + self.hint.len() + choices + answer
+    }
+}
+
+fn cells_fit(cells: &Cells<'_>) -> Result<(), Rejection> {
+    fits("the question", cells.question, MAX_TEXT)?;
+    fits("the hint", cells.hint, MAX_TEXT)?;
+    let names = [("the id", &cells.id), ("the picture's name", &cells.picture)];
+    names.iter().try_for_each(|(what, name)| fits(what, name.as_deref().unwrap_or_default(), MAX_NAME))?;
+    cells.tags.iter().try_for_each(|tag| fits("a tag", tag, MAX_NAME))
+}
+
+fn answer_fits(answer: &Answer) -> Result<(), Rejection> {
+    match answer {
+        Answer::Choice(_) => Ok(()),
+        Answer::Text(text) => fits("the answer", text, MAX_TEXT),
+        Answer::People { all, .. } if all.len() > choices::MAX_CHOICES => {
+            Err(Rejection::bad(format!("there are {} answers; the limit is {}", all.len(), choices::MAX_CHOICES)))
+        }
+        Answer::People { all, .. } => all.iter().try_for_each(|text| fits("an answer", text, MAX_NAME)),
+    }
+}
+
+fn fits(what: &str, text: &str, most: usize) -> Result<(), Rejection> {
+    // A character has a byte at least.
+    let characters = if text.len() > most { text.chars().count() } else { 0 };
+    match characters > most {
+        true => Err(Rejection::bad(format!("{what} has {characters} characters; the limit is {most}"))),
+        false => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::Prediction;
 
-use crate::data::{Dataset, Example};
+use crate::data::{Dataset, Example, list};
 
 /// A break-down that every dataset has: `IMG` (a picture), `TXT` (a hint), both at once, or `NO` (neither), as ScienceQA's
 /// evaluation has it.
@@ -37,7 +37,8 @@ pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<Stri
     recorded.collect()
 }
 
-/// An example's values of a tag. A list written as text (`['counting', 'geometry']`, `counting, geometry`) has several.
+/// An example's values of a tag. A list, or a text that is one as a whole (`['counting', 'geometry']`), has several; any other text
+/// is one value, commas and brackets and all.
 fn values(example: &Example, tag: &str) -> Vec<String> {
     if tag == CONTEXT {
         let context = [("IMG", !example.images.is_empty()), ("TXT", !example.hint.is_empty())];
@@ -48,8 +49,10 @@ fn values(example: &Example, tag: &str) -> Vec<String> {
         return grade_band(&example.label(GRADE).unwrap_or_default()).into_iter().map(Into::into).collect();
     }
     let label = example.label(tag).unwrap_or_default();
-    let parts = label.split(',').map(|part| part.trim_matches(|c: char| c.is_whitespace() || "[]'\"".contains(c)).to_owned());
-    parts.filter(|part| !part.is_empty()).collect()
+    let values = list(&label).unwrap_or_else(|| vec![label]);
+    let values = values.iter().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    // One that stands there twice is one of its kind.
+    values.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 /// The band of a grade; none of what is no grade from 1 to 12.
@@ -107,6 +110,12 @@ mod tests {
         let both = example("look", &[0], "['counting', 'geometry']");
         assert_eq!(values(&both, CONTEXT), ["IMG", "TXT"]);
         assert_eq!(values(&both, "skills"), ["counting", "geometry"]);
+        for whole in ["Velocity, acceleration, and forces", "Art [modern]", "Scotland's rivers", "['a'] and more", "[modern] art"]
+        {
+            assert_eq!(values(&example("", &[], whole), "skills"), [whole]);
+        }
+        let twice = example("", &[], r#"["counting", "counting", "a, b", ""]"#);
+        assert_eq!(values(&twice, "skills"), ["a, b", "counting"]);
         let neither = example("", &[], "");
         assert_eq!(values(&neither, CONTEXT), ["NO"]);
         assert!(values(&neither, "skills").is_empty());

@@ -52,6 +52,11 @@ impl Judgement {
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 
+    /// How many clients that is the mean of; none where it is of none.
+    pub fn clients_judged(&self) -> Option<usize> {
+        Some(self.known().len()).filter(|judged| *judged > 0)
+    }
+
     /// The worst client.
     pub fn client_min(&self) -> Option<f64> {
         self.known().into_iter().reduce(f64::min)

@@ -10,7 +10,7 @@ use schema::experiment::{PartitionConfig, PartitionScheme};
 use schema::partition::{Partition, Shard};
 use seed::{Seed, Stream};
 
-use super::super::error::listed;
+use super::super::error::{brief, listed};
 use super::{DataError, Example};
 
 /// How often a draw that leaves a client with too few examples is repeated.
@@ -37,8 +37,11 @@ pub fn draw(
     let labels = by_label(config, train)?;
     let clients = clients(config, &labels);
     check(config, clients, &labels, train.len())?;
-    let train_shards = draw_train(config, streams, clients, &labels)?;
     let test_labels = if test.is_empty() { ByLabel::new() } else { by_label(config, test)? };
+    if config.scheme == PartitionScheme::Natural {
+        check_sites(config, [("training", &labels, train), ("test", &test_labels, test)])?;
+    }
+    let train_shards = draw_train(config, streams, clients, &labels)?;
     let test_shards = follow(&labels, &train_shards, &test_labels, streams);
     let names: Vec<Option<String>> = match config.scheme {
         PartitionScheme::Natural => labels.keys().cloned().map(Some).collect(),
@@ -66,6 +69,37 @@ fn by_label(config: &PartitionConfig, examples: &[Example]) -> Result<ByLabel, D
         labels.entry(label).or_default().push(index);
     }
     Ok(labels)
+}
+
+/// Where a client is a value of the key, every example has one, and every test example that of some client: dealing the others to
+/// anyone would judge a client on what is not its own.
+fn check_sites(config: &PartitionConfig, splits: [(&str, &ByLabel, &[Example]); 2]) -> Result<(), DataError> {
+    let key = config.key.as_deref().unwrap_or_default();
+    for (split, labels, examples) in splits {
+        let without: Vec<usize> =
+            labels.iter().filter(|(label, _)| label.trim().is_empty()).flat_map(|(_, of)| of).copied().collect();
+        if let Some(first) = without.iter().min() {
+            return Err(DataError::partition(format!(
+                "{} of {} {split} examples have no `{key}`, the first is `{}`; with `scheme = \"natural\"` every example belongs to the client \
+                 of its `{key}`: give them one, or leave such rows out (`columns.skip` in the card)",
+                without.len(),
+                examples.len(),
+                brief(&examples[*first].id)
+            )));
+        }
+    }
+    let [(_, trained, _), (_, tested, examples)] = splits;
+    let strange: Vec<(&String, &Vec<usize>)> = tested.iter().filter(|(label, _)| !trained.contains_key(*label)).collect();
+    match strange.first() {
+        None => Ok(()),
+        Some((label, _)) => Err(DataError::partition(format!(
+            "{} of {} test examples have a `{key}` that no training example has, the first is `{}`; with `scheme = \"natural\"` a test \
+             example is judged by the client of its `{key}`: add training examples, or leave those rows out (`columns.skip` in the card)",
+            strange.iter().map(|(_, of)| of.len()).sum::<usize>(),
+            examples.len(),
+            brief(label)
+        ))),
+    }
 }
 
 fn unknown_key(key: &str, example: &Example) -> DataError {
@@ -134,7 +168,7 @@ fn too_few(config: &PartitionConfig, labels: &ByLabel, client: usize, size: usiz
     let (who, remedy) = match config.scheme {
         PartitionScheme::Natural => {
             let label = labels.keys().nth(client).map_or("", String::as_str);
-            (format!("client {client} (`{label}`)"), "lower `min_examples` or choose another `key`")
+            (format!("client {client} (`{}`)", brief(label)), "lower `min_examples` or choose another `key`")
         }
         PartitionScheme::Pathological => {
             (format!("client {client}"), "raise `classes_per_client`, or lower `clients` or `min_examples`")

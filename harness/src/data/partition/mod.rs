@@ -8,7 +8,7 @@ use std::path::Path;
 
 use schema::partition::Partition;
 
-use super::error::listed;
+use super::error::{brief, listed};
 use super::{DataError, Example};
 
 pub use draw::draw;
@@ -23,16 +23,31 @@ pub struct ShardIndices {
     pub test: Vec<usize>,
 }
 
+/// Bytes of a saved partition, at most: ten million ids.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Clients of one, at most: as many as examples is the most that makes sense.
+const MAX_CLIENTS: usize = 1_000_000;
+
 /// Reads a saved partition (JSON) and checks its hash.
 pub fn load(path: &Path) -> Result<Partition, DataError> {
     let bad = |message: String| DataError::PartitionFile { path: path.into(), message };
-    let text = std::fs::read(path).map_err(DataError::file(path))?;
-    let partition: Partition = serde_json::from_slice(&text).map_err(|error| bad(format!("not a saved partition: {error}")))?;
+    let text = guard::files::read(path, MAX_FILE_BYTES).map_err(DataError::file(path))?;
+    let not_one =
+        |error: serde_json::Error| bad(format!("not a saved partition: {}", guard::text::line(&error.to_string(), 300)));
+    let partition: Partition = serde_json::from_slice(&text).map_err(not_one)?;
+    match partition.shards.len() {
+        0 => return Err(bad("it has no client; draw it again".into())),
+        count if count > MAX_CLIENTS => return Err(bad(format!("it has {count} clients; the limit is {MAX_CLIENTS}"))),
+        _ => {}
+    }
+    if let Some(client) = partition.shards.iter().position(|shard| shard.train.is_empty()) {
+        return Err(bad(format!("client {client} has no training example; draw it again")));
+    }
     let found = Partition::hash_of(&partition.shards);
     if found != partition.hash {
         return Err(bad(format!(
             "the shards' hash is {found}, but the file says {}: it was changed by hand; draw it again",
-            partition.hash
+            brief(&partition.hash)
         )));
     }
     Ok(partition)
@@ -62,7 +77,7 @@ fn indices(split: &str, shards: &[&[String]], examples: &[Example]) -> Result<Ve
         for id in *ids {
             let index = *known.get(id.as_str()).ok_or_else(|| unknown(split, client, id, examples))?;
             if let Some(other) = owner[index].replace(client) {
-                let message = format!("{split} example `{id}` belongs to client {other} and again to client {client}");
+                let message = format!("{split} example `{}` belongs to client {other} and again to client {client}", brief(id));
                 return Err(DataError::partition(message));
             }
             shard.push(index);
@@ -78,7 +93,7 @@ fn indices(split: &str, shards: &[&[String]], examples: &[Example]) -> Result<Ve
              use the dataset, limits and seed that the partition was drawn with",
             uncovered.len(),
             examples.len(),
-            first.id
+            brief(&first.id)
         ))),
     }
 }
@@ -87,8 +102,9 @@ fn unknown(split: &str, client: usize, id: &str, examples: &[Example]) -> DataEr
     let nearest = schema::nearest(id, examples.iter().map(|example| example.id.as_str()));
     let nearest = listed(id, nearest.into_iter().take(3));
     DataError::partition(format!(
-        "{split} example `{id}` of client {client} is not in the data (nearest: {nearest}); \
-         use the dataset, limits and seed that the partition was drawn with"
+        "{split} example `{}` of client {client} is not in the data (nearest: {nearest}); \
+         use the dataset, limits and seed that the partition was drawn with",
+        brief(id)
     ))
 }
 

@@ -98,9 +98,12 @@ impl fmt::Display for LabelTable {
         let rows = self.cells();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
         let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-        writeln!(out, "training examples by {}", self.key)?;
+        writeln!(out, "training examples by {}", guard::text::line(&self.key, 100))?;
         for row in &rows {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+            // Padded by hand: a width of `format!` ends at 65,535.
+            let room = |cell: &str, width: usize| " ".repeat(width - cell.chars().count());
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{}{cell}", room(cell, *width))).collect();
             writeln!(out, "{}", cells.join("  "))?;
         }
         Ok(())

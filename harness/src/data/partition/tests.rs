@@ -120,6 +120,27 @@ fn natural_clients_are_the_values_of_the_key() {
     }
 }
 
+fn at_sites(prefix: &str, sites: &[&str]) -> Vec<Example> {
+    let mut examples = examples(prefix, sites.len(), 1);
+    examples.iter_mut().zip(sites).for_each(|(example, site)| drop(example.tags.insert("topic".into(), (*site).into())));
+    examples
+}
+
+#[test]
+fn natural_clients_are_judged_on_their_own_sites() {
+    let train = at_sites("train", &["b", "a", "b", "a", "c", "c"]);
+    let natural = config(PartitionScheme::Natural);
+    let found = shards(&natural, 1, &train, &at_sites("test", &["a", "b", "a", "a"]));
+    assert_eq!(found.iter().map(|shard| shard.test.clone()).collect::<Vec<_>>(), [vec![0, 2, 3], vec![1], vec![]]);
+    let error = |train: &[Example], test: &[Example]| draw(&natural, 1, "mini", train, test).expect_err("refused").to_string();
+    let strange = error(&train, &at_sites("test", &["a", "d", "e", "d"]));
+    assert!(strange.contains("3 of 4 test examples have a `topic` that no training example has, the first is `d`"), "{strange}");
+    let nowhere = error(&train, &at_sites("test", &["a", "", " "]));
+    assert!(nowhere.contains("2 of 3 test examples have no `topic`, the first is `test-1`"), "{nowhere}");
+    let nowhere = error(&at_sites("train", &["a", "a", "", ""]), &[]);
+    assert!(nowhere.contains("2 of 4 training examples have no `topic`, the first is `train-2`"), "{nowhere}");
+}
+
 #[test]
 fn test_examples_follow_the_training_examples() {
     let (train, test) = (examples("train", 400, 4), examples("test", 200, 4));
@@ -186,6 +207,26 @@ fn saved_and_loaded_is_the_same() {
     std::fs::write(&path, edited).expect("written");
     let error = load(&path).expect_err("edited").to_string();
     assert!(error.contains("partition.json: the shards' hash is") && error.contains(&drawn.hash), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_partition_is_refused() {
+    let train = examples("train", 30, 3);
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("partition.json");
+    let drawn = draw(&config(PartitionScheme::Iid), 1, "mini", &train, &[]).expect("drawn");
+    let error = |partition: &Partition| {
+        let hashed = Partition { hash: Partition::hash_of(&partition.shards), ..partition.clone() };
+        save(&hashed, &path).expect("saved");
+        load(&path).expect_err("refused").to_string()
+    };
+    assert!(error(&Partition { shards: vec![], ..drawn.clone() }).contains("it has no client"));
+    let mut idle = drawn.clone();
+    idle.shards[1].train.clear();
+    assert!(error(&idle).contains("client 1 has no training example"));
+    std::fs::write(&path, "[".repeat(100_000)).expect("written");
+    let deep = load(&path).expect_err("no partition").to_string();
+    assert!(deep.contains("not a saved partition") && deep.len() < 1_000, "{deep}");
 }
 
 #[test]

@@ -1,0 +1,294 @@
+//! Page headers: how much memory the pages of some columns take, and how far their rows may expand.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::footer::{Chunk, Footer, Leaf};
+use super::thrift::{Broken, Kind, Walker};
+use super::{Problem, what_it_is};
+
+/// Bytes of the pages that are unpacked at one time, one of each column, beyond twice the file's own length: pages of ordinary files
+/// have a megabyte, those of pictures up to hundreds.
+const PAGES_AT_ONCE: u64 = 256 << 20;
+/// Bytes that some rows may take when they are decoded together.
+pub const ROWS_AT_ONCE: u64 = 128 << 20;
+/// Bytes that all rows of a file may take decoded, beyond [`EXPANSION`] times its length: a value that stands in a file once may be
+/// every row's.
+const DECODED: u64 = 1 << 30;
+/// How often a file's length its rows may take.
+const EXPANSION: u64 = 32;
+/// Values of a list column in a row group: all of them may be one row's.
+const MAX_LIST_VALUES: u64 = 1 << 24;
+/// Bytes of a page's header; statistics may hold a value of the page.
+const MAX_HEADER: usize = 16 << 20;
+
+/// The ways of compression: name, and how often its length a page may unpack to, where the library does not bound it.
+const CODECS: [(&str, Option<u64>); 8] = [
+    ("none", None),
+    ("snappy", None),
+    ("gzip", Some(1032)),
+    ("LZO", None),
+    ("brotli", Some(u64::MAX)),
+    ("lz4", Some(255)),
+    ("zstd", None),
+    ("lz4", None),
+];
+const LZO: i64 = 3;
+
+/// How a file's columns may be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Rows to decode at a time.
+    pub rows: usize,
+    /// Bytes that all rows together may take decoded.
+    pub budget: u64,
+    /// What page headers alone do not settle.
+    pub doubts: Vec<Doubt>,
+}
+
+/// A chunk of a column whose pages have to be looked into before they are decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The row group.
+    pub group: usize,
+    /// The column among all without columns in them.
+    pub leaf: usize,
+    /// Values of a list column that may each be any of the dictionary: its longest value, these times, must stay within
+    /// [`ROWS_AT_ONCE`].
+    pub values: u64,
+    /// Pages that could unpack to more than their headers say.
+    pub unpacking: Vec<Packed>,
+    /// Whether some page counts its values itself (DELTA encodings).
+    pub counts: bool,
+}
+
+/// A page as it lies in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// Where it begins.
+    pub at: u64,
+    /// Its bytes there.
+    pub packed: u64,
+    /// What it unpacks to, by its header.
+    pub unpacked: u64,
+}
+
+/// What a chunk's page headers say.
+#[derive(Default)]
+struct Pages {
+    /// The largest page, unpacked.
+    largest: u64,
+    /// All of them.
+    unpacked: u64,
+    /// The most bytes that a page has for each of its values.
+    each: u64,
+    /// The longest value that several rows may share.
+    shared: u64,
+    /// Values that may be such.
+    sharing: u64,
+    unpacking: Vec<Packed>,
+    counts: bool,
+}
+
+impl Pages {
+    /// Bytes of a row, at most or on average.
+    fn row(&self, leaf: &Leaf, rows: u64) -> u64 {
+        match leaf.width {
+            Some(width) => width,
+            None if leaf.repeated => self.unpacked / rows.max(1),
+            None => self.each.max(self.shared),
+        }
+    }
+
+    fn doubt(self, group: usize, index: usize, leaf: &Leaf) -> Option<Doubt> {
+        let expands = leaf.repeated && leaf.width.is_none() && self.shared.saturating_mul(self.sharing) > ROWS_AT_ONCE;
+        let values = if expands { self.sharing } else { 0 };
+        let any = expands || self.counts || !self.unpacking.is_empty();
+        any.then_some(Doubt { group, leaf: index, values, unpacking: self.unpacking, counts: self.counts })
+    }
+}
+
+impl Footer {
+    /// How the columns of some names may be read: at most `most` rows at a time, and fewer where they may expand. Walks the headers
+    /// of all their pages, and checks them.
+    pub fn plan(&self, file: &File, columns: &[&str], most: usize) -> Result<Plan, Problem> {
+        let length = file.metadata()?.len();
+        let mut plan =
+            Plan { rows: most.max(1), budget: DECODED.saturating_add(length.saturating_mul(EXPANSION)), doubts: vec![] };
+        for (group, found) in self.groups.iter().enumerate() {
+            let (mut at_once, mut row): (u64, u64) = (0, 0);
+            let chunks = self.leaves.iter().zip(&found.chunks).enumerate();
+            for (index, (leaf, chunk)) in chunks.filter(|(_, (leaf, _))| columns.contains(&leaf.root.as_str())) {
+                let pages = pages(file, leaf, chunk).map_err(|problem| {
+                    named(problem, &format!("row group {group}, column `{}`", crate::text::line(&leaf.root, 80)))
+                })?;
+                // A row of lists may be all of its column.
+                at_once = at_once.saturating_add(if leaf.repeated { pages.unpacked } else { pages.largest });
+                row = row.saturating_add(pages.row(leaf, found.rows));
+                plan.doubts.extend(pages.doubt(group, index, leaf));
+            }
+            let most = PAGES_AT_ONCE.saturating_add(length.saturating_mul(2));
+            if at_once > most {
+                return Err(Problem::Limit(format!(
+                    "the pages of row group {group} that are unpacked at one time take {at_once} bytes, the limit is {most}"
+                )));
+            }
+            let fit = usize::try_from(ROWS_AT_ONCE / row.max(1)).unwrap_or(usize::MAX);
+            plan.rows = plan.rows.min(fit.max(1));
+        }
+        Ok(plan)
+    }
+}
+
+fn named(problem: Problem, place: &str) -> Problem {
+    match problem {
+        Problem::Damaged(what) => Problem::Damaged(format!("{place}: {what}")),
+        Problem::Limit(what) => Problem::Limit(format!("{place}: {what}")),
+        other => other,
+    }
+}
+
+/// The encoding of texts that begin as the one before does.
+const DELTA_BYTE_ARRAY: i64 = 7;
+
+/// Whether values may share their bytes in the file: PLAIN_DICTIONARY, DELTA_BYTE_ARRAY, RLE_DICTIONARY.
+fn shares(encoding: i64) -> bool {
+    matches!(encoding, 2 | DELTA_BYTE_ARRAY | 8)
+}
+
+/// Whether a page says itself how many values it has: DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY.
+fn counts(encoding: i64) -> bool {
+    matches!(encoding, 5..=DELTA_BYTE_ARRAY)
+}
+
+fn pages(file: &File, leaf: &Leaf, chunk: &Chunk) -> Result<Pages, Problem> {
+    let codec = usize::try_from(chunk.codec).ok().and_then(|codec| CODECS.get(codec));
+    let Some((name, ratio)) = codec.filter(|_| chunk.codec != LZO) else {
+        let codec = codec.map_or_else(|| format!("number {}", chunk.codec), |(name, _)| (*name).to_owned());
+        return Err(Problem::Codec { column: leaf.root.clone(), codec });
+    };
+    if leaf.repeated && chunk.values > MAX_LIST_VALUES {
+        return Err(Problem::Limit(format!(
+            "a list column of {} values in one row group, the limit is {MAX_LIST_VALUES}: write smaller row groups",
+            chunk.values
+        )));
+    }
+    let (mut found, mut at, mut values) = (Pages::default(), chunk.start, 0u64);
+    while at < chunk.end {
+        let (header, size) = match header(file, at, chunk.end) {
+            Ok(found) => found,
+            // Behind the last value some writers leave a few bytes.
+            Err(Problem::Damaged(_)) if values >= chunk.values => break,
+            Err(problem) => return Err(problem),
+        };
+        let body = header.check(chunk.end - at - size, *name == "none")?;
+        values = values.saturating_add(if header.dictionary { 0 } else { header.values });
+        found.largest = found.largest.max(header.unpacked);
+        found.unpacked = found.unpacked.saturating_add(header.unpacked);
+        if ratio.is_some_and(|ratio| body.saturating_mul(ratio) > PAGES_AT_ONCE) {
+            found.unpacking.push(Packed { at: at + size, packed: body, unpacked: header.unpacked });
+        }
+        found.counts |= !header.dictionary && counts(header.encoding);
+        if header.dictionary {
+            if leaf.width.is_none() && header.values > header.unpacked / 4 {
+                return Err(Problem::Damaged(format!("a dictionary of {} texts in {} bytes", header.values, header.unpacked)));
+            }
+            found.shared = found.shared.max(header.unpacked);
+        } else {
+            found.each = found.each.max(header.unpacked / header.values.max(1));
+            if shares(header.encoding) {
+                found.sharing = found.sharing.saturating_add(header.values);
+            }
+            if header.encoding == DELTA_BYTE_ARRAY {
+                found.shared = found.shared.max(header.unpacked);
+            }
+        }
+        at += size + body;
+    }
+    match values.cmp(&chunk.values) {
+        std::cmp::Ordering::Equal => Ok(found),
+        _ => Err(Problem::Damaged(format!("{values} values in its pages, the footer says {}", chunk.values))),
+    }
+}
+
+/// A page's header.
+#[derive(Default)]
+struct Header {
+    dictionary: bool,
+    unpacked: u64,
+    packed: u64,
+    values: u64,
+    encoding: i64,
+    levels: u64,
+    negative: bool,
+}
+
+impl Header {
+    /// The length of what follows the header, which has to fit into `left`.
+    fn check(&self, left: u64, as_is: bool) -> Result<u64, Problem> {
+        let bad = |what: String| Err(Problem::Damaged(format!("a page {what}")));
+        if self.negative {
+            return bad("with a negative size".into());
+        }
+        if self.packed > left {
+            return bad(format!("of {} bytes, where {left} are left", self.packed));
+        }
+        if as_is && self.unpacked != self.packed {
+            return bad(format!("of {} bytes that is said to unpack to {}, without compression", self.packed, self.unpacked));
+        }
+        if self.levels > self.unpacked {
+            return bad(format!("of {} bytes with {} bytes of levels", self.unpacked, self.levels));
+        }
+        Ok(self.packed)
+    }
+}
+
+/// Reads the header at a place, and how long it is.
+fn header(file: &File, at: u64, end: u64) -> Result<(Header, u64), Problem> {
+    let left = usize::try_from(end - at).unwrap_or(usize::MAX).min(MAX_HEADER);
+    let mut length = left.min(256);
+    loop {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, at)?;
+        match read(&bytes) {
+            Ok((header, size)) => return Ok((header, size as u64)),
+            Err(Broken::Short) if length < left => length = length.saturating_mul(16).min(left),
+            Err(Broken::Short) => return Err(Problem::Damaged("a page's header does not end".into())),
+            Err(Broken::Wrong(what)) => {
+                return Err(Problem::Damaged(format!("a page's header has {what}; it {}", what_it_is(&bytes))));
+            }
+        }
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<(Header, usize), Broken> {
+    let mut found = Header::default();
+    let mut walker = Walker::new(bytes);
+    let mut negative = false;
+    let mut whole = |number: i64| {
+        negative |= number < 0;
+        u64::try_from(number).unwrap_or_default()
+    };
+    walker.fields(|walker, id, kind| {
+        match (id, kind) {
+            (1, kind) => found.dictionary = walker.integer(kind)? == 2,
+            (2, kind) => found.unpacked = whole(walker.integer(kind)?),
+            (3, kind) => found.packed = whole(walker.integer(kind)?),
+            // The headers of a data page, a dictionary and a data page of the second version: values first.
+            (5 | 7 | 8, Kind::STRUCT) => walker.fields(|walker, field, kind| {
+                match (id, field) {
+                    (_, 1) => found.values = whole(walker.integer(kind)?),
+                    (5 | 7, 2) | (8, 4) => found.encoding = walker.integer(kind)?,
+                    (8, 2 | 3) => drop(whole(walker.integer(kind)?)),
+                    (8, 5 | 6) => found.levels += whole(walker.integer(kind)?),
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            })?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    found.negative = negative;
+    Ok((found, walker.walked()))
+}
