@@ -1,6 +1,7 @@
 //! The suite's integration tests: one binary, a module per question.
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
+//! - [`columns`]: do cards and rows mean what they say, however they were written?
 //! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
@@ -25,6 +26,7 @@
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
 mod cli;
+mod columns;
 mod feddat;
 mod floors;
 mod folders;
