@@ -315,7 +315,9 @@ pub fn locate(dataset: &str) -> Result<Located> {
         let card: Card = toml_file::read(path).map_err(harness::Error::from)?;
         return if card.hub.is_some() { hub::dataset(card, None) } else { Ok(Located { folder, card, download: None }) };
     }
-    if path.is_file() || path.extension().is_some_and(|extension| extension == "parquet") {
+    // A known name has neither folder nor extension, whatever lies here.
+    let is_path = dataset.contains(std::path::MAIN_SEPARATOR) || path.extension().is_some();
+    if (is_path && path.is_file()) || path.extension().is_some_and(|extension| extension == "parquet") {
         let shown = guard::text::line(dataset, 200);
         let what = if path.is_file() { "is a file" } else { "does not exist, and would be a file" };
         return Err(harness::Error::Usage(format!(
