@@ -303,7 +303,7 @@ fn a_file_that_is_not_parquet_or_not_all_of_it() {
         std::fs::write(&path, bytes).expect("write");
         let error = Dataset::load(dir.path(), &card(), "train", None).expect_err("no parquet").to_string();
         assert!(error.contains("train.parquet: ") && error.contains(part), "{error}");
-        assert_eq!(error.contains("download"), part.contains("cut off") || part.contains("LFS"), "{error}");
+        assert_eq!(error.contains("download"), part.contains("cut off"), "{error}");
     }
 }
 

@@ -173,8 +173,8 @@ fn shown(example: &Example) -> Shown {
 
 impl fmt::Display for Inspection {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.dataset)?;
-        self.splits.iter().try_for_each(|(name, split)| write!(out, "\nsplit {name}\n{split}"))
+        writeln!(out, "{}", one_line(&self.dataset))?;
+        self.splits.iter().try_for_each(|(name, split)| write!(out, "\nsplit {}\n{split}", one_line(name)))
     }
 }
 
@@ -254,7 +254,7 @@ impl fmt::Display for Shown {
 fn write_labels(out: &mut fmt::Formatter<'_>, key: &str, counts: &BTreeMap<String, usize>) -> fmt::Result {
     let mut sorted: Vec<(&String, &usize)> = counts.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    writeln!(out, "  {key}: {} values", sorted.len())?;
+    writeln!(out, "  {}: {} values", brief(key), sorted.len())?;
     for (label, count) in sorted.iter().take(SHOWN_LABELS) {
         writeln!(out, "    {count:>6}  {}", if label.is_empty() { "(empty)".into() } else { brief(label) })?;
     }

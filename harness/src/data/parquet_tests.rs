@@ -149,7 +149,7 @@ fn a_value_that_every_row_shares_has_a_budget() {
     assert!(error.contains("row 0") && error.contains("the question has 1048576 characters"), "{error}");
     let skip = Card { on_bad_row: BadRow::Skip, ..card };
     let error = refused(&dir, &skip);
-    assert!(error.contains("asks for too much (its first 1"), "{error}");
+    assert!(error.contains("asks for too much (its first "), "{error}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn files_come_whole_once_and_from_the_folder() {
     assert!(error(&["../train.parquet"]).contains("names `../train.parquet`"));
     let mut pictured = card();
     pictured.columns.images.clear();
-    pictured.pictures = Some(schema::card::PictureFiles { key: "hint".into(), id: "hint".into(), image: "image".into() });
+    pictured.pictures = Some(schema::card::PictureFiles { key: "topic".into(), id: "topic".into(), image: "image".into() });
     pictured.splits.get_mut("train").expect("the split").pictures = vec![outside];
     assert!(refused(&dir, &pictured).contains("a card's files lie within"));
 }
