@@ -65,9 +65,9 @@ fn a_cards_files_lie_in_its_folder() {
     let named = "test-00000-of-00001.parquet";
     let outside = desk.path().join("base").join(named).display().to_string();
     for (name, files, part) in [
-        ("up", &format!("../base/{named}"), "names `../base/"),
-        ("root", outside.as_str(), "within the dataset's folder"),
-        ("twice", &format!("{named}\", \"te*.parquet"), "names it twice"),
+        ("up", format!("../base/{named}"), "names `../base/"),
+        ("root", outside, "within the dataset's folder"),
+        ("twice", format!("{named}\", \"te*.parquet"), "names it twice"),
     ] {
         assert!(text.contains(&format!("\"{named}\"")), "{text}");
         dataset(&desk, name, text.replace(&format!("\"{named}\""), &format!("\"{files}\"")).as_bytes());
