@@ -6,6 +6,7 @@
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
 //! - [`hostile`]: are damaged files errors, never a panic, a hang or memory without bound? ([`mutate`]: the damage)
+//! - [`models`]: is a backbone's folder right or refused: stale, missing, damaged, not finite, too big, twice?
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
@@ -43,6 +44,7 @@ mod kinds;
 mod laws;
 mod lengths;
 mod methods;
+mod models;
 mod mutate;
 mod outputs;
 mod parity;

@@ -15,6 +15,7 @@ pub mod federation;
 pub mod metrics;
 pub mod record;
 pub mod registry;
+mod stored;
 pub mod study;
 pub mod threads;
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use candle_core::{Device, Result, Tensor, Var};
 
 use crate::Error;
+use crate::accounting::memory::available_bytes;
+use crate::backbone::checkpoint::Checkpoint;
 
 /// Tensors by name, in name order wherever they are walked.
 #[derive(Debug, Clone, Default)]
@@ -144,16 +146,59 @@ impl Adapters {
         Ok(Self { tensors: tensors.into_iter().collect() })
     }
 
-    /// Reads a file.
+    /// Reads a file without trusting it; all its numbers must be finite. An empty file holds no adapters.
     pub fn read(path: &Path, device: &Device) -> crate::Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        Self::from_bytes(&bytes, device)
-            .map_err(|error| Error::Backbone(format!("{}: not adapters in safetensors: {error}", path.display())))
+        let read = |source| Error::Read { path: path.into(), source };
+        let size = guard::files::open(path).and_then(|file| file.metadata()).map_err(read)?.len();
+        if size == 0 {
+            return Ok(Self::default());
+        }
+        if let Some(free) = available_bytes().filter(|&free| size > free) {
+            let path = path.display();
+            return Err(Error::Backbone(format!("{path}: has {size} bytes, and {free} bytes of memory are free")));
+        }
+        let read = Checkpoint::file(path).and_then(|checkpoint| checkpoint.all(device));
+        let tensors = read.map_err(|error| match error {
+            Error::Backbone(what) => Error::Backbone(format!("not sound adapters in safetensors: {what}")),
+            other => other,
+        })?;
+        Ok(tensors.into_iter().collect())
     }
 }
 
 impl FromIterator<(String, Tensor)> for Adapters {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
         Self { tensors: tensors.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapters_of_a_file_are_named_once_finite_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("adapters.safetensors");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("written");
+            Adapters::read(&path, &Device::Cpu).map_err(|error| error.to_string())
+        };
+        let of = |numbers: [f32; 2]| {
+            let tensor = Tensor::new(&numbers, &Device::Cpu).expect("a tensor");
+            Adapters::from_iter([("image.down".to_owned(), tensor)]).to_bytes().expect("encoded")
+        };
+        let sound = of([1.0, 2.0]);
+        assert_eq!(read(&sound).expect("sound").flat().expect("numbers"), [1.0, 2.0]);
+        assert!(read(b"").expect("none").is_empty());
+        for (bytes, expect) in [
+            (of([1.0, f32::NAN]), "tensor `image.down` holds a number that is not finite"),
+            ([sound.as_slice(), b"x"].concat(), "goes on for 1 bytes behind its last tensor"),
+            (sound[..sound.len() - 1].to_vec(), "it is truncated"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n".to_vec(), "is a Git LFS pointer"),
+        ] {
+            let error = read(&bytes).expect_err(expect);
+            assert!(error.contains(expect) && error.contains("adapters.safetensors"), "{error}");
+        }
     }
 }

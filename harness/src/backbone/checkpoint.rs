@@ -1,8 +1,8 @@
 //! Weights in safetensors files, read without trusting them.
 //!
-//! The format (github.com/huggingface/safetensors) is 8 bytes of header length, a JSON header that names every tensor with its
-//! type, shape and place, and the tensors' bytes. Headers are checked when a checkpoint is opened; a tensor is read when the model
-//! asks for it, so that no more than one lies in memory beside the model. Errors name the file and the tensor.
+//! Headers are checked when a checkpoint is opened; a tensor is read when the model asks for it, so that no more than one lies in
+//! memory beside the model, and its numbers must be finite, as stored and as the model holds them. Errors name the file and the
+//! tensor.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,21 +14,18 @@ use std::sync::Mutex;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
-use serde::Deserialize;
+use guard::files::{LFS_ADVICE, is_lfs_pointer};
+use guard::text::line;
+use safetensors::tensor::TensorInfo;
 use sha2::{Digest, Sha256};
 
+use super::folder::there;
+use super::shards::shards;
+use crate::stored::{self, MAX_HEADER, SHOWN, float};
 use crate::{Error, Result};
 
-/// A header longer than this is refused, as the format's own library does; bytes.
-const MAX_HEADER: u64 = 100_000_000;
-
-/// What the header says of one tensor.
-#[derive(Debug, Deserialize)]
-struct Stated {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: [u64; 2],
-}
+/// What is compared at a time; bytes.
+const PIECE: usize = 1 << 20;
 
 /// Where a tensor lies.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ struct Entry {
     file: usize,
     /// Its name in that file.
     stored_name: String,
-    dtype: String,
+    dtype: safetensors::Dtype,
     shape: Vec<usize>,
     /// First byte, counted from the file's beginning.
     start: u64,
@@ -78,7 +75,7 @@ impl Bytes<'_> {
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join("model.safetensors");
     let index = folder.join("model.safetensors.index.json");
-    match (single.is_file(), index.is_file()) {
+    match (there(&single), there(&index)) {
         (true, _) => Ok(vec![single]),
         (false, true) => Ok(shards(&index)?.iter().map(|name| folder.join(name)).collect()),
         (false, false) => Err(no_weights(folder)),
@@ -118,13 +115,30 @@ impl<'a> Checkpoint<'a> {
         let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new(), sha256: String::new() };
         let mut hasher = Sha256::new();
         for path in files(folder)? {
-            let read = |source| Error::Read { path: path.clone(), source };
-            let mut file = File::open(&path).map_err(read)?;
-            std::io::copy(&mut file, &mut hasher).map_err(read)?;
-            checkpoint.add(path.display().to_string(), Bytes::File(Mutex::new(file)), rename)?;
+            checkpoint.open_file(&path, &mut hasher, rename)?;
         }
         checkpoint.sha256 = schema::hex(&hasher.finalize());
         Ok(checkpoint)
+    }
+
+    /// One file, under its own names.
+    pub fn file(path: &Path) -> Result<Self> {
+        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new(), sha256: String::new() };
+        let mut hasher = Sha256::new();
+        checkpoint.open_file(path, &mut hasher, str::to_owned)?;
+        checkpoint.sha256 = schema::hex(&hasher.finalize());
+        Ok(checkpoint)
+    }
+
+    /// The header first: what is not sound, or is not the file itself, need not be read to its end.
+    fn open_file(&mut self, path: &Path, hasher: &mut Sha256, rename: fn(&str) -> String) -> Result<()> {
+        let read = |source| Error::Read { path: path.into(), source };
+        let file = guard::files::open(path).map_err(read)?;
+        let mut again = file.try_clone().map_err(read)?;
+        self.add(path.display().to_string(), Bytes::File(Mutex::new(file)), rename)?;
+        again.rewind().map_err(read)?;
+        std::io::copy(&mut again, hasher).map_err(read)?;
+        Ok(())
     }
 
     /// SHA-256 of the file; of shards, of their bytes one after the other, in the order of their names.
@@ -134,43 +148,84 @@ impl<'a> Checkpoint<'a> {
 
     fn add(&mut self, label: String, bytes: Bytes<'a>, rename: fn(&str) -> String) -> Result<()> {
         let failed = |reason: String| Error::Backbone(format!("{label}: {reason}"));
-        let (header, data, end) = header(&bytes).map_err(failed)?;
-        for (stored_name, value) in header {
-            if stored_name == "__metadata__" {
-                continue;
-            }
-            let entry = entry(self.files.len(), &stored_name, value, data, end)
-                .map_err(|reason| failed(format!("tensor `{stored_name}` {reason}")))?;
+        let (header, data) = header(&bytes).map_err(failed)?;
+        for (stored_name, tensor) in header {
             let name = rename(&stored_name);
+            let (start, end) = tensor.data_offsets;
+            let (dtype, shape) = (tensor.dtype, tensor.shape);
+            let entry =
+                Entry { file: self.files.len(), stored_name, dtype, shape, start: data + start as u64, length: end - start };
+            let stored_name = line(&entry.stored_name, SHOWN);
             if let Some(other) = self.tensors.insert(name.clone(), entry) {
-                return Err(failed(format!("tensors `{}` and `{stored_name}` are both `{name}`", other.stored_name)));
+                let (other, name) = (line(&other.stored_name, SHOWN), line(&name, SHOWN));
+                return Err(failed(format!("tensors `{other}` and `{stored_name}` are both `{name}`")));
             }
         }
         self.files.push((label, bytes));
         Ok(())
     }
 
+    /// All tensors in name order, each in the type that it is stored in.
+    pub fn all(&self, device: &Device) -> Result<Vec<(String, Tensor)>> {
+        let read = |(name, entry): (&String, &Entry)| {
+            let dtype = float(entry.dtype).unwrap_or(DType::F32);
+            let tensor = self.read(name, &Shape::from(entry.shape.as_slice()), dtype, device).map_err(Error::Backbone)?;
+            Ok((name.clone(), tensor))
+        };
+        self.tensors.iter().map(read).collect()
+    }
+
+    /// Whether two tensors hold the same bytes; `None` unless both are there.
+    pub fn same(&self, one: &str, other: &str) -> Result<Option<bool>> {
+        let (Some(one), Some(other)) = (self.tensors.get(one), self.tensors.get(other)) else { return Ok(None) };
+        if (one.dtype, &one.shape) != (other.dtype, &other.shape) {
+            return Ok(Some(false));
+        }
+        let (mut at, whole) = (0, one.length);
+        while at < whole {
+            let length = (whole - at).min(PIECE);
+            if self.bytes(one, at, length)? != self.bytes(other, at, length)? {
+                return Ok(Some(false));
+            }
+            at += length;
+        }
+        Ok(Some(true))
+    }
+
+    fn bytes(&self, entry: &Entry, from: usize, length: usize) -> Result<Vec<u8>> {
+        let (label, bytes) = &self.files[entry.file];
+        let failed = |error| Error::Backbone(format!("{label}: tensor `{}` cannot be read: {error}", entry.stored_name));
+        bytes.read(entry.start + from as u64, length).map_err(failed)
+    }
+
     /// Reads a tensor; the error is a sentence.
     fn read(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> std::result::Result<Tensor, String> {
-        let Some(entry) = self.tensors.get(name) else {
-            let files: Vec<&str> = self.files.iter().map(|(label, _)| label.as_str()).collect();
-            // A hostile header may hold any number of names of any length.
-            let names = self.tensors.keys().map(String::as_str).filter(|name| name.len() < 200).take(10_000);
-            let near = schema::nearest(name, names);
-            let nearest = near.first().map_or_else(String::new, |near| format!("; the nearest is `{near}`"));
-            return Err(format!("no tensor `{name}` in {}{nearest}", files.join(", ")));
-        };
+        let Some(entry) = self.tensors.get(name) else { return Err(self.missing(name)) };
         let (label, bytes) = &self.files[entry.file];
-        let named = format!("{label}: tensor `{}`", entry.stored_name);
+        let named = format!("{label}: tensor `{}`", line(&entry.stored_name, SHOWN));
         if entry.shape != shape.dims() {
             return Err(format!("{named} has shape {:?}; the config makes it {:?}", entry.shape, shape.dims()));
         }
-        let stored = float(&entry.dtype).ok_or_else(|| {
-            format!("{named} is of type {}; weights must be F32, F16, BF16 or F64 (quantised ones are not read)", entry.dtype)
+        let stored = float(entry.dtype).ok_or_else(|| {
+            format!("{named} is of type {:?}; weights must be F32, F16, BF16 or F64 (quantised ones are not read)", entry.dtype)
         })?;
         let raw = bytes.read(entry.start, entry.length).map_err(|error| format!("{named} cannot be read: {error}"))?;
+        stored::fits(stored::largest(stored, &raw), dtype).map_err(|what| format!("{named} {what}"))?;
         let tensor = Tensor::from_raw_buffer(&raw, stored, &entry.shape, &Device::Cpu).and_then(|tensor| tensor.to_dtype(dtype));
         tensor.and_then(|tensor| tensor.to_device(device)).map_err(|error| format!("{named}: {error}"))
+    }
+
+    fn missing(&self, name: &str) -> String {
+        let files: Vec<&str> = self.files.iter().map(|(label, _)| label.as_str()).collect();
+        // A hostile header may hold any number of names of any length.
+        let names = self.tensors.keys().map(String::as_str).filter(|name| name.len() < 200).take(10_000);
+        let near = schema::nearest(name, names);
+        let nearest = near.first().map_or_else(String::new, |near| format!("; the nearest is `{near}`"));
+        let hint = match name.ends_with("lm_head.weight") {
+            true => "; a head that is the token embedding is not saved: then `tie_word_embeddings` in config.json must be true",
+            false => "",
+        };
+        format!("no tensor `{name}` in {}{nearest}{hint}", line(&files.join(", "), 400))
     }
 }
 
@@ -188,81 +243,27 @@ impl SimpleBackend for Checkpoint<'_> {
     }
 }
 
-/// The header, the place of the first data byte and that behind the last.
-fn header(bytes: &Bytes) -> std::result::Result<(BTreeMap<String, serde_json::Value>, u64, u64), String> {
+/// The tensors that a file's header names, and the place of the first data byte.
+fn header(bytes: &Bytes) -> std::result::Result<(Vec<(String, TensorInfo)>, u64), String> {
     let total = bytes.len().map_err(|error| format!("cannot be read: {error}"))?;
-    let cut = |_| format!("is no safetensors file: it is cut off in its header ({total} bytes)");
-    let length = bytes.read(0, 8).map_err(cut)?;
-    let length = u64::from_le_bytes(length.try_into().expect("8 bytes were read"));
+    let head = bytes.read(0, total.min(64) as usize).map_err(|error| format!("cannot be read: {error}"))?;
+    if is_lfs_pointer(&head) {
+        return Err(format!("it {LFS_ADVICE}"));
+    }
+    let cut = || format!("is no safetensors file: it is cut off in its header ({total} bytes)");
+    let length = u64::from_le_bytes(*head.first_chunk().ok_or_else(cut)?);
     if length > MAX_HEADER {
-        return Err(format!("is no safetensors file: its first 8 bytes speak of a header of {length} bytes"));
+        return Err(format!(
+            "is no safetensors file: its first 8 bytes speak of a header of {length} bytes (at most {MAX_HEADER} are read)"
+        ));
     }
-    let header = bytes.read(8, length as usize).map_err(cut)?;
-    let header = serde_json::from_slice(&header).map_err(|error| format!("its safetensors header is no JSON table: {error}"))?;
-    Ok((header, 8 + length, total))
-}
-
-/// Checks what the header says of a tensor against the file's size; the error completes "tensor `x` ...".
-fn entry(file: usize, name: &str, value: serde_json::Value, data: u64, end: u64) -> std::result::Result<Entry, String> {
-    let stated: Stated = serde_json::from_value(value).map_err(|error| format!("has a malformed header: {error}"))?;
-    let [from, to] = stated.data_offsets;
-    let available = end - data;
-    if from > to {
-        return Err(format!("begins at byte {from} and ends before it, at {to}"));
-    }
-    if to > available {
-        return Err(format!("ends at data byte {to}, but the file holds {available}: it is truncated"));
-    }
-    let numbers = stated.shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
-    if let Some(size) = float(&stated.dtype).map(|dtype| dtype.size_in_bytes() as u64) {
-        let wanted = numbers.and_then(|numbers| numbers.checked_mul(size));
-        if wanted != Some(to - from) {
-            return Err(format!("has shape {:?} of {} in {} bytes", stated.shape, stated.dtype, to - from));
-        }
-    }
-    let length = usize::try_from(to - from).map_err(|_| "is larger than memory can be".to_owned())?;
-    Ok(Entry { file, stored_name: name.into(), dtype: stated.dtype, shape: stated.shape, start: data + from, length })
-}
-
-fn float(name: &str) -> Option<DType> {
-    match name {
-        "F64" => Some(DType::F64),
-        "F32" => Some(DType::F32),
-        "F16" => Some(DType::F16),
-        "BF16" => Some(DType::BF16),
-        _ => None,
-    }
-}
-
-/// The files an index names, each once, by name.
-fn shards(index: &Path) -> Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let text = std::fs::read_to_string(index).map_err(|source| Error::Read { path: index.into(), source })?;
-    let failed = |reason: String| Error::Backbone(format!("{}: {reason}", index.display()));
-    let map: Index = serde_json::from_str(&text).map_err(|error| failed(format!("expected a table `weight_map`: {error}")))?;
-    let mut names: Vec<String> = map.weight_map.into_values().collect();
-    names.sort();
-    names.dedup();
-    if names.is_empty() {
-        return Err(failed("`weight_map` names no file".into()));
-    }
-    for name in &names {
-        // A name with a folder in it could lead anywhere.
-        if Path::new(name).file_name() != Some(name.as_ref()) {
-            return Err(failed(format!("`{name}` is not the name of a file in this folder")));
-        }
-        if !index.with_file_name(name).is_file() {
-            return Err(failed(format!("it names `{name}`, which is not there; download all shards")));
-        }
-    }
-    Ok(names)
+    let available = (total - 8).checked_sub(length).ok_or_else(cut)?;
+    let header = bytes.read(8, length as usize).map_err(|error| format!("its header cannot be read: {error}"))?;
+    Ok((stored::header(&header, available)?, 8 + length))
 }
 
 fn no_weights(folder: &Path) -> Error {
-    let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"].iter().any(|name| folder.join(name).is_file());
+    let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"].iter().any(|name| there(&folder.join(name)));
     let hint = match pickled {
         true => "; its pytorch_model.bin is a pickle, which can run any code and is never read: convert it to safetensors",
         false => "",
@@ -302,8 +303,8 @@ mod tests {
         check(&file(sound, 24)[..30], "cut off in its header");
         check(&[1, 2, 3], "cut off in its header");
         check(&[255; 40], "speak of a header of 18446744073709551615 bytes");
-        check(&file("[1]", 0), "no JSON table");
-        check(&file(r#"{"a":{"dtype":"F32"}}"#, 0), "tensor `a` has a malformed header");
+        check(&file("[1]", 0), "expected a JSON table");
+        check(&file(r#"{"a":{"dtype":"F32"}}"#, 0), "tensor `a` is malformed");
         check(&file(r#"{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[24,0]}}"#, 24), "ends before it");
         check(&file(r#"{"a":{"dtype":"F32","shape":[2,4],"data_offsets":[0,24]}}"#, 24), "has shape [2, 4] of F32 in 24 bytes");
         check(&file(r#"{"a":{"dtype":"F16","shape":[3,2],"data_offsets":[0,12]}}"#, 12), "the config makes it [2, 3]");
@@ -317,23 +318,8 @@ mod tests {
     #[test]
     fn two_names_for_one_tensor_are_refused() {
         let header =
-            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
-        let error = Checkpoint::held("w", &file(header, 4), |_| "same".into()).err().map(|error| error.to_string());
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+        let error = Checkpoint::held("w", &file(header, 8), |_| "same".into()).err().map(|error| error.to_string());
         assert_eq!(error.as_deref(), Some("w: tensors `a` and `b` are both `same`"));
-    }
-
-    #[test]
-    fn an_index_may_not_lead_out_of_its_folder_nor_to_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let check = |index: &str, expect: &str| {
-            std::fs::write(folder.path().join("model.safetensors.index.json"), index).expect("written");
-            let error = Checkpoint::open(folder.path(), str::to_owned).err().map_or_else(String::new, |error| error.to_string());
-            assert!(error.contains(expect) && error.contains("index.json"), "{error}");
-        };
-        check(r#"{"weight_map":{"a":"../w.safetensors"}}"#, "`../w.safetensors` is not the name of a file");
-        check(r#"{"weight_map":{"a":"/etc/passwd"}}"#, "is not the name of a file");
-        check(r#"{"weight_map":{"a":"model-1.safetensors"}}"#, "names `model-1.safetensors`, which is not there");
-        check(r#"{"weight_map":{}}"#, "names no file");
-        check(r#"{}"#, "expected a table `weight_map`");
     }
 }

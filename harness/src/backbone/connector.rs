@@ -14,6 +14,9 @@ use crate::adapter::Adapt;
 /// The group of the sites at a connector's linear layers.
 pub const GROUP: &str = "connector";
 
+/// The largest `scale_factor`: beyond any model's, and no product with it overflows.
+pub const MAX_SCALE: usize = 64;
+
 /// The site at a linear layer of a connector.
 pub fn site(layer: &str, d_in: usize, d_out: usize) -> SiteSpec {
     SiteSpec { name: format!("{GROUP}.{layer}"), group: GROUP.into(), d_in, d_out, before_decoder: true }

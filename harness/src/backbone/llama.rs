@@ -162,7 +162,8 @@ impl LlamaConfig {
         if !is_silu(&self.hidden_act) {
             return Some(format!("{table}.hidden_act = \"{}\" (only \"silu\" is)", self.hidden_act));
         }
-        self.rope().err().map(|what| format!("{table}.{what}"))
+        let wide = [("num_attention_heads * head_dim", heads.saturating_mul(width))];
+        positive(table, &wide).or_else(|| self.rope().err().map(|what| format!("{table}.{what}")))
     }
 
     /// Parameters of the token embedding.

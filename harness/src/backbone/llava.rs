@@ -11,7 +11,7 @@ use tokenizers::Tokenizer;
 
 use super::checkpoint::Checkpoint;
 use super::clip_vit::{ClipVisionConfig, ClipVisionTower};
-use super::connector::{Connector, ConnectorConfig};
+use super::connector::{self, Connector, ConnectorConfig};
 use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
 use super::model::{self, Model, Vision};
@@ -116,8 +116,12 @@ impl LlavaConfig {
             return Some(what);
         }
         let columns = self.vision_config.image_size / self.vision_config.patch_size;
-        if self.scale_factor == 0 || !columns.is_multiple_of(self.scale_factor) {
-            return Some(format!("scale_factor {} (it must divide the {columns} patches of a row)", self.scale_factor));
+        if self.scale_factor > connector::MAX_SCALE || self.scale_factor == 0 || !columns.is_multiple_of(self.scale_factor) {
+            return Some(format!(
+                "scale_factor {} (it must divide the {columns} patches of a row and be at most {})",
+                self.scale_factor,
+                connector::MAX_SCALE
+            ));
         }
         if self.scale_factor > 1 && self.vision_feature_select_strategy == Select::Full {
             return Some("vision_feature_select_strategy \"full\" with a scale_factor".into());
@@ -245,7 +249,7 @@ impl Llava {
         let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
         let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_index, spec.vocabulary)?;
         let preprocess = folder.preprocess(Kind::Clip, config.vision_config.image_size)?;
-        let (weights, sha256) = folder.weights(&spec, canonical_name, dtype, device)?;
+        let (weights, sha256) = folder.weights(&spec, config.decoder().tie_word_embeddings, canonical_name, dtype, device)?;
         Self::assemble(spec, &config, &weights, text, preprocess, sha256)
     }
 

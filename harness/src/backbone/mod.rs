@@ -4,6 +4,7 @@
 //! in Hugging Face's layout, [`nano`] is the small one that ships with the suite.
 
 pub mod batch;
+mod chat;
 pub mod checkpoint;
 pub mod clip_vit;
 pub mod connector;
@@ -23,10 +24,12 @@ pub mod pretrain;
 pub mod processor;
 pub mod qformer;
 pub mod rope;
+mod shards;
 pub mod siglip;
 pub mod smol;
 pub mod smolvlm;
 pub mod text;
+mod tokenizer;
 pub mod vit;
 
 use std::path::Path;
@@ -273,5 +276,15 @@ pub fn adapter_dtype(backbone: &dyn Backbone) -> DType {
 }
 
 fn unknown_backbone(name: &str) -> crate::Error {
+    let path = Path::new(name);
+    let wanted = "expected the name of a backbone (`fedbench list backbones`) or a folder with config.json, tokenizer.json and safetensors";
+    let shown = guard::text::line(name, 200);
+    if std::fs::symlink_metadata(path).is_ok() {
+        return crate::Error::Usage(format!("backbone `{shown}` is no folder; {wanted}"));
+    }
+    // What is spelled as a path is one.
+    if path.components().count() != 1 || name.starts_with(['.', '~']) || name.ends_with('/') {
+        return crate::Error::Usage(format!("backbone `{shown}`: there is no such folder; {wanted}"));
+    }
     crate::Error::unknown("backbone", name, BACKBONES.iter().map(|row| row.name))
 }

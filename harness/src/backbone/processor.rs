@@ -36,6 +36,18 @@ struct Keys {
     do_pad: Option<bool>,
     max_image_size: Option<Size>,
     do_image_splitting: Option<bool>,
+    image_processor_type: Option<String>,
+}
+
+impl Kind {
+    /// What its table may be called, `Fast` left out.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Clip => &["CLIPImageProcessor", "LlavaImageProcessor"],
+            Self::Blip => &["BlipImageProcessor"],
+            Self::Idefics3 => &["Idefics3ImageProcessor", "SmolVLMImageProcessor"],
+        }
+    }
 }
 
 /// `336`, or a table.
@@ -46,8 +58,14 @@ enum Size {
     Table { shortest_edge: Option<u32>, longest_edge: Option<u32>, height: Option<u32>, width: Option<u32> },
 }
 
-/// Pixels on a side beyond which a file is not believed.
-const MAX_SIDE: u32 = 16_384;
+/// Pixels on a side beyond which a file is not believed; transformers' own limit where it has one.
+const MAX_SIDE: u32 = 4_096;
+
+/// Means and deviations of pixels on [0, 1] or [0, 255] lie well below.
+const MAX_NUMBER: f32 = 1_000.0;
+
+/// More squares than a picture is cut into by any published processor (145).
+const MAX_SQUARES: u32 = 1_024;
 
 impl Size {
     fn shortest(self) -> Option<u32> {
@@ -80,9 +98,15 @@ pub fn preprocess(kind: Kind, table: Option<&Value>, image_size: usize) -> Resul
     let side = u32::try_from(image_size).ok().filter(|side| (1..=MAX_SIDE).contains(side));
     let side = side.ok_or_else(|| format!("vision_config.image_size = {image_size} (at most {MAX_SIDE} is believed)"))?;
     let keys = match table {
-        Some(table) => Keys::deserialize(table).map_err(|error| error.to_string())?,
+        Some(table) if table.is_object() => Keys::deserialize(table).map_err(|error| error.to_string())?,
+        Some(_) => return Err("image_processor is no table".into()),
         None => Keys::default(),
     };
+    if let Some(name) = &keys.image_processor_type
+        && !kind.names().contains(&name.strip_suffix("Fast").unwrap_or(name))
+    {
+        return Err(format!("image_processor_type = \"{name}\" (known for such a model: {})", kind.names().join(", ")));
+    }
     for (name, value) in [("do_resize", keys.do_resize), ("do_rescale", keys.do_rescale)] {
         if value == Some(false) {
             return Err(format!("{name} = false (pictures of any size must become numbers on [0, 1])"));
@@ -105,10 +129,16 @@ pub fn preprocess(kind: Kind, table: Option<&Value>, image_size: usize) -> Resul
         Some(false) => ([0.0; 3], [1.0; 3]),
         _ => (keys.image_mean.unwrap_or(mean), keys.image_std.unwrap_or(std)),
     };
-    if std.contains(&0.0) {
-        return Err("image_std holds a zero".into());
+    if !mean.iter().all(|mean| mean.abs() <= MAX_NUMBER) {
+        return Err(format!("image_mean = {mean:?} (numbers between -{MAX_NUMBER} and {MAX_NUMBER})"));
+    }
+    if !std.iter().all(|std| (1.0 / MAX_NUMBER..=MAX_NUMBER).contains(std)) {
+        return Err(format!("image_std = {std:?} (numbers above 0: between {} and {MAX_NUMBER})", 1.0 / MAX_NUMBER));
     }
     let rescale = keys.rescale_factor.unwrap_or(1.0 / 255.0);
+    if !(1e-6..=1.0).contains(&rescale) {
+        return Err(format!("rescale_factor = {rescale} (a number above 0: between 0.000001 and 1, mostly 1/255)"));
+    }
     Ok(Preprocess { size: image_size, fit, filter, rescale, mean, std })
 }
 
@@ -138,6 +168,10 @@ fn blip(keys: &Keys, side: u32) -> Result<Fit, String> {
 fn idefics3(keys: &Keys, side: u32) -> Result<Fit, String> {
     let edge = keys.size.map_or(Some(4 * side), Size::longest).filter(|edge| (1..=MAX_SIDE).contains(edge));
     let edge = edge.ok_or_else(|| format!("size {:?} (it must have a longest_edge up to {MAX_SIDE})", keys.size))?;
+    let squares = edge.div_ceil(side).pow(2);
+    if keys.do_image_splitting != Some(false) && squares > MAX_SQUARES {
+        return Err(format!("size {edge} in squares of {side} (a picture would be cut into {squares}; at most {MAX_SQUARES})"));
+    }
     match keys.max_image_size.map_or(Some(side), Size::longest) {
         Some(size) if size == side => Ok(match keys.do_image_splitting {
             Some(false) => Fit::LongestThenStretch(edge),
@@ -184,7 +218,18 @@ mod tests {
             (Kind::Clip, r#"{"do_pad":true}"#, "do_pad"),
             (Kind::Clip, r#"{"do_resize":false}"#, "do_resize = false"),
             (Kind::Clip, r#"{"resample":0}"#, "resample = 0"),
-            (Kind::Clip, r#"{"image_std":[1,0,1]}"#, "image_std"),
+            (Kind::Clip, r#"{"image_std":[1,0,1]}"#, "image_std = [1.0, 0.0, 1.0] (numbers above 0"),
+            (Kind::Clip, r#"{"image_std":[1,-1,1]}"#, "image_std"),
+            (Kind::Clip, r#"{"image_std":[1,1e39,1]}"#, "image_std"),
+            (Kind::Clip, r#"{"image_mean":[1,1e39,1]}"#, "image_mean"),
+            (Kind::Clip, r#"{"image_mean":[0.5,0.5]}"#, "invalid length"),
+            (Kind::Clip, r#"{"rescale_factor":0}"#, "rescale_factor = 0"),
+            (Kind::Clip, r#"{"rescale_factor":1e39}"#, "rescale_factor = inf"),
+            (Kind::Clip, r#"{"rescale_factor":-0.004}"#, "rescale_factor"),
+            (Kind::Clip, r#"{"size":{"shortest_edge":0}}"#, "shortest_edge"),
+            (Kind::Clip, r#"{"image_processor_type":"LlavaNextImageProcessor"}"#, "\"LlavaNextImageProcessor\""),
+            (Kind::Idefics3, r#"{"size":{"longest_edge":0}}"#, "longest_edge"),
+            (Kind::Clip, "[true]", "no table"),
             (Kind::Clip, r#"{"size":{"shortest_edge":4000000000}}"#, "size"),
             (Kind::Blip, r#"{"size":{"height":224,"width":225}}"#, "size"),
             (Kind::Idefics3, r#"{"max_image_size":{"longest_edge":364}}"#, "max_image_size"),
@@ -194,5 +239,7 @@ mod tests {
             assert!(error.contains(expect), "{error}");
         }
         assert!(preprocess(Kind::Clip, None, 1 << 40).is_err());
+        let cut = read(Kind::Idefics3, r#"{"size":{"longest_edge":2048},"max_image_size":{"longest_edge":2}}"#, 2);
+        assert!(cut.expect_err("a million squares").contains("cut into 1048576; at most 1024"));
     }
 }

@@ -101,8 +101,9 @@ impl Llm {
 
     fn folder(path: &Path) -> Result<Self> {
         let folder = Folder::open(path)?;
-        let config = folder.config(LlamaConfig::unsupported)?;
+        let config: LlamaConfig = folder.config(LlamaConfig::unsupported)?;
         let (weights, sha256) = folder.checkpoint(str::to_owned)?;
+        folder.head(&weights, "", config.tie_word_embeddings)?;
         Ok(Self { config, tokenizer: folder.tokenizer()?, weights: Box::new(weights), sha256 })
     }
 
@@ -129,10 +130,10 @@ impl Llm {
 
 /// The GGUF file that a path names, or that is alone in the folder that it names; none for a folder with a `config.json`.
 fn gguf_at(path: &Path) -> Result<Option<PathBuf>> {
-    if path.is_file() {
+    if !path.is_dir() {
         return Ok(Some(path.into()));
     }
-    if path.join("config.json").is_file() {
+    if folder::there(&path.join("config.json")) {
         return Ok(None);
     }
     match gguf_files(path)?.as_slice() {

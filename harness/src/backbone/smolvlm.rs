@@ -120,8 +120,10 @@ impl SmolVlmConfig {
             return Some(what);
         }
         let side = self.vision_config.side();
-        (self.scale_factor == 0 || !side.is_multiple_of(self.scale_factor))
-            .then(|| format!("scale_factor {} (it must divide the {side} patches of a row)", self.scale_factor))
+        let most = connector::MAX_SCALE;
+        (!(1..=most).contains(&self.scale_factor) || !side.is_multiple_of(self.scale_factor)).then(|| {
+            format!("scale_factor {} (it must divide the {side} patches of a row and be at most {most})", self.scale_factor)
+        })
     }
 
     fn decoder(&self) -> LlamaConfig {
@@ -187,7 +189,7 @@ impl SmolVlm {
         }
         let text = text.with_tiles(BEFORE_TILE);
         let preprocess = folder.preprocess(Kind::Idefics3, config.vision_config.image_size)?;
-        let (weights, sha256) = folder.weights(&spec, canonical_name, dtype, device)?;
+        let (weights, sha256) = folder.weights(&spec, config.tie_word_embeddings, canonical_name, dtype, device)?;
         let vision = Self::eyes(&config, &weights).map_err(folder::building)?;
         let decoder = Llama::new(&config.decoder(), &weights.pp("language_model")).map_err(folder::building)?;
         Ok(Self { spec, vision, decoder, text, preprocess, sha256 })

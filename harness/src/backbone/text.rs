@@ -1,52 +1,17 @@
 //! A backbone's tokenizer and chat format.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Range;
+use std::sync::Arc;
 
-use tokenizers::{Encoding, Tokenizer};
+use guard::text::line;
+use tokenizers::{Encoding, ModelWrapper, Tokenizer};
 
+use super::tokenizer::Limits;
 use super::{Branch, Sequence};
 use crate::data::{Rendered, Tiles};
 use crate::{Error, Result};
 
-/// How a prompt is wrapped for a backbone.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChatFormat {
-    /// The user's turn, with `{images}` (one placeholder per image) and `{prompt}`.
-    pub turn: String,
-    /// The placeholder's token; it stands once for each token of an image.
-    pub image: String,
-    /// Written before each image.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub before_image: String,
-    /// Written behind each image.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub after_image: String,
-    /// The turn of a prompt without images, where it is not `turn`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub turn_without_images: Option<String>,
-    /// Text between the turn and the answer; the answer's tokens follow.
-    pub answer: String,
-    /// What an answer begins with: a space, unless `answer` ends a line.
-    #[serde(default = "space", skip_serializing_if = "is_space")]
-    pub answer_lead: String,
-    /// The token that ends an answer.
-    pub end: String,
-    /// The token that begins a sequence, if any.
-    pub begin: Option<String>,
-    /// Whether the turn is tokenized as one text, as transformers' processors do. Otherwise what stands before, in and behind the
-    /// prompt is tokenized piece by piece, as `nano` was trained.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub joined: bool,
-}
-
-fn space() -> String {
-    " ".into()
-}
-
-fn is_space(lead: &str) -> bool {
-    lead == " "
-}
+pub use super::chat::ChatFormat;
 
 /// A picture's place in the feature store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +32,8 @@ impl Shown {
 /// Tokenizer, chat format and special tokens.
 #[derive(Debug, Clone)]
 pub struct TextCodec {
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
+    limits: Limits,
     chat: ChatFormat,
     image_tokens: usize,
     image: u32,
@@ -75,6 +41,8 @@ pub struct TextCodec {
     begin: Option<u32>,
     /// The spelling of every special token, with the spelling that is none.
     specials: Vec<(String, String)>,
+    /// Their ids, in order: no text from outside may have one.
+    special_ids: Vec<u32>,
     /// Written before each part of a picture that is cut, with `{row}` and `{column}` from 1.
     before_tile: String,
 }
@@ -82,15 +50,23 @@ pub struct TextCodec {
 impl TextCodec {
     /// A codec whose images take `image_tokens` tokens each.
     pub fn new(tokenizer: Tokenizer, chat: ChatFormat, image_tokens: usize) -> Result<Self> {
+        chat.check().map_err(|what| Error::Backbone(format!("chat.{what}")))?;
+        let limits = Limits::of_tokenizer(&tokenizer).map_err(Error::Backbone)?;
         let id = |token: &str| {
-            tokenizer
-                .token_to_id(token)
-                .ok_or_else(|| Error::Backbone(format!("the tokenizer has no token `{token}`, which the chat format needs")))
+            tokenizer.token_to_id(token).ok_or_else(|| {
+                Error::Backbone(format!("the tokenizer has no token `{}`, which the chat format needs", line(token, 80)))
+            })
         };
         let (image, end) = (id(&chat.image)?, id(&chat.end)?);
         let begin = chat.begin.as_deref().map(id).transpose()?;
         let specials = specials(&tokenizer, &chat);
-        Ok(Self { image_tokens, image, end, begin, specials, tokenizer, chat, before_tile: String::new() })
+        // What no token stands for is unknown in anybody's text.
+        let unknown = unknown(&tokenizer).filter(|id| ![Some(image), Some(end), begin].contains(&Some(*id)));
+        let ids = specials.iter().filter_map(|(special, _)| tokenizer.token_to_id(special));
+        let mut special_ids: Vec<u32> = ids.filter(|id| Some(*id) != unknown).collect();
+        special_ids.sort_unstable();
+        let tokenizer = Arc::new(tokenizer);
+        Ok(Self { image_tokens, image, end, begin, specials, special_ids, tokenizer, limits, chat, before_tile: String::new() })
     }
 
     /// The same for pictures that may be cut: what is written before each part, with `{row}` and `{column}`.
@@ -104,11 +80,16 @@ impl TextCodec {
         self.image
     }
 
-    /// The largest id that a sequence may hold, the placeholder's left out: those of ordinary tokens, begin and end.
+    /// The largest id that a sequence may hold, the placeholder's left out: those of ordinary tokens, begin, end and what the chat
+    /// format writes.
     pub fn largest_token(&self) -> Option<u32> {
+        let ChatFormat { before_image, after_image, answer, .. } = &self.chat;
+        let turns = [self.turn(0), self.turn(1)].concat();
+        let written = turns.into_iter().chain([before_image.as_str(), after_image, answer]);
+        let written = written.filter_map(|text| self.encode(text).ok()).flatten().filter(|id| *id != self.image);
         let is_special = |token: &String| self.specials.iter().any(|(special, _)| special == token);
         let ordinary = self.tokenizer.get_vocab(true).into_iter().filter(|(token, _)| !is_special(token)).map(|(_, id)| id);
-        ordinary.chain([self.end]).chain(self.begin).max()
+        ordinary.chain([self.end]).chain(self.begin).chain(written).max()
     }
 
     /// Whether the tokenizer has this token.
@@ -127,12 +108,12 @@ impl TextCodec {
     }
 
     fn encoding(&self, text: &str) -> Result<Encoding> {
-        guarded(|| self.tokenizer.encode(text, false)).map_err(|what| Error::Backbone(format!("cannot tokenize: {what}")))
+        self.limits.encode(&self.tokenizer, text).map_err(|what| Error::Backbone(format!("cannot tokenize: {what}")))
     }
 
     /// Ids to text, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        guarded(|| self.tokenizer.decode(ids, true)).map_err(|what| Error::Backbone(format!("cannot decode tokens: {what}")))
+        self.limits.decode(&self.tokenizer, ids).map_err(|what| Error::Backbone(format!("cannot decode tokens: {what}")))
     }
 
     /// A user's turn up to where the answer begins, at most `max_text_tokens` of text: a longer prompt loses its beginning, where
@@ -144,8 +125,7 @@ impl TextCodec {
         let [lead, before, after] = self.turn(pictures.len());
         let mut ids: Vec<u32> = self.begin.into_iter().collect();
         ids.extend(self.encode(lead)?);
-        let squares: usize = pictures.iter().map(|tiles| tiles.squares()).sum();
-        ids.extend(std::iter::repeat_n(self.image, squares * self.image_tokens));
+        ids.extend(std::iter::repeat_n(self.image, squares(pictures) * self.image_tokens));
         ids.extend(self.encode(before)?);
         let text = self.plain(prompt)?;
         let kept = text.len().min(max_text_tokens);
@@ -156,12 +136,22 @@ impl TextCodec {
     }
 
     /// The same, tokenized as one text.
-    fn joined_prefix(&self, prompt: &str, pictures: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
-        let [lead, before, after] = self.turn(pictures.len());
+    fn joined_prefix(&self, prompt: &str, shown: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
+        let [lead, before, after] = self.turn(shown.len());
         let (prompt, cut) = self.shortened(self.defused(prompt), max_text_tokens)?;
-        let pictures: String = pictures.iter().map(|&tiles| self.spelled(tiles)).collect();
-        let ids = self.encode(&format!("{lead}{pictures}{before}{prompt}{after}{}", self.chat.answer))?;
-        let spread = ids.into_iter().flat_map(|id| std::iter::repeat_n(id, if id == self.image { self.image_tokens } else { 1 }));
+        let pictures: String = shown.iter().map(|&tiles| self.spelled(tiles)).collect();
+        let start = lead.len() + pictures.len() + before.len();
+        let encoding = self.encoding(&format!("{lead}{pictures}{before}{prompt}{after}{}", self.chat.answer))?;
+        self.no_special(&encoding, start..start + prompt.len(), &prompt)?;
+        let ids = encoding.get_ids().iter().copied();
+        let (squares, written) = (squares(shown), ids.clone().filter(|id| *id == self.image).count());
+        if squares != written {
+            return Err(Error::Backbone(format!(
+                "the tokenizer writes {written} tokens `{}` for {squares} pictures; it must be an added token, so that it stays whole",
+                line(&self.chat.image, 80)
+            )));
+        }
+        let spread = ids.flat_map(|id| std::iter::repeat_n(id, if id == self.image { self.image_tokens } else { 1 }));
         Ok((self.begin.into_iter().chain(spread).collect(), cut))
     }
 
@@ -192,6 +182,7 @@ impl TextCodec {
     /// The end of a text, `max_tokens` tokens long at most, and whether anything was lost.
     fn shortened(&self, text: String, max_tokens: usize) -> Result<(String, bool)> {
         let encoding = self.encoding(&text)?;
+        self.no_special(&encoding, 0..text.len(), &text)?;
         let Some(lost) = encoding.len().checked_sub(max_tokens).filter(|&lost| lost > 0) else { return Ok((text, false)) };
         let from = encoding.get_offsets().get(lost).map_or(text.len(), |&(start, _)| start);
         // A byte-level token may begin inside a letter.
@@ -202,7 +193,7 @@ impl TextCodec {
     /// An answer's ids with the end token: as they follow what stands before an answer.
     pub fn answer(&self, text: &str) -> Result<Vec<u32>> {
         let text = self.defused(&format!("{}{text}", self.chat.answer_lead));
-        let mut ids = if self.chat.joined { self.continuation(&text)? } else { self.encode(&text)? };
+        let mut ids = if self.chat.joined { self.continuation(&text)? } else { self.alone(&text)? };
         ids.push(self.end);
         Ok(ids)
     }
@@ -211,10 +202,35 @@ impl TextCodec {
     /// it.)
     fn continuation(&self, text: &str) -> Result<Vec<u32>> {
         let lead = self.encode(&self.chat.answer)?;
-        let whole = self.encode(&format!("{}{text}", self.chat.answer))?;
-        match whole.strip_prefix(lead.as_slice()) {
+        let before = self.chat.answer.len();
+        let whole = self.encoding(&format!("{}{text}", self.chat.answer))?;
+        self.no_special(&whole, before..before + text.len(), text)?;
+        match whole.get_ids().strip_prefix(lead.as_slice()) {
             Some(rest) => Ok(rest.to_vec()),
-            None => self.encode(text),
+            None => self.alone(text),
+        }
+    }
+
+    /// The ids of a text from outside that stands alone.
+    fn alone(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.encoding(text)?;
+        self.no_special(&encoding, 0..text.len(), text)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Fails if a special token comes of these bytes, which are somebody's `text`: an end or a picture that nobody meant.
+    fn no_special(&self, encoding: &Encoding, bytes: Range<usize>, text: &str) -> Result<()> {
+        // What a normalizer puts in has no letters of its own.
+        let within = |(start, end): (usize, usize)| start == end || (start < bytes.end && end > bytes.start);
+        let mut tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        match tokens.find(|(id, offsets)| self.special_ids.binary_search(id).is_ok() && within(**offsets)) {
+            None => Ok(()),
+            Some((id, _)) => Err(Error::Backbone(format!(
+                "the text `{}` holds what the tokenizer takes for its special token `{}`; such text cannot be told from the model's \
+                 own marks",
+                line(text, 80),
+                line(&self.tokenizer.id_to_token(*id).unwrap_or_default(), 40)
+            ))),
         }
     }
 
@@ -260,7 +276,7 @@ impl TextCodec {
 
     /// Text from outside as ids.
     fn plain(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode(&self.defused(text))
+        self.alone(&self.defused(text))
     }
 
     /// Text from outside, in which the spelling of a special token must not become that token.
@@ -275,22 +291,19 @@ impl TextCodec {
     }
 }
 
-/// A `tokenizer.json`; the error is a sentence. What it says of truncation and padding is left out, as transformers does: a prompt
-/// would lose tokens or, padded to a length of the file's choice, fill memory.
-pub(super) fn read(json: &[u8]) -> std::result::Result<Tokenizer, String> {
-    let mut tokenizer = guarded(|| Tokenizer::from_bytes(json))?;
-    guarded(|| tokenizer.with_truncation(None).map(|_| ()))?;
-    tokenizer.with_padding(None);
-    Ok(tokenizer)
+fn squares(pictures: &[Tiles]) -> usize {
+    pictures.iter().map(|tiles| tiles.squares()).sum()
 }
 
-/// The library trusts its file (a `continuing_subword_prefix` that is no token's beginning is a slice out of range): a panic in it is
-/// an error here.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("the tokenizer contradicts itself, and the tokenizers library panicked over it".into()),
-    }
+/// The id of what no token stands for.
+fn unknown(tokenizer: &Tokenizer) -> Option<u32> {
+    let token = match tokenizer.get_model() {
+        ModelWrapper::BPE(model) => model.unk_token.as_deref()?,
+        ModelWrapper::WordPiece(model) => &model.unk_token,
+        ModelWrapper::WordLevel(model) => &model.unk_token,
+        ModelWrapper::Unigram(_) => "<unk>",
+    };
+    tokenizer.token_to_id(token)
 }
 
 /// The chat format's and the tokenizer's special tokens, each with a space behind its first letter or its `<`.

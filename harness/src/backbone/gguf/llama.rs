@@ -6,8 +6,8 @@ use candle_nn::var_builder::SimpleBackend;
 use tokenizers::Tokenizer;
 
 use super::{Gguf, Value, tokenizer};
-use crate::Result;
 use crate::backbone::llama::LlamaConfig;
+use crate::{Result, stored};
 
 /// Names within a block: transformers' and GGUF's.
 const BLOCK: [(&str, &str); 9] = [
@@ -66,16 +66,18 @@ impl GgufLlama {
         tokenizer::build(&self.file)
     }
 
-    /// A weight by its name in transformers, as f32; the error is a sentence.
-    fn weight(&self, name: &str, shape: &[usize]) -> std::result::Result<Tensor, String> {
-        let stored = stored_name(name).ok_or_else(|| format!("a Llama has no weight `{name}`"))?;
-        let weight = self.file.tensor(&stored, shape)?;
-        let heads = match stored.rsplit('.').nth(1) {
+    /// A weight by its name in transformers, as f32 that `dtype` can hold; the error is a sentence.
+    fn weight(&self, name: &str, shape: &[usize], dtype: DType) -> std::result::Result<Tensor, String> {
+        let inside = stored_name(name).ok_or_else(|| format!("a Llama has no weight `{name}`"))?;
+        let weight = self.file.tensor(&inside, shape)?;
+        stored::fits(stored::largest_f32(&weight), dtype)
+            .map_err(|what| self.file.failed(format!("tensor `{inside}` {what}")).to_string())?;
+        let heads = match inside.rsplit('.').nth(1) {
             Some("attn_q") => self.config.num_attention_heads,
             Some("attn_k") => self.config.num_key_value_heads.unwrap_or(self.config.num_attention_heads),
             _ => return Ok(weight),
         };
-        halves(&weight, heads).map_err(|error| format!("tensor `{stored}`: {error}"))
+        halves(&weight, heads).map_err(|error| format!("tensor `{inside}`: {error}"))
     }
 }
 
@@ -107,7 +109,7 @@ fn stored_name(name: &str) -> Option<String> {
 
 impl SimpleBackend for GgufLlama {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        self.weight(name, shape.dims()).map_err(candle_core::Error::Msg)?.to_dtype(dtype)?.to_device(device)
+        self.weight(name, shape.dims(), dtype).map_err(candle_core::Error::Msg)?.to_dtype(dtype)?.to_device(device)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {

@@ -16,10 +16,10 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use candle_core::quantized::{GgmlDType, ggml_file::qtensor_from_ggml};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, stored};
 use header::{Header, Stored};
 
 /// A value of the metadata.
@@ -56,7 +56,13 @@ impl Gguf {
     pub fn open(path: &Path) -> Result<Self> {
         let read = |source| Error::Read { path: path.into(), source };
         let label = path.display().to_string();
-        let mut file = File::open(path).map_err(read)?;
+        let mut file = guard::files::open(path).map_err(read)?;
+        let mut head = Vec::new();
+        (&mut file).take(64).read_to_end(&mut head).map_err(read)?;
+        if guard::files::is_lfs_pointer(&head) {
+            return Err(Error::Backbone(format!("{label}: it {}", guard::files::LFS_ADVICE)));
+        }
+        file.rewind().map_err(read)?;
         let size = file.metadata().map_err(read)?.len();
         let header = Header::read(BufReader::new(&mut file), size)
             .map_err(|what| Error::Backbone(format!("{label}: is no sound GGUF file: {what}")))?;
@@ -143,7 +149,7 @@ impl Gguf {
         Error::Backbone(format!("{}: {what}", self.label))
     }
 
-    /// A tensor as f32 on the CPU; `shape` is what it must have, outermost first. The error is a sentence.
+    /// A tensor as f32 on the CPU, all its numbers finite; `shape` is what it must have, outermost first. The error is a sentence.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> std::result::Result<Tensor, String> {
         let Some(stored) = self.tensors.get(name) else {
             let near = schema::nearest(name, self.tensors().filter(|name| name.len() < 200).take(10_000));
@@ -156,7 +162,9 @@ impl Gguf {
         }
         let raw = self.read(stored).map_err(|error| format!("{named} cannot be read: {error}"))?;
         let tensor = qtensor_from_ggml(stored.dtype, &raw, shape.to_vec(), &Device::Cpu);
-        tensor.and_then(|tensor| tensor.dequantize(&Device::Cpu)).map_err(|error| format!("{named}: {error}"))
+        let tensor = tensor.and_then(|tensor| tensor.dequantize(&Device::Cpu)).map_err(|error| format!("{named}: {error}"))?;
+        stored::fits(stored::largest_f32(&tensor), DType::F32).map_err(|what| format!("{named} {what}"))?;
+        Ok(tensor)
     }
 
     fn read(&self, stored: &Stored) -> std::io::Result<Vec<u8>> {

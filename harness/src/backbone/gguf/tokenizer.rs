@@ -7,7 +7,7 @@ use tokenizers::Tokenizer;
 
 use super::Gguf;
 use crate::Result;
-use crate::backbone::text;
+use crate::backbone::tokenizer;
 
 /// Token types of llama.cpp.
 const NORMAL: i64 = 1;
@@ -31,7 +31,7 @@ pub(super) fn build(file: &Gguf) -> Result<Tokenizer> {
         "decoder": byte_level(),
         "model": { "type": "BPE", "vocab": vocabulary, "merges": merges(file)? },
     });
-    text::read(described.to_string().as_bytes()).map_err(|what| file.failed(format!("tokenizer.ggml: {what}")))
+    tokenizer::read(described.to_string().into_bytes()).map_err(|what| file.failed(format!("tokenizer.ggml: {what}")))
 }
 
 fn distinct(file: &Gguf) -> Result<&[String]> {
