@@ -254,13 +254,13 @@ fn every_byte_of_a_checkpoint_belongs_to_one_tensor() -> Test {
     let with = |header: &str, tail: &[u8]| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), tail].concat();
     let open = |extra: &str| format!("{}{extra}}}", header.strip_suffix('}').unwrap_or(&header));
     let length = bytes.len() - data;
-    let again = format!(r#","extra":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#);
+    let again = r#","extra":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
     let behind = format!(r#","extra":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, length + 4, length + 8);
     let mut longer = bytes[data..].to_vec();
     longer.extend([0; 8]);
     model.write("model.safetensors", with(&header, &bytes[data..]))?.load()?;
     model.write("model.safetensors", with(&header, &longer))?.fails(&["goes on for 8 bytes behind its last tensor"])?;
-    model.write("model.safetensors", with(&open(&again), &bytes[data..]))?.fails(&["overlaps the one before it"])?;
+    model.write("model.safetensors", with(&open(again), &bytes[data..]))?.fails(&["overlaps the one before it"])?;
     model.write("model.safetensors", with(&open(&behind), &longer))?.fails(&["`extra` leaves a hole"])?;
     let first = header.split('"').nth(1).context("a name")?;
     let twice = open(&format!(r#","{first}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#));
@@ -294,14 +294,14 @@ fn tokenizers_keep_within_bounds() -> Test {
     with(doubling)?.fails(&["tokenizer.json", "may make", "of a text of 1000"])?;
     let model = with((0..8).map(|_| replace("a", "aa")).collect())?.load()?;
     let long = "a".repeat(100_000);
-    said(model.text().prefix(&long, &[], 64).err().map(Into::into), &["a text of 100000 bytes", "may make 25600"])?;
+    said(model.text().prefix(&long, &[], 64).err().map(Into::into), &["a text of 100000 bytes", "may make 51200001"])?;
 
     let split = Model::of("smolvlm")?;
     let pattern =
         json!({"type": "Split", "behavior": "Isolated", "invert": false, "pattern": {"Regex": "(?=(a*)(a*)(a*)\\3b)x|[^x]"}});
     split.edit("tokenizer.json", |file| file["pre_tokenizer"] = pattern)?;
     let model = split.load()?;
-    let slow = format!("{}x", "a".repeat(100)).repeat(200);
+    let slow = format!("{}x", "a".repeat(100)).repeat(400);
     said(model.text().prefix(&slow, &[], 64).err().map(Into::into), &["did not end one text of", "backtracks"])?;
 
     let dropout = Model::of("smolvlm")?;
@@ -335,7 +335,7 @@ fn chat_formats_do_not_multiply() -> Test {
         Ok(model)
     };
     with("answer", " A:")?.load()?;
-    with("turn", "{prompt} {prompt}")?.fails(&["tokenizer.json", "chat.turn holds {prompt} 2 times; expected once"])?;
+    with("turn", "{prompt} {prompt}")?.fails(&["config.json: chat.turn holds {prompt} 2 times; expected once"])?;
     with("turn", &"{images}".repeat(100_000))?.fails(&["chat.turn has 800000 bytes; at most 10000"])?;
     with("answer", &"x".repeat(3_000_000))?.fails(&["chat.answer has 3000000 bytes"])?;
     with("before_image", "<image><image>")?.fails(&["chat.before_image holds the placeholder's token"])?;

@@ -100,6 +100,7 @@ impl Folder {
         if image_tokens > MAX_IMAGE_TOKENS {
             return Err(self.wrong(&format!("a picture would take {image_tokens} tokens; at most {MAX_IMAGE_TOKENS} are read")));
         }
+        chat.check().map_err(|what| self.wrong(&format!("chat.{what}")))?;
         let codec = TextCodec::new(self.tokenizer()?, chat, image_tokens).map_err(|error| failed(error.to_string()))?;
         if let Some(id) = image_token.filter(|&id| id != codec.image_token()) {
             return Err(failed(format!("the image token's id is {}, but config.json says {id}", codec.image_token())));

@@ -357,11 +357,11 @@ mod tests {
         let slow = r#""pre_tokenizer":{"type":"Split","behavior":"Isolated","invert":false,"pattern":{"Regex":"(?=(a*)(a*)(a*)\\3b)x|[^x]"}},"#;
         assert_eq!(encoded(slow, "aab").expect("quick"), [0, 0, 1]);
         let clock = crate::accounting::clock::Stopwatch::start();
-        let given_up = encoded(slow, &format!("{}x", "a".repeat(100)).repeat(200));
+        let given_up = encoded(slow, &format!("{}x", "a".repeat(100)).repeat(400));
         let seconds = clock.seconds();
         assert!(seconds <= (PATIENCE + 5) as f64, "{seconds} s");
         let error = given_up.expect_err("it backtracks");
-        assert!(error.contains("did not end one text of 20200 bytes in 5 seconds"), "{error}");
+        assert!(error.contains("did not end one text of 40400 bytes in 5 seconds"), "{error}");
     }
 
     #[test]
