@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use harness::checksums::Checksums;
 use harness::data::{Dataset, Example};
 use reports::library::{Examples, Library, Part};
 use reports::{Run, library};
-use schema::{Card, run_dir, toml_file};
+use schema::{Card, InputFile, run_dir, toml_file};
 
 use crate::session::{self, card_of, data_root, locate_all};
 
 /// A split with more rows is not read for a few pictures.
 const MOST_ROWS: usize = 50_000;
 
-/// A dataset's name, a split, and how many rows of it.
-type Key = (String, String, Option<usize>);
+/// A dataset's name, the checksums of its card and of its rows as the run read them (none of an old run), a split, and how many rows
+/// of it.
+type Key = (String, Option<String>, Option<String>, String, Option<usize>);
 
 /// The data of this machine, each split read once.
 #[derive(Default)]
@@ -23,6 +25,7 @@ pub struct AtHand {
     loaded: BTreeMap<Key, Result<Arc<Dataset>, String>>,
     /// The folders in which a run's dataset may lie that is named by a path; none where every path is the user's own.
     declared: Option<Vec<PathBuf>>,
+    checksums: Checksums,
 }
 
 impl AtHand {
@@ -69,23 +72,39 @@ impl Library for AtHand {
             Part::Test => (&data.test_split, data.test_limit),
         };
         self.check_declared(&data.dataset)?;
-        let key = (data.dataset.clone(), split.clone(), limit);
-        let dataset = self.loaded.entry(key).or_insert_with(|| load(run, split, limit).map(Arc::new)).clone()?;
-        check_card(run, &dataset.card)?;
+        let read = run.inputs().and_then(|inputs| inputs.splits.get(split)).cloned();
+        let key = (data.dataset.clone(), run.card.clone(), read, split.clone(), limit);
+        let load = || load(run, split, limit, &mut self.checksums).map(Arc::new);
+        let dataset = self.loaded.entry(key).or_insert_with(load).clone()?;
         let named = run.experiment.partition.key.clone().or_else(|| dataset.card.partition_keys.first().cloned());
         let key = named.unwrap_or_else(|| "answer".into());
         Ok(Examples { examples: dataset.examples.iter().map(|e| example(&dataset, e, &key)).collect(), key })
     }
 }
 
-fn load(run: &Run, split: &str, limit: Option<usize>) -> Result<Dataset, String> {
+fn load(run: &Run, split: &str, limit: Option<usize>, checksums: &mut Checksums) -> Result<Dataset, String> {
     let located = locate_all(&run.experiment.data.dataset).map_err(|error| format!("{error:#}"))?;
     check_card(run, &card_of(&located).map_err(|error| error.to_string())?)?;
     let rows = located.iter().filter_map(|located| located.card.splits.get(split)?.rows).max().unwrap_or(0);
     if rows as usize > MOST_ROWS {
         return Err(format!("the split `{split}` has {rows} rows; a page reads at most {MOST_ROWS}"));
     }
-    session::load(&located, split, limit).map_err(|error| error.to_string())
+    let was_read = |files: &[InputFile]| {
+        let Some(inputs) = run.inputs() else { return true };
+        let same = |a: &InputFile, b: &InputFile| (&a.part, &a.sha256) == (&b.part, &b.sha256);
+        files.iter().all(|file| inputs.files.iter().any(|read| same(file, read)))
+    };
+    let files = session::split_files(checksums, &located, split).map_err(|error| format!("{error:#}"))?;
+    if !was_read(&files) {
+        return Err(other_version(run));
+    }
+    let dataset = session::load(&located, split, limit).map_err(|error| error.to_string())?;
+    let pictures = session::pictures(checksums, &located, split, &dataset).map_err(|error| format!("{error:#}"))?;
+    if was_read(&pictures) { Ok(dataset) } else { Err(other_version(run)) }
+}
+
+fn other_version(run: &Run) -> String {
+    format!("the {} at hand is another version than the run read", run.experiment.data.dataset)
 }
 
 /// Ids mean something in the version that the run read, and in no other.
@@ -93,7 +112,7 @@ fn check_card(run: &Run, card: &Card) -> Result<(), String> {
     let read: Card = toml_file::read_here(&run.dir.join(run_dir::CARD)).map_err(|error| error.to_string())?;
     match read == *card {
         true => Ok(()),
-        false => Err(format!("the {} at hand is another version than the run read", run.experiment.data.dataset)),
+        false => Err(other_version(run)),
     }
 }
 

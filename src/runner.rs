@@ -50,12 +50,16 @@ pub struct Options {
 /// Runs an experiment into a folder below `out`, unless it is complete there.
 pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: Options) -> Result<Ran> {
     let mut resolved = session.resolve(experiment)?;
+    if let Some(before) = complete(&out.join(&resolved.name), options) {
+        return Ok(before);
+    }
+    let without_pictures = resolved.name.clone();
+    session.complete(&mut resolved)?;
     let name = resolved.name.clone();
-    let folder = out.join(&name);
-    match standing(&folder, options) {
-        Standing::Complete => return Ok(Ran::Before(folder)),
-        Standing::Again(why) => note(&format!("{name}: run again, because {why}")),
-        Standing::Unfinished => {}
+    if name != without_pictures
+        && let Some(before) = complete(&out.join(&name), options)
+    {
+        return Ok(before);
     }
     let row = resolved.row;
     let study = session.study(&resolved)?;
@@ -80,6 +84,18 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: 
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))
+}
+
+/// The run that is complete there; says why one that looks so is not.
+fn complete(folder: &Path, options: Options) -> Option<Ran> {
+    match standing(folder, options) {
+        Standing::Complete => Some(Ran::Before(folder.into())),
+        Standing::Again(why) => {
+            note(&format!("{}: run again, because {why}", folder.file_name().unwrap_or_default().display()));
+            None
+        }
+        Standing::Unfinished => None,
+    }
 }
 
 /// What lies where a run would go.

@@ -1,6 +1,6 @@
 //! What a process has loaded: backbones, datasets and their frozen features, each once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub struct Session {
     registry: Registry,
     checksums: Checksums,
     backbones: BTreeMap<BackboneConfig, Held>,
-    splits: BTreeMap<SplitKey, Arc<Split>>,
+    splits: BTreeMap<SplitKey, Loaded>,
     /// What batches take, as far as plans have timed them.
     pub pace: Pace,
 }
@@ -73,6 +73,13 @@ struct SplitKey {
     files: Vec<InputFile>,
     backbone: String,
     sketch: bool,
+}
+
+/// A split, and the pictures that its rows name by path.
+#[derive(Clone)]
+struct Loaded {
+    split: Arc<Split>,
+    pictures: Vec<InputFile>,
 }
 
 impl Session {
@@ -125,24 +132,52 @@ impl Session {
 
     fn prepared(&mut self, resolved: &Resolved, sketch: bool) -> Result<Study> {
         let Resolved { experiment, row, located, backbone, .. } = resolved;
-        let data = &experiment.data;
-        let train = self.split_or_sketch(located, &data.train_split, None, backbone, sketch)?;
-        let test = self.split_or_sketch(located, &data.test_split, data.test_limit, backbone, sketch)?;
-        let study = Study::new(experiment.clone(), row, backbone.model.clone(), train, test)?;
-        self.check_unchanged(resolved)?;
+        let [train, test] = splits_of(experiment).map(|(split, limit)| self.loaded(located, split, limit, backbone, sketch));
+        let study = Study::new(experiment.clone(), row, backbone.model.clone(), train?.split, test?.split)?;
+        if !sketch {
+            self.check_unchanged(resolved)?;
+        }
         Ok(study)
+    }
+
+    /// Reads the rows. Where these name pictures by their paths, the run's identity holds these, too, and its name is another one.
+    pub fn complete(&mut self, resolved: &mut Resolved) -> Result<()> {
+        resolved.inputs = self.complete_inputs(resolved)?;
+        resolved.name = resolved.experiment.run_name(&card_of(&resolved.located)?.name, &resolved.inputs.identity());
+        Ok(())
+    }
+
+    fn complete_inputs(&mut self, resolved: &Resolved) -> Result<Inputs> {
+        let partition = resolved.experiment.partition.file.as_deref();
+        self.inputs_of_rows(&resolved.located, &splits_of(&resolved.experiment), &resolved.backbone, partition)
     }
 
     /// What was read is what the run is named after.
     fn check_unchanged(&mut self, resolved: &Resolved) -> Result<()> {
-        let data = &resolved.experiment.data;
-        let splits = [data.train_split.as_str(), &data.test_split];
-        let partition = resolved.experiment.partition.file.as_deref();
-        let now = self.inputs(&resolved.located, &splits, &resolved.backbone, partition)?;
-        match now.differing_file(&resolved.inputs) {
+        match self.complete_inputs(resolved)?.differing_file(&resolved.inputs) {
             Some(file) => Err(harness::Error::Changed { path: file.path.clone().into() }.into()),
             None => Ok(()),
         }
+    }
+
+    /// [`Session::inputs`] with the pictures that rows name by path; each split with at most so many rows.
+    pub fn inputs_of_rows(
+        &mut self,
+        located: &[Located],
+        splits: &[(&str, Option<usize>)],
+        backbone: &Held,
+        partition: Option<&str>,
+    ) -> Result<Inputs> {
+        let names: Vec<&str> = splits.iter().map(|(split, _)| *split).collect();
+        let mut inputs = self.inputs(located, &names, backbone, partition)?;
+        let mut pictures: BTreeMap<&str, BTreeSet<InputFile>> = BTreeMap::new();
+        for (split, limit) in splits {
+            pictures.entry(split).or_default().extend(self.loaded(located, split, *limit, backbone, false)?.pictures);
+        }
+        for (split, pictures) in pictures {
+            inputs.add_pictures(split, pictures);
+        }
+        Ok(inputs)
     }
 
     /// A backbone with its weights.
@@ -150,12 +185,12 @@ impl Session {
         let place = BackbonePlace::find(config)?;
         // A folder that is no model says so better when it is read as one.
         let paths = place.files().or_else(|error| place.load(config).and(Err(error)))?;
-        let files = self.checksums_of("backbone", &place.folder(), &paths)?;
+        let files = checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)?;
         if let Some(held) = self.backbones.get(config).filter(|held| held.files == files) {
             return Ok(held.clone());
         }
         let model = place.load(config)?;
-        if self.checksums_of("backbone", &place.folder(), &paths)? != files {
+        if checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)? != files {
             return Err(harness::Error::Changed { path: place.folder() }.into());
         }
         let held = Held { sha256: made_of(&config.name, &*model, &files), model, files, download: place.download()? };
@@ -174,7 +209,7 @@ impl Session {
         let mut by_split = BTreeMap::new();
         for split in splits {
             if !by_split.contains_key(*split) {
-                let of_split = self.split_files(located, split)?;
+                let of_split = split_files(&mut self.checksums, located, split)?;
                 by_split.insert((*split).to_owned(), joint_sha256(&of_split));
                 files.extend(of_split);
             }
@@ -182,7 +217,7 @@ impl Session {
         let mut partition_sha256 = None;
         if let Some(path) = partition.map(PathBuf::from) {
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            let of_partition = self.checksums_of("partition", &folder, &[path])?;
+            let of_partition = checksums_of(&mut self.checksums, "partition", &folder, &[path])?;
             partition_sha256 = of_partition.first().map(|file| file.sha256.clone());
             files.extend(of_partition);
         }
@@ -190,59 +225,40 @@ impl Session {
         Ok(Inputs { card_sha256, splits: by_split, backbone_sha256: backbone.sha256.clone(), partition_sha256, files })
     }
 
-    /// The files of a split in the order they are read.
-    fn split_files(&mut self, located: &[Located], split: &str) -> Result<Vec<InputFile>> {
-        let mut files = Vec::new();
-        for dataset in located {
-            let paths = data::of_split(&dataset.folder, &dataset.card, split).map_err(harness::Error::from)?;
-            let found = self.checksums_of(&format!("split {split}"), &dataset.folder, &paths)?;
-            check_download(dataset, &found)?;
-            files.extend(found.into_iter().map(|file| match located.len() {
-                1 => file,
-                _ => InputFile { path: format!("{}/{}", dataset.card.name, file.path), ..file },
-            }));
-        }
-        Ok(files)
-    }
-
-    /// Files of a folder with their checksums.
-    fn checksums_of(&mut self, part: &str, folder: &Path, paths: &[PathBuf]) -> Result<Vec<InputFile>> {
-        let below = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
-        let checksums = self.checksums.of(paths)?;
-        let file = |(path, sum): (&PathBuf, Checksum)| InputFile {
-            part: part.into(),
-            path: below(path),
-            bytes: sum.bytes,
-            sha256: sum.sha256,
-        };
-        Ok(paths.iter().zip(checksums).map(file).collect())
+    /// A file's checksum.
+    pub fn sha256(&mut self, path: &Path) -> Result<String> {
+        Ok(self.checksums.of(&[path.into()])?.remove(0).sha256)
     }
 
     /// A split, of one dataset or of several as one, with its frozen features; of each, at most `limit` rows.
     pub fn split(&mut self, located: &[Located], split: &str, limit: Option<usize>, backbone: &Held) -> Result<Arc<Split>> {
-        self.split_or_sketch(located, split, limit, backbone, false)
+        Ok(self.loaded(located, split, limit, backbone, false)?.split)
     }
 
-    fn split_or_sketch(
+    fn loaded(
         &mut self,
         located: &[Located],
         split: &str,
         limit: Option<usize>,
         backbone: &Held,
         sketch: bool,
-    ) -> Result<Arc<Split>> {
+    ) -> Result<Loaded> {
         let folder = |located: &Located| located.folder.canonicalize().unwrap_or_else(|_| located.folder.clone());
         let card = |located: &Located| serde_json::to_string(&located.card);
         let datasets = located.iter().map(|located| Ok((folder(located), card(located)?))).collect::<Result<_>>()?;
-        let files = self.split_files(located, split)?;
-        let (model, split) = (&*backbone.model, split.to_owned());
+        let files = split_files(&mut self.checksums, located, split)?;
+        let model = &*backbone.model;
         let identity = format!("{} {} {:?}", backbone.sha256, model.weights_dtype().as_str(), model.device().location());
-        let key = SplitKey { datasets, split, limit, files, backbone: identity, sketch };
+        let key = SplitKey { datasets, split: split.to_owned(), limit, files, backbone: identity, sketch };
         if let Some(loaded) = self.splits.get(&key) {
-            return Ok(loaded.clone());
+            let now = pictures(&mut self.checksums, located, split, &loaded.split.dataset)?;
+            if now == loaded.pictures {
+                return Ok(loaded.clone());
+            }
         }
-        let mut dataset = load(located, &key.split, limit)?;
-        if self.split_files(located, &key.split)? != key.files {
+        let mut dataset = load(located, split, limit)?;
+        let pictures = pictures(&mut self.checksums, located, split, &dataset)?;
+        if split_files(&mut self.checksums, located, split)? != key.files {
             let path = key.datasets.first().map(|(folder, _)| folder.clone()).unwrap_or_default();
             return Err(harness::Error::Changed { path }.into());
         }
@@ -250,10 +266,58 @@ impl Session {
             dataset.images.truncate(1);
             dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
         }
-        let loaded = Arc::new(Split::new(dataset, model)?);
+        let loaded = Loaded { split: Arc::new(Split::new(dataset, model)?), pictures };
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }
+}
+
+/// The splits that an experiment reads, each with the most rows of it.
+fn splits_of(experiment: &Experiment) -> [(&str, Option<usize>); 2] {
+    let data = &experiment.data;
+    [(&data.train_split, None), (&data.test_split, data.test_limit)]
+}
+
+/// The pictures that a loaded split's rows name by path: what was read of it and is no file of the card.
+pub(crate) fn pictures(checksums: &mut Checksums, located: &[Located], split: &str, dataset: &Dataset) -> Result<Vec<InputFile>> {
+    let mut found = Vec::new();
+    for one in located {
+        let named: BTreeSet<PathBuf> =
+            data::of_split(&one.folder, &one.card, split).map_err(harness::Error::from)?.into_iter().collect();
+        let of_this = |path: &&PathBuf| path.starts_with(&one.folder) && !named.contains(*path);
+        let paths: BTreeSet<PathBuf> = dataset.files.iter().filter(of_this).cloned().collect();
+        let paths: Vec<PathBuf> = paths.into_iter().collect();
+        found.extend(checksums_of(checksums, &format!("split {split}"), &one.folder, &paths)?);
+    }
+    Ok(found)
+}
+
+/// The files of a split in the order they are read, with their checksums.
+pub(crate) fn split_files(checksums: &mut Checksums, located: &[Located], split: &str) -> Result<Vec<InputFile>> {
+    let mut files = Vec::new();
+    for dataset in located {
+        let paths = data::of_split(&dataset.folder, &dataset.card, split).map_err(harness::Error::from)?;
+        let found = checksums_of(checksums, &format!("split {split}"), &dataset.folder, &paths)?;
+        check_download(dataset, &found)?;
+        files.extend(found.into_iter().map(|file| match located.len() {
+            1 => file,
+            _ => InputFile { path: format!("{}/{}", dataset.card.name, file.path), ..file },
+        }));
+    }
+    Ok(files)
+}
+
+/// Files of a folder with their checksums.
+fn checksums_of(checksums: &mut Checksums, part: &str, folder: &Path, paths: &[PathBuf]) -> Result<Vec<InputFile>> {
+    let below = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+    let found = checksums.of(paths)?;
+    let file = |(path, sum): (&PathBuf, Checksum)| InputFile {
+        part: part.into(),
+        path: below(path),
+        bytes: sum.bytes,
+        sha256: sum.sha256,
+    };
+    Ok(paths.iter().zip(found).map(file).collect())
 }
 
 /// One checksum of several files, in their order and whatever they are called.

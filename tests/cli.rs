@@ -226,6 +226,7 @@ fn every_kind_of_saved_adapters_can_be_judged() {
         desk.expect(&["run", "x.toml", "--out", method], 0, &["accuracy"]);
         let run = std::fs::read_dir(desk.path().join(method)).expect("runs").next().expect("one run").expect("readable").path();
         saved_adapters_judge_the_same(&desk, &run);
+        std::fs::remove_dir_all(desk.path().join("judged")).expect("an evaluation");
     }
 }
 

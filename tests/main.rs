@@ -11,6 +11,7 @@
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
+//! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
 //! - [`rundir`]: is a run folder that was damaged, changed or led astray ever taken for what it was?
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
@@ -38,6 +39,7 @@ mod hostile;
 mod hub;
 mod hub_hostile;
 mod hub_site;
+mod identity;
 mod interrupted;
 mod kept;
 mod kinds;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::experiment::PartitionScheme;
 
+use crate::identity::differing_keys;
 use crate::metrics::{METRICS, OPTIONAL};
 use crate::stats::{self, Stat};
 use crate::{ReportError, Run};
@@ -27,7 +28,7 @@ pub struct Group {
     pub clients: u32,
     /// Communication rounds.
     pub rounds: u32,
-    /// SHA-256 of the experiment without name and seed.
+    /// SHA-256 of the experiment without name and seed, and of what it read.
     pub identity: String,
     /// What sets it apart from groups of the same method and dataset; empty where nothing does.
     pub setting: String,
@@ -223,14 +224,8 @@ fn name_settings(runs: &[Run], groups: &mut [Group]) {
         }
     }
     for group in groups {
-        let settings = &runs[group.runs[0]].settings;
-        let pair = |key: &String| format!("{key}={}", settings.get(key).map_or("unset", String::as_str));
+        let run = &runs[group.runs[0]];
+        let pair = |key: &String| format!("{key}={}", run.said(key));
         group.setting = keys[&group.method].iter().map(pair).collect::<Vec<_>>().join(", ");
     }
-}
-
-/// The dotted keys in which two experiments differ.
-pub fn differing_keys(a: &Run, b: &Run) -> BTreeSet<String> {
-    let all = a.settings.keys().chain(b.settings.keys());
-    all.filter(|key| a.settings.get(*key) != b.settings.get(*key)).cloned().collect()
 }

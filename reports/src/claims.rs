@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::differing_keys;
 use crate::format::{self, NOTHING};
+use crate::identity::differing_keys;
 use crate::paired::{self, LEVEL, Paired, Verdict};
 use crate::stats::{TwoSources, holm};
 use crate::tables::{Block, Table};

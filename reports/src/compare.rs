@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::aggregate::differing_keys;
 use crate::format::NOTHING;
+use crate::identity::{RECORDED, differing_keys};
 use crate::metrics::{Direction, METRICS, Metric};
 use crate::paired::{self, LEVEL, Paired};
 use crate::stats::TwoSources;
@@ -71,10 +71,10 @@ impl<'a> Compare<'a> {
     pub fn new(a: &'a Report, b: &'a Report) -> Self {
         let mut open = [(0..a.groups.len()).collect::<BTreeSet<_>>(), (0..b.groups.len()).collect()];
         let mut pairs = Vec::new();
-        for same in [same_experiment as fn(&Group, &Group) -> bool, same_method] {
+        for same in [same_experiment as fn(&Side, &Side) -> bool, same_as_far_as_said, same_method] {
             for i in open[0].clone() {
-                let fits = |&j: &usize| same(&a.groups[i], &b.groups[j]);
-                let rivals = open[0].iter().filter(|&&other| same(&a.groups[i], &a.groups[other])).count();
+                let fits = |&j: &usize| same(&(a, i), &(b, j));
+                let rivals = open[0].iter().filter(|&&other| same(&(a, i), &(a, other))).count();
                 let found: Vec<usize> = open[1].iter().copied().filter(fits).collect();
                 if let ([j], 1) = (found.as_slice(), rivals) {
                     pairs.push(Pair::new(a, i, b, *j));
@@ -175,11 +175,21 @@ impl<'a> Compare<'a> {
     }
 }
 
-fn same_experiment(a: &Group, b: &Group) -> bool {
-    a.identity == b.identity
+/// A group of a report.
+type Side<'a> = (&'a Report, usize);
+
+fn same_experiment((a, i): &Side, (b, j): &Side) -> bool {
+    a.groups[*i].identity == b.groups[*j].identity
 }
 
-fn same_method(a: &Group, b: &Group) -> bool {
+/// A run that does not say what it read, and one that does, and everything that both say is the same.
+fn same_as_far_as_said((a, i): &Side, (b, j): &Side) -> bool {
+    let differing = differing_keys(runs(a, *i)[0], runs(b, *j)[0]);
+    same_method(&(a, *i), &(b, *j)) && differing.iter().all(|key| key == RECORDED)
+}
+
+fn same_method((a, i): &Side, (b, j): &Side) -> bool {
+    let (a, b) = (&a.groups[*i], &b.groups[*j]);
     (&a.dataset, &a.backbone, &a.method, &a.adapter) == (&b.dataset, &b.backbone, &b.method, &b.adapter)
 }
 
@@ -203,6 +213,9 @@ impl Pair {
 /// What makes two runs other than repeats of each other.
 fn differences(a: &Run, b: &Run) -> Vec<String> {
     let mut differs: Vec<String> = differing_keys(a, b).into_iter().filter(|key| key != "name" && key != "seed").collect();
+    if a.inputs().is_some() || b.inputs().is_some() {
+        return differs;
+    }
     differs.extend((a.card != b.card).then(|| "the dataset's card".into()));
     differs.extend((a.environment.backbone_sha256 != b.environment.backbone_sha256).then(|| "the backbone's weights".into()));
     differs

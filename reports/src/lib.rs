@@ -3,6 +3,7 @@
 //! - [`read`]: folders to [`Run`]s; [`columns`]: the parquet files, only the columns that are needed;
 //! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`agree`]: do a run's files say the same?
+//! - [`identity`]: which runs are the same configuration, by what they read;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`kinds`]: accuracy by subject, sub-task or skill;
 //! - [`targets`]: rounds and bytes until an accuracy is reached;
@@ -34,6 +35,7 @@ pub mod error;
 pub mod figures;
 pub mod format;
 pub mod gate;
+pub mod identity;
 pub mod kinds;
 pub mod latex;
 pub mod library;
@@ -98,14 +100,15 @@ impl Report {
     /// The same, with or without asking whether they are as they were written.
     pub fn read_with(dirs: &[PathBuf], trust: Trust) -> Result<Self, ReportError> {
         let found = read::find(dirs)?;
-        let runs = found.complete.iter().map(|dir| Run::read(dir, trust)).collect::<Result<Vec<_>, _>>()?;
+        let mut runs = found.complete.iter().map(|dir| Run::read(dir, trust)).collect::<Result<Vec<_>, _>>()?;
         let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
+        let told_apart = identity::tell_apart(&mut runs);
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
         let groups = aggregate::groups(&runs)?;
         let comparisons = paired::compare(&runs, &groups);
         let (targets, warnings, material) = (Vec::new(), Vec::new(), library::Material::default());
         let mut report = Self { runs, groups, comparisons, targets, warnings, unverified, material };
-        report.warnings = warnings::collect(&report, &found.incomplete, &repeats);
+        report.warnings = warnings::collect(&report, &found.incomplete, &repeats, &told_apart);
         Ok(report)
     }
 

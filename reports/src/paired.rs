@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::aggregate::differing_keys;
 use crate::bootstrap::{self, Interval};
+use crate::identity::differing_keys;
 use crate::stats::{self, Stat};
 use crate::{Group, Run};
 

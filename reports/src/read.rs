@@ -11,9 +11,9 @@ use schema::partition::Partition;
 use schema::record::Skipped;
 use schema::{Environment, Experiment, Summary, run_dir};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::columns::{self, Predictions, Recorded};
+use crate::identity::Identity;
 use crate::{ReportError, agree};
 
 /// The most bytes of a file that is held whole; partitions and lists of skipped rows grow with the data.
@@ -43,7 +43,9 @@ pub struct Run {
     pub client_labels: Vec<String>,
     /// SHA-256 of `card.toml`; none where a run has none.
     pub card: Option<String>,
-    /// SHA-256 of the experiment without name and seed: runs that share it may be averaged.
+    /// The dataset's name; in `summary` it has a mark where it stands for other rows in other runs.
+    pub dataset: String,
+    /// SHA-256 of the experiment without name and seed, and of what it read: runs that share it may be averaged.
     pub identity: String,
     /// The same experiment as dotted keys and values.
     pub settings: BTreeMap<String, String>,
@@ -83,26 +85,25 @@ impl Run {
 
     fn unchecked(dir: &Path, standing: Option<Standing>) -> Result<Self, ReportError> {
         let experiment: Experiment = schema::toml_file::read_here(&dir.join(run_dir::EXPERIMENT))?;
-        let anonymous = Experiment { name: String::new(), seed: 0, ..experiment.clone() };
-        let value = serde_json::to_value(&anonymous).expect("an experiment is plain data");
-        let mut settings = BTreeMap::new();
-        flatten("", &value, &mut settings);
+        let environment: Environment = json(&dir.join(run_dir::ENVIRONMENT), MOST_BYTES)?;
+        let identity = Identity::of(&experiment, environment.inputs.as_ref());
         let summary = summary(&dir.join(run_dir::SUMMARY))?;
         let predictions = columns::predictions(&dir.join(run_dir::PREDICTIONS))?;
         let recorded = columns::recorded(&dir.join(run_dir::RECORDS))?;
         Ok(Self {
             disagreement: agree::disagreement(&summary, &experiment, &predictions, &recorded),
-            environment: json(&dir.join(run_dir::ENVIRONMENT), MOST_BYTES)?,
+            environment,
+            dataset: summary.dataset.clone(),
             skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED), MOST_BYTES)?.len(),
             card: card(dir)?,
             client_labels: client_labels(dir, &experiment)?,
-            identity: schema::sha256_hex(value.to_string().as_bytes()),
+            identity: identity.sha256,
             dir: dir.into(),
             summary,
             predictions,
             recorded,
             experiment,
-            settings,
+            settings: identity.settings,
             standing,
         })
     }
@@ -195,17 +196,4 @@ fn is_there(path: &Path) -> bool {
 fn json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReportError> {
     let text = guard::files::read_here(path, most).map_err(|source| ReportError::Read { path: path.into(), source })?;
     serde_json::from_slice(&text).map_err(|source| ReportError::Json { path: path.into(), source })
-}
-
-fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flatten(&key, value, out);
-            }
-        }
-        Value::String(text) => drop(out.insert(prefix.into(), text.clone())),
-        other => drop(out.insert(prefix.into(), other.to_string())),
-    }
 }

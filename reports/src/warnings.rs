@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::aggregate::Repeat;
+use crate::identity::Told;
 use crate::{Group, Report, Run, provenance};
 
 /// A doubt.
@@ -23,7 +24,12 @@ pub struct Warning {
 pub const ENOUGH_SEEDS: usize = 3;
 
 /// All warnings, gravest kinds first.
-pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repeat]) -> Vec<Warning> {
+pub(crate) fn collect(
+    report: &Report,
+    incomplete: &BTreeSet<PathBuf>,
+    repeats: &[Repeat],
+    told_apart: &[Told; 2],
+) -> Vec<Warning> {
     let (runs, groups) = (&report.runs, &report.groups);
     let mut found = Vec::new();
     let mut warn = |kind, concerns: Vec<usize>, message: Option<String>| {
@@ -46,6 +52,19 @@ pub fn collect(report: &Report, incomplete: &BTreeSet<PathBuf>, repeats: &[Repea
     }
     for (dataset, message) in mixed_cards(runs) {
         warn("mixed-cards", with_group(report, |group| group.dataset == dataset), Some(message));
+    }
+    let [rows, backbones] = told_apart;
+    let of_told = |told: &Told, name: fn(&Group) -> &str| {
+        with_group(report, |group| told.values().any(|names| names.contains(name(group))))
+    };
+    let other_rows = list("datasets of one name with different rows, kept apart by a checksum of the files", told(rows));
+    warn("mixed-rows", of_told(rows, |group| &group.dataset), other_rows);
+    let others = list("backbones of one name with different files, kept apart by a checksum", told(backbones));
+    warn("mixed-backbones", of_told(backbones, |group| &group.backbone), others);
+    if runs.iter().any(|run| run.inputs().is_some()) {
+        let silent = runs.iter().filter(|run| run.inputs().is_none()).map(|run| run.summary.run.clone());
+        let silent = list("runs of an older version that do not say what they read, kept apart from those that do", silent);
+        warn("unrecorded-inputs", having(&|run| run.inputs().is_none()), silent);
     }
     let mixed = list("answered by option likelihood and by generation in one run", mixed_answers(runs));
     warn("mixed-scoring-in-run", having(&|run| answers(run).is_some()), mixed);
@@ -164,6 +183,11 @@ fn mixed_cards(runs: &[Run]) -> Vec<(&str, String)> {
 
 fn by_name<'a>(found: BTreeMap<&'a str, BTreeSet<String>>, what: &str) -> Vec<(&'a str, String)> {
     found.into_iter().filter_map(|(name, values)| Some((name, several(&format!("{what} {name}"), values)?))).collect()
+}
+
+fn told(names: &Told) -> Vec<String> {
+    let each = names.iter().map(|(name, marked)| format!("{name} ({})", marked.iter().cloned().collect::<Vec<_>>().join(", ")));
+    each.collect()
 }
 
 /// How many were answered either way, where both are.

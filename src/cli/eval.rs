@@ -12,11 +12,12 @@ use harness::registry::Registry;
 use schema::experiment::{
     AdapterConfig, BackboneConfig, DataConfig, EvaluationConfig, FederationConfig, MethodConfig, OptimizerConfig, PartitionConfig,
 };
-use schema::{Experiment, manifest, run_dir};
+use schema::{Experiment, Inputs, manifest, run_dir};
 use serde::Serialize;
 
-use super::say;
+use super::{place, say};
 use crate::environment::environment;
+use crate::held::nothing_there;
 use crate::session::{Session, card_of, locate_all};
 
 /// Judge a backbone, with or without adapters; writes predictions.
@@ -63,12 +64,11 @@ pub(crate) struct Eval {
     out: PathBuf,
 }
 
-/// What an evaluation says.
-const EVALUATION: &str = "evaluation.json";
-
 /// `evaluation.json`.
 #[derive(Serialize)]
 struct Evaluation {
+    /// SHA-256 over all that the numbers depend on: another evaluation may not take this one's place.
+    identity: String,
     backbone: String,
     dataset: String,
     split: String,
@@ -91,6 +91,7 @@ impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         // First, so that nobody waits for what cannot be written, or is written by two.
         let folder = RunDir::beside_runs(&self.out)?;
+        place::check_for_evaluation(&self.out)?;
         let adapter = self.adapter_config(session.registry())?;
         let experiment = self.experiment(adapter);
         let located = locate_all(&self.dataset)?;
@@ -98,7 +99,9 @@ impl Eval {
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
         let row = *session.registry().find("zero-shot")?;
-        let inputs = session.inputs(&located, &[&self.split], &backbone, None)?;
+        let inputs = session.inputs_of_rows(&located, &[(&self.split, self.limit)], &backbone, None)?;
+        let identity = self.identity(&experiment, &inputs, session)?;
+        place::check_same(&self.out, &identity)?;
         let study = harness::study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
         let adapters = match &self.adapters {
             Some(path) => Adapters::read(path, study.backbone().device())?,
@@ -108,6 +111,7 @@ impl Eval {
         let (judgement, predictions) = harness::metrics::evaluate::judge_global(&study, &adapters)?;
         let (chance, majority) = harness::metrics::evaluate::trivial_accuracies(&study);
         let evaluation = Evaluation {
+            identity,
             backbone: self.backbone.clone(),
             dataset: study.card().name.clone(),
             split: self.split.clone(),
@@ -123,12 +127,12 @@ impl Eval {
             metric: study.card().metric.clone(),
             breakdown: breakdown(&study.test_split().dataset, &predictions),
         };
-        folder.remove(EVALUATION)?;
+        folder.remove(place::EVALUATION)?;
         let downloads = session.downloads(&located, &backbone);
         folder.write(run_dir::PREDICTIONS, &harness::record::predictions(&predictions)?)?;
         folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads, inputs))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
-        folder.write_json(EVALUATION, &evaluation)?;
+        folder.write_json(place::EVALUATION, &evaluation)?;
         say(&format!(
             "accuracy {:.1}% on {} examples ({} skipped); chance {:.1}%, majority {:.1}%: {}",
             100.0 * evaluation.accuracy,
@@ -141,9 +145,23 @@ impl Eval {
         Ok(())
     }
 
+    /// Of this evaluation; how many examples are in a batch changes no prediction.
+    fn identity(&self, experiment: &Experiment, inputs: &Inputs, session: &mut Session) -> Result<String> {
+        let mut bare = experiment.without_names();
+        bare.evaluation.batch_size = 0;
+        let mut text = serde_json::to_string(&bare)? + &inputs.identity();
+        if let Some(path) = &self.adapters {
+            text.push_str(&session.sha256(path)?);
+        }
+        Ok(schema::sha256_hex(text.as_bytes()))
+    }
+
     /// The adapter section of the run that the adapters come from.
     fn adapter_config(&self, registry: &Registry) -> Result<AdapterConfig> {
         let Some(path) = &self.adapters else { return Ok(AdapterConfig::default()) };
+        if !path.exists() {
+            return Err(nothing_there("--adapters", path).into());
+        }
         let file = path.with_file_name(run_dir::EXPERIMENT);
         if let (false, Some(run)) = (self.no_verify, file.parent()) {
             manifest::check(run).context("the adapters' run is not as it was written (--no-verify takes them as they are)")?;

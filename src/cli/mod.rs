@@ -7,6 +7,7 @@ mod eval;
 mod gate;
 mod list;
 mod model;
+mod place;
 mod pretrain;
 mod report;
 mod reproduce;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::{ExperimentFile, say};
+use super::{ExperimentFile, place, say};
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
 
@@ -30,6 +30,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
+        place::check_for_runs(&self.out)?;
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
         let options = Options { quiet: self.quiet, unverified: self.no_verify };

@@ -9,7 +9,7 @@ use harness::accounting::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
 use super::tune::Tune;
-use super::{Overrides, report, say};
+use super::{Overrides, place, report, say};
 use crate::progress::duration;
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
@@ -81,6 +81,7 @@ impl Quickstart {
 
 impl RunSuite {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
+        place::check_for_runs(&self.out)?;
         let (suite, experiments) = self.experiments()?;
         if let Some(Instead::Tune(tune)) = &self.instead {
             return tune.run(session, &suite, &experiments, &self.out, self.options());

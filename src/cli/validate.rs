@@ -18,7 +18,8 @@ pub(crate) struct Validate {
 impl Validate {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let experiment = self.file.resolve()?;
-        let resolved = session.resolve(&experiment)?;
+        let mut resolved = session.resolve(&experiment)?;
+        session.complete(&mut resolved)?;
         let study = session.study(&resolved)?;
         say(&format!("{} is valid; its run is {}", self.file.experiment.display(), resolved.name));
         for line in Plan::new(&study, &resolved.row, &resolved.inputs, &mut session.pace)?.lines() {

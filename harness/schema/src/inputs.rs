@@ -3,7 +3,7 @@
 //! A path says where something lay on one machine on one day. Two runs are the same configuration if they read the same bytes through
 //! the same card, wherever these lay, and two that did not are not, whatever they are called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,14 @@ impl Inputs {
     /// What the run's name is the hash of: everything but the files, whose checksums are in it.
     pub fn identity(&self) -> String {
         self.keys().into_iter().map(|(key, sha256)| format!("{key} {sha256}\n")).collect()
+    }
+
+    /// Adds files that the rows of a split name themselves, by path: another content under one path is another input.
+    pub fn add_pictures(&mut self, split: &str, pictures: BTreeSet<InputFile>) {
+        let Some(sha256) = self.splits.get_mut(split).filter(|_| !pictures.is_empty()) else { return };
+        let named: String = pictures.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect();
+        *sha256 = crate::sha256_hex(format!("{sha256}\n{named}").as_bytes());
+        self.files.extend(pictures);
     }
 
     /// The same as keys and values, named as a report names them.

@@ -15,9 +15,12 @@ mod quantity;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use quantity::Measured;
 pub use quantity::Quantity;
 
+use crate::identity::{RECORDED, differences_in_words, differing_keys};
 use crate::stats::{TwoSources, holm, mean, variance};
 use crate::{Group, Report, Run};
 use serde::Serialize;
@@ -90,6 +93,8 @@ pub struct Gate {
     pub errors: Vec<String>,
     /// How many runs of either side nobody can vouch for ([`Report::unverified`]).
     pub unverified: usize,
+    /// What was compared although one side does not say all of what it read.
+    pub notices: Vec<String>,
 }
 
 impl Rule {
@@ -106,14 +111,16 @@ impl Gate {
     /// Compares every configuration of `baseline` with the same one of `runs`.
     pub fn new(baseline: &Report, runs: &Report, rule: Rule) -> Self {
         let unverified = baseline.unverified + runs.unverified;
-        let mut gate = Self { rule, checks: Vec::new(), errors: Vec::new(), unverified };
+        let mut gate = Self { rule, checks: Vec::new(), errors: Vec::new(), notices: Vec::new(), unverified };
         if baseline.groups.is_empty() {
             gate.errors.push("the baseline holds no run".into());
         }
         for group in &baseline.groups {
-            let found = runs.groups.iter().find(|other| other.identity == group.identity);
-            let sides =
-                found.ok_or_else(|| missing(group, runs)).and_then(|found| Sides::new(baseline, group, runs, found, rule));
+            let found = counterpart(baseline, group, runs);
+            let sides = found.and_then(|(found, notice)| {
+                gate.notices.extend(notice.map(|notice| format!("{} on {}: {notice}", group.label(), group.dataset)));
+                Sides::new(baseline, group, runs, found, rule)
+            });
             match sides.and_then(|sides| sides.checks()) {
                 Ok(checks) => gate.checks.extend(checks),
                 Err(error) => gate.errors.push(format!("{} on {}: {error}", group.label(), group.dataset)),
@@ -141,13 +148,34 @@ fn verdict(check: &Check, rule: Rule) -> Verdict {
     if check.detectable > margin { Verdict::TooFew } else { Verdict::Passes }
 }
 
-/// Why the runs lack a configuration: its method is not there, or has other keys.
-fn missing(group: &Group, runs: &Report) -> String {
-    let same = |other: &&Group| other.dataset == group.dataset && other.method == group.method;
-    match runs.groups.iter().any(|other| same(&other)) {
-        true => "the runs have this method only with other keys: run the baseline's experiments, or make a new baseline".into(),
-        false => "missing from the runs".into(),
+/// The same configuration among the runs, by content, and what must be said of it; or why there is none: its method is not there, or
+/// differs in some key.
+fn counterpart<'a>(baseline: &Report, group: &Group, runs: &'a Report) -> Result<(&'a Group, Option<String>), String> {
+    if let Some(found) = runs.groups.iter().find(|other| other.identity == group.identity) {
+        return Ok((found, None));
     }
+    let of_baseline = &baseline.runs[group.runs[0]];
+    let first = |other: &Group| &runs.runs[other.runs[0]];
+    let alike = runs.groups.iter().filter(|other| first(other).dataset == of_baseline.dataset && other.method == group.method);
+    let mut alike: Vec<_> = alike.map(|other| (other, differing_keys(of_baseline, first(other)))).collect();
+    alike.sort_by_key(|(_, keys)| keys.len());
+    let unsaid_alone = |keys: &BTreeSet<String>| keys.iter().all(|key| key == RECORDED);
+    if alike.iter().filter(|(_, keys)| unsaid_alone(keys)).count() > 1 {
+        return Err("the runs have it on several data, and the baseline does not say which it read: make a new baseline".into());
+    }
+    let Some((nearest, mut keys)) = alike.into_iter().next() else { return Err("missing from the runs".into()) };
+    let unsaid = keys.remove(RECORDED);
+    if keys.is_empty() && unsaid {
+        let silent = if of_baseline.inputs().is_none() { "the baseline is" } else { "the runs are" };
+        let notice = format!(
+            "{silent} of an older version and without checksums of the data: compared by card, weights and examples' ids"
+        );
+        return Ok((nearest, Some(notice)));
+    }
+    Err(format!(
+        "the runs have this method only with other keys: {}; run the baseline's experiments, or make a new baseline",
+        differences_in_words(of_baseline, first(nearest), &keys)
+    ))
 }
 
 /// The two sides of a comparison, which may be compared.
@@ -221,7 +249,7 @@ fn comparable(baseline: &[&Run], found: &[&Run], rule: Rule) -> Result<(), Strin
         if rows != wanted {
             return Err(format!("{}: {rows} test examples, the baseline has {wanted}", run.summary.run));
         }
-        if run.card != first.card {
+        if run.card != first.card && (run.inputs().is_none() || first.inputs().is_none()) {
             return Err(format!("{}: its dataset's card is not the baseline's", run.summary.run));
         }
         if run.environment.backbone_sha256 != first.environment.backbone_sha256 {

@@ -24,6 +24,9 @@ impl Gate {
         for error in &self.errors {
             let _ = writeln!(text, "\nerror: {error}");
         }
+        for notice in &self.notices {
+            let _ = writeln!(text, "\nnotice: {notice}");
+        }
         let _ = writeln!(text, "\n{}", self.sentence());
         text
     }
@@ -96,6 +99,9 @@ impl Gate {
         }
         for error in &self.errors {
             let _ = writeln!(lines, "::error title=fedbench gate::{}", one_line(error));
+        }
+        for notice in &self.notices {
+            let _ = writeln!(lines, "::notice title=fedbench gate::{}", one_line(notice));
         }
         lines
     }

@@ -1,0 +1,68 @@
+//! Where a command may write: nothing that is kept is overwritten by something else.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use schema::run_dir;
+use serde::Deserialize;
+
+/// What an evaluation came to; written last.
+pub(crate) const EVALUATION: &str = "evaluation.json";
+
+/// What an evaluation's folder may hold.
+const OF_EVALUATIONS: [&str; 6] =
+    [EVALUATION, run_dir::PREDICTIONS, run_dir::ENVIRONMENT, run_dir::SKIPPED, run_dir::MANIFEST, guard::lock::NAME];
+
+/// An `evaluation.json` is longer than this only if somebody else wrote it.
+const LONGEST: u64 = 16 << 20;
+
+/// What of an older evaluation says which one it is.
+#[derive(Deserialize)]
+struct Before {
+    #[serde(default)]
+    identity: String,
+}
+
+/// Whether a folder holds a run, finished or not.
+fn holds_a_run(folder: &Path) -> bool {
+    [run_dir::EXPERIMENT, run_dir::SUMMARY, run_dir::MANIFEST].iter().any(|name| folder.join(name).symlink_metadata().is_ok())
+}
+
+/// Runs go below a folder; in a run's own folder no report would find them.
+pub(crate) fn check_for_runs(out: &Path) -> Result<(), harness::Error> {
+    match holds_a_run(out) {
+        true => Err(taken(out, "that folder is a run's own; give the folder above it, or another one")),
+        false => Ok(()),
+    }
+}
+
+/// An evaluation goes into a folder of its own: an empty one, or one that holds an evaluation ([`check_same`] asks which) and no run
+/// ([`harness::record::RunDir::beside_runs`]).
+pub(crate) fn check_for_evaluation(out: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let aside = name.starts_with('.') && name.ends_with(".part");
+        if !aside && !OF_EVALUATIONS.contains(&name.as_str()) {
+            let name = guard::text::line(&name, 80);
+            return Err(taken(out, &format!("that folder holds `{name}`, which is no evaluation's; give a new folder")).into());
+        }
+    }
+    Ok(())
+}
+
+/// An evaluation may replace itself, and no other one.
+pub(crate) fn check_same(out: &Path, identity: &str) -> Result<(), harness::Error> {
+    let path = out.join(EVALUATION);
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let before = guard::files::read_here(&path, LONGEST).ok().and_then(|text| serde_json::from_slice::<Before>(&text).ok());
+    match before {
+        Some(before) if before.identity == identity => Ok(()),
+        _ => Err(taken(out, "that folder holds another evaluation (other data, backbone, adapters or keys); give a new folder")),
+    }
+}
+
+fn taken(out: &Path, why: &str) -> harness::Error {
+    harness::Error::Usage(format!("--out {}: {why}", out.display()))
+}
