@@ -11,7 +11,7 @@ use crate::metrics::{Direction, METRICS, Metric};
 use crate::paired::{self, LEVEL, Paired};
 use crate::stats::TwoSources;
 use crate::tables::{Block, COMPARED, Table, compared};
-use crate::{Group, Report, Run, Stat, markdown, terminal};
+use crate::{Report, Run, Stat, markdown, terminal};
 
 /// Two reports side by side.
 pub struct Compare<'a> {
