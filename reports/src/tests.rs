@@ -38,6 +38,8 @@ pub(crate) struct Fixture {
     /// Whose own adapters answered.
     pub(crate) client: Option<u32>,
     pub(crate) skipped: Value,
+    /// What it read, as checksums: rows, backbone; nothing of an old run.
+    pub(crate) inputs: Option<[&'static str; 2]>,
     /// Records beside those that every run has.
     pub(crate) records: Vec<Row>,
 }
@@ -62,6 +64,7 @@ impl Fixture {
             dirty: false,
             client: None,
             skipped: json!([]),
+            inputs: None,
             records: Vec::new(),
         }
     }
@@ -110,8 +113,17 @@ impl Fixture {
     }
 
     fn environment(&self) -> Value {
+        let inputs = self.inputs.map(|[rows, backbone]| {
+            json!({
+                "card_sha256": "c0", "splits": { "train": "7a", "test": rows }, "backbone_sha256": backbone,
+                "files": [
+                    { "part": "split test", "path": "test.parquet", "bytes": 1, "sha256": rows },
+                    { "part": "backbone", "path": "tokenizer.json", "bytes": 1, "sha256": backbone },
+                ],
+            })
+        });
         json!({
-            "version": "0.1.0", "commit": "abc1234", "dirty": self.dirty, "command": ["fedbench", "run", "a b.toml"],
+            "version": "0.1.0", "commit": "abc1234", "inputs": inputs, "dirty": self.dirty, "command": ["fedbench", "run", "a b.toml"],
             "started": format!("2026-11-2{}T00:00:00Z", self.seed), "rustc": "1.95.0", "libraries": { "candle-core": "0.11.1" },
             "platform": "linux x86_64", "cpu": "TestCPU", "device": "cpu", "threads": 2, "backbone_sha256": "00ff",
         })
@@ -496,4 +508,39 @@ fn unknown_formats_list_what_exists() {
     assert_eq!("md".parse::<Format>().unwrap(), Format::Markdown);
     let error = "jsn".parse::<Format>().unwrap_err().to_string();
     assert!(error.starts_with("unknown format `jsn`; nearest first, there are: json, csv, md, "), "{error}");
+}
+
+/// Runs that read other rows, or another backbone, under one name are no repeats of each other and share no mean; those that read the
+/// same are, whatever their folders were called.
+#[test]
+fn contents_group_runs_and_names_do_not() {
+    let report = |runs: &[Fixture]| {
+        let root = TempDir::new().unwrap();
+        runs.iter().enumerate().for_each(|(i, run)| drop(run.write(&root.path().join(i.to_string()))));
+        Report::read(&[root.path().into()]).unwrap()
+    };
+    let of = |seed, inputs| Fixture { inputs: Some(inputs), ..Fixture::new("icongen", "fednano", seed, 0.5) };
+    let same = report(&[of(1, ["aa", "bb"]), of(2, ["aa", "bb"])]);
+    assert_eq!((same.groups.len(), same.groups[0].dataset.as_str(), same.groups[0].setting.as_str()), (1, "icongen", ""));
+    let text = |report: &Report| {
+        report.warnings.iter().map(|warning| format!("{} {}", warning.kind, warning.message)).collect::<String>()
+    };
+    assert!(!text(&same).contains("mixed-rows") && !text(&same).contains("unrecorded"), "{}", text(&same));
+
+    let rows = report(&[of(1, ["aa", "bb"]), of(2, ["cc", "bb"])]);
+    let names: Vec<&str> = rows.groups.iter().map(|group| group.dataset.as_str()).collect();
+    assert!(names.len() == 2 && names[0] != names[1] && names.iter().all(|name| name.starts_with("icongen [rows ")), "{names:?}");
+    assert!(text(&rows).contains("mixed-rows") && rows.markdown().contains(names[0]), "{}", text(&rows));
+
+    let backbones = report(&[of(1, ["aa", "bb"]), of(1, ["aa", "dd"])]);
+    let names: Vec<&str> = backbones.groups.iter().map(|group| group.backbone.as_str()).collect();
+    assert_eq!(names, ["nano [bb]", "nano [dd]"]);
+    assert!(text(&backbones).contains("mixed-backbones") && !text(&backbones).contains("repeated"), "{}", text(&backbones));
+
+    let mixed = report(&[of(1, ["aa", "bb"]), Fixture::new("icongen", "fednano", 1, 0.5)]);
+    let mut settings: Vec<&str> = mixed.groups.iter().map(|group| group.setting.as_str()).collect();
+    settings.sort_unstable();
+    assert_eq!(settings.len(), 2, "{settings:?}");
+    assert!(settings[0].contains("inputs=not recorded") && settings[1].contains("inputs=recorded"), "{settings:?}");
+    assert!(text(&mixed).contains("unrecorded-inputs"), "{}", text(&mixed));
 }

@@ -144,3 +144,33 @@ fn names_cannot_break_out_of_a_format() {
     assert!(!gate.passes());
     assert!(!gate.junit().contains("<b>") && gate.github().lines().count() == 1);
 }
+
+/// A refusal names key, values and file; a baseline of an older version, which does not say what it read, is compared as far as it says,
+/// and that is said.
+#[test]
+fn what_was_read_must_be_the_same() {
+    let right = |seed, i| coin(seed, i, 0.6);
+    let of = |rows, backbone| runs(40, &[1, 2], move |run| run.inputs = Some([rows, backbone]), right);
+    let baseline = of("aaaa", "bbbb");
+    let same = Gate::new(&baseline, &of("aaaa", "bbbb"), RULE);
+    assert!(same.passes() && same.notices.is_empty(), "{}", same.text());
+    for (other, why) in [
+        (of("cccc", "bbbb"), "data.sha256.test (aaaa, here cccc: test.parquet differs)"),
+        (of("aaaa", "dddd"), "backbone.sha256 (bbbb, here dddd: tokenizer.json differs)"),
+    ] {
+        let gate = Gate::new(&baseline, &other, RULE);
+        assert!(!gate.passes() && gate.errors.len() == 1 && gate.errors[0].contains(why), "{why}: {:?}", gate.errors);
+    }
+    let older = runs(40, &[1, 2], |_| {}, right);
+    for (a, b, who) in [(&older, &baseline, "the baseline is"), (&baseline, &older, "the runs are")] {
+        let gate = Gate::new(a, b, RULE);
+        assert!(gate.passes() && !gate.checks.is_empty(), "{}", gate.text());
+        assert!(gate.notices[0].contains(who) && gate.text().contains("notice: ") && gate.github().contains("::notice"));
+    }
+    let rounds = runs(40, &[1, 2], |run| run.rounds = 7, right);
+    let gate = Gate::new(&rounds, &baseline, RULE);
+    assert!(gate.errors[0].contains("federation.rounds (7, here 2)"), "{:?}", gate.errors);
+    let card = runs(40, &[1, 2], |run| run.card = "other", right);
+    let gate = Gate::new(&card, &baseline, RULE);
+    assert!(gate.errors[0].contains("card.sha256 ("), "{:?}", gate.errors);
+}
