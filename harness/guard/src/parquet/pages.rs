@@ -19,6 +19,8 @@ const DECODED: u64 = 1 << 30;
 const EXPANSION: u64 = 32;
 /// Values of a list column in a row group: all of them may be one row's.
 const MAX_LIST_VALUES: u64 = 1 << 24;
+/// Pages of the columns that are read.
+const MAX_PAGES: u64 = 2_000_000;
 /// Bytes of a page's header; statistics may hold a value of the page.
 const MAX_HEADER: usize = 16 << 20;
 
@@ -88,6 +90,8 @@ struct Pages {
     sharing: u64,
     unpacking: Vec<Packed>,
     counts: bool,
+    /// How many there are.
+    count: u64,
 }
 
 impl Pages {
@@ -115,6 +119,7 @@ impl Footer {
         let length = file.metadata()?.len();
         let mut plan =
             Plan { rows: most.max(1), budget: DECODED.saturating_add(length.saturating_mul(EXPANSION)), doubts: vec![] };
+        let (mut unpacked, mut count) = (0u64, 0u64);
         for (group, found) in self.groups.iter().enumerate() {
             let (mut at_once, mut row): (u64, u64) = (0, 0);
             let chunks = self.leaves.iter().zip(&found.chunks).enumerate();
@@ -122,6 +127,13 @@ impl Footer {
                 let pages = pages(file, leaf, chunk).map_err(|problem| {
                     named(problem, &format!("row group {group}, column `{}`", crate::text::line(&leaf.root, 80)))
                 })?;
+                (unpacked, count) = (unpacked.saturating_add(pages.unpacked), count.saturating_add(pages.count));
+                if unpacked > plan.budget || count > MAX_PAGES {
+                    return Err(Problem::Limit(format!(
+                        "up to row group {group}, {count} pages that unpack to {unpacked} bytes; the limits are {MAX_PAGES} and {}",
+                        plan.budget
+                    )));
+                }
                 // A row of lists may be all of its column.
                 at_once = at_once.saturating_add(if leaf.repeated { pages.unpacked } else { pages.largest });
                 row = row.saturating_add(pages.row(leaf, found.rows));
@@ -181,8 +193,15 @@ fn pages(file: &File, leaf: &Leaf, chunk: &Chunk) -> Result<Pages, Problem> {
             Err(Problem::Damaged(_)) if values >= chunk.values => break,
             Err(problem) => return Err(problem),
         };
+        if !header.whole && values >= chunk.values {
+            break;
+        }
         let body = header.check(chunk.end - at - size, *name == "none")?;
         values = values.saturating_add(if header.dictionary { 0 } else { header.values });
+        found.count += 1;
+        if found.count > MAX_PAGES {
+            return Err(Problem::Limit(format!("over {MAX_PAGES} pages, the limit")));
+        }
         found.largest = found.largest.max(header.unpacked);
         found.unpacked = found.unpacked.saturating_add(header.unpacked);
         if ratio.is_some_and(|ratio| body.saturating_mul(ratio) > PAGES_AT_ONCE) {
@@ -221,12 +240,17 @@ struct Header {
     encoding: i64,
     levels: u64,
     negative: bool,
+    /// Whether it has its type and both sizes.
+    whole: bool,
 }
 
 impl Header {
     /// The length of what follows the header, which has to fit into `left`.
     fn check(&self, left: u64, as_is: bool) -> Result<u64, Problem> {
         let bad = |what: String| Err(Problem::Damaged(format!("a page {what}")));
+        if !self.whole {
+            return bad("without type or size".into());
+        }
         if self.negative {
             return bad("with a negative size".into());
         }
@@ -264,12 +288,13 @@ fn header(file: &File, at: u64, end: u64) -> Result<(Header, u64), Problem> {
 fn read(bytes: &[u8]) -> Result<(Header, usize), Broken> {
     let mut found = Header::default();
     let mut walker = Walker::new(bytes);
-    let mut negative = false;
+    let (mut negative, mut stated) = (false, 0);
     let mut whole = |number: i64| {
         negative |= number < 0;
         u64::try_from(number).unwrap_or_default()
     };
     walker.fields(|walker, id, kind| {
+        stated += usize::from((1..=3).contains(&id));
         match (id, kind) {
             (1, kind) => found.dictionary = walker.integer(kind)? == 2,
             (2, kind) => found.unpacked = whole(walker.integer(kind)?),
@@ -289,6 +314,6 @@ fn read(bytes: &[u8]) -> Result<(Header, usize), Broken> {
         }
         Ok(true)
     })?;
-    found.negative = negative;
+    (found.negative, found.whole) = (negative, stated == 3);
     Ok((found, walker.walked()))
 }
