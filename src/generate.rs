@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use data_scripts::generated::{self, Generator};
 use guard::leftovers::{remove, sweep};
 use guard::lock::Lock;
-use schema::toml_file;
 
 use crate::session::{GENERATOR_SEED, Located, cache_root};
 
@@ -15,13 +14,13 @@ use crate::session::{GENERATOR_SEED, Located, cache_root};
 pub(crate) fn located(generator: &Generator) -> Result<Located> {
     let cache = cache_root();
     let folder = cache.join(format!("{}-v{}-s{GENERATOR_SEED}", generator.name, generated::VERSION));
-    let card = folder.join("card.toml");
-    if !card.is_file() {
+    if !folder.join("card.toml").is_file() {
         make(generator, &cache, &folder).with_context(|| {
             format!("cannot keep {} in {}; FEDBENCH_CACHE names another folder for it", generator.title, cache.display())
         })?;
     }
-    Ok(Located { card: toml_file::read(&card).map_err(harness::Error::from)?, folder, download: None })
+    // Whatever happened to it since: it is what was generated, or it is refused.
+    Ok(Located { card: generated::check(generator, &folder, None, GENERATOR_SEED)?, folder, download: None })
 }
 
 /// Makes a dataset aside and renames it. Others wait until it is there.

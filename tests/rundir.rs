@@ -266,6 +266,26 @@ fn a_full_cache_keeps_nothing_half_made() {
     assert_eq!(fs::read_dir(&cache).expect("the cache").count(), 0, "nothing stays");
 }
 
+/// What lies in the cache is what was generated, or it is refused.
+#[test]
+fn a_damaged_cache_is_refused() {
+    let desk = desk();
+    let name = format!("icongen-v{}-s{}", data_scripts::generated::VERSION, fedbench::session::GENERATOR_SEED);
+    let (kept, copy) = (fedbench::session::cache_root().join(&name), desk.path().join("cache").join(&name));
+    desk.expect(&["data", "inspect", "icongen"], 0, &[]);
+    fs::create_dir_all(&copy).expect("a folder");
+    for file in fs::read_dir(kept).expect("the cache").map(|file| file.expect("readable").path()) {
+        fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a copy");
+    }
+    let test = copy.join("test-00000-of-00001.parquet");
+    let mut content = fs::read(&test).expect("a split");
+    content[1000] ^= 1;
+    fs::write(&test, content).expect("written");
+    let (code, said) = limited(&desk, 1 << 20, &["data", "inspect", "icongen"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("test-00000-of-00001.parquet") && said.contains("made again"), "{said}");
+}
+
 #[test]
 fn an_output_need_not_be_text() {
     let desk = desk();
