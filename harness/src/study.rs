@@ -94,7 +94,7 @@ impl Split {
         let size = preprocess.size;
         let mut pixels = Vec::with_capacity(images.len() * 3 * size * size);
         for &image in images {
-            pixels.extend(preprocess.pixels(&self.dataset.images[image], self.dataset.card.max_image_pixels)?);
+            pixels.extend(self.dataset.pixels(image, preprocess)?);
         }
         let squares = pixels.len() / (3 * size * size);
         let pixels = Tensor::from_vec(pixels, (squares, 3, size, size), backbone.device())?;

@@ -13,6 +13,7 @@ use schema::card::{AnswerForm, Card, ChoiceForm, PictureFiles};
 
 use super::error::{DataError, brief, listed};
 use super::people::PeopleCell;
+use super::picture_cell::{self, ImageCell};
 
 /// Columns that a message describes.
 const DESCRIBED: usize = 20;
@@ -49,7 +50,7 @@ impl Kind {
             Self::Name => "a string, an integer or a boolean",
             Self::Tag => "a string, an integer, a boolean or a list of strings",
             Self::Pick => "a string, an integer or a boolean",
-            Self::Image => "struct<bytes: binary, path: string> or binary",
+            Self::Image => "struct<bytes: binary, path: string>, binary, or a list of either",
             Self::People => "a list of strings, a list of struct<answer: string>, or a list written as a string",
             Self::Flag => "a boolean",
             Self::List => {
@@ -66,10 +67,7 @@ impl Kind {
             (Self::Tag, DataType::List(field)) => text(field.data_type()),
             (Self::TextOrInteger, kind) => kind.is_integer(),
             (Self::Name | Self::Tag | Self::Pick, kind) => kind.is_integer() || *kind == DataType::Boolean,
-            (Self::Image, DataType::Binary) => true,
-            (Self::Image, DataType::Struct(fields)) => fields
-                .iter()
-                .any(|field| field.name() == "bytes" && matches!(field.data_type(), DataType::Binary | DataType::Null)),
+            (Self::Image, kind) => picture_cell::accepts(kind),
             (Self::List, DataType::List(field)) => text(field.data_type()),
             (Self::People, DataType::Utf8) | (Self::Flag, DataType::Boolean) => true,
             (Self::People, DataType::List(field)) => match field.data_type() {
@@ -178,8 +176,8 @@ pub(super) struct Cells<'a> {
     pub id: Option<String>,
     pub question: &'a str,
     pub hint: &'a str,
-    /// The pictures in the card's order; none where the cell is null.
-    pub images: Vec<Option<&'a [u8]>>,
+    /// The pictures in the card's order.
+    pub images: Vec<ImageCell<'a>>,
     pub choices: ChoiceCell<'a>,
     pub answer: AnswerCell<'a>,
     pub people: PeopleCell<'a>,
@@ -217,7 +215,7 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &Card, row: usize) -> Cell
         id: optional(&columns.id).and_then(|array| text_or_integer(array, row)),
         question: text(column(&columns.question), row).unwrap_or_default(),
         hint: optional(&columns.hint).and_then(|array| text(array, row)).unwrap_or_default(),
-        images: columns.images.iter().map(|name| image(column(name), row)).collect(),
+        images: columns.images.iter().map(|name| picture_cell::read(column(name), row)).collect(),
         choices: match card.choices.form {
             ChoiceForm::List | ChoiceForm::Comma => {
                 optional(&columns.choices).map_or(ChoiceCell::Missing, |array| choices(array, row))
@@ -241,18 +239,6 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &Card, row: usize) -> Cell
 fn text(array: &ArrayRef, row: usize) -> Option<&str> {
     let strings = array.as_string_opt::<i32>()?;
     strings.is_valid(row).then(|| strings.value(row))
-}
-
-fn image(array: &ArrayRef, row: usize) -> Option<&[u8]> {
-    if array.is_null(row) {
-        return None;
-    }
-    let bytes = match array.as_struct_opt() {
-        Some(group) => group.column_by_name("bytes")?,
-        None => array,
-    };
-    let bytes = bytes.as_binary_opt::<i32>()?;
-    (bytes.is_valid(row) && !bytes.value(row).is_empty()).then(|| bytes.value(row))
 }
 
 fn choices(array: &ArrayRef, row: usize) -> ChoiceCell<'_> {
@@ -289,9 +275,11 @@ fn answer(array: &ArrayRef, row: usize) -> AnswerCell<'_> {
     }
 }
 
-/// A row of a file with pictures: its name and its picture; none where either is null.
-pub(super) fn picture<'a>(batch: &'a RecordBatch, pictures: &PictureFiles, row: usize) -> Option<(String, &'a [u8])> {
-    Some((text_or_integer(batch.column_by_name(&pictures.id)?, row)?, image(batch.column_by_name(&pictures.image)?, row)?))
+/// A row of a file with pictures: its name and its cell; none where either is null.
+pub(super) fn picture<'a>(batch: &'a RecordBatch, pictures: &PictureFiles, row: usize) -> Option<(String, ImageCell<'a>)> {
+    let cell = picture_cell::read(batch.column_by_name(&pictures.image)?, row);
+    let id = text_or_integer(batch.column_by_name(&pictures.id)?, row)?;
+    (cell != ImageCell::Null).then_some((id, cell))
 }
 
 fn flag(array: &ArrayRef, row: usize) -> bool {

@@ -167,6 +167,14 @@ pub enum DataError {
         /// How many other pictures are missing.
         more: usize,
     },
+    /// A picture of a dataset cannot be used.
+    #[error("{origin}: {reason}; `on_bad_row = \"skip\"` in the card leaves such rows out")]
+    Picture {
+        /// Where it stands.
+        origin: String,
+        /// Why.
+        reason: String,
+    },
     /// A picture cannot be used.
     #[error("{reason}")]
     Image {

@@ -4,18 +4,22 @@
 //! the load or is left out and listed, as the card says; nothing is dropped silently.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use guard::text::line;
 use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, Fold, PictureFiles};
 use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
 use super::error::{DataError, brief, listed};
+use super::image::Preprocess;
 use super::parquet_file::{Opened, open};
+use super::picture_cell::{Beside, Found, ImageCell};
 use super::row::{Rejection, Row};
-use super::{choices, columns, files, image, pictures};
+use super::{choices, columns, decode, files, pictures};
 use crate::metrics;
 use crate::metrics::breakdown::{CONTEXT, GRADE, GRADE_BAND};
 
@@ -25,6 +29,9 @@ const MAX_TEXT_BYTES: usize = 1 << 30;
 const EXAMPLE_BYTES: usize = 512;
 /// Rows left out that are listed, at most; where there are more, nothing fits.
 const MAX_SKIPPED: usize = 1_000_000;
+
+/// Characters of a picture's name that a message shows.
+const SHOWN_ID: usize = 80;
 
 /// One question with its answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,12 +99,29 @@ pub struct Dataset {
     pub split: String,
     /// The rows that could be used, in file order.
     pub examples: Vec<Example>,
-    /// The encoded pictures (PNG or JPEG), each content once.
+    /// The encoded pictures, each content once.
     pub images: Vec<Arc<[u8]>>,
+    /// Where each of them was first met.
+    pub origins: Vec<Origin>,
     /// The rows left out.
     pub skipped: Vec<Skipped>,
     /// Every file that was read for it: parquet, and pictures that cells name by their path.
     pub files: Vec<PathBuf>,
+}
+
+/// Where a picture stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The parquet file.
+    pub file: Arc<Path>,
+    /// Row and column, or the picture's name.
+    pub place: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.file.display(), self.place)
+    }
 }
 
 impl Dataset {
@@ -109,7 +133,7 @@ impl Dataset {
         check_rows(card, split, &paths, readers.iter().map(Opened::rows).fold(0, usize::saturating_add))?;
         files::check_sha256(&paths, files::split(card, split)?, split)?;
         let fold = files::split(card, split)?.fold.as_ref();
-        let mut loader = Loader::new(card, split, fold, limit.unwrap_or(usize::MAX));
+        let mut loader = Loader::new(dir, card, split, fold, limit.unwrap_or(usize::MAX));
         for (path, reader) in paths.iter().zip(readers) {
             loader.read_file(path, reader)?;
         }
@@ -131,6 +155,7 @@ impl Dataset {
             split: parts.first().map(|part| part.split.clone()).unwrap_or_default(),
             examples: Vec::new(),
             images: Vec::new(),
+            origins: Vec::new(),
             skipped: Vec::new(),
             files: Vec::new(),
         };
@@ -149,9 +174,19 @@ impl Dataset {
             example
         }));
         self.images.extend(part.images);
+        self.origins.extend(part.origins);
         self.files.extend(part.files);
         let of_part = |skipped: Skipped| Skipped { split: format!("{name}/{}", skipped.split), ..skipped };
         self.skipped.extend(part.skipped.into_iter().map(of_part));
+    }
+
+    /// One of the pictures as a backbone sees it ([`Preprocess::pixels`]).
+    pub fn pixels(&self, image: usize, preprocess: &Preprocess) -> Result<Vec<f32>, DataError> {
+        let named = |error| match (error, self.origins.get(image)) {
+            (DataError::Image { reason }, Some(origin)) => DataError::Picture { origin: origin.to_string(), reason },
+            (error, _) => error,
+        };
+        preprocess.pixels(&self.images[image], self.card.max_image_pixels).map_err(named)
     }
 
     /// The label of one of the examples, "" for a key that it does not have.
@@ -233,6 +268,9 @@ fn check_card(card: &Card) -> Result<(), DataError> {
             "`breakdowns` holds `{tag}`, which is neither `{CONTEXT}` nor among `columns.tags` (`{GRADE_BAND}` needs a tag `{GRADE}`)"
         ));
     }
+    if card.max_image_pixels > decode::MAX_IMAGE_PIXELS {
+        return bad(&format!("`max_image_pixels` is {}; at most {} are read", card.max_image_pixels, decode::MAX_IMAGE_PIXELS));
+    }
     if card.pictures.is_some() && !card.columns.images.is_empty() {
         return bad("a section `pictures` says where the pictures are, so `columns.images` must be empty");
     }
@@ -250,6 +288,7 @@ fn check_card(card: &Card) -> Result<(), DataError> {
 /// Gathers examples over a split's files.
 struct Loader<'a> {
     dataset: Dataset,
+    folder: &'a Path,
     card: &'a Card,
     fold: Option<&'a Fold>,
     limit: usize,
@@ -257,10 +296,12 @@ struct Loader<'a> {
     row: usize,
     /// Where a picture's content (by SHA-256) is in `dataset.images`.
     known_images: BTreeMap<[u8; 32], usize>,
+    /// Whether pictures that were decoded on trial are sound, by their content.
+    tried: BTreeMap<[u8; 32], Result<(), String>>,
     /// Which row first had an id.
     known_ids: BTreeMap<String, usize>,
-    /// The examples that wait for a picture of files of its own, by its name there.
-    waiting: BTreeMap<String, Vec<usize>>,
+    /// The examples that wait for a picture of files of its own, with their rows, by its name there.
+    waiting: BTreeMap<String, Vec<(usize, usize)>>,
     /// Bytes of the examples' texts, about.
     text_bytes: usize,
     /// The first row whose answer is the choice behind the last, and why it was left out.
@@ -270,22 +311,25 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(card: &'a Card, split: &str, fold: Option<&'a Fold>, limit: usize) -> Self {
+    fn new(folder: &'a Path, card: &'a Card, split: &str, fold: Option<&'a Fold>, limit: usize) -> Self {
         let dataset = Dataset {
             card: Arc::new(card.clone()),
             split: split.into(),
             examples: Vec::new(),
             images: Vec::new(),
+            origins: Vec::new(),
             skipped: Vec::new(),
             files: Vec::new(),
         };
         Self {
             dataset,
+            folder,
             card,
             fold,
             limit,
             row: 0,
             known_images: BTreeMap::new(),
+            tried: BTreeMap::new(),
             known_ids: BTreeMap::new(),
             waiting: BTreeMap::new(),
             text_bytes: 0,
@@ -330,16 +374,22 @@ impl<'a> Loader<'a> {
     }
 
     fn read_batch(&mut self, path: &Path, first_row: usize, batch: &RecordBatch) -> Result<(), DataError> {
+        let beside = self.beside(path);
+        let (file, card, start) = (Arc::from(path), self.card, self.row);
+        let mut rows = Vec::new();
         for index in 0..batch.num_rows() {
+            if self.fold.is_none_or(|fold| fold.holds(start + index)) {
+                rows.push((start + index, Row::read(columns::cells(batch, card, index), card, &beside)));
+            }
+        }
+        let pictures = rows.iter().filter_map(|(_, row)| row.as_ref().ok()).flat_map(|row| &row.images);
+        self.try_all(pictures.map(|(_, found)| &*found.bytes));
+        for (number, row) in rows {
             if self.full() {
-                break;
+                return Ok(());
             }
-            if self.fold.is_some_and(|fold| !fold.holds(self.row)) {
-                self.row += 1;
-                continue;
-            }
-            let row = Row::read(columns::cells(batch, self.card, index), self.card).and_then(|row| self.add(row));
-            match row {
+            self.row = number;
+            match row.and_then(|row| self.add(row, &file, number - first_row)) {
                 Ok(()) => {}
                 Err(Rejection::Bad(reason) | Rejection::Beyond(reason)) if self.card.on_bad_row == BadRow::Error => {
                     return Err(DataError::BadRow { path: path.into(), row: self.row - first_row, reason });
@@ -349,8 +399,8 @@ impl<'a> Loader<'a> {
                     self.dataset.skipped.push(Skipped { split: self.dataset.split.clone(), row: self.row, reason });
                 }
             }
-            self.row += 1;
         }
+        self.row = start + batch.num_rows();
         Ok(())
     }
 
@@ -365,7 +415,31 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn add(&mut self, row: Row<'_>) -> Result<(), Rejection> {
+    fn beside<'p>(&self, parquet: &'p Path) -> Beside<'p>
+    where
+        'a: 'p,
+    {
+        Beside { folder: self.folder, parquet, max_image_pixels: self.card.max_image_pixels }
+    }
+
+    /// Where bad rows are left out, whether a picture can be decoded must be known before the row is taken: tries those that are
+    /// new. Otherwise a picture is decoded when it is wanted, once.
+    fn try_all<'p>(&mut self, pictures: impl Iterator<Item = &'p [u8]>) {
+        if self.card.on_bad_row == BadRow::Error {
+            return;
+        }
+        let content = |encoded: &'p [u8]| (Sha256::digest(encoded).into(), encoded);
+        let new: BTreeMap<[u8; 32], &[u8]> = pictures.map(content).filter(|(hash, _)| !self.tried.contains_key(hash)).collect();
+        let (hashes, encoded): (Vec<_>, Vec<_>) = new.into_iter().unzip();
+        self.tried.extend(hashes.into_iter().zip(decode::try_all(&encoded, self.card.max_image_pixels)));
+    }
+
+    fn add(&mut self, row: Row<'_>, file: &Arc<Path>, in_file: usize) -> Result<(), Rejection> {
+        for (column, found) in &row.images {
+            if let Some(Err(reason)) = self.tried.get(&<[u8; 32]>::from(Sha256::digest(&*found.bytes))) {
+                return Err(Rejection::bad(format!("column `{column}`: {reason}")));
+            }
+        }
         let id = row.id.clone().unwrap_or_else(|| format!("{}-{}", self.dataset.split, self.row));
         if let Some(first) = self.known_ids.get(&id) {
             return Err(Rejection::bad(format!("the id `{}` is already that of row {first}", brief(&id))));
@@ -373,13 +447,15 @@ impl<'a> Loader<'a> {
         self.text_bytes = self.text_bytes.saturating_add(EXAMPLE_BYTES + 2 * id.len() + row.text_bytes());
         self.first_chosen |= row.answer == Answer::Choice(0);
         self.known_ids.insert(id.clone(), self.row);
-        let images = row.images.iter().map(|encoded| self.intern(encoded)).collect();
+        let raw_bytes = row.raw_bytes();
+        let place = |column: &str| format!("row {in_file} (counted from 0), column `{column}`");
+        let images = row.images.into_iter().map(|(column, found)| self.intern(found, file, || place(column))).collect();
         if let Some(key) = row.picture.clone() {
-            self.waiting.entry(key).or_default().push(self.dataset.examples.len());
+            self.waiting.entry(key).or_default().push((self.dataset.examples.len(), self.row));
         }
         self.dataset.examples.push(Example {
             id,
-            raw_bytes: row.raw_bytes(),
+            raw_bytes,
             question: row.question,
             hint: row.hint,
             choices: row.choices,
@@ -392,10 +468,12 @@ impl<'a> Loader<'a> {
     }
 
     /// The index of a picture's content.
-    fn intern(&mut self, encoded: &[u8]) -> usize {
-        let images = &mut self.dataset.images;
-        *self.known_images.entry(Sha256::digest(encoded).into()).or_insert_with(|| {
-            images.push(encoded.into());
+    fn intern(&mut self, found: Found<'_>, file: &Arc<Path>, place: impl FnOnce() -> String) -> usize {
+        let Dataset { images, origins, files, .. } = &mut self.dataset;
+        files.extend(found.file);
+        *self.known_images.entry(Sha256::digest(&*found.bytes).into()).or_insert_with(|| {
+            origins.push(Origin { file: file.clone(), place: place() });
+            images.push(Arc::from(&*found.bytes));
             images.len() - 1
         })
     }
@@ -403,27 +481,82 @@ impl<'a> Loader<'a> {
     /// Gives the examples their pictures; every one of them must be there.
     fn join(&mut self, paths: &[PathBuf], columns: &PictureFiles) -> Result<(), DataError> {
         let mut waiting = std::mem::take(&mut self.waiting);
-        let mut pictures: BTreeMap<String, (usize, u64)> = BTreeMap::new();
-        pictures::each(paths, columns, &waiting, |path, id, encoded| {
-            image::check(encoded, self.card.max_image_pixels)
-                .map_err(|reason| DataError::Parquet { path: path.into(), message: format!("picture `{id}`: {reason}") })?;
-            let picture = self.intern(encoded);
-            pictures.insert(id.into(), (picture, encoded.len() as u64));
+        let mut pictures: BTreeMap<String, Result<Vec<(usize, u64)>, String>> = BTreeMap::new();
+        pictures::each(paths, columns, &waiting, |path, id, cell| {
+            let place = || format!("picture `{}`", line(id, SHOWN_ID));
+            let found = match self.sound(path, cell) {
+                Err(reason) if self.card.on_bad_row == BadRow::Error => {
+                    let origin = Origin { file: path.into(), place: place() }.to_string();
+                    return Err(DataError::Picture { origin, reason });
+                }
+                Err(reason) => Err(format!("{}: {reason}", place())),
+                Ok(found) => Ok(found),
+            };
+            let file = Arc::from(path);
+            let intern = |found: Found<'_>| {
+                let bytes = found.bytes.len() as u64;
+                (self.intern(found, &file, place), bytes)
+            };
+            pictures.insert(id.into(), found.map(|found| found.into_iter().map(intern).collect()));
             Ok(())
         })?;
-        for (id, (picture, bytes)) in pictures {
-            for example in waiting.remove(&id).into_iter().flatten() {
-                self.dataset.examples[example].images.push(picture);
-                self.dataset.examples[example].raw_bytes += bytes;
+        let mut left_out = BTreeMap::new();
+        for (id, pictures) in pictures {
+            for (example, row) in waiting.remove(&id).into_iter().flatten() {
+                match &pictures {
+                    Err(reason) => drop(left_out.insert(example, (row, reason.clone()))),
+                    Ok(pictures) => {
+                        let example = &mut self.dataset.examples[example];
+                        example.images.extend(pictures.iter().map(|(picture, _)| picture));
+                        example.raw_bytes += pictures.iter().map(|(_, bytes)| bytes).sum::<u64>();
+                    }
+                }
             }
         }
+        let missing = self.missing(paths, columns, &waiting);
+        self.leave_out(left_out);
+        missing
+    }
+
+    /// The pictures of a cell, tried where bad rows are left out. The error is a reason.
+    fn sound<'c>(&mut self, path: &Path, cell: &ImageCell<'c>) -> Result<Vec<Found<'c>>, String> {
+        let found = self.beside(path).pictures(cell)?;
+        if found.is_empty() {
+            return Err("the list of pictures is empty".into());
+        }
+        self.try_all(found.iter().map(|found| &*found.bytes));
+        match found.iter().find_map(|found| self.tried.get(&<[u8; 32]>::from(Sha256::digest(&*found.bytes)))?.clone().err()) {
+            Some(reason) => Err(reason),
+            None => Ok(found),
+        }
+    }
+
+    /// Leaves examples out for their pictures' sake.
+    fn leave_out(&mut self, left_out: BTreeMap<usize, (usize, String)>) {
+        let mut at = 0;
+        self.dataset.examples.retain(|_| {
+            at += 1;
+            !left_out.contains_key(&(at - 1))
+        });
+        let split = &self.dataset.split;
+        let skipped = left_out.into_values().map(|(row, reason)| Skipped { split: split.clone(), row, reason });
+        self.dataset.skipped.extend(skipped);
+        self.dataset.skipped.sort_by_key(|skipped| skipped.row);
+    }
+
+    fn missing(
+        &self,
+        paths: &[PathBuf],
+        columns: &PictureFiles,
+        waiting: &BTreeMap<String, Vec<(usize, usize)>>,
+    ) -> Result<(), DataError> {
         match waiting.iter().next() {
             None => Ok(()),
             Some((id, examples)) => Err(DataError::NoPicture {
                 files: files::joined(paths),
                 column: columns.id.clone(),
                 id: id.clone(),
-                example: self.dataset.examples[examples[0]].id.clone(),
+                example: self.dataset.examples[examples[0].0].id.clone(),
                 more: waiting.len() - 1,
             }),
         }

@@ -216,8 +216,13 @@ fn bad_answers_and_choices() {
 fn bad_images() {
     let at_first = |bytes: &[u8]| images(&[Some(bytes), None]);
     let whole = png(40, 40);
-    check_bad("image", at_first(b"not a picture"), 0, "column `image`: the 13 bytes are neither PNG nor JPEG");
-    check_bad("image", at_first(b"GIF89a\x01\0\x01\0\0\0\0"), 0, "the image is Gif, neither PNG nor JPEG");
+    check_bad(
+        "image",
+        at_first(b"not a picture"),
+        0,
+        "column `image`: the image is a text; PNG, JPEG, WebP, GIF, BMP and TIFF are read",
+    );
+    check_bad("image", at_first(b"GIF89a\x01\0\x01\0\0\0\0"), 0, "the image's header is damaged or cut off: 14 bytes of Gif");
     check_bad("image", at_first(&whole[..whole.len() - 12]), 0, "the image is truncated");
     check_bad("image", at_first(&whole[..20]), 0, "the image's header is damaged or cut off");
     let jpeg = encode(40, 40, ImageFormat::Jpeg);

@@ -1,6 +1,6 @@
 //! An encoded picture becomes the pixels that a backbone's image processor makes of it.
 //!
-//! The steps are those of `transformers`' processors over Pillow: decode, RGB, resize with antialiasing, crop, scale, normalise,
+//! The steps are those of `transformers`' processors over Pillow: decode, turn upright, RGB on white (`decode`), resize with antialiasing, crop, scale, normalise,
 //! channels first. CLIP's brings the shortest edge to a size and crops the centre; BLIP's stretches to a square; Idefics3's brings
 //! the longest edge to a size and then stretches to a square, or cuts into squares. `tests/fixtures/preprocess/make.py` writes what
 //! Pillow gives, and a test here compares.
@@ -10,17 +10,12 @@
 //! 99.9998%, JPEG (quality 90) 99.97% without and 97.8% with halved colours (4:2:0, worst 25), which the decoders blow up
 //! differently.
 
-use std::io::Cursor;
-
 use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
-use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
+use image::RgbImage;
 
 use super::tiles::{self, Tiles};
-use super::{DataError, pillow};
-
-/// A picture more than so many times as long as wide would become huge when its shortest edge is resized.
-const MAX_ASPECT: u32 = 100;
+use super::{DataError, decode, pillow};
 
 /// A picture that would have more pixels than this when its shortest edge is resized is refused.
 const MAX_RESIZED: u64 = 1 << 27;
@@ -82,7 +77,10 @@ impl Preprocess {
     /// How an encoded picture is cut, by its header alone.
     pub fn tiles(&self, encoded: &[u8]) -> Result<Tiles, DataError> {
         match self.fit {
-            Fit::LongestThenCut(edge) => Ok(Tiles::of(self.cuttable(edge, dimensions(encoded)?)?, self.side()?)),
+            Fit::LongestThenCut(edge) => Ok(Tiles::of(
+                self.cuttable(edge, decode::dimensions(encoded).map_err(|reason| DataError::Image { reason })?)?,
+                self.side()?,
+            )),
             _ => Ok(Tiles::WHOLE),
         }
     }
@@ -115,7 +113,7 @@ impl Preprocess {
 
     /// The picture resized and cropped or cut, each square `size` x `size`, before normalisation.
     pub fn squares(&self, encoded: &[u8], max_image_pixels: u64) -> Result<Vec<RgbImage>, DataError> {
-        let rgb = decode(encoded, max_image_pixels).map_err(|reason| DataError::Image { reason })?;
+        let rgb = decode::decode(encoded, max_image_pixels).map_err(|reason| DataError::Image { reason })?;
         let size = self.side()?;
         let to = |rgb: &RgbImage, (width, height): (u32, u32)| pillow::resize(rgb, width, height, self.filter);
         Ok(match self.fit {
@@ -204,104 +202,6 @@ fn stretch(rgb: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<Rg
     Ok(RgbImage::from_raw(width, height, target.into_vec()).expect("the buffer has the size it was made with"))
 }
 
-/// Decodes to RGB as Pillow's `convert("RGB")` does: transparency is dropped, 16-bit colours lose their low byte.
-fn decode(encoded: &[u8], max_image_pixels: u64) -> Result<RgbImage, String> {
-    check(encoded, max_image_pixels)?;
-    let mut reader = reader(encoded)?;
-    let mut limits = image::Limits::no_limits();
-    // At most 4 channels of 16 bits, and as much again for the decoder.
-    limits.max_alloc = Some(max_image_pixels.saturating_mul(16).saturating_add(1 << 20));
-    reader.limits(limits);
-    let decoded = reader.decode().map_err(|error| format!("the image cannot be decoded: {error}"))?;
-    Ok(to_rgb(decoded))
-}
-
-fn to_rgb(decoded: DynamicImage) -> RgbImage {
-    let (width, height) = (decoded.width(), decoded.height());
-    let high = |value: &u16| (value >> 8) as u8;
-    let bytes: Vec<u8> = match &decoded {
-        DynamicImage::ImageLuma16(gray) => gray.pixels().flat_map(|pixel| [high(&pixel.0[0]); 3]).collect(),
-        DynamicImage::ImageLumaA16(gray) => gray.pixels().flat_map(|pixel| [high(&pixel.0[0]); 3]).collect(),
-        DynamicImage::ImageRgb16(rgb) => rgb.as_raw().iter().map(high).collect(),
-        DynamicImage::ImageRgba16(rgba) => {
-            rgba.pixels().flat_map(|pixel| pixel.0[..3].iter().map(high).collect::<Vec<_>>()).collect()
-        }
-        _ => return decoded.into_rgb8(),
-    };
-    RgbImage::from_raw(width, height, bytes).expect("three bytes for every pixel")
-}
-
-fn reader(encoded: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
-    let reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format().map_err(|error| error.to_string())?;
-    match reader.format() {
-        Some(ImageFormat::Png | ImageFormat::Jpeg) => Ok(reader),
-        Some(other) => Err(format!("the image is {other:?}, neither PNG nor JPEG")),
-        None => Err(format!("the {} bytes are neither PNG nor JPEG", encoded.len())),
-    }
-}
-
-/// Width and height by the header alone, pixels.
-pub fn dimensions(encoded: &[u8]) -> Result<(u32, u32), DataError> {
-    header(encoded).map_err(|reason| DataError::Image { reason })
-}
-
-fn header(encoded: &[u8]) -> Result<(u32, u32), String> {
-    reader(encoded)?.into_dimensions().map_err(|error| format!("the image's header is damaged or cut off: {error}"))
-}
-
-/// Checks what can be checked without decoding: format, size, and that the file has an end. The error is a reason.
-pub(super) fn check(encoded: &[u8], max_image_pixels: u64) -> Result<(), String> {
-    let (width, height) = header(encoded)?;
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > max_image_pixels {
-        return Err(format!(
-            "the image is {width} x {height} = {pixels} pixels, more than `max_image_pixels` = {max_image_pixels}"
-        ));
-    }
-    let (short, long) = (width.min(height), width.max(height));
-    if short == 0 || long / short > MAX_ASPECT {
-        return Err(format!("the image is {width} x {height}: one side must be at most {MAX_ASPECT} times the other"));
-    }
-    if !ends(encoded) {
-        return Err(format!("the image is truncated: {} bytes without an end marker", encoded.len()));
-    }
-    Ok(())
-}
-
-/// Whether an encoded picture has its end: PNG's IEND chunk, JPEG's EOI marker.
-fn ends(encoded: &[u8]) -> bool {
-    if encoded.starts_with(b"\x89PNG") { png_ends(encoded) } else { jpeg_ends(encoded) }
-}
-
-fn png_ends(encoded: &[u8]) -> bool {
-    let mut at = 8;
-    while let Some(head) = encoded.get(at..at + 8) {
-        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        // Length, kind, data, checksum.
-        at = at.saturating_add(length).saturating_add(12);
-        if &head[4..] == b"IEND" {
-            return at <= encoded.len();
-        }
-    }
-    false
-}
-
-/// Walks the segments up to the first scan (a thumbnail in one of them has an end marker of its own), then looks for the marker.
-fn jpeg_ends(encoded: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = encoded.get(at..at + 4) {
-        if marker == 0xff {
-            at += 1;
-            continue;
-        }
-        if marker == 0xda {
-            return encoded[at..].windows(2).any(|pair| pair == [0xff, 0xd9]);
-        }
-        at += 2 + usize::from(u16::from_be_bytes([high, low]));
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -323,35 +223,59 @@ mod tests {
     }
 
     /// Differences to Pillow of one picture, byte by byte.
-    fn differences(name: &str) -> Vec<u8> {
+    fn differences(name: &str, fit: Fit) -> Vec<u8> {
         let encoded = std::fs::read(fixtures().join(name)).expect(name);
         let expect = std::fs::read(fixtures().join(format!("{name}.rgb"))).expect(name);
-        let ours = Preprocess::clip(16).squares(&encoded, 10_000).expect(name)[0].as_raw().clone();
+        let preprocess = Preprocess { fit, ..Preprocess::clip(16) };
+        let ours = preprocess.squares(&encoded, 10_000).expect(name)[0].as_raw().clone();
         assert_eq!(ours.len(), expect.len(), "{name}");
         ours.iter().zip(&expect).map(|(ours, theirs)| ours.abs_diff(*theirs)).collect()
     }
 
     /// Checks that 99.9% of all values are within 1 of 255, and none further than `worst`.
     fn check_near(names: &[String], worst: u8) {
-        let all: Vec<u8> = names.iter().flat_map(|name| differences(name)).collect();
+        let all: Vec<u8> = names.iter().flat_map(|name| differences(name, Fit::CropCentreFast(16))).collect();
         let near = all.iter().filter(|by| **by <= 1).count();
         assert!(near as f64 >= 0.999 * all.len() as f64, "{near} of {} within 1", all.len());
         assert!(all.iter().all(|by| *by <= worst), "worst {:?}", all.iter().max());
     }
 
-    /// What PNG decodes to is fixed, so that only the interpolation's rounding is left.
+    /// What they decode to is fixed (WebP's with loss, too), so Pillow's resize gives Pillow's pixels: all eight orientations,
+    /// transparency of every kind on white, first pictures of animations.
     #[test]
-    fn pixels_of_png_are_pillows() {
-        let names = pictures(".png");
-        assert_eq!(names.len(), 12);
-        check_near(&names, 3);
+    fn pixels_are_pillows() {
+        let mut count = 0;
+        for kind in [".png", ".webp", ".gif", ".bmp", ".tiff"] {
+            for name in pictures(kind) {
+                let worst = differences(&name, Fit::CropCentre(16)).into_iter().max();
+                assert_eq!(worst, Some(0), "{name}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, 37);
+    }
+
+    /// By the library's resize, the interpolation's rounding is left.
+    #[test]
+    fn fast_pixels_of_png_are_nearly_pillows() {
+        check_near(&pictures(".png"), 3);
+    }
+
+    /// The header alone gives the size of the upright picture.
+    #[test]
+    fn sizes_are_those_of_the_upright_picture() {
+        for name in [".png", ".jpg", ".webp", ".gif", ".bmp", ".tiff"].into_iter().flat_map(pictures) {
+            let encoded = std::fs::read(fixtures().join(&name)).expect("fixture");
+            let decoded = decode::decode(&encoded, 10_000).expect("sound");
+            assert_eq!(decode::dimensions(&encoded), Ok(decoded.dimensions()), "{name}");
+        }
     }
 
     /// JPEG decoders round their transforms, and blow up halved colours, as they like.
     #[test]
     fn pixels_of_jpeg_are_nearly_pillows() {
         let names = pictures(".jpg");
-        assert_eq!(names.len(), 4);
+        assert_eq!(names.len(), 6);
         check_near(&names, 3);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parquet::file::metadata::ParquetMetaData;
 use schema::card::{BadRow, Card};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::error::{DataError, brief};
 use super::examples::{Dataset, Example};
 use super::parquet_file::{Opened, open};
-use super::{columns, files, image};
+use super::{columns, decode, files};
 
 /// Values of a partition key that the terminal shows.
 const SHOWN_LABELS: usize = 12;
@@ -145,7 +146,8 @@ fn nulls(files: &[&ParquetMetaData], root: usize) -> Option<u64> {
 }
 
 fn image_sizes(data: &Dataset) -> Result<Option<ImageSizes>, DataError> {
-    let mut sizes = data.images.iter().map(|encoded| image::dimensions(encoded)).collect::<Result<Vec<_>, _>>()?;
+    let size = |encoded: &Arc<[u8]>| decode::dimensions(encoded).map_err(|reason| DataError::Image { reason });
+    let mut sizes = data.images.iter().map(size).collect::<Result<Vec<_>, _>>()?;
     sizes.sort_by_key(|&(width, height)| (u64::from(width) * u64::from(height), width));
     let (Some(&min), Some(&max)) = (sizes.first(), sizes.last()) else { return Ok(None) };
     Ok(Some(ImageSizes { count: sizes.len(), min, median: sizes[sizes.len() / 2], max }))

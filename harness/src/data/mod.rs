@@ -16,6 +16,7 @@ pub mod prompt;
 mod cells_tests;
 mod choices;
 mod columns;
+mod decode;
 mod error;
 mod files;
 mod list_text;
@@ -24,6 +25,7 @@ mod parquet_pages;
 #[cfg(test)]
 mod parquet_tests;
 mod people;
+mod picture_cell;
 mod pictures;
 mod pillow;
 mod row;
@@ -32,7 +34,7 @@ pub(crate) mod testing;
 mod tiles;
 
 pub use error::DataError;
-pub use examples::{Answer, Dataset, Example, join_cards};
+pub use examples::{Answer, Dataset, Example, Origin, join_cards};
 pub use files::of_split;
 pub use image::{Filter, Fit, Preprocess};
 pub use inspect::{Inspection, inspect};

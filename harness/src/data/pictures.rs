@@ -10,13 +10,14 @@ use schema::card::PictureFiles;
 use super::columns;
 use super::error::DataError;
 use super::parquet_file::open;
+use super::picture_cell::ImageCell;
 
-/// Calls `found` with each row whose id is wanted: its id and its encoded picture.
-pub(super) fn each(
+/// Calls `found` with each row whose id is wanted: its file, its id, and its cell.
+pub(super) fn each<W>(
     paths: &[PathBuf],
     columns: &PictureFiles,
-    wanted: &BTreeMap<String, Vec<usize>>,
-    mut found: impl FnMut(&Path, &str, &[u8]) -> Result<(), DataError>,
+    wanted: &BTreeMap<String, W>,
+    mut found: impl FnMut(&Path, &str, &ImageCell<'_>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     for path in paths {
         let reader = open(path)?;
@@ -24,8 +25,8 @@ pub(super) fn each(
         for batch in reader.batches(roots)? {
             let batch = batch?;
             for row in 0..batch.num_rows() {
-                if let Some((id, encoded)) = columns::picture(&batch, columns, row).filter(|(id, _)| wanted.contains_key(id)) {
-                    found(path, &id, encoded)?;
+                if let Some((id, cell)) = columns::picture(&batch, columns, row).filter(|(id, _)| wanted.contains_key(id)) {
+                    found(path, &id, &cell)?;
                 }
             }
         }

@@ -4,12 +4,13 @@ use schema::card::{AnswerForm, Card};
 
 use super::columns::Cells;
 use super::examples::Answer;
+use super::picture_cell::{Beside, Found, MAX_PICTURES};
+use super::{choices, people};
 
 /// Characters of a question, a hint or an answer, at most: more than any model reads.
 const MAX_TEXT: usize = 200_000;
 /// Characters of an id, a picture's name or a tag.
 const MAX_NAME: usize = 4_096;
-use super::{choices, image, people};
 
 /// Why a row gives no example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +38,16 @@ pub(super) struct Row<'a> {
     pub hint: String,
     pub choices: Vec<String>,
     pub answer: Answer,
-    pub images: Vec<&'a [u8]>,
+    /// Its pictures in order, each with its column.
+    pub images: Vec<(&'a str, Found<'a>)>,
     /// The name of its picture in files of their own.
     pub picture: Option<String>,
     pub tags: Vec<String>,
 }
 
 impl<'a> Row<'a> {
-    /// Checks a row and resolves its choices and answer.
-    pub(super) fn read(cells: Cells<'a>, card: &Card) -> Result<Self, Rejection> {
+    /// Checks a row, resolves its choices and answer, and finds its pictures.
+    pub(super) fn read(cells: Cells<'a>, card: &'a Card, beside: &Beside<'_>) -> Result<Self, Rejection> {
         if cells.skip {
             return Err(Rejection::Skip(format!("column `{}` is true", card.columns.skip.as_deref().unwrap_or_default())));
         }
@@ -57,7 +59,7 @@ impl<'a> Row<'a> {
             return Err(Rejection::bad("the id is empty"));
         }
         cells_fit(&cells)?;
-        let choice_images: Vec<bool> = cells.images.iter().skip(1).map(Option::is_some).collect();
+        let choice_images: Vec<bool> = cells.images.iter().skip(1).map(|cell| cell.len() > 0).collect();
         let (choices, answer) = match card.answer {
             AnswerForm::People => (Vec::new(), people::answer(&cells.people)?),
             _ => choices::read(card, &cells.choices, cells.answer, &choice_images)?,
@@ -66,19 +68,14 @@ impl<'a> Row<'a> {
         if card.pictures.is_some() && cells.picture.is_none() {
             return Err(Rejection::bad("the picture's name is null"));
         }
-        for (encoded, column) in cells.images.iter().zip(&card.columns.images) {
-            if let Some(encoded) = encoded {
-                image::check(encoded, card.max_image_pixels)
-                    .map_err(|reason| Rejection::bad(format!("column `{column}`: {reason}")))?;
-            }
-        }
+        let images = pictures(&cells, card, beside)?;
         Ok(Self {
             id: cells.id,
             question: question.into(),
             hint: cells.hint.trim().into(),
             choices,
             answer,
-            images: cells.images.into_iter().flatten().collect(),
+            images,
             picture: cells.picture,
             tags: cells.tags,
         })
@@ -86,7 +83,7 @@ impl<'a> Row<'a> {
 
     /// What sending the row as it is would cost: pictures and text, in bytes.
     pub(super) fn raw_bytes(&self) -> u64 {
-        let pictures: usize = self.images.iter().map(|encoded| encoded.len()).sum();
+        let pictures: usize = self.images.iter().map(|(_, found)| found.bytes.len()).sum();
         (pictures + self.asked_bytes()) as u64
     }
 
@@ -132,5 +129,22 @@ fn fits(what: &str, text: &str, most: usize) -> Result<(), Rejection> {
     match characters > most {
         true => Err(Rejection::bad(format!("{what} has {characters} characters; the limit is {most}"))),
         false => Ok(()),
+    }
+}
+
+/// All columns' pictures in order.
+fn pictures<'a>(cells: &Cells<'a>, card: &'a Card, beside: &Beside<'_>) -> Result<Vec<(&'a str, Found<'a>)>, Rejection> {
+    let mut pictures = Vec::new();
+    for (at, (cell, column)) in cells.images.iter().zip(&card.columns.images).enumerate() {
+        let bad = |reason: String| Rejection::bad(format!("column `{column}`: {reason}"));
+        if at > 0 && cell.len() > 1 && !card.choices.image_options.is_empty() {
+            return Err(bad(format!("an option is one picture, and the list has {}", cell.len())));
+        }
+        let found = beside.pictures(cell).map_err(bad)?;
+        pictures.extend(found.into_iter().map(|found| (column.as_str(), found)));
+    }
+    match pictures.len() {
+        count if count > MAX_PICTURES => Err(Rejection::bad(format!("{count} pictures; a row may have {MAX_PICTURES}"))),
+        _ => Ok(pictures),
     }
 }

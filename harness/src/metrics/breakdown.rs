@@ -148,6 +148,7 @@ mod tests {
             split: "test".into(),
             examples,
             images: Vec::new(),
+            origins: Vec::new(),
             skipped: Vec::new(),
             files: Vec::new(),
         };

@@ -1,0 +1,75 @@
+//! The first picture of a GIF, as Pillow shows it: what it leaves free of the screen is transparent, or of the first colour where
+//! nothing is transparent.
+
+use std::io::Cursor;
+use std::num::NonZeroU64;
+
+use gif::{ColorOutput, DecodeOptions, MemoryLimit};
+use image::metadata::Orientation;
+use image::{DynamicImage, Rgba, RgbaImage};
+
+use super::format::Format;
+use super::head::{Head, bytes, u16_le};
+
+/// Goes from block to block up to the end of the first picture. Where that leaves the screen, the screen grows.
+pub fn head(encoded: &[u8]) -> Option<Head> {
+    let (mut width, mut height) = (u16_le(encoded, 6)?, u16_le(encoded, 8)?);
+    let colours = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+    let mut at = 13 + colours(*encoded.get(10)?);
+    loop {
+        match encoded.get(at)? {
+            b'!' => at = blocks_end(encoded, at + 2)?,
+            b',' => break,
+            _ => return None,
+        }
+    }
+    let [left, top, wide, high] = [1, 3, 5, 7].map(|field| u16_le(encoded, at + field));
+    width = width.max(left?.checked_add(wide?)?);
+    height = height.max(top?.checked_add(high?)?);
+    let [flags] = bytes(encoded, at + 9)?;
+    // Flags, colours, the width of a code, then the picture.
+    let ends = blocks_end(encoded, at + 11 + colours(flags)).is_some();
+    let (width, height) = (u32::from(width), u32::from(height));
+    Some(Head { format: Format::Gif, width, height, orientation: Orientation::NoTransforms, ends })
+}
+
+/// Where a chain of blocks ends, each with its length in front; the last one is empty.
+fn blocks_end(encoded: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let length = usize::from(*encoded.get(at)?);
+        at += 1 + length;
+        if length == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Its pixels. The error is a reason.
+pub fn first(encoded: &[u8], head: &Head) -> Result<DynamicImage, String> {
+    let error = |error: gif::DecodingError| guard::text::line(&error.to_string(), 200);
+    let mut options = DecodeOptions::new();
+    options.set_color_output(ColorOutput::Indexed);
+    options.allow_unknown_blocks(true);
+    // The picture lies within the screen, a byte a pixel.
+    options.set_memory_limit(NonZeroU64::new(head.pixels()).map_or(MemoryLimit::Unlimited, MemoryLimit::Bytes));
+    let mut decoder = options.read_info(Cursor::new(encoded)).map_err(error)?;
+    let global = decoder.global_palette().map(<[u8]>::to_vec);
+    let frame = decoder.read_next_frame().map_err(error)?.ok_or("it holds no picture")?;
+    let palette = frame.palette.as_ref().or(global.as_ref());
+    let colour = |index: u8| {
+        let known = palette.and_then(|palette| palette.get(3 * usize::from(index)..)?.get(..3));
+        let [red, green, blue] = known.map_or([index; 3], |known| [known[0], known[1], known[2]]);
+        Rgba([red, green, blue, if frame.transparent == Some(index) { 0 } else { 255 }])
+    };
+    let mut screen = RgbaImage::from_pixel(head.width, head.height, colour(frame.transparent.unwrap_or(0)));
+    let rows = frame.buffer.chunks_exact(usize::from(frame.width).max(1));
+    for (y, row) in rows.enumerate() {
+        for (x, index) in row.iter().enumerate() {
+            let (x, y) = (u32::from(frame.left) + x as u32, u32::from(frame.top) + y as u32);
+            if let Some(pixel) = screen.get_pixel_mut_checked(x, y) {
+                *pixel = colour(*index);
+            }
+        }
+    }
+    Ok(DynamicImage::ImageRgba8(screen))
+}
