@@ -31,7 +31,7 @@ pub struct Example {
     pub choices: Vec<String>,
     /// What the partition splits by.
     pub label: String,
-    /// Its pictures, encoded as they lie in the data (PNG or JPEG).
+    /// Its pictures, encoded as they lie in the data.
     pub pictures: Vec<Arc<[u8]>>,
 }
 

@@ -51,7 +51,7 @@ pub struct Card {
     /// What happens to a row that cannot be read.
     #[serde(default)]
     pub on_bad_row: BadRow,
-    /// An image with more pixels than this is a bad row.
+    /// An image with more pixels than this is a bad row; at most 2^28.
     #[serde(default = "default_max_image_pixels")]
     pub max_image_pixels: u64,
     /// Where the pictures are, if not in the questions' files.
@@ -126,7 +126,8 @@ pub struct Columns {
     pub id: Option<String>,
     /// The question (string).
     pub question: String,
-    /// Image columns in the order the prompt shows them (`struct<bytes, path>` or binary; null means no image).
+    /// Image columns in the order the prompt shows them (`struct<bytes, path>`, binary, or a list of either; null means no image).
+    /// A cell without bytes names a file by its path, from the parquet file's folder.
     #[serde(default)]
     pub images: Vec<String>,
     /// The choices column.

@@ -183,3 +183,7 @@ impl Beside<'_> {
         real.starts_with(&folder) || blobs.is_some_and(|blobs| real.starts_with(blobs))
     }
 }
+
+#[cfg(test)]
+#[path = "picture_cell_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 /// No side is longer.
 const SIDE: u32 = 240;
@@ -26,12 +26,19 @@ pub struct Thumbnail {
 
 /// The thumbnail of an encoded picture; none where it is none, or too large to be one.
 pub fn of(encoded: &[u8]) -> Option<Thumbnail> {
+    guard::panics::caught("image", || made(encoded)).ok()?
+}
+
+fn made(encoded: &[u8]) -> Option<Thumbnail> {
     let mut reader = ImageReader::new(Cursor::new(encoded)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST);
     limits.max_image_height = Some(LARGEST);
     reader.limits(limits);
-    let image = reader.decode().ok()?;
+    let mut decoder = reader.into_decoder().ok()?;
+    let orientation = decoder.orientation().ok()?;
+    let mut image = DynamicImage::from_decoder(decoder).ok()?;
+    image.apply_orientation(orientation);
     let small = if image.width().max(image.height()) > SIDE { image.thumbnail(SIDE, SIDE) } else { image };
     let rgb = on_white(&small);
     let (png, jpeg) = (png(&rgb)?, jpeg(&rgb)?);
