@@ -6,8 +6,10 @@ use harness::registry::Registry;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// `mi_option_purge_delay` of mimalloc 3.
-const PURGE_DELAY: i32 = 15;
+/// `mi_option_purge_delay`: in the enumeration `mi_option_t` of mimalloc's header (`v3/include/mimalloc.h` of libmimalloc-sys 0.1.49) it
+/// is the one before `mi_option_use_numa_nodes`. The crate names the latter alone.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = libmimalloc_sys::mi_option_use_numa_nodes - 1;
+const _: () = assert!(PURGE_DELAY == 15);
 
 /// Keeps free pages instead of handing them back after a second, only to ask for them (cleared) again: 10 to 17% of
 /// a short `fedbench pretrain nano` (100 grounding steps, two pairs of runs).

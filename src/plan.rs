@@ -7,7 +7,7 @@ use harness::accounting::clock::Stopwatch;
 use harness::accounting::parameters::client_parameters;
 use harness::federation::link::Traffic;
 use harness::federation::{Placement, Scope, Task};
-use harness::metrics::evaluate::predict;
+use harness::metrics::evaluate::{largest_batch, predict};
 use harness::registry::MethodRow;
 use harness::study::Study;
 use schema::Inputs;
@@ -99,16 +99,12 @@ impl Plan {
         let trains = row.scope != Scope::Nothing;
         let rounds = if trains { federation.rounds } else { 0 };
         let clients = study.shards().len();
-        let cohorts = (1..=rounds).flat_map(|round| match row.scope {
-            Scope::Pooled => (0..clients).collect(),
-            _ => study.cohort(round, clients),
-        });
-        let steps = cohorts.map(|client| study.steps_per_round(client)).sum();
+        let steps = steps(study, row, rounds);
         let placement = row.placement(study.adapter().is_split());
         let stored = client_parameters(spec, study.adapter(), placement);
-        let transfers = (study.cohort(1, clients).len() * rounds) as u64;
-        let [up, down] =
-            (row.traffic)(study.adapter(), clients).map(|numbers| numbers * transfers * spec.bytes_per_number as u64);
+        let transfers = study.cohort(1, clients).len().saturating_mul(rounds) as u64;
+        let [up, down] = (row.traffic)(study.adapter(), clients)
+            .map(|numbers| numbers.saturating_mul(transfers).saturating_mul(spec.bytes_per_number as u64));
         let up = match federation.uplink {
             Wire::F32 => up,
             Wire::F16 => up / 2,
@@ -121,7 +117,10 @@ impl Plan {
         let at_once = if pooled { 1 } else { threads.min(clients) } as f64;
         let (seconds_per_step, per_step) = if trains { pace.step(study, inputs, pooled)? } else { (0.0, Traffic::default()) };
         let activations = match placement {
-            Placement::Split => Traffic { uplink: per_step.uplink * steps as u64, downlink: per_step.downlink * steps as u64 },
+            Placement::Split => Traffic {
+                uplink: per_step.uplink.saturating_mul(steps as u64),
+                downlink: per_step.downlink.saturating_mul(steps as u64),
+            },
             Placement::Server if trains => {
                 Traffic { uplink: study.train().iter().map(|example| example.raw_bytes).sum(), downlink: 0 }
             }
@@ -142,11 +141,11 @@ impl Plan {
             adapters: Traffic { uplink: up, downlink: down },
             activations,
             memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64
-                + per_step.uplink * 40 * spec.layers as u64,
+                + (per_step.uplink * 40 * spec.layers as u64).max(judging_bytes(study)),
             training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
             evaluation_seconds: {
-                let evaluations = if trains { (1..=rounds).filter(|&round| study.evaluates_after(round)).count() } else { 1 };
-                pace.evaluation(study, inputs)? * (evaluations * study.num_test()) as f64 / threads as f64
+                let evaluations = if trains { evaluations(study.experiment().evaluation.every, rounds) } else { 1 };
+                pace.evaluation(study, inputs)? * evaluations as f64 * study.num_test() as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
         })
@@ -184,6 +183,37 @@ impl Plan {
     }
 }
 
+/// Cohorts that are drawn one by one for a forecast; more of them are taken to be as large as the clients' mean.
+const DRAWN: usize = 1_000_000;
+
+/// Optimizer steps over all clients and rounds.
+fn steps(study: &Study, row: &MethodRow, rounds: usize) -> usize {
+    let clients = study.shards().len();
+    let of_all: usize = (0..clients).map(|client| study.steps_per_round(client)).sum();
+    let cohort = study.cohort(1, clients).len();
+    if row.scope == Scope::Pooled || cohort == clients {
+        return rounds.saturating_mul(of_all);
+    }
+    if rounds.saturating_mul(clients) <= DRAWN {
+        return (1..=rounds).flat_map(|round| study.cohort(round, clients)).map(|client| study.steps_per_round(client)).sum();
+    }
+    (rounds as f64 * cohort as f64 * of_all as f64 / clients as f64).round() as usize
+}
+
+/// How often a run is judged: after every so many rounds, and after the last.
+fn evaluations(every: usize, rounds: usize) -> usize {
+    match rounds.checked_div(every) {
+        None => 1,
+        Some(times) => times + usize::from(!rounds.is_multiple_of(every)),
+    }
+}
+
+/// Bytes that judging takes, roughly: on every thread the mask of a batch, and its hidden states a few times.
+fn judging_bytes(study: &Study) -> u64 {
+    let (numbers, tokens) = largest_batch(study);
+    4 * rayon::current_num_threads() as u64 * (numbers as u64 + 16 * tokens as u64 * study.backbone().spec().d_model as u64)
+}
+
 /// Seconds and split traffic of one training batch, forward and backward.
 fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
     let size = study.experiment().federation.batch_size.min(study.train().len());
@@ -208,4 +238,19 @@ fn timed_evaluation(study: &Study) -> Result<f64> {
     let clock = Stopwatch::start();
     predict(study, &study.adapter().attach(study.initial())?, &examples, None)?;
     Ok(clock.seconds() / examples.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluations_are_counted_without_walking_the_rounds() {
+        for (every, rounds) in [(0, 1), (0, 7), (1, 7), (2, 7), (3, 9), (10, 7)] {
+            let walked =
+                (1..=rounds).filter(|round: &usize| *round == rounds || (every > 0 && round.is_multiple_of(every))).count();
+            assert_eq!(evaluations(every, rounds), walked, "every {every} of {rounds}");
+        }
+        assert_eq!(evaluations(1, 1_000_000_000), 1_000_000_000);
+    }
 }

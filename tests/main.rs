@@ -21,6 +21,7 @@
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
+//! - [`scoring`]: is a score a number, of all options, by the adapters that were named; are counts and numbers within limits?
 //! - [`floors`]: does every crate see only what lies below it?
 //! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
@@ -55,6 +56,7 @@ mod privacy;
 mod reality;
 mod rope;
 mod rundir;
+mod scoring;
 mod support;
 mod tiny;
 mod vqa;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use harness::adapter::{AdapterSpec, Adapters};
 use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
+use harness::limits::ROUNDS;
 use harness::registry::{keys_of, options};
 use harness::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,7 @@ impl FedDpaF {
                 "[method] name = \"feddpa-f\": local_rounds = 0: expected at least 1 (`fedavg-lora` has none)".into(),
             ));
         }
+        keys::count("feddpa-f", "local_rounds", method.local_rounds, ROUNDS)?;
         Ok(Box::new(method))
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use harness::adapter::Adapters;
 use harness::federation::aggregate::{FisherMean, Sum};
 use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update};
+use harness::limits::EXAMPLES;
 use harness::registry::{keys_of, options};
 use harness::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,7 @@ impl FedNano {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fednano", given)?;
         keys::positive("fednano", "floor", method.floor)?;
+        method.examples.map_or(Ok(()), |examples| keys::count("fednano", "examples", examples, EXAMPLES))?;
         check_squares("fednano", method.squares, Squares::PerExample)?;
         Ok(Box::new(method))
     }

@@ -114,9 +114,10 @@ pub fn rank_of(ranks: &[usize], client: usize, spec: &AdapterSpec) -> usize {
 
 /// Refuses a rank of 0.
 pub fn check_ranks(method: &str, ranks: &[usize]) -> Result<()> {
-    if ranks.contains(&0) {
+    if ranks.contains(&0) || ranks.len() > harness::limits::CLIENTS {
+        let shown = &ranks[..ranks.len().min(8)];
         return Err(Error::Usage(format!(
-            "[method] name = \"{method}\": ranks = {ranks:?}: expected numbers from 1 to adapter.rank"
+            "[method] name = \"{method}\": ranks = {shown:?}: expected numbers from 1 to adapter.rank, one for each client at most"
         )));
     }
     Ok(())

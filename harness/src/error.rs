@@ -62,6 +62,42 @@ pub enum Error {
         /// The learning rate.
         learning_rate: f64,
     },
+    /// The loss is not finite before anything has been trained.
+    #[error(
+        "client {client}, example `{example}`: the loss is {loss} before the first step, so the learning rate is not to blame: the \
+         backbone's weights hold, or lead to, a number that is not finite (with 16 bits, try `backbone.dtype = \"f32\"`), or the \
+         example does"
+    )]
+    NotFiniteAtFirst {
+        /// The client.
+        client: usize,
+        /// An example of the batch, the first whose loss is not finite.
+        example: String,
+        /// The loss.
+        loss: f64,
+    },
+    /// What the model says of an example is not finite, so nothing can be ranked by it.
+    #[error("example `{example}`, {what}: {value} is no score to rank by; {}", blame(*by_adapters))]
+    Score {
+        /// The example.
+        example: String,
+        /// Which option, or which token.
+        what: String,
+        /// The number.
+        value: f64,
+        /// Whether the backbone alone gives finite numbers.
+        by_adapters: bool,
+    },
+    /// Adapters that cannot be judged or sent.
+    #[error(
+        "{whose}: adapter tensor `{tensor}` holds a number that is not finite; lower the learning rates, or use other adapters"
+    )]
+    AdaptersNotFinite {
+        /// Whose they are, and when.
+        whose: String,
+        /// The tensor's name.
+        tensor: String,
+    },
     /// An update cannot be averaged.
     #[error("client {client}, round {round}: its update holds a number that is not finite")]
     NotFinite {
@@ -88,6 +124,17 @@ pub enum Error {
         /// Why the first was left out.
         first: Box<Error>,
     },
+}
+
+/// Who is to blame for a score that is not finite.
+fn blame(by_adapters: bool) -> &'static str {
+    match by_adapters {
+        true => "the backbone alone gives finite scores, so the adapters are to blame",
+        false => {
+            "the backbone gives it without adapters too: its weights hold, or lead to, a number that is not finite (with 16 bits, try \
+             `f32`)"
+        }
+    }
 }
 
 /// The harness's result.

@@ -12,6 +12,8 @@ pub mod data;
 mod error;
 mod features;
 pub mod federation;
+mod lengths;
+pub mod limits;
 pub mod metrics;
 pub mod record;
 pub mod registry;

@@ -119,6 +119,10 @@ impl Registry {
 
 /// Reads a method's own keys, refusing those it does not know.
 pub fn options<T: serde::de::DeserializeOwned>(method: &str, options: &BTreeMap<String, Value>) -> Result<T> {
+    // TOML has NaN and infinities, JSON has not: they arrive as nothing, which would be the key's default.
+    if let Some((key, _)) = options.iter().find(|(_, value)| value.is_null()) {
+        return Err(Error::Usage(format!("[method] name = \"{method}\": {key}: expected a finite number")));
+    }
     let table = Value::Object(options.clone().into_iter().collect());
     serde_json::from_value(table).map_err(|error| {
         Error::Usage(format!("[method] name = \"{method}\": {}", schema::toml_file::explain(&error.to_string())))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use schema::card::Scoring;
-use schema::experiment::{Budget, MOST_SEED};
+use schema::experiment::Budget;
 use schema::partition::Partition;
 use schema::{Card, Experiment};
 use seed::Seed;
@@ -14,18 +14,23 @@ use crate::accounting::clock::Stopwatch;
 use crate::accounting::flops;
 use crate::accounting::memory::available_bytes;
 use crate::adapter::{Adapt, AdapterSpec, Adapters};
-use crate::backbone::{Backbone, Batch, Embeddings, Sequence, Shown, nn};
+use crate::backbone::{Backbone, Batch, Embeddings, Sequence, Shown};
 use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
 use crate::features::Features;
 use crate::federation::link::{Traffic, split_passes};
 use crate::federation::{Answers, Client, Scope, Task};
-use crate::metrics::evaluate::TestExample;
+use crate::lengths::{check_lengths, check_memory, options_of};
+pub use crate::limits::check;
+use crate::limits::check_steps;
+use crate::metrics::evaluate::{Options, TestExample};
 use crate::registry::MethodRow;
 use crate::{Error, Result};
 
 /// A training example, ready for batches.
 #[derive(Debug, Clone)]
 pub struct TrainExample {
+    /// Its id.
+    pub id: String,
     /// Prompt and gold answer.
     pub sequence: Sequence,
     /// What sending the raw row costs.
@@ -182,25 +187,43 @@ impl Study {
             let (sequence, cut) = backbone.text().training(&rendered, &train_split.pictures(example), limit)?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
-            train.push(TrainExample { sequence, raw_bytes: example.raw_bytes });
+            check_lengths(&example.id, &sequence, &sequence.branches)?;
+            train.push(TrainExample { id: example.id.clone(), sequence, raw_bytes: example.raw_bytes });
+        }
+        if row.scope != Scope::Nothing {
+            check_memory(&train, &experiment, &*backbone)?;
         }
         let owners = owners(&shards, test_examples.len());
         let mut test = Vec::with_capacity(test_examples.len());
+        let mut options = Arc::<Options>::default();
         for (example, shard) in test_examples.iter().zip(owners) {
             let template = template(&example.card, &experiment.data.prompt)?;
-            let rendered = prompt::render(example, template);
-            let scoring = if rendered.targets.is_empty() { Scoring::Generation } else { example.card.scoring };
+            let mut rendered = prompt::render(example, template);
+            let texts = std::mem::take(&mut rendered.targets);
+            let scoring = if texts.is_empty() { Scoring::Generation } else { example.card.scoring };
             let (sequence, cut) = backbone.text().scoring(&rendered, &test_split.pictures(example), limit)?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
-            let (id, target, option_score) = (example.id.clone(), template.target, example.card.option_score);
-            test.push(TestExample { id, sequence, rendered, target, scoring, option_score, shard });
+            options = options_of(texts, example, backbone.text(), options)?;
+            check_lengths(&example.id, &sequence, &options.branches)?;
+            let inputs = options.branches.iter().map(|branch| branch.tokens.len().saturating_sub(1)).sum::<usize>();
+            test.push(TestExample {
+                id: example.id.clone(),
+                tokens: sequence.len() + inputs,
+                sequence,
+                options: options.clone(),
+                rendered,
+                target: template.target,
+                scoring,
+                option_score: example.card.option_score,
+                shard,
+            });
         }
         let step_cost = match experiment.federation.budget {
             Budget::Steps => 1.0,
             Budget::Flops => row.compute,
         };
-        Ok(Self {
+        let study = Self {
             experiment,
             backbone,
             adapter,
@@ -213,7 +236,12 @@ impl Study {
             shards,
             prompts_cut,
             step_cost,
-        })
+        };
+        if row.scope != Scope::Nothing {
+            let steps: Vec<usize> = (0..study.shards.len()).map(|client| study.steps_per_round(client)).collect();
+            check_steps(&steps, row.scope == Scope::Pooled)?;
+        }
+        Ok(study)
     }
 
     /// The experiment.
@@ -290,7 +318,7 @@ impl Study {
     pub fn steps_per_round(&self, client: usize) -> usize {
         let federation = &self.experiment.federation;
         let per_epoch = self.shards[client].train.len().div_ceil(federation.batch_size);
-        let steps = federation.local_steps.unwrap_or(per_epoch * federation.local_epochs);
+        let steps = federation.local_steps.unwrap_or(per_epoch.saturating_mul(federation.local_epochs));
         if steps == 0 { 0 } else { ((steps as f64 / self.step_cost).round() as usize).max(1) }
     }
 
@@ -356,7 +384,8 @@ impl Study {
 
     /// Log-likelihoods of a test batch's answer tokens, `[rows]`.
     pub(crate) fn test_log_likelihoods(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
-        Ok(nn::log_likelihood(&self.test_logits(batch, adapt)?, &batch.targets)?)
+        let embeddings = self.test_split.embed(batch, self.backbone(), &self.adapter)?;
+        Ok(self.backbone.log_likelihoods(&embeddings, &batch.targets, adapt)?)
     }
 
     /// Logits of a test batch, `[rows, vocabulary]`.
@@ -386,6 +415,10 @@ impl Task for Study {
         self.train[example].sequence.len()
     }
 
+    fn name(&self, example: usize) -> String {
+        self.train[example].id.clone()
+    }
+
     fn raw_bytes(&self, example: usize) -> u64 {
         self.train[example].raw_bytes
     }
@@ -401,65 +434,6 @@ impl Task for Study {
         let flops = flops::passes(&sequences, self.backbone.spec(), &self.adapter);
         Ok(Answers { logits, targets: batch.targets, passes, flops })
     }
-}
-
-/// What a config may not ask for, whatever the data's rows.
-pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
-    let federation = &experiment.federation;
-    let wrong = |key: &str, value: String, right: &str| Err(Error::Usage(format!("{key} = {value}: expected {right}")));
-    if federation.rounds == 0 {
-        return wrong("federation.rounds", "0".into(), "at least 1 (method `zero-shot` trains nothing)");
-    }
-    if federation.batch_size == 0 || experiment.evaluation.batch_size == 0 {
-        return wrong("batch_size", "0".into(), "at least 1");
-    }
-    if !(federation.cohort > 0.0 && federation.cohort <= 1.0) {
-        return wrong("federation.cohort", federation.cohort.to_string(), "a share of the clients in (0, 1]");
-    }
-    if !(0.0..1.0).contains(&federation.dropout) {
-        return wrong("federation.dropout", federation.dropout.to_string(), "a share of the cohort in [0, 1)");
-    }
-    if !(0.0..=1.0).contains(&federation.stragglers) {
-        return wrong("federation.stragglers", federation.stragglers.to_string(), "a share of the cohort in [0, 1]");
-    }
-    if !(federation.straggler_steps > 0.0 && federation.straggler_steps <= 1.0) {
-        return wrong(
-            "federation.straggler_steps",
-            federation.straggler_steps.to_string(),
-            "a share of a client's steps in (0, 1]",
-        );
-    }
-    if federation.local_steps == Some(0) || (federation.local_steps.is_none() && federation.local_epochs == 0) {
-        return wrong("federation.local_epochs", "0".into(), "at least 1");
-    }
-    let rate = experiment.optimizer.learning_rate;
-    if !(rate.is_finite() && rate >= 0.0) {
-        return wrong("optimizer.learning_rate", rate.to_string(), "a finite number, 0 or more");
-    }
-    if let Some(privacy) = &experiment.privacy {
-        if !(privacy.clip.is_finite() && privacy.clip > 0.0) {
-            return wrong("privacy.clip", privacy.clip.to_string(), "a finite length above 0");
-        }
-        if !(privacy.noise_multiplier.is_finite() && privacy.noise_multiplier >= 0.0) {
-            return wrong("privacy.noise_multiplier", privacy.noise_multiplier.to_string(), "a finite number, 0 or more");
-        }
-        if !(privacy.delta > 0.0 && privacy.delta < 1.0) {
-            return wrong("privacy.delta", privacy.delta.to_string(), "a probability in (0, 1)");
-        }
-    }
-    if experiment.seed > MOST_SEED {
-        return wrong("seed", experiment.seed.to_string(), &format!("at most {MOST_SEED}, the largest integer of TOML"));
-    }
-    if experiment.partition.clients == 0 {
-        return wrong("partition.clients", "0".into(), "at least 1");
-    }
-    card_and_parts(card).try_for_each(|card| template(card, &experiment.data.prompt).map(|_| ()))
-}
-
-/// The cards that say how rows are asked: the parts' where there are some.
-fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
-    let alone = card.parts.is_empty().then_some(card);
-    card.parts.iter().chain(alone)
 }
 
 /// The card's prompt variant of this name.

@@ -29,13 +29,13 @@ pub(crate) struct Cost {
     #[arg(long, value_delimiter = ',')]
     sites: Option<Vec<String>>,
     /// The number of clients, for methods whose download grows with it.
-    #[arg(long, default_value_t = 5)]
-    clients: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    clients: u32,
     /// Text tokens of an example, for the activations of split training.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     text_tokens: u64,
     /// Bytes of a number on the wire and in storage.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=16))]
     bytes_per_number: u64,
     /// How to print it.
     #[arg(long, value_enum, default_value = "md")]
@@ -89,7 +89,7 @@ impl Cost {
 
     fn ledgers(&self, row: &harness::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> Ledgers {
         let placement = row.placement(adapter.is_split());
-        let [up, down] = (row.traffic)(adapter, self.clients);
+        let [up, down] = (row.traffic)(adapter, self.clients as usize);
         let hidden = match placement {
             Placement::Split => (spec.image_tokens as u64 + self.text_tokens) * spec.d_model as u64 * self.bytes_per_number,
             _ => 0,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use harness::adapter::{AdapterSpec, Adapters};
+use harness::adapter::{Adapters, Shape};
+use harness::federation::Scope;
 use harness::metrics::breakdown::breakdown;
 use harness::record::RunDir;
 use harness::registry::Registry;
@@ -15,6 +16,7 @@ use schema::experiment::{
 use schema::{Experiment, Inputs, manifest, run_dir};
 use serde::Serialize;
 
+use super::adapters::{self, Whose};
 use super::{place, say};
 use crate::environment::environment;
 use crate::held::nothing_there;
@@ -47,6 +49,9 @@ pub(crate) struct Eval {
     /// Adapters from a run folder (`adapters.safetensors`); its experiment.toml beside it says what they are.
     #[arg(long)]
     adapters: Option<PathBuf>,
+    /// Whose of these: a client's number, for the adapters that a run keeps for each client, or `shared`.
+    #[arg(long, requires = "adapters")]
+    client: Option<Whose>,
     /// Examples in a batch; changes speed, never a prediction.
     #[arg(long, default_value_t = 32)]
     batch_size: usize,
@@ -74,6 +79,9 @@ struct Evaluation {
     split: String,
     prompt: String,
     adapters: Option<String>,
+    /// The client whose own adapters these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<usize>,
     examples: usize,
     skipped: usize,
     prompts_cut: usize,
@@ -98,16 +106,19 @@ impl Eval {
         harness::study::check(&experiment, &card_of(&located)?)?;
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let row = *session.registry().find("zero-shot")?;
+        let mut row = *session.registry().find("zero-shot")?;
+        if experiment.adapter.kind.as_deref().is_some_and(stands_in_front) {
+            // Whoever trains nothing has no place for these in front of a prompt.
+            row.scope = Scope::Shard;
+        }
         let inputs = session.inputs_of_rows(&located, &[(&self.split, self.limit)], &backbone, None)?;
         let identity = self.identity(&experiment, &inputs, session)?;
         place::check_same(&self.out, &identity)?;
         let study = harness::study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
         let adapters = match &self.adapters {
-            Some(path) => Adapters::read(path, study.backbone().device())?,
+            Some(path) => adapters::read(path, self.client, &study)?,
             None => Adapters::default(),
         };
-        check_names(&adapters, &study)?;
         let (judgement, predictions) = harness::metrics::evaluate::judge_global(&study, &adapters)?;
         let (chance, majority) = harness::metrics::evaluate::trivial_accuracies(&study);
         let evaluation = Evaluation {
@@ -117,6 +128,10 @@ impl Eval {
             split: self.split.clone(),
             prompt: self.prompt.clone(),
             adapters: self.adapters.as_ref().map(|path| path.display().to_string()),
+            client: match self.client {
+                Some(Whose::Client(client)) => Some(client),
+                Some(Whose::Shared) | None => None,
+            },
             examples: study.num_test(),
             skipped: study.test_split().dataset.skipped.len(),
             prompts_cut: study.prompts_cut(),
@@ -152,6 +167,9 @@ impl Eval {
         let mut text = serde_json::to_string(&bare)? + &inputs.identity();
         if let Some(path) = &self.adapters {
             text.push_str(&session.sha256(path)?);
+        }
+        if let Some(whose) = &self.client {
+            text.push_str(&format!(" {whose:?}"));
         }
         Ok(schema::sha256_hex(text.as_bytes()))
     }
@@ -207,24 +225,7 @@ impl Eval {
     }
 }
 
-/// Every saved tensor must have a place, or the judgement would silently be of something else: adapters of these names, of
-/// whatever rank, and what a method merged into frozen weights.
-fn check_names(adapters: &Adapters, study: &harness::study::Study) -> Result<(), harness::Error> {
-    let (spec, places) = (study.adapter(), study.initial());
-    let bases = spec.sites.iter().map(|site| (AdapterSpec::base_name(site), vec![site.d_out, site.d_in]));
-    let bases: std::collections::BTreeMap<String, Vec<usize>> = bases.collect();
-    for (name, tensor) in adapters.iter().filter(|(name, _)| !name.starts_with("client-")) {
-        let wanted = bases.get(name).cloned().or_else(|| places.get(name).map(|place| place.dims().to_vec()));
-        let Some(wanted) = wanted else {
-            return Err(harness::Error::unknown("adapter tensor", name, places.iter().map(|(name, _)| name.as_str())));
-        };
-        let got = tensor.dims();
-        let fits = got.len() == wanted.len() && got.iter().zip(&wanted).all(|(got, want)| got == want || *want == spec.rank);
-        if !fits {
-            return Err(harness::Error::Usage(format!(
-                "adapter tensor `{name}` has shape {got:?}; this backbone and rank want {wanted:?}"
-            )));
-        }
-    }
-    Ok(())
+/// Whether adapters of this kind are tokens of their own.
+fn stands_in_front(kind: &str) -> bool {
+    harness::adapter::kind(kind).is_ok_and(|kind| matches!(kind.shape, Shape::Tokens { .. }))
 }

@@ -1,5 +1,6 @@
 //! The command line: what a user types, and what they get back.
 
+mod adapters;
 mod compare;
 mod cost;
 mod data;

@@ -147,9 +147,10 @@ impl Tune {
 
 /// Whether a learning rate was too large for every client.
 fn diverged(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref()
-        .is_some_and(|error| matches!(error, harness::Error::Diverged { .. } | harness::Error::NothingLeft { .. }))
+    error.downcast_ref().is_some_and(|error| {
+        use harness::Error::{AdaptersNotFinite, Diverged, NothingLeft, Score};
+        matches!(error, Diverged { .. } | NothingLeft { .. } | AdaptersNotFinite { .. } | Score { by_adapters: true, .. })
+    })
 }
 
 /// The rate of the best accuracy; of equals, the smallest rate.

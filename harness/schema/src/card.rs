@@ -33,6 +33,10 @@ pub struct Card {
     /// How the log-likelihood of an option of several tokens is normalised.
     #[serde(default)]
     pub option_score: OptionScore,
+    /// Whether an option's log-likelihood counts the token that ends an answer. It does unless a card says otherwise: an option is then
+    /// the whole answer, not the beginning of a longer one. lm-evaluation-harness leaves it out.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub option_end: bool,
     /// Which column holds what.
     pub columns: Columns,
     /// How the choices are written.
@@ -111,6 +115,15 @@ pub struct PictureFiles {
     pub id: String,
     /// The pictures' column with the picture.
     pub image: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn default_max_image_pixels() -> u64 {

@@ -74,6 +74,17 @@ impl Adapters {
         Ok(self.flat()?.iter().all(|number| number.is_finite()))
     }
 
+    /// The first tensor that holds a number that is not finite.
+    pub fn not_finite(&self) -> Result<Option<&str>> {
+        for (name, tensor) in &self.tensors {
+            let numbers = tensor.to_dtype(candle_core::DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+            if !numbers.iter().all(|number| number.is_finite()) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
     /// Zeros of the same names and shapes.
     pub fn zeros_like(&self) -> Result<Self> {
         self.map(Tensor::zeros_like)

@@ -2,10 +2,28 @@
 //!
 //! A sequence is a prefix (image placeholders and prompt) and any number of *branches* that continue it, each blind to the
 //! others: the gold answer in training, every option in option scoring. All options then share the prompt's forward pass, and a
-//! branch is computed exactly as if it stood alone, because the mask hides the other branches and positions restart at the
-//! prefix's end.
+//! branch is computed as if it stood alone, because the mask hides the other branches and positions restart at the prefix's end.
+//! (The order in which its sums are taken depends on where in the row it stands, so the last bits of its numbers may.)
+//!
+//! A batch's mask takes the square of its longest sequence, so a sequence of many branches goes in [`pieces`], and
+//! a batch holds no more sequences than [`MASK_NUMBERS`] allows. Both depend on the sequences alone: never on threads or memory.
+
+use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Tensor};
+
+/// Tokens of the branches that go through the decoder together behind one prefix: a few hundred options of a word or two. More of
+/// them cost more in the square of the mask than the prefix costs once again.
+pub const BRANCH_TOKENS: usize = 2048;
+
+/// Tokens of a sequence at most, pictures and its longest branch included: its mask alone is 1 GiB then.
+pub const SEQUENCE_TOKENS: usize = 16_384;
+
+/// Tokens of an answer or option at most.
+pub const ANSWER_TOKENS: usize = 2048;
+
+/// Numbers of a mask, above which a batch of several sequences is judged as several batches: 256 MiB.
+pub const MASK_NUMBERS: usize = 1 << 26;
 
 /// A prefix and what may follow it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +77,39 @@ impl Sequence {
         self.len() == 0
     }
 
+    /// The prefix of this sequence with some of `all` branches that may follow it. The longest one comes with them, unread, where it is
+    /// not among them, because scaled positions may depend on it.
+    pub fn with_piece(&self, all: &[Branch], branches: Range<usize>) -> Self {
+        let longest = (0..all.len()).max_by_key(|&k| (all[k].tokens.len(), std::cmp::Reverse(k)));
+        let unread = longest.filter(|k| !branches.contains(k)).map(|k| {
+            let tokens = all[k].tokens.clone();
+            Branch { read_from: tokens.len(), tokens }
+        });
+        let branches = all[branches].iter().cloned().chain(unread).collect();
+        Self { prefix: self.prefix.clone(), images: self.images.clone(), branches }
+    }
+
     /// Tokens whose logits are read.
     pub fn num_targets(&self) -> usize {
         self.branches.iter().map(|branch| branch.tokens.len() - branch.read_from).sum()
     }
+}
+
+/// Branches in runs of at most `most` tokens, one branch at least: what is computed together.
+pub fn pieces(branches: &[Branch], most: usize) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let mut tokens = 0;
+    for (k, branch) in branches.iter().enumerate() {
+        tokens += branch.tokens.len();
+        match pieces.last_mut() {
+            Some(piece) if tokens <= most => piece.end = k + 1,
+            _ => {
+                pieces.push(k..k + 1);
+                tokens = branch.tokens.len();
+            }
+        }
+    }
+    pieces
 }
 
 /// Which sequence and branch a row of logits belongs to.
@@ -129,6 +176,9 @@ impl Batch {
         let virtual_tokens = virtual_tokens
             .map(|most| float(rows.iter().flat_map(|row| row.places_of_virtual(most)).collect(), &[b, t, most]))
             .transpose()?;
+        // Grown without knowing how far, the largest of these would be held twice.
+        let mut mask = Vec::with_capacity(b * t * t);
+        rows.iter().for_each(|row| mask.extend(row.mask()));
         let image_mask = rows.iter().flat_map(|row| row.is_image(image_token)).collect();
         let text_mask = rows.iter().flat_map(|row| row.is_text(image_token)).collect();
         Ok(Self {
@@ -138,7 +188,7 @@ impl Batch {
             virtual_tokens,
             image_mask: float(image_mask, &[b, t, 1])?,
             text_mask: float(text_mask, &[b, t, 1])?,
-            mask: float(rows.iter().flat_map(Row::mask).collect(), &[b, 1, t, t])?,
+            mask: float(mask, &[b, 1, t, t])?,
             positions: rows.iter().map(|row| row.positions.clone()).collect(),
             read: index(read)?,
             rows: index(read_rows)?,
@@ -274,4 +324,32 @@ fn slot(places: &mut Vec<u32>, place: u32) -> usize {
         places.push(place);
         places.len() - 1
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(lengths: &[usize]) -> Sequence {
+        let branches = lengths.iter().map(|&n| Branch::answer((0..n as u32).collect())).collect();
+        Sequence { prefix: vec![7; 5], images: vec![], branches }
+    }
+
+    #[test]
+    fn pieces_hold_every_branch_once_and_no_more_than_they_may() {
+        let all = sequence(&[3, 3, 3, 9, 1, 1, 8, 2]);
+        assert_eq!(pieces(&all.branches, 6), [0..2, 2..3, 3..4, 4..6, 6..7, 7..8]);
+        assert_eq!(pieces(&all.branches, usize::MAX).len(), 1);
+        assert!(pieces(&[], 6).is_empty());
+    }
+
+    /// The longest branch goes with every piece, so that positions reach as far as in the whole, and is read in its own alone.
+    #[test]
+    fn a_piece_reaches_as_far_as_the_whole() {
+        let all = sequence(&[3, 9, 3, 9]);
+        let piece = all.with_piece(&all.branches, 2..3);
+        assert_eq!(piece.branches[0], all.branches[2]);
+        assert_eq!((piece.branches.len(), piece.branches[1].tokens.len(), piece.num_targets()), (2, 9, 3));
+        assert_eq!(all.with_piece(&all.branches, 0..2).branches, all.branches[0..2]);
+    }
 }

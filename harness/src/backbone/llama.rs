@@ -305,15 +305,24 @@ impl Llama {
     /// Hidden states `[b, t, d]` through all blocks, then logits `[rows, vocabulary]` at the rows asked for. Behind the last
     /// block's attention only the places that are read go on.
     pub fn forward(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
+        self.logits(&self.rows(hidden, context, adapt)?)
+    }
+
+    /// Logits of hidden states that [`Llama::rows`] gives, in f32 at least.
+    pub fn logits(&self, rows: &Tensor) -> Result<Tensor> {
+        nn::widened(&self.head.forward(rows)?)
+    }
+
+    /// The same as [`Llama::forward`] up to the head: normed hidden states `[rows, d]`.
+    pub fn rows(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
         let x = match self.pairs(hidden, adapt)? {
             Some((pairs, packed)) => self.at_once(hidden, context, pairs, &packed)?,
             None => self.block_by_block(hidden, context, adapt)?,
         };
-        let normed = match adapt.form(FINAL_NORM) {
-            Form::Nothing => self.norm.forward(&x.flatten(0, 1)?.index_select(&context.rows, 0)?)?,
-            _ => adapted_norm(&self.norm, FINAL_NORM, &x, adapt)?.flatten(0, 1)?.index_select(&context.rows, 0)?,
-        };
-        nn::widened(&self.head.forward(&normed)?)
+        match adapt.form(FINAL_NORM) {
+            Form::Nothing => self.norm.forward(&x.flatten(0, 1)?.index_select(&context.rows, 0)?),
+            _ => adapted_norm(&self.norm, FINAL_NORM, &x, adapt)?.flatten(0, 1)?.index_select(&context.rows, 0),
+        }
     }
 
     fn block_by_block(&self, hidden: &Tensor, context: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {

@@ -164,6 +164,12 @@ pub trait Backbone: Send + Sync {
 
     /// Adapters and decoder: logits `[rows, vocabulary]` at the rows asked for.
     fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor>;
+
+    /// The same as log-likelihoods of `targets` `[rows]`, `[rows]`, without a gradient: no more than some rows' logits exist at a
+    /// time.
+    fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        nn::log_likelihood(&self.decode(embeddings, adapt)?, targets)
+    }
 }
 
 /// A row of `fedbench list backbones`.

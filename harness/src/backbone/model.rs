@@ -120,12 +120,28 @@ impl<V: Vision> Backbone for Model<V> {
     }
 
     fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
-        match nn::is_half(self.dtype()) {
-            true => self.adapted(embeddings, &Widened(adapt)),
-            false => self.adapted(embeddings, adapt),
+        self.decoder.logits(&self.rows(embeddings, adapt)?)
+    }
+
+    fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        let rows = self.rows(embeddings, adapt)?;
+        let (n, most) = (rows.dim(0)?, if rows.device().is_cpu() { ROWS } else { ROWS_OF_A_GPU });
+        let some = |from: usize| {
+            let count = most.min(n - from);
+            let logits = self.decoder.logits(&rows.narrow(0, from, count)?)?;
+            nn::log_likelihood(&logits, &targets.narrow(0, from, count)?)
+        };
+        if n <= most {
+            return nn::log_likelihood(&self.decoder.logits(&rows)?, targets);
         }
+        Tensor::cat(&(0..n).step_by(most).map(some).collect::<Result<Vec<_>>>()?, 0)
     }
 }
+
+/// Rows whose logits exist at a time where only their likelihoods are asked for: a thread's lot of a product with a frozen weight, so
+/// the bits are those of all rows at once.
+const ROWS: usize = kernels::FROZEN_ROWS;
+const ROWS_OF_A_GPU: usize = 8192;
 
 /// Rows of text `[b * t, d]` and of pictures `[images, tokens, d]` where a batch has them, `[b, t, d]`.
 fn in_place(batch: &Batch, text: &Tensor, pictures: &Tensor) -> Result<Tensor> {
@@ -155,6 +171,14 @@ impl<V: Vision> Model<V> {
         })
     }
 
+    /// The decoder's last hidden states at the rows asked for.
+    fn rows(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
+        match nn::is_half(self.dtype()) {
+            true => self.adapted(embeddings, &Widened(adapt)),
+            false => self.adapted(embeddings, adapt),
+        }
+    }
+
     fn adapted(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
         let frozen = match &embeddings.seen {
             Some(seen) => (&embeddings.hidden + self.vision.connect(seen, adapt)?.broadcast_mul(&embeddings.image_mask)?)?,
@@ -166,7 +190,7 @@ impl<V: Vision> Model<V> {
         {
             hidden = (hidden + tokens)?;
         }
-        self.decoder.forward(&hidden, embeddings, adapt)
+        self.decoder.rows(&hidden, embeddings, adapt)
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Client<'s> {
     steps_per_round: usize,
     round: Round,
     share_of_steps: f64,
+    /// The batch it is at, and how many came before it in this round.
+    at: (usize, Vec<usize>),
     /// Named adapter sets that stay with the client across rounds.
     pub memory: BTreeMap<String, Adapters>,
     activations: Traffic,
@@ -131,7 +133,8 @@ impl<'s> Client<'s> {
     pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
         let round = Round { index: 0, total: 0, clients: 0 };
         let (memory, activations, flops) = (BTreeMap::new(), Traffic::default(), Flops::default());
-        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, memory, activations, flops }
+        let at = (0, Vec::new());
+        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, activations, flops }
     }
 
     /// Its id, from 0.
@@ -236,6 +239,7 @@ impl<'s> Client<'s> {
         let mut work = Work { steps: batches.len(), ..Work::default() };
         for (index, (examples, in_last_epoch)) in batches.iter().enumerate() {
             let step = Step { index, total: batches.len(), in_last_epoch: *in_last_epoch };
+            self.at = (index, examples.clone());
             work.loss += train(self, examples, step)? / batches.len() as f64;
             work.examples += examples.len();
         }
@@ -257,8 +261,23 @@ impl<'s> Client<'s> {
         if value.is_finite() {
             return Ok(value);
         }
+        if self.round.index <= 1 && self.at.0 == 0 {
+            return Err(Error::NotFiniteAtFirst { client: self.id, example: self.first_not_finite()?, loss: value });
+        }
         let learning_rate = self.task.experiment().optimizer.learning_rate;
         Err(Error::Diverged { client: self.id, round: self.round.index, loss: value, learning_rate })
+    }
+
+    /// The first example of the batch whose own loss is not finite before training; the batch's first if all are.
+    fn first_not_finite(&self) -> Result<String> {
+        let batch = &self.at.1;
+        for &example in batch {
+            let loss = self.task.answers(&[example], self.task.initial())?.loss()?;
+            if !loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?.is_finite() {
+                return Ok(self.task.name(example));
+            }
+        }
+        Ok(batch.first().map(|&example| self.task.name(example)).unwrap_or_default())
     }
 
     /// The diagonal of the empirical Fisher at `adapters`, averaged over at most `cap` examples of the shard (all without one).

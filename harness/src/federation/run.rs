@@ -12,7 +12,7 @@ use crate::accounting::clock::Stopwatch;
 use crate::accounting::flops::Flops;
 use crate::adapter::Adapters;
 use crate::metrics::breakdown::breakdown;
-use crate::metrics::evaluate::{Judgement, judge_clients, judge_global};
+use crate::metrics::evaluate::{Judgement, check_finite, judge_clients, judge_global};
 use crate::study::Study;
 
 /// What a run gave.
@@ -109,6 +109,7 @@ pub fn run(study: &Study, method: &mut dyn Method, watch: &dyn Watch) -> Result<
         let exchanged = exchange.finish()?;
         let aggregation = Stopwatch::start();
         global = method.aggregate(&global, round)?;
+        check_finite(&global, || format!("round {index}, the server's aggregate"))?;
         timing.aggregate_seconds += aggregation.seconds();
 
         let evaluation = Stopwatch::start();

@@ -24,6 +24,11 @@ pub trait Task: Sync {
     /// An example's length in tokens; batches hold examples of like length.
     fn length(&self, example: usize) -> usize;
 
+    /// An example's id, for messages.
+    fn name(&self, example: usize) -> String {
+        example.to_string()
+    }
+
     /// What sending an example's raw row costs.
     fn raw_bytes(&self, example: usize) -> u64;
 

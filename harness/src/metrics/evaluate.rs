@@ -1,24 +1,42 @@
 //! Judging adapters on test examples: option likelihood, or greedy generation and parsing.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use schema::Prediction;
 use schema::card::{OptionScore, Scoring, Target};
 
-use crate::Result;
-use crate::adapter::{Adapt, Adapters};
+use crate::adapter::{Adapt, Adapters, Untouched};
+use crate::backbone::batch::{BRANCH_TOKENS, MASK_NUMBERS, pieces};
 use crate::backbone::{Branch, Sequence};
 use crate::data::{Rendered, prompt};
 use crate::metrics;
 use crate::study::Study;
+use crate::{Error, Result};
+
+/// What an example is answered with, shared by all examples that have the same options.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// As texts (or letters); none for free text.
+    pub texts: Vec<String>,
+    /// As they continue the prompt.
+    pub branches: Vec<Branch>,
+}
 
 /// A test example, ready for batches.
 #[derive(Debug, Clone)]
 pub struct TestExample {
     /// Its id.
     pub id: String,
-    /// Prompt, and every option as a branch.
+    /// The prompt.
     pub sequence: Sequence,
-    /// The prompt's parts.
+    /// What may follow it.
+    pub options: Arc<Options>,
+    /// Tokens of both.
+    pub tokens: usize,
+    /// The prompt's parts, without the options.
     pub rendered: Rendered,
     /// What the model is to say.
     pub target: Target,
@@ -72,6 +90,7 @@ impl Judgement {
 
 /// Judges one set of adapters on the whole test split.
 pub fn judge_global(study: &Study, adapters: &Adapters) -> Result<(Judgement, Vec<Prediction>)> {
+    check_finite(adapters, || "the global adapters".into())?;
     let all: Vec<usize> = (0..study.num_test()).collect();
     let predictions = predict(study, &study.adapter().attach(adapters)?, &all, None)?;
     let clients =
@@ -87,6 +106,7 @@ pub fn judge_clients(study: &Study, personal: &[(usize, Adapters)], everywhere: 
     let mut judgement = Judgement { clients: vec![None; study.shards().len()], ..Judgement::default() };
     let mut on_all = Vec::new();
     for (client, adapters) in personal {
+        check_finite(adapters, || format!("client {client}'s own adapters"))?;
         let examples = if everywhere { &all } else { &study.shards()[*client].test };
         let answered = predict(study, &study.adapter().attach(adapters)?, examples, Some(*client))?;
         judgement.clients[*client] = accuracy(answered.iter().filter(|p| p.shard == Some(*client as u32)));
@@ -96,6 +116,14 @@ pub fn judge_clients(study: &Study, personal: &[(usize, Adapters)], everywhere: 
     judgement.accuracy = (everywhere && !on_all.is_empty()).then(|| on_all.iter().sum::<f64>() / on_all.len() as f64);
     judgement.unparsed_rate = unparsed_rate(&predictions);
     Ok((judgement, predictions))
+}
+
+/// Adapters that hold a number that is not finite would answer like nobody, and still be right at times.
+pub fn check_finite(adapters: &Adapters, whose: impl FnOnce() -> String) -> Result<()> {
+    match adapters.not_finite()? {
+        Some(tensor) => Err(Error::AdaptersNotFinite { whose: whose(), tensor: tensor.into() }),
+        None => Ok(()),
+    }
 }
 
 fn accuracy<'p>(predictions: impl IntoIterator<Item = &'p Prediction>) -> Option<f64> {
@@ -118,15 +146,14 @@ pub fn predict(study: &Study, adapt: &dyn Adapt, examples: &[usize], client: Opt
     let (ranked, generated): (Vec<usize>, Vec<usize>) =
         examples.iter().partition(|&&example| study.test()[example].scoring == Scoring::OptionLikelihood);
     let mut answered: Vec<(usize, Prediction)> = Vec::with_capacity(examples.len());
-    let size = study.experiment().evaluation.batch_size;
     let ranked = by_length(study, ranked);
-    let scores: Vec<Vec<Vec<f64>>> =
-        ranked.par_chunks(size).map(|chunk| option_scores(study, adapt, chunk)).collect::<Result<_>>()?;
-    for (&example, scores) in ranked.iter().zip(scores.into_iter().flatten()) {
+    for (&example, scores) in ranked.iter().zip(option_scores(study, adapt, &ranked)?) {
         answered.push((example, ranked_prediction(&study.test()[example], scores, client)));
     }
     let generated = by_length(study, generated);
-    let texts: Vec<Vec<String>> = generated.par_chunks(size).map(|chunk| generate(study, adapt, chunk)).collect::<Result<_>>()?;
+    let lots = lots(study, &generated, |_| vec![Range { start: 0, end: 0 }]);
+    let lots: Vec<Vec<usize>> = lots.iter().map(|lot| lot.iter().map(|part| generated[part.at]).collect()).collect();
+    let texts: Vec<Vec<String>> = lots.par_iter().map(|lot| generate(study, adapt, lot)).collect::<Result<_>>()?;
     for (&example, text) in generated.iter().zip(texts.into_iter().flatten()) {
         answered
             .push((example, generated_prediction(&study.test()[example], text, client, &study.test_split().dataset.card.metric)));
@@ -137,27 +164,130 @@ pub fn predict(study: &Study, adapt: &dyn Adapt, examples: &[usize], client: Opt
 
 /// Like lengths together, so that little is padded.
 fn by_length(study: &Study, mut examples: Vec<usize>) -> Vec<usize> {
-    examples.sort_by_key(|&example| (study.test()[example].sequence.len(), example));
+    examples.sort_by_key(|&example| (study.test()[example].tokens, example));
     examples
 }
 
-/// Log-likelihood of every option of every example, normalised as the card says.
+/// Some options of one example.
+struct Part {
+    /// The example, by its place among those asked for.
+    at: usize,
+    options: Range<usize>,
+}
+
+/// What goes through the model together: `evaluation.batch_size` examples in order, or fewer where their mask would pass
+/// [`MASK_NUMBERS`]; an example's parts are `cut`'s.
+fn lots(study: &Study, examples: &[usize], cut: impl Fn(&TestExample) -> Vec<Range<usize>>) -> Vec<Vec<Part>> {
+    let size = study.experiment().evaluation.batch_size;
+    let mut lots: Vec<Vec<Part>> = Vec::new();
+    for (chunk, first) in examples.chunks(size).zip((0..).step_by(size)) {
+        let (mut lot, mut width) = (Vec::new(), 0);
+        for (i, &example) in chunk.iter().enumerate() {
+            let example = &study.test()[example];
+            for options in cut(example) {
+                let wide = width.max(example.width(study, &options));
+                if !lot.is_empty() && (lot.len() + 1).saturating_mul(wide * wide) > MASK_NUMBERS {
+                    lots.push(std::mem::take(&mut lot));
+                    width = 0;
+                }
+                width = width.max(example.width(study, &options));
+                lot.push(Part { at: first + i, options });
+            }
+        }
+        lots.push(lot);
+    }
+    lots
+}
+
+/// Numbers of the largest mask that judging the test split makes, and tokens of that batch.
+pub fn largest_batch(study: &Study) -> (usize, usize) {
+    let all: Vec<usize> = (0..study.num_test()).collect();
+    let cut = |example: &TestExample| match example.scoring {
+        Scoring::OptionLikelihood => pieces(&example.options.branches, BRANCH_TOKENS),
+        Scoring::Generation => vec![Range { start: 0, end: 0 }],
+    };
+    let size = |lot: &Vec<Part>| {
+        let wide = lot.iter().map(|part| study.test()[part.at].width(study, &part.options)).max().unwrap_or(0);
+        (lot.len() * wide * wide, lot.len() * wide)
+    };
+    lots(study, &by_length(study, all), cut).iter().map(size).max().unwrap_or_default()
+}
+
+impl TestExample {
+    /// Tokens of a sequence with some of the options, about: none are those of a generated answer.
+    pub(crate) fn width(&self, study: &Study, options: &Range<usize>) -> usize {
+        let answer = match options.is_empty() {
+            true => study.experiment().evaluation.max_new_tokens,
+            false => self.options.branches[options.clone()].iter().map(|branch| branch.tokens.len()).sum(),
+        };
+        self.sequence.len() + answer
+    }
+}
+
+/// Log-likelihood of every option of every example, normalised as the card says; all of them finite.
 fn option_scores(study: &Study, adapt: &dyn Adapt, examples: &[usize]) -> Result<Vec<Vec<f64>>> {
-    let sequences: Vec<&Sequence> = examples.iter().map(|&example| &study.test()[example].sequence).collect();
-    let batch = study.batch(&sequences)?;
-    let rows = study.test_log_likelihoods(&batch, adapt)?.to_dtype(candle_core::DType::F64)?.to_vec1::<f64>()?;
-    let mut scores: Vec<Vec<f64>> = sequences.iter().map(|sequence| vec![0.0; sequence.branches.len()]).collect();
-    for (owner, row) in batch.owners.iter().zip(rows) {
-        scores[owner.sequence][owner.branch] += row;
+    let lots = lots(study, examples, |example| pieces(&example.options.branches, BRANCH_TOKENS));
+    let of_lots: Vec<Vec<f64>> = lots.par_iter().map(|lot| part_scores(study, adapt, examples, lot)).collect::<Result<_>>()?;
+    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); examples.len()];
+    let parts = lots.iter().flatten().flat_map(|part| part.options.clone().map(|_| part.at));
+    for (at, score) in parts.zip(of_lots.into_iter().flatten()) {
+        scores[at].push(score);
     }
     for (scores, example) in scores.iter_mut().zip(examples.iter().map(|&example| &study.test()[example])) {
+        check_scores(study, example, scores)?;
         if example.option_score == OptionScore::Mean {
-            for (score, branch) in scores.iter_mut().zip(&example.sequence.branches) {
+            for (score, branch) in scores.iter_mut().zip(&example.options.branches) {
                 *score /= branch.tokens.len() as f64;
             }
         }
     }
     Ok(scores)
+}
+
+/// The summed log-likelihoods of some parts' options, one after the other.
+fn part_scores(study: &Study, adapt: &dyn Adapt, examples: &[usize], parts: &[Part]) -> Result<Vec<f64>> {
+    let sequence = |part: &Part| {
+        let example = &study.test()[examples[part.at]];
+        example.sequence.with_piece(&example.options.branches, part.options.clone())
+    };
+    let sequences: Vec<Sequence> = parts.iter().map(sequence).collect();
+    let batch = study.batch(&sequences.iter().collect::<Vec<_>>())?;
+    let rows = study.test_log_likelihoods(&batch, adapt)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let mut scores: Vec<Vec<f64>> = parts.iter().map(|part| vec![0.0; part.options.len()]).collect();
+    for (owner, row) in batch.owners.iter().zip(rows) {
+        scores[owner.sequence][owner.branch] += row;
+    }
+    Ok(scores.concat())
+}
+
+/// A score that is not finite is larger than none and smaller than none: it would be the first option's victory.
+fn check_scores(study: &Study, example: &TestExample, scores: &[f64]) -> Result<()> {
+    let Some((option, &value)) = scores.iter().enumerate().find(|(_, score)| !score.is_finite()) else { return Ok(()) };
+    let alone = example.sequence.with_piece(&example.options.branches, option..option + 1);
+    let rows = study.test_log_likelihoods(&study.batch(&[&alone])?, &Untouched)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let text = example.options.texts.get(option).map(String::as_str).unwrap_or_default();
+    Err(Error::Score {
+        example: example.id.clone(),
+        what: format!("option {} (`{}`)", option + 1, guard::text::line(text, 80)),
+        value,
+        by_adapters: rows.iter().all(|row| row.is_finite()),
+    })
+}
+
+/// The likeliest token of every row `[rows, vocabulary]`; the rows are those of these examples, which have said so many tokens.
+fn likeliest(study: &Study, logits: &Tensor, batch: &[&Sequence], examples: &[&TestExample], said: usize) -> Result<Vec<u32>> {
+    let numbers = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+    for ((row, sequence), example) in numbers.iter().zip(batch).zip(examples) {
+        let Some(&value) = row.iter().find(|logit| !logit.is_finite()) else { continue };
+        let alone = study.test_logits(&study.batch(&[sequence])?, &Untouched)?.to_dtype(DType::F32)?.flatten_all()?;
+        return Err(Error::Score {
+            example: example.id.clone(),
+            what: format!("token {} of its answer", said + 1),
+            value: f64::from(value),
+            by_adapters: alone.to_vec1::<f32>()?.iter().all(|logit| logit.is_finite()),
+        });
+    }
+    Ok(logits.argmax(1)?.to_vec1::<u32>()?)
 }
 
 fn ranked_prediction(example: &TestExample, scores: Vec<f64>, client: Option<usize>) -> Prediction {
@@ -167,7 +297,7 @@ fn ranked_prediction(example: &TestExample, scores: Vec<f64>, client: Option<usi
         client: client.map(|id| id as u32),
         shard: example.shard.map(|id| id as u32),
         scoring: Scoring::OptionLikelihood,
-        prediction: example.rendered.targets.get(best).cloned().unwrap_or_default(),
+        prediction: example.options.texts.get(best).cloned().unwrap_or_default(),
         gold: example.rendered.gold_text.clone(),
         correct: example.rendered.gold == Some(best),
         parsed: true,
@@ -182,10 +312,12 @@ fn generate(study: &Study, adapt: &dyn Adapt, examples: &[usize]) -> Result<Vec<
     let text = study.backbone().text();
     let mut said: Vec<Vec<u32>> = vec![Vec::new(); examples.len()];
     let mut open: Vec<usize> = (0..examples.len()).collect();
-    for _ in 0..study.experiment().evaluation.max_new_tokens {
-        let grown: Vec<Sequence> = open.iter().map(|&i| grown(&study.test()[examples[i]].sequence, &said[i])).collect();
-        let batch = study.batch(&grown.iter().collect::<Vec<_>>())?;
-        let next = study.test_logits(&batch, adapt)?.argmax(1)?.to_vec1::<u32>()?;
+    for step in 0..study.experiment().evaluation.max_new_tokens {
+        let asked: Vec<&TestExample> = open.iter().map(|&i| &study.test()[examples[i]]).collect();
+        let grown: Vec<Sequence> = open.iter().zip(&asked).map(|(&i, example)| grown(&example.sequence, &said[i])).collect();
+        let grown: Vec<&Sequence> = grown.iter().collect();
+        let logits = study.test_logits(&study.batch(&grown)?, adapt)?;
+        let next = likeliest(study, &logits, &grown, &asked, step)?;
         for (&i, token) in open.iter().zip(next) {
             said[i].push(token);
         }
@@ -206,15 +338,15 @@ fn grown(sequence: &Sequence, said: &[u32]) -> Sequence {
 }
 
 fn generated_prediction(example: &TestExample, text: String, client: Option<usize>, metric: &str) -> Prediction {
-    let rendered = &example.rendered;
+    let (rendered, options) = (&example.rendered, &example.options.texts);
     let score = (!rendered.people.is_empty()).then(|| metrics::score(metric, &text, &rendered.people));
     let (parsed, correct) = if let Some(score) = score {
         (!text.trim().is_empty(), score >= 0.5)
-    } else if rendered.targets.is_empty() {
+    } else if options.is_empty() {
         let said = prompt::normalize(&text);
         (!said.is_empty(), said == prompt::normalize(&rendered.gold_text))
     } else {
-        let choice = prompt::parse_choice(&text, &rendered.targets, example.target);
+        let choice = prompt::parse_choice(&text, options, example.target);
         (choice.is_some(), choice.is_some() && choice == rendered.gold)
     };
     Prediction {
@@ -236,7 +368,7 @@ fn generated_prediction(example: &TestExample, text: String, client: Option<usiz
 pub fn trivial_accuracies(study: &Study) -> (f64, f64) {
     let n = study.num_test().max(1) as f64;
     let chance: f64 =
-        study.test().iter().filter(|e| !e.rendered.targets.is_empty()).map(|e| 1.0 / e.rendered.targets.len() as f64).sum();
+        study.test().iter().filter(|e| !e.options.texts.is_empty()).map(|e| 1.0 / e.options.texts.len() as f64).sum();
     let share = |key: &dyn Fn(&TestExample) -> Option<String>| {
         let mut counts = std::collections::BTreeMap::<String, usize>::new();
         for key in study.test().iter().filter_map(key) {

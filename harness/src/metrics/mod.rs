@@ -39,7 +39,7 @@ pub const METRICS: &[Metric] = &[
         "accuracy",
         "share in 0..1",
         true,
-        "Share of test examples answered right: the likeliest option is the right one, or the normalised generated text equals the answer.",
+        "Share of test examples answered right: the likeliest option is the right one (its tokens and the one that ends an answer; without the latter where the card says `option_end = false`, as lm-evaluation-harness counts), or the normalised generated text equals the answer.",
         "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py",
     ),
     metric(

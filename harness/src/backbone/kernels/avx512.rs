@@ -136,6 +136,12 @@ impl Tile {
         let columns = self.columns.saturating_sub(half * LANES).min(LANES);
         ((1u32 << columns) - 1) as u16
     }
+
+    /// Where a register of a row begins. At an edge that is narrower than a register the second one begins behind the result, where
+    /// its mask lets nobody read or write; a pointer may be made there, but not by `add`.
+    fn register(&self, row: usize, half: usize) -> *mut f32 {
+        self.c.wrapping_add(row * self.row + half * LANES)
+    }
 }
 
 /// A tile of up to 12 rows: `$step` adds to a register the products of a word of the left, in all lanes, with 16 words of a panel.
@@ -157,7 +163,7 @@ macro_rules! tile {
                     if tile.adds {
                         for (i, sums) in sums.iter_mut().enumerate() {
                             for (half, sum) in sums.iter_mut().enumerate() {
-                                *sum = _mm512_maskz_loadu_ps(masks[half], tile.c.add(i * tile.row + half * LANES));
+                                *sum = _mm512_maskz_loadu_ps(masks[half], tile.register(i, half));
                             }
                         }
                     }
@@ -172,7 +178,7 @@ macro_rules! tile {
                     }
                     for (i, sums) in sums.iter().enumerate() {
                         for (half, &sum) in sums.iter().enumerate() {
-                            let c = tile.c.add(i * tile.row + half * LANES);
+                            let c = tile.register(i, half);
                             // Only a panel at the edge needs the mask.
                             if masks[half] == u16::MAX {
                                 _mm512_storeu_ps(c, sum)

@@ -65,9 +65,9 @@ impl<'a, T: Real> Stored<'a, T> {
     }
 }
 
-/// Rows that a thread takes at a time, and rows of a weight that few rows meet at a time; fixed, so that no number depends on the
-/// thread count.
-const ROWS: usize = 256;
+/// Rows that a thread takes at a time; fixed, so that no number depends on the thread count.
+pub const ROWS: usize = 256;
+/// Rows of a weight that few rows meet at a time; fixed likewise.
 const WEIGHT_ROWS: usize = 4096;
 
 impl<T: Real> Weight<'_, T> {
@@ -207,6 +207,9 @@ impl<T: Real> Weight<'_, T> {
         const AT_A_TIME: usize = 512;
         let (entering, leaving) = self.widths(way);
         let rows = x.len() / entering;
+        if rows == 0 {
+            return;
+        }
         for from in (0..self.d_out).step_by(AT_A_TIME) {
             let count = AT_A_TIME.min(self.d_out - from);
             let wide: Vec<T> = numbers[from * self.d_in..][..count * self.d_in].iter().map(|x| T::of(x.to_f64())).collect();
@@ -369,6 +372,24 @@ mod tests {
         unsafe { weight.write_widened(numbers, Way::Forward, &rounded, y.as_mut_ptr(), false) };
         let wanted: Vec<f64> = y.into_iter().map(f64::from).collect();
         assert!(far(&weight.forward(&x), &wanted) < 1e-6);
+        Ok(())
+    }
+
+    /// Of no row comes no row, whatever the weight's type and however many lots of rows it has.
+    #[test]
+    fn no_rows_give_no_rows() -> Result<()> {
+        for dtype in [DType::F32, DType::BF16, DType::F16] {
+            for (d_out, d_in) in [(4, 6), (513, 3), (5000, 2)] {
+                let weight = Tensor::zeros((d_out, d_in), dtype, &Device::Cpu)?;
+                let held = FrozenWeights::of([&weight]);
+                let weight = held.get::<f32>(0)?;
+                for rows in [weight.forward(&[]), weight.backward(&[]), weight.forward_in_parallel(&[])] {
+                    assert!(rows.is_empty(), "{dtype:?}");
+                }
+                assert!(weight.backward_in_parallel(&[]).is_empty(), "{dtype:?}");
+                weight.add_backward(&[], &mut []);
+            }
+        }
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType}
 pub use attention::Attention;
 pub use decoder::{At, Block, Decoder};
 pub use elementwise::{AddBias, QuickGelu, SiluGate};
+pub use frozen::ROWS as FROZEN_ROWS;
 pub use linear::FrozenLinear;
 pub use norm::{LayerNorm, RmsNorm};
 pub use pair::{Packing, Pair, Residual};
@@ -56,7 +57,7 @@ fn dispatch<R>(work: impl FnMut() -> R) -> R {
 
 /// The number types that kernels run on.
 pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + frozen::Panels {
-    /// e to the x; 0 for minus infinity. Branch-free, so that loops over it vectorize.
+    /// e to the x; 0 for minus infinity, and NaN for NaN, whatever its bits. Branch-free, so that loops over it vectorize.
     fn exponential(self) -> Self;
     /// From a constant.
     fn of(x: f64) -> Self;
@@ -80,7 +81,9 @@ impl Real for f32 {
         let p = p * r + 0.5;
         let y = p * (r * r) + r + 1.0;
         let scaled = f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23));
-        if self < -87.0 { 0.0 } else { scaled }
+        let scaled = if self < -87.0 { 0.0 } else { scaled };
+        // The shift above would make a number of a NaN whose low bits are set.
+        if self.is_nan() { self } else { scaled }
     }
 
     #[inline(always)]
@@ -220,4 +223,20 @@ fn lanes3<T: Real>(a: &[T], b: &[T], c: &[T]) -> T {
     }
     partial.iter_mut().zip(rest).for_each(|(sum, ((&a, &b), &c))| *sum += a * b * c);
     partial.into_iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Real;
+
+    /// A NaN stays one, whatever its bits: a probability made of it would be a number like others.
+    #[test]
+    fn the_exponential_keeps_every_nan() {
+        for low in [0, 1, 2, 0x1234, 0x3f_ffff] {
+            for high in [0x7fc0_0000_u32, 0xffc0_0000] {
+                assert!(f32::from_bits(high | low).exponential().is_nan(), "{low:#x}");
+            }
+        }
+        assert_eq!([f32::NEG_INFINITY.exponential(), 0.0f32.exponential()], [0.0, 1.0]);
+    }
 }
