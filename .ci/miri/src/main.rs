@@ -60,8 +60,11 @@ fn main() {
     }
     let mut checked = 0;
     for &kind in &kinds {
-        for (d_out, d_in) in [(1, 2), (2, 2), (15, 4), (16, 6), (17, 16), (31, 18), (32, 32), (33, 34), (47, 2), (48, 8), (65, 20)] {
-            for rows in [1, 2, 11, 12, 13] {
+        let all = [(1, 2), (15, 2), (33, 2), (2, 2), (16, 6), (17, 16), (31, 18), (32, 32), (33, 34), (47, 2), (48, 8), (65, 20)];
+        // Miri is some thousand times slower, and the edges are among the first.
+        let (shapes, tall): (&[_], &[usize]) = if cfg!(miri) { (&all[..3], &[1, 13]) } else { (&all, &[1, 2, 11, 12, 13]) };
+        for &(d_out, d_in) in shapes {
+            for &rows in tall {
                 for across in [true, false] {
                     check(kind, rows, (d_out, d_in), across);
                     checked += 1;
