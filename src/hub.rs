@@ -3,7 +3,7 @@
 //! Runs never use the network: they read what `fedbench data fetch` and `fedbench model fetch` brought.
 
 use std::cell::RefCell;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -12,9 +12,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use schema::Card;
 use schema::record::{Download, RepoKind};
 
+use crate::output::{ask, note};
 use crate::progress::bytes;
 use crate::session::Located;
 
+/// A file's name is shown up to so many characters: a line of a terminal.
+const LONGEST_NAME: usize = 80;
 /// A download that is larger than this is asked about first.
 const LARGE: u64 = 100 << 20;
 
@@ -150,10 +153,10 @@ pub fn fetch(id: &HubId, wanted: &Wanted, license: Option<&str>, how: How) -> Re
 fn tell_doubts(hub: &Hub, plan: &Plan) {
     if !hub.endpoint().eq_ignore_ascii_case(&plan.listing.host) && !hub.endpoint().starts_with(&format!("{}/", plan.listing.host))
     {
-        eprintln!("{}: {} sent the question on; what follows is listed by {}", plan.id, hub.endpoint(), plan.listing.host);
+        note(&format!("{}: {} sent the question on; what follows is listed by {}", plan.id, hub.endpoint(), plan.listing.host));
     }
     for path in &plan.spoiled {
-        eprintln!("{}: {path} in the cache is not what the Hub lists; it is fetched again", plan.id);
+        note(&format!("{}: {path} in the cache is not what the Hub lists; it is fetched again", plan.id));
     }
 }
 
@@ -174,7 +177,7 @@ fn announce(plan: &Plan, license: Option<&str>, how: How) -> Result<()> {
     );
     if plan.missing_bytes() <= LARGE || how.yes {
         if !how.quiet {
-            eprintln!("{line}");
+            note(&line);
         }
         return Ok(());
     }
@@ -185,8 +188,7 @@ fn announce(plan: &Plan, license: Option<&str>, how: How) -> Result<()> {
 }
 
 fn agreed(line: &str) -> bool {
-    eprint!("{line}. Go on? [y/N] ");
-    let _ = std::io::stderr().flush();
+    ask(&format!("{line}. Go on? [y/N] "));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
@@ -209,7 +211,7 @@ const SLOW_TO_CHECK: u64 = 256 << 20;
 impl Watch for Bar {
     fn checking(&self, path: &str, size: u64) {
         if !self.quiet && size > SLOW_TO_CHECK {
-            eprintln!("  checking {path} ({})", bytes(size));
+            note(&format!("  checking {path} ({})", bytes(size)));
         }
     }
 
@@ -218,10 +220,10 @@ impl Watch for Bar {
             return;
         }
         if !std::io::stderr().is_terminal() {
-            eprintln!("  {path} ({})", bytes(size));
+            note(&format!("  {} ({})", guard::text::line(path, LONGEST_NAME), bytes(size)));
             return;
         }
-        let bar = ProgressBar::new(size).with_message(path.to_owned());
+        let bar = ProgressBar::new(size).with_message(guard::text::line(path, LONGEST_NAME));
         if let Ok(style) = ProgressStyle::with_template("  {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left  {msg}")
         {
             bar.set_style(style);
@@ -235,7 +237,7 @@ impl Watch for Bar {
 
     fn waiting(&self, seconds: f64, why: &str) {
         if !self.quiet {
-            self.bar.borrow().suspend(|| eprintln!("  {why}: trying again in {seconds:.0} s"));
+            self.bar.borrow().suspend(|| note(&format!("  {why}: trying again in {seconds:.0} s")));
         }
     }
 

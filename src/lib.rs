@@ -14,6 +14,7 @@ mod generate;
 pub mod held;
 pub mod hub;
 mod library;
+mod output;
 pub mod plan;
 mod progress;
 pub mod runner;

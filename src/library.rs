@@ -10,6 +10,7 @@ use reports::library::{Examples, Library, Part};
 use reports::{Run, library};
 use schema::{Card, InputFile, run_dir, toml_file};
 
+use crate::output::with_causes;
 use crate::session::{self, card_of, data_root, locate_all};
 
 /// A split with more rows is not read for a few pictures.
@@ -83,7 +84,7 @@ impl Library for AtHand {
 }
 
 fn load(run: &Run, split: &str, limit: Option<usize>, checksums: &mut Checksums) -> Result<Dataset, String> {
-    let located = locate_all(&run.experiment.data.dataset).map_err(|error| format!("{error:#}"))?;
+    let located = locate_all(&run.experiment.data.dataset).map_err(|error| with_causes(&error))?;
     check_card(run, &card_of(&located).map_err(|error| error.to_string())?)?;
     let rows = located.iter().filter_map(|located| located.card.splits.get(split)?.rows).max().unwrap_or(0);
     if rows as usize > MOST_ROWS {
@@ -94,12 +95,12 @@ fn load(run: &Run, split: &str, limit: Option<usize>, checksums: &mut Checksums)
         let same = |a: &InputFile, b: &InputFile| (&a.part, &a.sha256) == (&b.part, &b.sha256);
         files.iter().all(|file| inputs.files.iter().any(|read| same(file, read)))
     };
-    let files = session::split_files(checksums, &located, split).map_err(|error| format!("{error:#}"))?;
+    let files = session::split_files(checksums, &located, split).map_err(|error| with_causes(&error))?;
     if !was_read(&files) {
         return Err(other_version(run));
     }
     let dataset = session::load(&located, split, limit).map_err(|error| error.to_string())?;
-    let pictures = session::pictures(checksums, &located, split, &dataset).map_err(|error| format!("{error:#}"))?;
+    let pictures = session::pictures(checksums, &located, split, &dataset).map_err(|error| with_causes(&error))?;
     if was_read(&pictures) { Ok(dataset) } else { Err(other_version(run)) }
 }
 

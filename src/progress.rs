@@ -3,6 +3,8 @@
 use harness::federation::{RoundReport, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::note;
+
 /// Shows a run's progress on standard error.
 pub struct Progress {
     bar: ProgressBar,
@@ -23,7 +25,7 @@ impl Progress {
     /// A line among the progress.
     pub fn line(&self, line: &str) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| note(line));
         }
     }
 }

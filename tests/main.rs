@@ -14,6 +14,7 @@
 //! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
 //! - [`rundir`]: is a run folder that was damaged, changed or led astray ever taken for what it was?
+//! - [`printed`]: what of results that cannot be written, and of names that are commands to a terminal?
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
 //! - [`kept`]: do `compare`, `reproduce` and `report` say what kept runs say?
@@ -52,6 +53,7 @@ mod mutate;
 mod outputs;
 mod parity;
 mod planted;
+mod printed;
 mod privacy;
 mod reality;
 mod rope;

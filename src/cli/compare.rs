@@ -10,7 +10,7 @@ use reports::Report;
 use reports::compare::Compare;
 use tempfile::TempDir;
 
-use super::{report, say};
+use super::{report, say, say_json};
 
 /// Where a revision's runs lie, unless `REVISION:PATH` says otherwise.
 const KEPT: &str = "reports/results";
@@ -47,12 +47,11 @@ impl RunCompare {
             report::notice(&[&a, &b]);
         }
         let compare = Compare::new(&a, &b);
-        let text = match self.format {
-            Format::Text => compare.terminal(),
-            Format::Md => compare.markdown(),
-            Format::Json => compare.json(),
-        };
-        say(text.trim_end());
+        match self.format {
+            Format::Text => say(compare.terminal().trim_end()),
+            Format::Md => say(compare.markdown().trim_end()),
+            Format::Json => say_json(compare.json().trim_end()),
+        }
         Ok(())
     }
 }

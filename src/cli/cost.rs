@@ -7,10 +7,11 @@ use harness::accounting::parameters::{ClientParameters, client_parameters};
 use harness::adapter::{self, AdapterSpec, Rank};
 use harness::backbone::{self, Branch, Sequence, Spec};
 use harness::federation::{Placement, Scope};
+use reports::markdown::code;
 use schema::experiment::AdapterConfig;
 use serde::Serialize;
 
-use super::say;
+use super::{say, say_json};
 use crate::session::Session;
 
 /// What a client stores and sends, in both ledgers, without weights.
@@ -81,7 +82,7 @@ impl Cost {
         let adapter = AdapterSpec::resolve(&config, row.adapter, &spec)?;
         let ledgers = self.ledgers(&row, &spec, &adapter);
         match self.format {
-            CostFormat::Json => say(&serde_json::to_string_pretty(&ledgers)?),
+            CostFormat::Json => say_json(&serde_json::to_string_pretty(&ledgers)?),
             CostFormat::Md => say(&ledgers.markdown()),
         }
         Ok(())
@@ -169,7 +170,13 @@ impl Ledgers {
             ("an image through the tower, once in a run, FLOPs", "not counted".into(), flops(self.image_flops)),
         ];
         let mut lines = vec![
-            format!("`{}` on `{}`, rank {}, {} bytes a number", self.method, self.backbone, self.rank, self.bytes_per_number),
+            format!(
+                "{} on {}, rank {}, {} bytes a number",
+                code(&self.method),
+                code(&self.backbone),
+                self.rank,
+                self.bytes_per_number
+            ),
             String::new(),
             "| quantity | paper ledger | deployed ledger |".into(),
             "| --- | ---: | ---: |".into(),

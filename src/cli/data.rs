@@ -13,7 +13,7 @@ use schema::experiment::{PartitionConfig, PartitionScheme};
 use schema::record::RepoKind;
 use schema::toml_file;
 
-use super::say;
+use super::{say, say_json};
 use crate::hub::{self, How};
 use crate::session::{GENERATOR_SEED, data_root, known_card, locate};
 
@@ -247,7 +247,7 @@ impl Inspect {
         let inspection = inspect(&located.folder, &located.card).map_err(harness::Error::from)?;
         match self.format {
             InspectFormat::Text => say(&inspection.to_string()),
-            InspectFormat::Json => say(&serde_json::to_string_pretty(&inspection)?),
+            InspectFormat::Json => say_json(&serde_json::to_string_pretty(&inspection)?),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use reports::gate::{Gate, Rule};
 
-use super::{report, say};
+use super::{report, say, say_json};
 
 /// Compare runs with a baseline: exit 1 only if accuracy fell, or log-loss rose, by more than a margin and by more than chance.
 #[derive(Args)]
@@ -67,7 +67,7 @@ impl RunGate {
         let gate = Gate::new(&baseline, &runs, rule);
         match self.format {
             Format::Text => say(gate.text().trim_end()),
-            Format::Json => say(gate.json().trim_end()),
+            Format::Json => say_json(gate.json().trim_end()),
             Format::Junit => say(gate.junit().trim_end()),
             Format::Github => {
                 say(format!("{}{}", gate.github(), gate.sentence()).trim_end());

@@ -7,7 +7,7 @@ use harness::backbone::BACKBONES;
 use harness::metrics::METRICS;
 use serde::Serialize;
 
-use super::say;
+use super::{say, say_json};
 use crate::hub;
 use crate::session::{Session, data_root};
 
@@ -55,7 +55,7 @@ impl List {
             What::Datasets => datasets()?,
         };
         match self.format {
-            ListFormat::Json => say(&serde_json::to_string_pretty(&items)?),
+            ListFormat::Json => say_json(&serde_json::to_string_pretty(&items)?),
             ListFormat::Text => {
                 for item in items {
                     say(&format!("{}\n    {}\n    source: {}", item.name, item.sentence, item.source));

@@ -20,7 +20,7 @@ mod validate;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use data_scripts::OutputError;
@@ -30,6 +30,8 @@ use harness::registry::Registry;
 use schema::experiment::MOST_SEED;
 use schema::{Experiment, toml_file};
 
+use crate::output;
+pub(crate) use crate::output::{note, say, say_json};
 use crate::session::Session;
 
 /// Federated tuning of multimodal LLMs, benchmarked: accuracy, client storage and communication, reproducibly.
@@ -128,22 +130,27 @@ impl ExperimentFile {
     }
 }
 
-/// Parses the command line, does it, and says how it went: 0, 1 (the run or check failed), 2 (usage).
+/// Parses the command line, does it, and says how it went: 0, 1 (the run or check failed, or its result could not be written), 2
+/// (usage).
 pub fn main(registry: Registry) -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let wrong = error.use_stderr();
-            // Nothing better can be done where even this cannot be printed.
-            let _ = error.print();
-            return ExitCode::from(if wrong { 2 } else { 0 });
+    let done = match Cli::try_parse() {
+        Ok(cli) => {
+            harness::threads::init(cli.threads).map_err(anyhow::Error::from).and_then(|()| dispatch(cli.command, registry))
+        }
+        // It holds what was typed: never in colours, which are escape sequences, too.
+        Err(wrong) if wrong.use_stderr() => {
+            output::wrong(wrong.render().to_string().trim_end());
+            return ExitCode::from(2);
+        }
+        Err(help) => {
+            output::keep(help.print());
+            Ok(())
         }
     };
-    let done = harness::threads::init(cli.threads).map_err(anyhow::Error::from).and_then(|()| dispatch(cli.command, registry));
-    match done {
+    match done.and_then(|()| output::finish().context("cannot write the result to standard output")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", told(&error));
+            output::error(&error);
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -167,15 +174,6 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Validate(command) => command.run(&mut session),
         Command::Pretrain(command) => command.run(),
     }
-}
-
-/// An error with its causes; one that a message holds already is not said again.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
-        cause if said.is_empty() => cause,
-        cause if said.contains(&cause) => said,
-        cause => format!("{said}: {cause}"),
-    })
 }
 
 /// Whether the person at the keyboard can mend it by typing something else.
@@ -203,23 +201,4 @@ pub(crate) fn with_revision(id: HubId, revision: Option<String>) -> Result<HubId
 /// A seed as TOML can hold it: a larger one could be run, and its folder never read.
 pub(crate) fn seed() -> RangedU64ValueParser<u64> {
     clap::value_parser!(u64).range(..=MOST_SEED)
-}
-
-/// Prints to standard output; a closed pipe is not an error worth a trace.
-pub(crate) fn say(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::told;
-
-    #[test]
-    fn causes_are_said_once() {
-        let full = || std::io::Error::other("no space");
-        let failed = reports::ReportError::Write { path: "x".into(), source: full() };
-        assert_eq!(told(&anyhow::Error::from(failed).context("the report")), "the report: cannot write x: no space");
-        assert_eq!(told(&anyhow::Error::from(full()).context("cannot write y")), "cannot write y: no space");
-    }
 }

@@ -16,7 +16,7 @@ use harness::backbone::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepR
 use harness::backbone::{nano, parse_dtype, smol};
 use seed::Seed;
 
-use super::say;
+use super::{note, say};
 use crate::progress::duration;
 
 /// Make the weights that ship with the suite again.
@@ -87,14 +87,14 @@ impl Nano {
             clip_norm: 1.0,
         };
         if !self.quiet {
-            eprintln!(
+            note(&format!(
                 "{} steps of {} pictures to name things, then {} steps of {} pictures to answer questions; {} parameters",
                 self.grounding_steps,
                 self.grounding_batch_size,
                 self.steps,
                 self.batch_size,
                 config.parameters().total()
-            );
+            ));
         }
         let tokenizer = train_tokenizer(&config, lessons::corpus(seed, CORPUS))?;
         let lesson_at = |index: usize| lesson(lessons::sample(seed, index));
@@ -256,7 +256,7 @@ impl<'a> Progress<'a> {
         if !self.quiet && (step.is_multiple_of(every) || step == steps) {
             let since = self.clock.seconds() - self.began;
             let left = since / (step - 1).max(1) as f64 * (steps - step) as f64;
-            eprintln!("  {phase} {step:>5}/{steps}  loss {loss:.4}  about {} left in this phase", duration(left));
+            note(&format!("  {phase} {step:>5}/{steps}  loss {loss:.4}  about {} left in this phase", duration(left)));
         }
     }
 }

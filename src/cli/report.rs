@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use reports::{Format, NoLibrary, Report, ReportError, Trust};
 
-use super::say;
+use super::{note, say};
 use crate::library::AtHand;
 
 /// Tables, pictures and a page from run folders.
@@ -69,16 +69,10 @@ pub(crate) fn read(runs: &[PathBuf], no_verify: bool) -> Result<Report, ReportEr
 
 /// Says once how many runs nobody can vouch for; JSON has the number in itself.
 pub(crate) fn notice(reports: &[&Report]) {
-    use std::io::Write;
     let unverified: usize = reports.iter().map(|report| report.unverified).sum();
     if unverified > 0 {
         let runs = if unverified == 1 { "1 run was".into() } else { format!("{unverified} runs were") };
-        // Nobody need be listening.
-        let _ = writeln!(
-            std::io::stderr(),
-            "note: {runs} written before run folders had a {}: not verified",
-            schema::run_dir::MANIFEST
-        );
+        note(&format!("note: {runs} written before run folders had a {}: not verified", schema::run_dir::MANIFEST));
     }
 }
 

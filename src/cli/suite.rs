@@ -9,7 +9,7 @@ use harness::accounting::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
 use super::tune::Tune;
-use super::{Overrides, place, report, say};
+use super::{Overrides, note, place, report, say};
 use crate::progress::duration;
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
@@ -113,13 +113,13 @@ impl RunSuite {
             session.registry().find(&experiment.method.name).with_context(|| format!("suite {}", suite.name))?;
         }
         if !self.quiet {
-            eprintln!(
+            note(&format!(
                 "{}: {} runs ({} experiments x {} seeds)",
                 suite.name,
                 experiments.len(),
                 experiments.len() / suite.seeds.len(),
                 suite.seeds.len()
-            );
+            ));
         }
         all_different(session, suite, experiments)?;
         self.run_all(session, experiments)
@@ -135,7 +135,7 @@ impl RunSuite {
             ran += usize::from(matches!(done, Ran::Now(..)));
             if !self.quiet && ran > 0 {
                 let left = clock.seconds() / ran as f64 * (experiments.len() - i - 1) as f64;
-                eprintln!("{}/{} runs, about {} left", i + 1, experiments.len(), duration(left));
+                note(&format!("{}/{} runs, about {} left", i + 1, experiments.len(), duration(left)));
             }
         }
         say(&format!("{} runs, {ran} of them now, in {}", experiments.len(), duration(clock.seconds())));

@@ -10,15 +10,19 @@ use std::fmt::Write;
 /// left out.
 pub fn line(text: &str, most: usize) -> String {
     // Far more than is shown needs no spelling.
-    let count = text.chars().take(most.saturating_add(1)).count();
-    if count <= most {
-        return spelled(text, |_| false).into_owned();
+    spelled(&cut(text, most), |_| false).into_owned()
+}
+
+/// A text of at most `most` characters as it is; of a longer one the middle is left out, with a note of how much that was.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most || text.chars().take(most.saturating_add(1)).count() <= most {
+        return Cow::Borrowed(text);
     }
     let (head, tail) = (most - most / 3, most / 3);
     let from = text.char_indices().nth(head).map_or(text.len(), |(at, _)| at);
     let to = if tail == 0 { text.len() } else { text.char_indices().rev().nth(tail - 1).map_or(0, |(at, _)| at) };
     let left_out = text[from..to].chars().count();
-    format!("{}[... {left_out} characters ...]{}", spelled(&text[..from], |_| false), spelled(&text[to..], |_| false))
+    Cow::Owned(format!("{}[... {left_out} characters ...]{}", &text[..from], &text[to..]))
 }
 
 /// Text as a terminal may get it: line breaks and tabs stay, every other control character is spelled out.
@@ -64,6 +68,8 @@ mod tests {
         assert_eq!(line("abcdefghij", 10), "abcdefghij");
         assert_eq!(line("abcdéfghij", 6), "abcd[... 4 characters ...]ij");
         assert_eq!(line("abc", 0), "[... 3 characters ...]");
+        assert_eq!(cut("a\nb", 3), "a\nb");
+        assert_eq!(cut("a\nbcdef", 3), "a\n[... 4 characters ...]f");
         let long = "é".repeat(1_000_000);
         assert!(line(&long, 100).chars().count() < 140);
     }

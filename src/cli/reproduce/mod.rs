@@ -6,7 +6,6 @@ mod study;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::say;
 use crate::session::Session;
 
 /// A paper's claims, each beside what comes out here.

@@ -10,7 +10,7 @@ use harness::federation::Placement;
 use schema::experiment::AdapterConfig;
 use serde::Serialize;
 
-use super::say;
+use super::super::{say, say_json};
 
 /// FedNano's storage and communication on LLaVA-1.5-7B and MiniGPT-4, exactly, from shapes alone.
 #[derive(Args)]
@@ -125,7 +125,7 @@ impl Storage {
         let sizes = BACKBONES.iter().map(|name| Sizes::new(name)).collect::<Result<Vec<_>>>()?;
         let claims: Vec<Claim> = sizes.iter().flat_map(Sizes::claims).collect();
         match self.format {
-            Format::Json => say(&serde_json::to_string_pretty(&serde_json::json!({ "sizes": sizes, "claims": claims }))?),
+            Format::Json => say_json(&serde_json::to_string_pretty(&serde_json::json!({ "sizes": sizes, "claims": claims }))?),
             Format::Md => say(&markdown(&sizes, &claims)),
         }
         Ok(())

@@ -12,7 +12,7 @@ use schema::{Experiment, toml_file};
 use serde::Deserialize;
 
 use super::super::suite::RunSuite;
-use super::super::{report, say};
+use super::super::{note, report, say};
 use crate::plan::Plan;
 use crate::progress::{bytes, duration};
 use crate::session::Session;
@@ -92,27 +92,27 @@ fn plan(session: &mut Session, experiments: &[Experiment], seeds: usize) -> Resu
     let methods: BTreeSet<&str> = plans.iter().map(|plan| plan.method.as_str()).collect();
     let datasets: BTreeSet<&str> = plans.iter().map(|plan| plan.dataset.as_str()).collect();
     let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
-    eprintln!(
+    note(&format!(
         "plan: {} runs ({} experiments x {seeds} seeds) of {} on {}",
         experiments.len(),
         plans.len(),
         listed(methods),
         listed(datasets)
-    );
-    eprintln!(
+    ));
+    note(&format!(
         "  about {} on this machine, at most about {} of memory; {} optimizer steps",
         duration(time),
         bytes(memory),
         sum(|plan| plan.steps as u64)
-    );
-    eprintln!(
+    ));
+    note(&format!(
         "  about {} of adapters and {} of activations up, {} and {} down (planned in {})",
         bytes(sum(|plan| plan.adapters.uplink)),
         bytes(sum(|plan| plan.activations.uplink)),
         bytes(sum(|plan| plan.adapters.downlink)),
         bytes(sum(|plan| plan.activations.downlink)),
         duration(clock.seconds())
-    );
+    ));
     Ok(())
 }
 
