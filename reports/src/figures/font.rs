@@ -3,7 +3,9 @@
 //! Arimo has the widths of Arial, Helvetica's and Liberation Sans', so an SVG is laid out alike wherever one of them is, and a PNG
 //! needs no font of the system.
 
-use ttf_parser::{Face, GlyphId};
+use std::sync::LazyLock;
+
+use super::truetype::{Font, Step};
 
 /// A subset of Arimo (SIL Open Font License 1.1, `assets/README.md`).
 static ARIMO: &[u8] = include_bytes!("../../assets/Arimo.ttf");
@@ -11,22 +13,15 @@ static ARIMO: &[u8] = include_bytes!("../../assets/Arimo.ttf");
 /// What SVG names, first what the layout was measured in.
 pub const FAMILY: &str = "Arimo, Arial, 'Liberation Sans', Helvetica, sans-serif";
 
-fn face() -> Face<'static> {
-    Face::parse(ARIMO, 0).expect("the embedded font is sound: a test opens it")
-}
+static FONT: LazyLock<Font> = LazyLock::new(|| Font::new(ARIMO).expect("the embedded font is sound: a test opens it"));
 
-fn glyph(face: &Face, c: char) -> GlyphId {
-    face.glyph_index(c).unwrap_or(GlyphId(0))
-}
-
-fn advance(face: &Face, c: char) -> f64 {
-    f64::from(face.glyph_hor_advance(glyph(face, c)).unwrap_or(0)) / f64::from(face.units_per_em())
+fn advance(c: char) -> f64 {
+    FONT.advance(FONT.glyph(c)) / FONT.units()
 }
 
 /// A text's width at a size.
 pub fn width(text: &str, size: f64) -> f64 {
-    let face = face();
-    text.chars().map(|c| advance(&face, c)).sum::<f64>() * size
+    text.chars().map(advance).sum::<f64>() * size
 }
 
 /// The widest of some texts.
@@ -39,22 +34,21 @@ pub fn cut(text: &str, size: f64, most: f64) -> String {
     if width(text, size) <= most {
         return text.into();
     }
-    let face = face();
-    let mut left = most / size - advance(&face, '…');
+    let mut left = most / size - advance('…');
     let fits = |c: &char| {
-        left -= advance(&face, *c);
+        left -= advance(*c);
         left >= 0.0
     };
     format!("{}…", text.chars().take_while(fits).collect::<String>().trim_end())
 }
 
-/// Draws a text's outlines, its first letter's origin at 0, in ems; y is up.
-pub fn outline(text: &str, mut letter: impl FnMut(&Face, GlyphId, f64)) {
-    let face = face();
+/// A text's outlines, step by step: the origin of a step's letter in ems, the first one's at 0, and the step in units of the font, of
+/// which an em has so many.
+pub fn outline(text: &str, mut draw: impl FnMut(f64, f64, Step)) {
     let mut x = 0.0;
     for c in text.chars() {
-        letter(&face, glyph(&face, c), x);
-        x += advance(&face, c);
+        FONT.outline(FONT.glyph(c), &mut |step| draw(x, FONT.units(), step));
+        x += advance(c);
     }
 }
 

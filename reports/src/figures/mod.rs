@@ -28,6 +28,7 @@ pub mod svg;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+pub mod truetype;
 
 use std::collections::BTreeMap;
 

@@ -3,11 +3,11 @@
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
-use ttf_parser::OutlineBuilder;
 
 use super::font;
 use super::scene::{Anchor, Form, Ink, Point, Scene};
 use super::svg::{self, LIGHT};
+use super::truetype::Step;
 use crate::ReportError;
 
 /// Pixels to a unit: sharp in print at a column's width.
@@ -91,53 +91,28 @@ fn paint(ink: Ink, opacity: f64) -> Paint<'static> {
 
 /// A text's outlines as one path.
 fn letters(text: &str, (x, y): Point, size: f64) -> Option<Path> {
-    let mut pen = Letters { builder: PathBuilder::new(), x: 0.0, y: y as f32, scale: 0.0 };
-    font::outline(text, |face, glyph, advance| {
-        pen.x = (x + advance * size) as f32;
-        pen.scale = (size / f64::from(face.units_per_em())) as f32;
-        face.outline_glyph(glyph, &mut pen);
+    let mut builder = PathBuilder::new();
+    font::outline(text, |advance, units, step| {
+        // Font units, y up, to units of the scene, y down.
+        let (left, base, scale) = ((x + advance * size) as f32, y as f32, (size / units) as f32);
+        let at = |x: f32, y: f32| (left + scale * x, base - scale * y);
+        match step {
+            Step::Move(x, y) => {
+                let (x, y) = at(x, y);
+                builder.move_to(x, y);
+            }
+            Step::Line(x, y) => {
+                let (x, y) = at(x, y);
+                builder.line_to(x, y);
+            }
+            Step::Quad(x1, y1, x, y) => {
+                let ((x1, y1), (x, y)) = (at(x1, y1), at(x, y));
+                builder.quad_to(x1, y1, x, y);
+            }
+            Step::Close => builder.close(),
+        }
     });
-    pen.builder.finish()
-}
-
-/// Font units, y up, to units of the scene, y down.
-struct Letters {
-    builder: PathBuilder,
-    x: f32,
-    y: f32,
-    scale: f32,
-}
-
-impl Letters {
-    fn at(&self, x: f32, y: f32) -> (f32, f32) {
-        (self.x + self.scale * x, self.y - self.scale * y)
-    }
-}
-
-impl OutlineBuilder for Letters {
-    fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.builder.move_to(x, y);
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.builder.line_to(x, y);
-    }
-
-    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.at(x1, y1), self.at(x, y));
-        self.builder.quad_to(x1, y1, x, y);
-    }
-
-    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2), (x, y)) = (self.at(x1, y1), self.at(x2, y2), self.at(x, y));
-        self.builder.cubic_to(x1, y1, x2, y2, x, y);
-    }
-
-    fn close(&mut self) {
-        self.builder.close();
-    }
+    builder.finish()
 }
 
 #[cfg(test)]
