@@ -153,7 +153,7 @@ fn aggregate_metrics(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErr
             rows.extend((0..).zip(METRICS).map(|(m, metric)| ((g, m), (metric.value)(&runs[run].summary))));
         }
     }
-    for ((g, _), stat) in stats::by_key(&rows)? {
+    for ((g, _), stat) in stats::by_key(&rows) {
         groups[g as usize].stats.push(stat); // in the order of METRICS: the map is sorted
     }
     Ok(())
@@ -166,7 +166,7 @@ fn aggregate_clients(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErr
             rows.extend(runs[run].recorded.by_client.iter().map(|(&client, &accuracy)| ((g, client), accuracy)));
         }
     }
-    for ((g, client), stat) in stats::by_key(&rows)? {
+    for ((g, client), stat) in stats::by_key(&rows) {
         groups[g as usize].by_client.insert(client, stat);
     }
     Ok(())
@@ -179,7 +179,7 @@ fn aggregate_optional(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportEr
             rows.extend((0..).zip(OPTIONAL).filter_map(|(row, optional)| Some(((g, row), (optional.value)(summary)?))));
         }
     }
-    for ((g, row), stat) in stats::by_key(&rows)? {
+    for ((g, row), stat) in stats::by_key(&rows) {
         groups[g as usize].optional[row as usize] = Some(stat);
     }
     Ok(())
@@ -192,7 +192,7 @@ fn aggregate_rounds(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportErro
             rows.extend(runs[run].recorded.by_round.iter().map(|&(round, accuracy)| ((g, round), accuracy)));
         }
     }
-    for ((g, round), stat) in stats::by_key(&rows)? {
+    for ((g, round), stat) in stats::by_key(&rows) {
         groups[g as usize].accuracy_by_round.insert(round, stat);
     }
     Ok(())

@@ -124,6 +124,9 @@ fn count_predictions(
         }
         read.unparsed += u64::from(!parsed.value(row));
         let graded = score.filter(|score| score.is_valid(row)).map(|score| score.value(row));
+        if let Some(score) = graded.filter(|score| !score.is_finite()) {
+            return Err(bad(path, &format!("row {row}: the score {score} is no number: judge the run again")));
+        }
         let worth = graded.unwrap_or(f64::from(u8::from(correct.value(row))));
         if !is_share(worth) {
             return Err(bad(path, &format!("row {row}: the score {worth} is not in [0, 1]")));
@@ -233,6 +236,8 @@ pub struct Recorded {
     pub by_kind: BTreeMap<String, f64>,
     /// How many examples are of a kind, where the run says so.
     pub examples_of_kind: BTreeMap<String, f64>,
+    /// Values among all of these that are not finite.
+    pub not_finite: usize,
 }
 
 /// Reads the rows of `records.parquet` that a report shows.
@@ -258,6 +263,8 @@ pub fn recorded(path: &Path) -> Result<Recorded, ReportError> {
 
 impl Recorded {
     fn take(&mut self, round: u32, client: Option<u32>, metric: &str, value: f64) {
+        let is_shown = metric.contains("accuracy") || metric.contains("bytes") || metric.starts_with("examples/");
+        self.not_finite += usize::from(is_shown && !value.is_finite());
         match (metric, client) {
             ("accuracy", None) => self.by_round.push((round, value)),
             ("client_accuracy", Some(client)) => drop(self.by_client.insert(client, value)),

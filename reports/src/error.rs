@@ -16,6 +16,17 @@ pub enum ReportError {
         /// Runs without a summary.
         incomplete: usize,
     },
+    /// A place to search that is no folder.
+    #[error(
+        "{path} {}: expected a run folder, or a folder that holds some",
+        if *.is_there { "is not a folder" } else { "does not exist" }
+    )]
+    NoFolder {
+        /// The place.
+        path: PathBuf,
+        /// Whether there is something.
+        is_there: bool,
+    },
     /// A file or folder could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
@@ -59,9 +70,6 @@ pub enum ReportError {
         /// What is wrong.
         message: String,
     },
-    /// A data frame could not be computed.
-    #[error("aggregation failed: {0}")]
-    Frame(#[from] polars::error::PolarsError),
     /// A file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {

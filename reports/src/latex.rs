@@ -1,7 +1,7 @@
 //! Blocks as LaTeX: a document that compiles by itself (pdfLaTeX, XeLaTeX, tectonic), a booktabs table each, to be copied whole.
 
 use crate::markdown::breaks;
-use crate::tables::{Block, Table};
+use crate::tables::{Block, Table, cell, sentence};
 
 const HEAD: &str = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n\\usepackage{booktabs}\n\
                     \\usepackage{graphicx}\n\\usepackage[margin=2cm,landscape]{geometry}\n\\setcounter{secnumdepth}{0}\n\\raggedbottom\n\
@@ -35,7 +35,7 @@ fn draw(table: &Table) -> String {
     let kinds: String = (0..columns).map(|column| if column < table.text_columns { 'l' } else { 'r' }).collect();
     // In braces, so that a cell that begins with a bracket is no argument of the line before.
     let row = |cells: &Vec<String>| {
-        let cells: Vec<String> = cells.iter().map(|cell| format!("{{{}}}", escape(cell))).collect();
+        let cells: Vec<String> = cells.iter().map(|text| format!("{{{}}}", escape(&cell(text)))).collect();
         format!("{} \\\\\n", cells.join(" & "))
     };
     let rows: String = table.rows.iter().map(row).collect();
@@ -51,7 +51,7 @@ fn draw(table: &Table) -> String {
 
 /// Text that LaTeX takes for nothing but text; a character that its usual fonts lack becomes its number.
 fn escape(text: &str) -> String {
-    text.chars().map(|c| if breaks(c) { " ".into() } else { character(c) }).collect()
+    sentence(text).chars().map(|c| if breaks(c) { " ".into() } else { character(c) }).collect()
 }
 
 fn character(c: char) -> String {

@@ -41,6 +41,8 @@ pub mod latex;
 pub mod library;
 pub mod markdown;
 pub mod metrics;
+#[cfg(test)]
+mod nasty;
 pub mod page;
 pub mod paired;
 pub mod provenance;

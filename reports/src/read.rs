@@ -158,6 +158,9 @@ pub struct Found {
 pub fn find(dirs: &[PathBuf]) -> Result<Found, ReportError> {
     let mut found = Found::default();
     for dir in dirs {
+        if !dir.is_dir() {
+            return Err(ReportError::NoFolder { path: dir.clone(), is_there: dir.exists() });
+        }
         let dir = fs::canonicalize(dir).map_err(|source| ReportError::Read { path: dir.clone(), source })?;
         search(&dir, &mut found)?;
     }

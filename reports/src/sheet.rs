@@ -98,14 +98,32 @@ impl Values {
     }
 }
 
-/// Rows as CSV; those with names have them as a header.
+/// Rows as CSV; those with names have them as a header. No cell is a spreadsheet's formula ([`cell_text`]).
 pub fn csv_text(rows: &[impl serde::Serialize]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).expect("flat rows in memory");
     }
+    let plain = written(writer);
+    // What is text and what a number is known only where a row is serialized: the cells are gone over once more.
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(plain.as_bytes());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in reader.records() {
+        writer.write_record(row.expect("written above").iter().map(cell_text)).expect("as many cells in every row");
+    }
+    written(writer)
+}
+
+fn written(writer: csv::Writer<Vec<u8>>) -> String {
     let bytes = writer.into_inner().expect("a buffer in memory can be flushed");
     String::from_utf8(bytes).expect("made of strings")
+}
+
+/// A cell that a spreadsheet would take for a formula, behind an apostrophe, which makes it text there (OWASP, CSV injection). A
+/// number stays a number.
+fn cell_text(cell: &str) -> String {
+    let opens = |c| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
+    if cell.starts_with(opens) && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.into() }
 }
 
 #[cfg(test)]
@@ -120,5 +138,36 @@ mod tests {
             .with("rounds", Values::Optional(vec![Some(4.5), None]));
         assert_eq!(sheet.csv(), "method,seeds,rounds\nlocal,3,4.5\n\"a,b\",2,\n");
         assert_eq!((sheet.len(), sheet.is_empty(), Sheet::default().is_empty()), (2, false, true));
+    }
+
+    #[test]
+    fn no_text_is_a_formula_and_every_number_a_number() {
+        let names = [
+            "=cmd|' /C calc'!A0",
+            "+1+1",
+            "-2+3",
+            "@SUM(1)",
+            "\t=1",
+            "\r=1",
+            "＝1",
+            "-1.5",
+            "+2",
+            "a=b",
+            "a\"b",
+            "",
+            "-inf",
+            "'",
+        ];
+        let numbers = [-1.5, f64::NAN, f64::NEG_INFINITY, 1e-300, 0.1, -0.0, 1e300, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let sheet = Sheet::default().text("name", &names, |name| name).with("value", Values::Numbers(numbers.into()));
+        let csv = sheet.csv();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        for ((row, name), number) in reader.records().zip(names).zip(numbers) {
+            let row = row.expect("a row");
+            let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r', '＝']) && name.parse::<f64>().is_err();
+            assert_eq!(&row[0], if formula { format!("'{name}") } else { name.into() }, "{csv}");
+            let read: f64 = row[1].parse().expect("a number");
+            assert!(read == number || read.is_nan() && number.is_nan(), "{read} {number}");
+        }
     }
 }

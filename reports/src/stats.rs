@@ -39,33 +39,20 @@ impl Stat {
 }
 
 /// Mean, deviation and count of the values of each key.
-pub fn by_key(rows: &[((u32, u32), f64)]) -> PolarsResult<BTreeMap<(u32, u32), Stat>> {
-    if rows.is_empty() {
-        return Ok(BTreeMap::new());
+pub fn by_key(rows: &[((u32, u32), f64)]) -> BTreeMap<(u32, u32), Stat> {
+    // The values of a key are summed in the order given, so the sum repeats bit for bit.
+    let mut by_key: BTreeMap<(u32, u32), Vec<f64>> = BTreeMap::new();
+    for (key, value) in rows {
+        by_key.entry(*key).or_default().push(*value);
     }
-    let major: Vec<u32> = rows.iter().map(|row| row.0.0).collect();
-    let minor: Vec<u32> = rows.iter().map(|row| row.0.1).collect();
-    let value: Vec<f64> = rows.iter().map(|row| row.1).collect();
-    let columns =
-        vec![Column::new("major".into(), major), Column::new("minor".into(), minor), Column::new("value".into(), value)];
-    // Stable: the values of a key are summed in the order given, so the sum repeats bit for bit.
-    let frame = DataFrame::new(rows.len(), columns)?.group_by_stable(["major", "minor"])?.apply(summary)?;
-    let (major, minor) = (frame.column("major")?.u32()?, frame.column("minor")?.u32()?);
-    let (mean, sd, n) = (frame.column("mean")?.f64()?, frame.column("sd")?.f64()?, frame.column("n")?.u32()?);
-    let stats = (0..frame.height()).filter_map(|row| {
-        let n = n.get(row)? as usize;
-        let sd = sd.get(row).filter(|_| n > 1);
-        Some(((major.get(row)?, minor.get(row)?), Stat { mean: mean.get(row)?, sd, n }))
-    });
-    Ok(stats.collect())
+    by_key.into_iter().filter_map(|(key, values)| Some((key, summary(values)?))).collect()
 }
 
-/// One row for the rows of one key.
-fn summary(group: DataFrame) -> PolarsResult<DataFrame> {
-    let (key, value) = (group.select(["major", "minor"])?.head(Some(1)), group.column("value")?.f64()?);
-    let column = |name: &str, value: Option<f64>| Column::new(name.into(), [value]);
-    let n = Column::new("n".into(), [group.height() as u32]);
-    key.hstack(&[column("mean", value.mean()), column("sd", value.std(1)), n])
+/// By polars.
+fn summary(values: Vec<f64>) -> Option<Stat> {
+    let n = values.len();
+    let values = Float64Chunked::from_vec("value".into(), values);
+    Some(Stat { mean: values.mean()?, sd: values.std(1).filter(|_| n > 1), n })
 }
 
 /// The two-sided exact p-value of McNemar's test: `min(1, 2 P(X <= min(b, c)))` with `X ~ Binomial(b + c, 1/2)`.
@@ -201,9 +188,9 @@ mod tests {
 
     #[test]
     fn by_key_gives_mean_sd_and_n() {
-        let stats = by_key(&[((0, 1), 1.0), ((0, 1), 3.0), ((2, 0), 5.0)]).expect("frame");
+        let stats = by_key(&[((0, 1), 1.0), ((0, 1), 3.0), ((2, 0), 5.0)]);
         assert_eq!(stats[&(0, 1)], Stat { mean: 2.0, sd: Some(2f64.sqrt()), n: 2 });
         assert_eq!(stats[&(2, 0)], Stat { mean: 5.0, sd: None, n: 1 });
-        assert!(by_key(&[]).expect("empty frame").is_empty());
+        assert!(by_key(&[]).is_empty());
     }
 }

@@ -1,10 +1,11 @@
 //! The statistics against SciPy's and statsmodels', from `fixtures/statistics.json`, which `fixtures/statistics.py` made.
 
+use polars::prelude::*;
 use serde::Deserialize;
 
 use crate::bootstrap;
 use crate::paired::t_test;
-use crate::stats::{holm, mcnemar, t_cdf, t_quantile};
+use crate::stats::{by_key, holm, mcnemar, t_cdf, t_quantile};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -107,4 +108,54 @@ fn bootstrap_over_examples() {
         let found = bootstrap::interval(&differences).expect("examples");
         assert!((found.low - low).abs() < 0.006 && (found.high - high).abs() < 0.006, "{seeds} seeds: {found:?}");
     }
+}
+
+/// Of a key: the bits of mean and deviation, and the count.
+type Bits = ((u32, u32), [Option<u64>; 2], u32);
+
+/// As a frame that is grouped and applied to group by group, which takes a time quadratic in the keys.
+fn grouped(rows: &[((u32, u32), f64)]) -> PolarsResult<Vec<Bits>> {
+    let columns = vec![
+        Column::new("major".into(), rows.iter().map(|row| row.0.0).collect::<Vec<u32>>()),
+        Column::new("minor".into(), rows.iter().map(|row| row.0.1).collect::<Vec<u32>>()),
+        Column::new("value".into(), rows.iter().map(|row| row.1).collect::<Vec<f64>>()),
+    ];
+    let of_group = |group: DataFrame| {
+        let (key, value) = (group.select(["major", "minor"])?.head(Some(1)), group.column("value")?.f64()?);
+        let column = |name: &str, value: Option<f64>| Column::new(name.into(), [value]);
+        let n = Column::new("n".into(), [group.height() as u32]);
+        key.hstack(&[column("mean", value.mean()), column("sd", value.std(1)), n])
+    };
+    let frame = DataFrame::new(rows.len(), columns)?.group_by_stable(["major", "minor"])?.apply(of_group)?;
+    let (major, minor) = (frame.column("major")?.u32()?, frame.column("minor")?.u32()?);
+    let (mean, sd, n) = (frame.column("mean")?.f64()?, frame.column("sd")?.f64()?, frame.column("n")?.u32()?);
+    let of_row = |row| {
+        let bits = |value: Option<f64>| value.map(f64::to_bits);
+        let n = n.get(row)?;
+        Some(((major.get(row)?, minor.get(row)?), [bits(mean.get(row)), bits(sd.get(row).filter(|_| n > 1))], n))
+    };
+    let mut stats: Vec<_> = (0..frame.height()).filter_map(of_row).collect();
+    stats.sort_by_key(|(key, ..)| *key);
+    Ok(stats)
+}
+
+/// Bit for bit, with keys of one to hundreds of values in any order.
+#[test]
+fn statistics_by_key_are_those_of_grouped_frames() {
+    let mut stream = seed::Seed::new(3).stream("rows");
+    for (count, keys) in [(1, 1.0), (40, 3.0), (500, 500.0), (2000, 7.0), (2000, 900.0)] {
+        let mut key = || (stream.range(0.0, 3.0) as u32, stream.range(0.0, keys) as u32);
+        let keys: Vec<(u32, u32)> = (0..count).map(|_| key()).collect();
+        let rows: Vec<_> = keys.into_iter().map(|key| (key, 1e3 * stream.normal())).collect();
+        let found = by_key(&rows).into_iter();
+        let found = found.map(|(key, stat)| (key, [Some(stat.mean.to_bits()), stat.sd.map(f64::to_bits)], stat.n as u32));
+        assert_eq!(found.collect::<Vec<_>>(), grouped(&rows).expect("a frame"));
+    }
+}
+
+/// A million keys: seconds, not hours.
+#[test]
+fn statistics_of_a_million_keys_come_out() {
+    let rows: Vec<_> = (0..1_000_000u32).map(|round| ((0, round), f64::from(round))).collect();
+    assert_eq!(by_key(&rows).len(), 1_000_000);
 }

@@ -1,6 +1,9 @@
 //! The report as headings, sentences, lists and tables, drawn by [`crate::markdown`], [`crate::terminal`] and [`crate::page`].
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+
+use guard::text::cut;
 
 use crate::aggregate::method_rank;
 use crate::figures::Figure;
@@ -36,6 +39,29 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
     /// Whose numbers a cell holds, or names in front of a row: row, column, and a place in [`Report::groups`].
     pub subjects: Vec<(usize, usize, usize)>,
+}
+
+/// A cell loses its middle beyond so many characters: a name may be a megabyte, and every other row is as wide.
+const LONGEST_CELL: usize = 300;
+/// The same of a heading, a sentence or an item, which may name hundreds of runs.
+const LONGEST_TEXT: usize = 20_000;
+
+/// A cell as all formats show it.
+pub(crate) fn cell(text: &str) -> Cow<'_, str> {
+    cut(text, LONGEST_CELL)
+}
+
+/// A text outside of tables as all formats show it.
+pub(crate) fn sentence(text: &str) -> Cow<'_, str> {
+    cut(text, LONGEST_TEXT)
+}
+
+impl Table {
+    /// With cells of bounded length.
+    pub(crate) fn bounded(&self) -> Self {
+        let all = |cells: &Vec<String>| cells.iter().map(|text| cell(text).into_owned()).collect();
+        Self { header: all(&self.header), rows: self.rows.iter().map(all).collect(), ..self.clone() }
+    }
 }
 
 /// At most so many rows in a table of rounds; JSON has them all.

@@ -1,7 +1,7 @@
 //! Blocks as plain text; control characters never reach the terminal.
 
 use crate::markdown::{breaks, pad, widths};
-use crate::tables::{Block, Table};
+use crate::tables::{Block, Table, cell, sentence};
 
 /// The blocks as plain text.
 pub fn render(blocks: &[Block]) -> String {
@@ -20,8 +20,8 @@ fn block(block: &Block) -> String {
 }
 
 fn draw(table: &Table) -> String {
-    let header: Vec<String> = table.header.iter().map(|cell| clean(cell)).collect();
-    let rows: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let shown = |cells: &Vec<String>| cells.iter().map(|text| clean(&cell(text))).collect::<Vec<String>>();
+    let (header, rows) = (shown(&table.header), table.rows.iter().map(shown).collect::<Vec<_>>());
     let widths = widths(std::iter::once(&header).chain(&rows), 0);
     let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
     let lines = [&header, &rule].into_iter().chain(&rows);
@@ -29,5 +29,5 @@ fn draw(table: &Table) -> String {
 }
 
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
+    sentence(text).chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
 }

@@ -454,7 +454,7 @@ fn errors_name_the_file() {
     check(&swapped, "no column `example`");
     check(&|dir| fs::remove_file(dir.join("summary.json")).unwrap(), "no finished run");
     let missing = Report::read(&["/nonexistent/runs".into()]).unwrap_err();
-    assert!(matches!(missing, ReportError::Read { .. }) && missing.to_string().contains("/nonexistent/runs"), "{missing}");
+    assert!(matches!(missing, ReportError::NoFolder { .. }) && missing.to_string().contains("/nonexistent/runs"), "{missing}");
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub(crate) fn collect(
         list("clients without test examples, in no mean over clients", without_tests(runs)),
     );
     warn("left-out", having(&|run| run.summary.updates_left_out > 0), list(not_averaged, left_out(runs, groups)));
+    let not_finite = list("values in records.parquet that are not finite numbers", not_finite(runs));
+    warn("not-finite", having(&|run| run.recorded.not_finite > 0), not_finite);
     let repeated = list("examples judged more than once in a run", repeated_examples(runs));
     warn("repeated-examples", having(&|run| run.predictions.repeated > 0), repeated);
     let (concerns, message) = unpaired(report);
@@ -242,6 +244,11 @@ fn left_out(runs: &[Run], groups: &[Group]) -> Vec<String> {
 fn repeated_examples(runs: &[Run]) -> Vec<String> {
     let repeated = runs.iter().filter(|run| run.predictions.repeated > 0);
     repeated.map(|run| format!("{} ({})", run.summary.run, run.predictions.repeated)).collect()
+}
+
+fn not_finite(runs: &[Run]) -> Vec<String> {
+    let broken = runs.iter().filter(|run| run.recorded.not_finite > 0);
+    broken.map(|run| format!("{} ({})", run.summary.run, run.recorded.not_finite)).collect()
 }
 
 fn unpaired(report: &Report) -> (Vec<usize>, Option<String>) {

@@ -4,7 +4,7 @@ use super::panels::{Member, Panel};
 use super::scale::{self, Linear};
 use super::scene::{Anchor, Dash, Ink, Marker, Point, SERIES, SMALL, Scene, TEXT};
 use super::{Figure, PAGE, font};
-use crate::{Report, format};
+use crate::{Report, Stat, format};
 
 /// A figure for every panel in which some method was judged more than once.
 pub fn figures(_: &Report, panels: &[Panel]) -> Vec<Figure> {
@@ -45,19 +45,30 @@ impl Axes {
     }
 
     fn line(&self, member: &Member) -> Vec<Point> {
-        let rounds = &member.group.accuracy_by_round;
-        rounds.iter().map(|(round, stat)| (self.x.at(f64::from(*round)), self.y.at(stat.mean))).collect()
+        shown(member).iter().map(|(round, stat)| (self.x.at(f64::from(*round)), self.y.at(stat.mean))).collect()
     }
 
     fn band(&self, member: &Member) -> Vec<Point> {
-        let rounds = &member.group.accuracy_by_round;
+        let rounds = shown(member);
         let edge = |sign: f64| {
-            move |(round, stat): (&u32, &crate::Stat)| {
+            move |(round, stat): &(u32, Stat)| {
                 (self.x.at(f64::from(*round)), self.y.at(stat.mean + sign * stat.sd.unwrap_or(0.0)))
             }
         };
         rounds.iter().map(edge(1.0)).chain(rounds.iter().rev().map(edge(-1.0))).collect()
     }
+}
+
+/// A line has at most so many points, more than a picture has columns of pixels.
+const MOST_POINTS: usize = 2_000;
+
+/// The judged rounds that a line goes through: all of them, or evenly spaced ones from the first to the last.
+fn shown(member: &Member) -> Vec<(u32, Stat)> {
+    let rounds: Vec<(u32, Stat)> = member.group.accuracy_by_round.iter().map(|(round, stat)| (*round, *stat)).collect();
+    if rounds.len() <= MOST_POINTS {
+        return rounds;
+    }
+    (0..MOST_POINTS).map(|i| rounds[i * (rounds.len() - 1) / (MOST_POINTS - 1)]).collect()
 }
 
 /// All lines in one plot, named at their ends.
@@ -94,9 +105,9 @@ fn series_line(scene: &mut Scene, axes: &Axes, member: &Member, series: usize) {
     let ink = Ink::Series(series);
     scene.area(axes.band(member), ink, 0.12).says(format!("{} ± sd", member.label));
     scene.line(axes.line(member), ink, 2.0, Dash::of(series)).says(member.label.clone());
-    let rounds = &member.group.accuracy_by_round;
+    let rounds = shown(member);
     let every = rounds.len().div_ceil(12);
-    for (i, (point, (round, stat))) in axes.line(member).into_iter().zip(rounds).enumerate() {
+    for (i, (point, (round, stat))) in axes.line(member).into_iter().zip(&rounds).enumerate() {
         if i % every == 0 || i + 1 == rounds.len() {
             let tip = format!("{}, round {round}: {} %", member.label, format::percent(*stat));
             scene.mark(point, Marker::of(series), 6.5, ink).says(tip);

@@ -12,7 +12,8 @@ pub struct Linear {
 impl Linear {
     /// Values from `low` to `high` on pixels `from` to `to`.
     pub fn new((low, high): (f64, f64), (from, to): (f64, f64)) -> Self {
-        Self { low, high: if high > low { high } else { low + 1.0 }, from, to }
+        // Wide enough that numbers of any size differ.
+        Self { low, high: if high > low { high } else { low + (low.abs() / 1e9).max(1.0) }, from, to }
     }
 
     /// The place of a value.

@@ -163,6 +163,29 @@ pub enum Form {
     },
 }
 
+/// No place is further from the corner: a picture that is larger cannot be painted, and SVG's numbers have an end.
+const FURTHEST: f64 = 1e6;
+
+/// Whether there is such a place; a number that is not finite, or out of all scale, has none.
+fn exists((x, y): &Point) -> bool {
+    x.abs() <= FURTHEST && y.abs() <= FURTHEST
+}
+
+impl Form {
+    /// Without what has no place: a value that is not finite is not drawn, its table says it.
+    fn sound(self) -> Self {
+        let kept = |points: Vec<Point>| points.into_iter().filter(exists).collect();
+        match self {
+            Self::Line { points, width, dash } => Self::Line { points: kept(points), width, dash },
+            Self::Area { points, opacity } => {
+                Self::Area { points: kept(points), opacity: if opacity.is_finite() { opacity } else { 0.0 } }
+            }
+            Self::Text { at, .. } if !exists(&at) => Self::Area { points: Vec::new(), opacity: 0.0 },
+            text => text,
+        }
+    }
+}
+
 /// A form in an ink, and what it says to those who point at it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
@@ -198,7 +221,7 @@ impl Scene {
 
     fn push(&mut self, form: Form, ink: Ink) -> &mut Shape {
         let at = self.shapes.len();
-        self.shapes.push(Shape { form, ink, tip: String::new() });
+        self.shapes.push(Shape { form: form.sound(), ink, tip: String::new() });
         &mut self.shapes[at]
     }
 

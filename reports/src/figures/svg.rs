@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::font;
 use super::scene::{Anchor, Form, Ink, Scene, Shape};
 use crate::markdown::breaks;
+use crate::tables::sentence;
 
 /// Colours on a ground: text, muted, grid, paper, then the series.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +86,15 @@ fn name(ink: Ink) -> String {
 }
 
 fn body(scene: &Scene) -> String {
-    scene.shapes.iter().map(shape).collect()
+    scene.shapes.iter().filter(|shape| !is_empty(&shape.form)).map(shape).collect()
+}
+
+/// Whether nothing is left to be drawn.
+fn is_empty(form: &Form) -> bool {
+    match form {
+        Form::Line { points, .. } | Form::Area { points, .. } => points.is_empty(),
+        Form::Text { .. } => false,
+    }
 }
 
 fn shape(shape: &Shape) -> String {
@@ -128,10 +137,11 @@ fn number(value: f64) -> String {
     if text == "-0" { "0".into() } else { text.into() }
 }
 
-/// Text that XML and HTML show as it is, in an element or an attribute; what would turn the reading direction becomes a space.
+/// Text that XML and HTML show as it is, in an element or an attribute; what would turn the reading direction becomes a space, and a
+/// text that nobody would read to its end loses its middle.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in sentence(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

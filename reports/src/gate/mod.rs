@@ -126,6 +126,9 @@ impl Gate {
                 Err(error) => gate.errors.push(format!("{} on {}: {error}", group.label(), group.dataset)),
             }
         }
+        if gate.checks.is_empty() && gate.errors.is_empty() {
+            gate.errors.push("nothing was compared".into());
+        }
         let corrected = holm(&gate.checks.iter().map(|check| check.p).collect::<Vec<_>>());
         for (check, p) in gate.checks.iter_mut().zip(corrected) {
             check.p_holm = p;

@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use super::{Check, Gate, Verdict};
+use crate::markdown::{breaks, escape};
+use crate::tables::{cell, sentence};
 
 impl Gate {
-    /// A Markdown table, then what it means.
+    /// A Markdown table, then what it means; also what GitHub shows as a step's summary.
     pub fn text(&self) -> String {
         let mut text = format!(
             "Against the baseline; a fall of accuracy by more than {:.2} points, or a rise of the log-loss by more than {:.2} nats, \
@@ -22,7 +24,7 @@ impl Gate {
             let _ = writeln!(text, "{}", row(check));
         }
         for error in &self.errors {
-            let _ = writeln!(text, "\nerror: {error}");
+            let _ = writeln!(text, "\nerror: {}", escape(&sentence(error)));
         }
         for notice in &self.notices {
             let _ = writeln!(text, "\nnotice: {notice}");
@@ -110,8 +112,8 @@ impl Gate {
 fn row(check: &Check) -> String {
     let number = |value: f64| check.quantity.number(value);
     let cells = [
-        check.dataset.replace('|', "\\|"),
-        check.label.replace('|', "\\|"),
+        escape(&cell(&check.dataset)),
+        escape(&cell(&check.label)),
         check.quantity.name().into(),
         number(check.baseline),
         number(check.found),
@@ -153,20 +155,20 @@ fn said(check: &Check) -> String {
     )
 }
 
-/// Text as XML has it; what XML cannot hold becomes a question mark.
+/// Text as XML 1.0 has it in an attribute; what it cannot hold, and what would turn a line around, becomes a question mark.
 fn escaped(text: &str) -> String {
     let one = |c: char| match c {
         '&' => "&amp;".into(),
         '<' => "&lt;".into(),
         '>' => "&gt;".into(),
         '"' => "&quot;".into(),
-        c if c.is_control() => "?".into(),
+        c if breaks(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => "?".into(),
         c => c.to_string(),
     };
-    text.chars().map(one).collect()
+    sentence(text).chars().map(one).collect()
 }
 
-/// Text as GitHub's workflow commands have it.
+/// Text as GitHub's workflow commands have it: one line, in which a percent sign is none of theirs.
 fn one_line(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    sentence(text).replace('%', "%25").replace(breaks, " ")
 }

@@ -10,6 +10,7 @@ const LONG: usize = 40;
 
 /// A table under a caption, with marks beside the cells that a warning concerns.
 pub fn render(table: &Table, caption: &str, notes: &Notes) -> String {
+    let table = &table.bounded();
     let all: Vec<usize> = table.subjects.iter().map(|(_, _, group)| *group).collect();
     let header: String = table.header.iter().enumerate().map(|(column, name)| head(table, column, name)).collect();
     let rows: String = (0..table.rows.len()).map(|row| draw(table, row, notes, &all)).collect();
