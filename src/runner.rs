@@ -16,6 +16,7 @@ use schema::{Experiment, Summary, manifest, run_dir};
 
 use crate::environment::environment;
 use crate::hub;
+use crate::output::note;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -121,12 +122,6 @@ fn standing(folder: &Path, options: Options) -> Standing {
         )),
         Err(mismatch) => Standing::Again(mismatch.to_string()),
     }
-}
-
-/// A line that is said even where no progress is wanted; nobody need be listening.
-fn note(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The flat summary of a finished run.
