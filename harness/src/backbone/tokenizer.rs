@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use fancy_regex::Regex;
 use guard::panics::caught;
 use guard::text::line;
 use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::{Encoding, ModelWrapper, Tokenizer};
+use tokenizers::{Encoding, ModelWrapper, NormalizedString, Normalizer, Tokenizer};
+
+use crate::accounting::clock::Stopwatch;
 
 /// The bytes that normalizer and pre-tokenizer may make of a text, at worst. (Each may become a piece with a token, some hundred
 /// bytes of memory.)
@@ -43,7 +46,7 @@ const MAX_ADDED: usize = 50_000;
 /// prompt would lose tokens or, padded to a length of the file's choice, fill memory.
 pub(super) fn read(json: Vec<u8>) -> Result<Tokenizer, String> {
     let described: Described = serde_json::from_slice(&json).map_err(|error| line(&error.to_string(), 300))?;
-    described.check()?;
+    let described = watched("what it describes", move || described.check().map(|()| described).map_err(Into::into))??;
     let mut tokenizer = watched("reading it", move || Tokenizer::from_bytes(json))??;
     caught("tokenizers", || tokenizer.with_truncation(None).map(|_| ()).map_err(|error| error.to_string()))??;
     tokenizer.with_padding(None);
@@ -119,10 +122,12 @@ fn once(step: Option<&Value>) -> Result<(), String> {
 }
 
 /// How a tokenizer may be used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     /// What normalizer and pre-tokenizer make of a text.
     growth: Growth,
+    /// The patterns of both.
+    patterns: Arc<[Regex]>,
     /// Whether it holds patterns of its own, or a model that is not linear in its text.
     may_be_slow: bool,
 }
@@ -141,7 +146,10 @@ impl Limits {
                 return Err(format!("its {what} may make {made:.0e} bytes of a text of {ORDINARY}; at most {most} are read"));
             }
         }
-        Ok(Self { growth: forwards.growth, may_be_slow: forwards.has_patterns || backwards.has_patterns })
+        let compiled = |pattern: &String| Regex::new(pattern).map_err(|error| line(&error.to_string(), 300));
+        let patterns = forwards.patterns.iter().map(compiled).collect::<Result<_, _>>()?;
+        let may_be_slow = forwards.may_be_slow || backwards.may_be_slow;
+        Ok(Self { growth: forwards.growth, patterns, may_be_slow })
     }
 
     /// Of a tokenizer that was read.
@@ -167,8 +175,12 @@ impl Limits {
         if !self.may_be_slow && text.len() <= LONG {
             return caught("tokenizers", || tokenizer.encode(text, false).map_err(|error| error.to_string()))?;
         }
-        let (tokenizer, owned) = (tokenizer.clone(), text.to_owned());
-        watched(&format!("one text of {} bytes", text.len()), move || tokenizer.encode(owned, false))?
+        let (tokenizer, patterns, owned) = (tokenizer.clone(), self.patterns.clone(), text.to_owned());
+        let work = move || {
+            followed(&patterns, &tokenizer, &owned)?;
+            tokenizer.encode(owned, false)
+        };
+        watched(&one_text(text), work)?
     }
 
     /// Tokens to text, special tokens left out; the error is a sentence.
@@ -179,6 +191,38 @@ impl Limits {
         let (tokenizer, ids) = (tokenizer.clone(), ids.to_vec());
         watched(&format!("{} tokens of one text", ids.len()), move || tokenizer.decode(&ids, true))?
     }
+}
+
+/// Fails if a pattern gives up on a text: the library would take what is left of it for one piece, and say nothing.
+fn followed(patterns: &[Regex], tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<()> {
+    if patterns.is_empty() {
+        return Ok(());
+    }
+    let mut normalized = NormalizedString::from(text);
+    if let Some(normalizer) = tokenizer.get_normalizer() {
+        normalizer.normalize(&mut normalized)?;
+    }
+    let clock = Stopwatch::start();
+    for (pattern, text) in patterns.iter().flat_map(|pattern| [(pattern, text), (pattern, normalized.get())]) {
+        for found in pattern.find_iter(text) {
+            if let Err(error) = found {
+                return Err(format!("a pattern of the tokenizer gives up on a text of {} bytes: {error}", text.len()).into());
+            }
+            // Nobody waits any more: an end for the thread.
+            if clock.seconds() > PATIENCE as f64 {
+                return Err(given_up(&one_text(text)).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_text(text: &str) -> String {
+    format!("one text of {} bytes", text.len())
+}
+
+fn given_up(what: &str) -> String {
+    format!("the tokenizers library did not end {what} in {PATIENCE} seconds: a pattern in it backtracks, or it is too large")
 }
 
 /// Does the library's work on a thread of its own and gives it up if it does not end in time. (A thread cannot be ended; the error
@@ -194,10 +238,7 @@ fn watched<T: Send + 'static>(
         let _ = sender.send(done);
     };
     std::thread::Builder::new().spawn(work).map_err(|error| format!("no thread for the tokenizer: {error}"))?;
-    let given_up = |_| {
-        format!("the tokenizers library did not end {what} in {PATIENCE} seconds: a pattern in it backtracks, or it is too large")
-    };
-    receiver.recv_timeout(Duration::from_secs(PATIENCE)).map_err(given_up)?
+    receiver.recv_timeout(Duration::from_secs(PATIENCE)).map_err(|_| given_up(what))?
 }
 
 /// Bytes become at most `factor` times as many and `extra` more.
@@ -221,12 +262,13 @@ impl Growth {
 struct Steps {
     count: usize,
     growth: Growth,
-    has_patterns: bool,
+    patterns: Vec<String>,
+    may_be_slow: bool,
 }
 
 impl Default for Steps {
     fn default() -> Self {
-        Self { count: 0, growth: Growth { factor: 1.0, extra: 0.0 }, has_patterns: false }
+        Self { count: 0, growth: Growth { factor: 1.0, extra: 0.0 }, patterns: Vec::new(), may_be_slow: false }
     }
 }
 
@@ -253,7 +295,8 @@ impl Steps {
         let regex = pattern.and_then(|pattern| pattern.get("Regex")).and_then(Value::as_str);
         let literal = pattern.and_then(|pattern| pattern.get("String")).and_then(Value::as_str);
         let found = short("the pattern", regex.or(literal).unwrap_or_default(), MAX_PATTERN)?;
-        self.has_patterns |= regex.is_some() || kind == "Precompiled";
+        self.may_be_slow |= regex.is_some() || kind == "Precompiled";
+        self.patterns.extend(regex.map(str::to_owned));
         let content = short("the content", text("content"), MAX_CONTENT)?;
         let prepended = short("the text", text("prepend"), MAX_CONTENT)?;
         let (factor, extra) = match kind {
@@ -356,12 +399,24 @@ mod tests {
     fn a_pattern_that_backtracks_is_given_up() {
         let slow = r#""pre_tokenizer":{"type":"Split","behavior":"Isolated","invert":false,"pattern":{"Regex":"(?=(a*)(a*)(a*)\\3b)x|[^x]"}},"#;
         assert_eq!(encoded(slow, "aab").expect("quick"), [0, 0, 1]);
-        let clock = crate::accounting::clock::Stopwatch::start();
-        let given_up = encoded(slow, &format!("{}x", "a".repeat(100)).repeat(400));
+        let clock = Stopwatch::start();
+        let found = encoded(slow, &format!("{}x", "a".repeat(100)).repeat(400));
         let seconds = clock.seconds();
         assert!(seconds <= (PATIENCE + 5) as f64, "{seconds} s");
-        let error = given_up.expect_err("it backtracks");
+        let error = found.expect_err("it backtracks");
         assert!(error.contains("did not end one text of 40400 bytes in 5 seconds"), "{error}");
+    }
+
+    #[test]
+    fn a_pattern_that_gives_up_is_an_error() {
+        let pattern = |regex: &str| {
+            format!(r#""pre_tokenizer":{{"type":"Split","behavior":"Isolated","invert":false,"pattern":{{"Regex":"{regex}"}}}},"#)
+        };
+        // Exponential: after a million steps back nothing more is found.
+        let error = encoded(&pattern(r"(a+)+\\1b|x"), &format!("{}x", "a".repeat(200))).expect_err("given up");
+        assert!(error.contains("a pattern of the tokenizer gives up on a text of 201 bytes"), "{error}");
+        assert_eq!(encoded(&pattern(r"\\s+(?!\\S)|x"), "axb").expect("sound"), [0, 2, 1]);
+        assert!(encoded(&pattern("("), "a").is_err());
     }
 
     #[test]
