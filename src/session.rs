@@ -193,7 +193,9 @@ impl Session {
         if checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)? != files {
             return Err(harness::Error::Changed { path: place.folder() }.into());
         }
-        let held = Held { sha256: made_of(&config.name, &*model, &files), model, files, download: place.download()? };
+        let download = place.download()?;
+        check_download(download.as_ref(), &place.folder(), &files, "model fetch")?;
+        let held = Held { sha256: made_of(&config.name, &*model, &files), model, files, download };
         self.backbones.insert(config.clone(), held.clone());
         Ok(held)
     }
@@ -298,7 +300,8 @@ pub(crate) fn split_files(checksums: &mut Checksums, located: &[Located], split:
     for dataset in located {
         let paths = data::of_split(&dataset.folder, &dataset.card, split).map_err(harness::Error::from)?;
         let found = checksums_of(checksums, &format!("split {split}"), &dataset.folder, &paths)?;
-        check_download(dataset, &found)?;
+        let fetch = format!("data fetch {}", dataset.card.name);
+        check_download(dataset.download.as_ref(), &dataset.folder, &found, &fetch)?;
         files.extend(found.into_iter().map(|file| match located.len() {
             1 => file,
             _ => InputFile { path: format!("{}/{}", dataset.card.name, file.path), ..file },
@@ -327,18 +330,17 @@ fn joint_sha256(files: &[InputFile]) -> String {
 }
 
 /// A file of the Hub is named by its checksum; one that has another content was damaged on this machine.
-fn check_download(dataset: &Located, files: &[InputFile]) -> Result<()> {
+fn check_download(download: Option<&Download>, folder: &Path, files: &[InputFile], fetch: &str) -> Result<()> {
     let named = |file: &InputFile| {
-        let known = dataset.download.iter().flat_map(|download| &download.files).find(|known| known.path == file.path)?;
+        let known = download?.files.iter().find(|known| known.path == file.path)?;
         known.sha256.clone().filter(|sha256| *sha256 != file.sha256)
     };
     match files.iter().find_map(|file| Some((file, named(file)?))) {
         Some((file, wanted)) => anyhow::bail!(
-            "{}: its content has SHA-256 {}, the Hub's has {wanted}: it was changed in the cache; remove it and run `fedbench data \
-             fetch {}`",
-            dataset.folder.join(&file.path).display(),
+            "{}: its content has SHA-256 {}, the Hub's has {wanted}: it was changed in the cache; remove it and run `fedbench \
+             {fetch}`",
+            folder.join(&file.path).display(),
             file.sha256,
-            dataset.card.name
         ),
         None => Ok(()),
     }

@@ -9,7 +9,7 @@ use harness::accounting::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use crate::hub::{BYTES, COMMIT, Desk, LARGE, Program, SMALL, TOKEN, id};
-use crate::hub_site::{Fault, SIGNATURE};
+use crate::hub_site::{Fault, SIGNATURE, Site, SiteFile};
 use crate::support::Test;
 
 fn impatient() -> Desk {
@@ -147,11 +147,44 @@ fn a_spoiled_cache_is_mended() -> Test {
     assert_eq!(std::fs::read(&blob)?, desk.large().content);
     snapshot.check(|_, _| ())?;
 
+    // A run compares what git's checksum names as it writes down what it read.
+    let small = std::fs::canonicalize(snapshot.folder.join(SMALL))?;
+    std::fs::write(&small, "# Lies!\n")?;
+    let error = snapshot.record(&id()).expect_err("another content");
+    ensure!(matches!(&error, HubError::Spoiled { path, .. } if *path == small), "{error}");
+    desk.fetch()?;
+    snapshot.record(&id())?;
+
     // A blob without a snapshot's link, as another commit may have left it.
     let desk = Desk::new();
     std::fs::create_dir_all(desk.folder().join("blobs"))?;
     std::fs::write(desk.blob().0, vec![7; BYTES])?;
     desk.assert_whole()
+}
+
+/// Weights whose content is another than their name in the cache says are not judged, and fetching mends them.
+#[test]
+fn a_spoiled_backbone_is_not_judged() -> Test {
+    let folder = tempfile::tempdir()?;
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("harness/assets/nano");
+    let mut files = Vec::new();
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        files.push(SiteFile { path: name.into(), content: std::fs::read(assets.join(name))?, large: name.starts_with("model") });
+    }
+    let site = Site::new("models/owner/tiny", COMMIT, files);
+    let program = Program { folder: folder.path(), endpoint: &site.endpoint };
+    program.expect(&["model", "fetch", "owner/tiny"], &[], 0, &[]);
+    let snapshot = folder.path().join("hf/hub/models--owner--tiny/snapshots").join(COMMIT);
+    let weights = std::fs::canonicalize(snapshot.join("model.safetensors"))?;
+    let mut bytes = std::fs::read(&weights)?;
+    // The sign of one weight.
+    *bytes.last_mut().context("weights")? ^= 0x80;
+    std::fs::write(&weights, bytes)?;
+    let eval = ["eval", "--backbone", "owner/tiny", "--dataset", "icongen", "--limit", "4", "--out", "judged"];
+    program.expect(&eval, &[], 1, &["model.safetensors: its content has SHA-256", "`fedbench model fetch`"]);
+    program.expect(&["model", "fetch", "owner/tiny"], &[], 0, &["model.safetensors in the cache is not what the Hub lists"]);
+    program.expect(&eval, &[], 0, &["accuracy"]);
+    Ok(())
 }
 
 /// Whatever lies where we write is neither followed nor waited for.

@@ -229,7 +229,8 @@ impl Snapshot {
         }
     }
 
-    /// What a run's folder says of it: commit, files and checksums. Reads only files whose checksum is not their name.
+    /// What a run's folder says of it: commit, files and checksums. Reads files whose name is git's checksum, which are small, and
+    /// compares; and those whose name is none.
     pub fn record(&self, id: &HubId) -> Result<Download, HubError> {
         let file = |path: &String| {
             let place = self.folder.join(path);
@@ -237,7 +238,10 @@ impl Snapshot {
             let named = fs::read_link(&place).ok().and_then(|blob| Etag::parse(&blob.file_name()?.to_string_lossy()));
             let (sha256, git_blob) = match named {
                 Some(Etag::Sha256(digits)) => (Some(digits), None),
-                Some(Etag::Git(digits)) => (None, Some(digits)),
+                Some(wanted @ Etag::Git(_)) => {
+                    compare(&place, &wanted)?;
+                    (None, Some(wanted.as_str().into()))
+                }
                 None => (Some(checksum::sha256(&place).map_err(HubError::file(&place))?), None),
             };
             Ok(DownloadedFile { path: path.clone(), bytes, sha256, git_blob })
@@ -270,14 +274,20 @@ impl Snapshot {
             };
             let Some(wanted) = Etag::parse(&name) else { continue };
             reads(path, place.metadata().map_or(0, |found| found.len()));
-            let found = checksum::like(&wanted, &place)?;
-            if found != wanted {
-                let path = fs::canonicalize(&place).unwrap_or(place);
-                return Err(HubError::Spoiled { path, found: found.as_str().into(), wanted: wanted.as_str().into() });
-            }
+            compare(&place, &wanted)?;
         }
         Ok(())
     }
+}
+
+/// A file must have the content that its name in the cache stands for.
+fn compare(place: &Path, wanted: &Etag) -> Result<(), HubError> {
+    let found = checksum::like(wanted, place)?;
+    if found == *wanted {
+        return Ok(());
+    }
+    let path = fs::canonicalize(place).unwrap_or_else(|_| place.into());
+    Err(HubError::Spoiled { path, found: found.as_str().into(), wanted: wanted.as_str().into() })
 }
 
 /// 3 of `train-00000-of-00003.parquet`.
