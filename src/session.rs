@@ -194,7 +194,9 @@ impl Session {
             return Err(harness::Error::Changed { path: place.folder() }.into());
         }
         let download = place.download()?;
-        check_download(download.as_ref(), &place.folder(), &files, "model fetch")?;
+        let fetch =
+            download.iter().map(|download| format!("model fetch {}@{}", download.id, download.commit)).collect::<String>();
+        check_download(download.as_ref(), &place.folder(), &files, &fetch)?;
         let held = Held { sha256: made_of(&config.name, &*model, &files), model, files, download };
         self.backbones.insert(config.clone(), held.clone());
         Ok(held)

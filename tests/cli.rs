@@ -23,17 +23,27 @@ impl Desk {
     }
 
     fn fedbench(&self, arguments: &[&str]) -> Output {
+        self.fedbench_with(arguments, &[])
+    }
+
+    fn fedbench_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_fedbench"))
             .args(arguments)
             .current_dir(self.path())
             .env("FEDBENCH_DATA", self.path().join("no-data"))
+            .envs(variables.iter().copied())
             .output()
             .expect("the program starts")
     }
 
     /// Expects this exit code, and every one of these texts in what was said.
     pub fn expect(&self, arguments: &[&str], code: i32, texts: &[&str]) -> String {
-        let output = self.fedbench(arguments);
+        self.expect_with(arguments, &[], code, texts)
+    }
+
+    /// The same under these environment variables.
+    pub fn expect_with(&self, arguments: &[&str], variables: &[(&str, &str)], code: i32, texts: &[&str]) -> String {
+        let output = self.fedbench_with(arguments, variables);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{arguments:?} said:\n{said}");
         for text in texts {

@@ -181,7 +181,12 @@ fn a_spoiled_backbone_is_not_judged() -> Test {
     *bytes.last_mut().context("weights")? ^= 0x80;
     std::fs::write(&weights, bytes)?;
     let eval = ["eval", "--backbone", "owner/tiny", "--dataset", "icongen", "--limit", "4", "--out", "judged"];
-    program.expect(&eval, &[], 1, &["model.safetensors: its content has SHA-256", "`fedbench model fetch`"]);
+    program.expect(
+        &eval,
+        &[],
+        1,
+        &["model.safetensors: its content has SHA-256", &format!("`fedbench model fetch owner/tiny@{COMMIT}`")],
+    );
     program.expect(&["model", "fetch", "owner/tiny"], &[], 0, &["model.safetensors in the cache is not what the Hub lists"]);
     program.expect(&eval, &[], 0, &["accuracy"]);
     Ok(())

@@ -96,3 +96,51 @@ fn weights_are_tried_first_and_whole() -> Test {
     assert!(began.seconds() < 5.0, "before any work");
     Ok(())
 }
+
+/// What lies in the cache of generated datasets is what was put there, or an error that names the folder; no room is named, too.
+#[test]
+fn the_cache_of_generated_datasets_is_checked() -> Test {
+    let desk = Desk::new();
+    desk.write("file", "in the way");
+    let inspect = ["data", "inspect", "icongen"];
+    let says = ["cannot keep IconGen in file/cache", "FEDBENCH_CACHE names another folder"];
+    desk.expect_with(&inspect, &[("FEDBENCH_CACHE", "file/cache")], 1, &says);
+    let cache = [("FEDBENCH_CACHE", "cache")];
+    desk.expect_with(&["data", "prepare", "icongen"], &cache, 0, &["cache/icongen-v"]);
+    let folder = desk
+        .path()
+        .join("cache")
+        .join(names(&desk.path().join("cache"))?.iter().find(|name| name.starts_with("icongen")).context("made")?);
+    let test = folder.join(SPLITS[0]);
+    let whole = std::fs::read(&test)?;
+    std::fs::write(&test, &whole[..whole.len() / 2])?;
+    let says = [
+        "cache/icongen-v",
+        "test-00000-of-00001.parquet is not the one that was written there",
+        "remove the folder, and it is made again",
+    ];
+    desk.expect_with(&inspect, &cache, 1, &says);
+    std::fs::remove_file(&test)?;
+    desk.expect_with(&inspect, &cache, 1, &["test-00000-of-00001.parquet: No such file", "remove the folder"]);
+    std::fs::write(&test, &whole)?;
+    let card = std::fs::read_to_string(folder.join("card.toml"))?;
+    std::fs::write(folder.join("card.toml"), &card[..card.len() / 2])?;
+    desk.expect_with(&inspect, &cache, 1, &["card.toml is damaged", "remove the folder"]);
+    std::fs::remove_dir_all(&folder)?;
+    desk.expect_with(&inspect, &cache, 0, &["rows"]);
+    assert_eq!(std::fs::read(&test)?, whole, "made again, to the byte");
+    Ok(())
+}
+
+/// A report's place is tried before the runs that it is about.
+#[test]
+fn a_report_is_tried_first() {
+    let desk = Desk::new();
+    desk.write("file", "in the way").expect(
+        &["report", "nowhere", "--out", "file/report"],
+        1,
+        &["cannot write a report to file/report"],
+    );
+    desk.write("suite.toml", "name = \"x\"\nseeds = [1]\n[[experiments]]\n[experiments.data]\ndataset = \"icongen\"\n[experiments.method]\nname = \"fednano\"\n");
+    desk.expect(&["suite", "suite.toml", "--out", "file"], 1, &["cannot write a report to file/report"]);
+}

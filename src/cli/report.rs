@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use reports::{Format, NoLibrary, Report, ReportError, Trust};
 
@@ -39,6 +39,9 @@ pub(crate) struct MakeReport {
 impl MakeReport {
     pub(crate) fn run(self) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(out) = &self.out {
+            try_place(out)?;
+        }
         let report = Report { targets: self.target, ..read(&self.runs, self.no_verify)? };
         notice(&[&report]);
         let data = if self.no_data { None } else { Some(AtHand::below(self.data)) };
@@ -54,6 +57,11 @@ impl MakeReport {
 
 fn parse(name: &str) -> Result<Format, harness::Error> {
     name.parse().map_err(|_| harness::Error::unknown("report format", name, Format::ALL.iter().map(|format| format.name())))
+}
+
+/// Tries whether a report can be written somewhere, before the work that it is about.
+pub(crate) fn try_place(out: &Path) -> Result<()> {
+    guard::files::try_folder(out).with_context(|| format!("cannot write a report to {}", out.display()))
 }
 
 /// A percentage as a fraction.

@@ -86,8 +86,10 @@ impl RunSuite {
         if let Some(Instead::Tune(tune)) = &self.instead {
             return tune.run(session, &suite, &experiments, &self.out, self.options());
         }
+        let place = self.out.join("report");
+        report::try_place(&place)?;
         let folders = self.run_members(session, &suite, &experiments)?;
-        report::write(&folders, &self.out.join("report"), self.no_verify).map(|_| ())
+        report::write(&folders, &place, self.no_verify).map(|_| ())
     }
 
     /// A suite as it is, into a folder.
