@@ -42,14 +42,22 @@ impl RunDir {
 
     /// A folder for something other than a run; an error where a run lies, finished or not.
     pub fn beside_runs(folder: &Path) -> Result<Self> {
-        let run = [run_dir::MANIFEST, run_dir::SUMMARY, run_dir::EXPERIMENT].map(|name| folder.join(name));
-        match run.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
-            Some(path) => Err(Error::Usage(format!(
-                "--out {}: a run lies there ({}), and its files would be overwritten; give another folder",
-                folder.display(),
-                path.file_name().unwrap_or_default().display()
-            ))),
-            None => Self::create(folder, ""),
+        Self::check_no_run(folder)?;
+        Self::create(folder, "")
+    }
+
+    /// An error where a run lies in a folder itself: its files would be overwritten, and what lies below it is never found.
+    pub fn check_no_run(folder: &Path) -> Result<()> {
+        let is_there = |name: &&str| fs::symlink_metadata(folder.join(name)).is_ok();
+        // An interrupted run has no more; either alone may be somebody's own.
+        let begun = [run_dir::EXPERIMENT, run_dir::PARTITION];
+        let found = [run_dir::MANIFEST, run_dir::SUMMARY].into_iter().find(is_there);
+        match found.or_else(|| begun.iter().all(is_there).then_some(begun[0])) {
+            Some(name) => {
+                let folder = folder.display();
+                Err(Error::Usage(format!("--out {folder}: a run lies there (its {name} does); give another folder")))
+            }
+            None => Ok(()),
         }
     }
 
