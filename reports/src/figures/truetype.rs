@@ -240,6 +240,8 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     static ARIMO: &[u8] = include_bytes!("../../assets/Arimo.ttf");
@@ -254,6 +256,13 @@ mod tests {
             format!("{} {glyph} {} {steps:?}\n", u32::from(c), font.advance(glyph))
         };
         (0..0x1_0000).filter_map(char::from_u32).chain(['🙂']).map(of).collect()
+    }
+
+    /// The outlines of the crate ttf-parser 0.25.1, in whose place this is.
+    #[test]
+    fn every_letter_has_the_same_outline() {
+        let digest = format!("{:x}", Sha256::digest(listed()));
+        assert_eq!(digest, "a3a3e143f62e0fe65d514711e4082fe77b67ea824eed16eddb8222ddbb1d3743");
     }
 
     /// As the crate ttf-parser draws them, in whose place this is.
