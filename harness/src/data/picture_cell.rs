@@ -158,7 +158,9 @@ impl Beside<'_> {
 
     fn file(&self, path: &str) -> Result<(PathBuf, Vec<u8>), String> {
         let relative = Path::new(path);
-        if path.len() > LONGEST_PATH || !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        if path.len() > LONGEST_PATH
+            || !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
             return Err("a path goes down from the parquet file's folder, without `..`".into());
         }
         let file = self.parquet.parent().unwrap_or(self.folder).join(relative);
@@ -177,7 +179,8 @@ impl Beside<'_> {
 
     /// The Hub's cache keeps a snapshot's files in `blobs`, beside `snapshots`, and links to them.
     fn within(&self, real: &Path) -> bool {
-        let Ok(folder) = self.folder.canonicalize() else { return false };
+        let here = if self.folder.as_os_str().is_empty() { Path::new(".") } else { self.folder };
+        let Ok(folder) = here.canonicalize() else { return false };
         let snapshots = folder.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "snapshots"));
         let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
         real.starts_with(&folder) || blobs.is_some_and(|blobs| real.starts_with(blobs))

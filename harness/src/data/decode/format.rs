@@ -121,8 +121,8 @@ fn text(encoded: &[u8]) -> Option<&'static str> {
     let head = head.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
     let begins = |with: &str| head.starts_with(with);
     Some(match () {
-        () if begins("<svg") || (begins("<?xml") || begins("<!")) && head.contains("<svg") => "an SVG drawing",
         () if begins("<!doctype html") || begins("<html") || begins("<head") || begins("<body") => "an HTML page",
+        () if begins("<svg") || (begins("<?xml") || begins("<!")) && head.contains("<svg") => "an SVG drawing",
         () if begins("<") => "an XML document",
         () if begins("{") || begins("[") => "a JSON text",
         () if !head.is_empty() && !head.contains(|character: char| character.is_control() && !character.is_whitespace()) => {

@@ -195,6 +195,9 @@ fn of_tiff(encoded: &[u8]) -> Result<Option<Head>, String> {
     if directory.numbers(tag::EXTRA_SAMPLES).any(|kind| kind != 2) {
         return refused("with a channel besides its colours that is no plain transparency");
     }
+    if directory.numbers(tag::EXTRA_SAMPLES).next().is_some() && first(tag::PHOTOMETRIC) != Some(2) {
+        return refused("with transparency that is not of RGB");
+    }
     if first(tag::FILL_ORDER).is_some_and(|order| order != 1) {
         return refused("whose bits are in reverse order");
     }

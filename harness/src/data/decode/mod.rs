@@ -154,3 +154,6 @@ fn jpeg(encoded: &[u8]) -> Result<DynamicImage, String> {
     };
     decoded.ok_or_else(|| "its pixels are not as many as its size says".into())
 }
+
+#[cfg(test)]
+mod tests;
