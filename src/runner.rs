@@ -12,14 +12,16 @@ use harness::metrics::evaluate::trivial_accuracies;
 use harness::record::RunDir;
 use harness::registry::MethodRow;
 use harness::study::Study;
-use schema::{Experiment, Summary, manifest, run_dir};
+use schema::card::BadRow;
+use schema::record::Skipped;
+use schema::{Card, Experiment, Summary, manifest, run_dir};
 
 use crate::environment::environment;
 use crate::hub;
 use crate::output::note;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::session::Session;
+use crate::session::{Resolved, Session};
 
 /// What became of a run.
 #[derive(Debug, Clone)]
@@ -39,6 +41,9 @@ impl Ran {
     }
 }
 
+/// A longer list of rows that were left out is not read to see whether it is empty.
+const MOST_SKIPPED: u64 = 16 << 20;
+
 /// How runs are run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
@@ -51,15 +56,15 @@ pub struct Options {
 /// Runs an experiment into a folder below `out`, unless it is complete there.
 pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: Options) -> Result<Ran> {
     let mut resolved = session.resolve(experiment)?;
-    if let Some(before) = complete(&out.join(&resolved.name), options) {
+    let before = complete(&out.join(&resolved.name), options);
+    if let Some(before) = before.clone().filter(|before| !may_have_lacked_pictures(before.folder(), &resolved)) {
         return Ok(before);
     }
     let without_pictures = resolved.name.clone();
     session.complete(&mut resolved)?;
     let name = resolved.name.clone();
-    if name != without_pictures
-        && let Some(before) = complete(&out.join(&name), options)
-    {
+    let before = if name == without_pictures { before } else { complete(&out.join(&name), options) };
+    if let Some(before) = before {
         return Ok(before);
     }
     let row = resolved.row;
@@ -97,6 +102,14 @@ fn complete(folder: &Path, options: Options) -> Option<Ran> {
         }
         Standing::Unfinished => None,
     }
+}
+
+/// Whether rows were left out that may have named a picture which was not there, and is there now: the rows must say.
+fn may_have_lacked_pictures(folder: &Path, resolved: &Resolved) -> bool {
+    let card = |card: &Card| card.on_bad_row == BadRow::Skip && !card.columns.images.is_empty();
+    let skipped = || guard::files::read_here(&folder.join(run_dir::SKIPPED), MOST_SKIPPED).ok();
+    let is_empty = |text: Vec<u8>| serde_json::from_slice::<Vec<Skipped>>(&text).is_ok_and(|skipped| skipped.is_empty());
+    resolved.located.iter().any(|located| card(&located.card)) && !skipped().is_some_and(is_empty)
 }
 
 /// What lies where a run would go.

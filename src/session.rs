@@ -284,15 +284,22 @@ fn splits_of(experiment: &Experiment) -> [(&str, Option<usize>); 2] {
 
 /// The pictures that a loaded split's rows name by path: what was read of it and is no file of the card.
 pub(crate) fn pictures(checksums: &mut Checksums, located: &[Located], split: &str, dataset: &Dataset) -> Result<Vec<InputFile>> {
-    let mut found = Vec::new();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut named = BTreeSet::new();
     for one in located {
-        let named: BTreeSet<PathBuf> =
-            data::of_split(&one.folder, &one.card, split).map_err(harness::Error::from)?.into_iter().collect();
-        let of_this = |path: &&PathBuf| path.starts_with(&one.folder) && !named.contains(*path);
-        let paths: BTreeSet<PathBuf> = dataset.files.iter().filter(of_this).cloned().collect();
-        let paths: Vec<PathBuf> = paths.into_iter().collect();
-        found.extend(checksums_of(checksums, &format!("split {split}"), &one.folder, &paths)?);
+        let files = data::of_split(&one.folder, &one.card, split).map_err(harness::Error::from)?;
+        named.extend(files.iter().map(|path| real(path)));
     }
+    let others: BTreeSet<PathBuf> = dataset.files.iter().filter(|path| !named.contains(&real(path))).cloned().collect();
+    let others: Vec<PathBuf> = others.into_iter().collect();
+    let folders: Vec<PathBuf> = located.iter().flat_map(|one| [one.folder.clone(), real(&one.folder)]).collect();
+    let mut found = checksums_of(checksums, &format!("split {split}"), Path::new(""), &others)?;
+    for (file, path) in found.iter_mut().zip(&others) {
+        // Never the whole path, which says where it lay.
+        let below = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());
+        file.path = below.or(path.file_name().map(Path::new)).unwrap_or(path).display().to_string();
+    }
+    found.sort();
     Ok(found)
 }
 

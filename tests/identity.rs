@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
@@ -295,4 +295,50 @@ fn paths_that_lead_nowhere_are_said_to() {
     eval("nano", "my/data", &[], &["dataset: there is no file or folder `my/data`"]);
     eval("nano", "data", &["--adapters", "r/adapters.safetensors"], &["--adapters: there is no file or folder `r/adapters"]);
     eval("owner/name", "data", &[], &["not at hand", "no folder of this name either"]);
+}
+
+/// Pictures that rows name by their paths are inputs, too: the same rows beside other pictures are another run.
+#[test]
+fn pictures_beside_the_rows_are_inputs() {
+    let desk = Desk::new();
+    let paint = |folder: &str, colour: [u8; 3]| {
+        let picture = image::RgbImage::from_pixel(16, 16, image::Rgb(colour));
+        picture.save(desk.path().join(folder).join("a.png")).expect("a picture");
+    };
+    for folder in ["red", "copy"] {
+        rows_with_picture(&desk.path().join(folder).join("rows.parquet"));
+        desk.write(
+            &format!("{folder}/card.toml"),
+            &card("pictures", "rows").replace("[columns]", "[columns]\nimages = [\"image\"]"),
+        );
+        paint(folder, [200, 0, 0]);
+    }
+    experiment(&desk, "x.toml", "red", "");
+    let red = run(&desk, "x.toml", "r", "accuracy");
+    assert_eq!(run(&desk, "x.toml", "r", "complete already"), red);
+    experiment(&desk, "x.toml", "copy", "");
+    assert_eq!(run(&desk, "x.toml", "r", "complete already"), red, "the same pictures in another folder");
+    paint("copy", [0, 0, 200]);
+    let blue = run(&desk, "x.toml", "r", "accuracy");
+    assert_ne!(name(&red), name(&blue));
+    let files = json(blue.join("environment.json"))["inputs"]["files"].clone();
+    assert!(files.as_array().expect("files").iter().any(|file| file["path"] == "a.png"), "{files}");
+    let [red, blue] = [&red, &blue].map(|run| run.to_str().expect("UTF-8"));
+    desk.expect(&["gate", "--baseline", red, "--runs", blue, "--allow-dirty"], 1, &["data.sha256.test (", "a.png differs"]);
+}
+
+/// Four questions about one picture that lies beside the parquet file.
+fn rows_with_picture(path: &Path) {
+    rows(path, &ANSWERS[..4]);
+    let file = std::fs::File::open(path).expect("rows");
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).expect("parquet");
+    let batch = reader.build().expect("rows").next().expect("a batch").expect("readable");
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter(std::iter::repeat_n(None::<&[u8]>, 4)));
+    let paths: ArrayRef = Arc::new(StringArray::from_iter_values(["a.png"; 4]));
+    let image: ArrayRef = Arc::new(StructArray::try_from(vec![("bytes", bytes), ("path", paths)]).expect("cells"));
+    let names = ["question", "choices", "answer"].map(|name| (name, batch.column_by_name(name).expect("a column").clone()));
+    let batch = RecordBatch::try_from_iter(names.into_iter().chain([("image", image)])).expect("columns of one length");
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).expect("a file"), batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("written");
 }
