@@ -102,7 +102,7 @@ fn walk(file: &File, column: &ColumnChunkMetaData, rows: usize, doubt: &Doubt) -
 /// The longest value of a dictionary of texts or binaries.
 fn longest(kind: Type, mut values: &[u8]) -> u64 {
     if kind != Type::BYTE_ARRAY {
-        return 1024;
+        return values.len() as u64;
     }
     let mut longest = 0;
     while let Some((length, rest)) = values.split_first_chunk::<4>() {

@@ -274,8 +274,9 @@ fn width(kind: i64, length: i64) -> Result<Option<u64>, Problem> {
         (2 | 5, _) => Ok(Some(8)),
         (3, _) => Ok(Some(12)),
         (6, _) => Ok(None),
-        // Up to a kilobyte: longer ones are nobody's.
         (7, 0..=1024) => Ok(Some(length.unsigned_abs())),
+        // As long as a text may be.
+        (7, 1025..) => Ok(None),
         (7, _) => Err(damaged(format!("a column of values of {length} bytes each"))),
         _ => Err(damaged(format!("a column of an unknown type ({kind})"))),
     }
