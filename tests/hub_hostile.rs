@@ -81,7 +81,7 @@ fn no_size_passes_for_a_small_one() -> Test {
     desk.site.list_size(1 << 63);
     program.expect(&fetch, &[], 1, &["is said to have 9223372036854775808 bytes", "are not believed"]);
     desk.site.list_size(1 << 44);
-    program.expect(&fetch, &[], 2, &["32768.0 GiB to download in 2 of 2 files", "`--yes` downloads it"]);
+    program.expect(&fetch, &[], 2, &["32.0 TiB to download in 2 of 2 files", "`--yes` downloads it"]);
     assert!(desk.site.seen("/resolve/").is_empty());
     Ok(())
 }

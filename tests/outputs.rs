@@ -123,8 +123,7 @@ fn the_cache_of_generated_datasets_is_checked() -> Test {
     std::fs::remove_file(&test)?;
     desk.expect_with(&inspect, &cache, 1, &["test-00000-of-00001.parquet: No such file", "remove the folder"]);
     std::fs::write(&test, &whole)?;
-    let card = std::fs::read_to_string(folder.join("card.toml"))?;
-    std::fs::write(folder.join("card.toml"), &card[..card.len() / 2])?;
+    std::fs::write(folder.join("card.toml"), "name = ")?;
     desk.expect_with(&inspect, &cache, 1, &["card.toml is damaged", "remove the folder"]);
     std::fs::remove_dir_all(&folder)?;
     desk.expect_with(&inspect, &cache, 0, &["rows"]);
