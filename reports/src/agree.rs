@@ -33,8 +33,12 @@ pub fn disagreement(
         ("unparsed_rate", summary.unparsed_rate, "predictions.parquet gives", judged.unparsed_rate),
     ];
     let differs = |(_, said, _, found): &(&str, f64, &str, Option<f64>)| found.is_some_and(|found| !close(*said, found));
-    let (name, said, gives, found) = pairs.into_iter().find(differs)?;
-    Some(format!("summary.json says {name} = {said}, {gives} {}", found.unwrap_or_default()))
+    if let Some((name, said, gives, found)) = pairs.into_iter().find(differs) {
+        return Some(format!("summary.json says {name} = {said}, {gives} {}", found.unwrap_or_default()));
+    }
+    let of_client = |(client, said): (&u32, &f64)| Some((*client, *said, *judged.clients.get(client)?));
+    let (client, said, found) = recorded.by_client.iter().filter_map(of_client).find(|(_, said, found)| !close(*said, *found))?;
+    Some(format!("records.parquet says client_accuracy = {said} of client {client}, predictions.parquet gives {found}"))
 }
 
 fn close(a: f64, b: f64) -> bool {
@@ -96,12 +100,20 @@ mod tests {
         for (key, given) in [("client_accuracy_mean", 0.5), ("client_accuracy_min", 0.5)] {
             let root = TempDir::new().expect("a folder");
             // Client 0 answers on its own shard, 0.
-            let run = Fixture { client: Some(0), ..Fixture::new("icongen", "local", 1, 0.5) }.write(root.path());
+            let records = vec![(2, Some(0), "client_accuracy", 0.5)];
+            let run = Fixture { client: Some(0), records, ..Fixture::new("icongen", "local", 1, 0.5) }.write(root.path());
             set(&run.join("summary.json"), "client_accuracy_min", json!(0.5));
             assert!(read(&root, Trust::Verified).is_ok());
             set(&run.join("summary.json"), key, json!(0.6));
             let error = read(&root, Trust::Verified).expect_err("refused").to_string();
             assert!(error.contains(&format!("{key} = 0.6, predictions.parquet gives {given}")), "{error}");
+            // What records say of a client is held against its predictions, too.
+            set(&run.join("summary.json"), key, json!(given));
+            let records = vec![(2, Some(0), "client_accuracy", 0.625)];
+            let fixture = Fixture { client: Some(0), records, ..Fixture::new("icongen", "local", 1, 0.5) };
+            set(&fixture.write(root.path()).join("summary.json"), "client_accuracy_min", json!(0.5));
+            let error = read(&root, Trust::Verified).expect_err("refused").to_string();
+            assert!(error.contains("client_accuracy = 0.625 of client 0, predictions.parquet gives 0.5"), "{error}");
         }
     }
 
