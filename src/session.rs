@@ -154,7 +154,7 @@ impl Session {
 
     /// What was read is what the run is named after.
     fn check_unchanged(&mut self, resolved: &Resolved) -> Result<()> {
-        match self.complete_inputs(resolved)?.differing_file(&resolved.inputs) {
+        match self.complete_inputs(resolved)?.differing_files(&resolved.inputs).next() {
             Some(file) => Err(harness::Error::Changed { path: file.path.clone().into() }.into()),
             None => Ok(()),
         }

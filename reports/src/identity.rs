@@ -84,7 +84,7 @@ pub fn differences_in_words(a: &Run, b: &Run, keys: &BTreeSet<String>) -> String
     let word = |key: &String| {
         let [a_value, b_value] = [a, b].map(|run| guard::text::line(&run.said(key), 40));
         let file = match (a.inputs(), b.inputs()) {
-            (Some(a), Some(b)) if key.contains("sha256") => a.differing_file(b).filter(|file| belongs(key, &file.part)),
+            (Some(a), Some(b)) => a.differing_files(b).find(|file| belongs(key, &file.part)),
             _ => None,
         };
         let file = file.map_or_else(String::new, |file| format!(": {} differs", guard::text::line(&file.path, 60)));

@@ -71,13 +71,13 @@ impl Inputs {
     /// What a split's name follows in the key of its files' checksum.
     pub const ROWS: &str = "data.sha256.";
 
-    /// The first file in which two runs' inputs differ, as a person is told: `split test, test.parquet`; none where their files are the
-    /// same.
-    pub fn differing_file<'a>(&'a self, other: &'a Self) -> Option<&'a InputFile> {
+    /// The files in which two runs' inputs differ, those of this one first; none where their files are the same.
+    pub fn differing_files<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a InputFile> {
         let same = |a: &InputFile, b: &InputFile| (&a.part, &a.sha256) == (&b.part, &b.sha256);
-        let lacks = |all: &[InputFile], one: &InputFile| !all.iter().any(|file| same(file, one));
-        let mine = self.files.iter().find(|file| lacks(&other.files, file));
-        mine.or_else(|| other.files.iter().find(|file| lacks(&self.files, file)))
+        let lacking = move |from: &'a [InputFile], all: &'a [InputFile]| {
+            from.iter().filter(move |file| !all.iter().any(|other| same(other, file)))
+        };
+        lacking(&self.files, &other.files).chain(lacking(&other.files, &self.files))
     }
 }
 
@@ -104,9 +104,9 @@ mod tests {
         let (a, b) = (inputs("1"), inputs("2"));
         assert_eq!(a.identity(), "backbone.sha256 b\ncard.sha256 c\ndata.sha256.test 1\n");
         assert_ne!(a.identity(), b.identity());
-        assert_eq!(a.differing_file(&b).map(|file| file.path.as_str()), Some("a.parquet"));
+        assert_eq!(a.differing_files(&b).next().map(|file| file.path.as_str()), Some("a.parquet"));
         let mut elsewhere = a.clone();
         elsewhere.files[0].path = "moved.parquet".into();
-        assert_eq!((a.identity(), a.differing_file(&elsewhere)), (elsewhere.identity(), None));
+        assert_eq!((a.identity(), a.differing_files(&elsewhere).count()), (elsewhere.identity(), 0));
     }
 }
