@@ -110,6 +110,7 @@ fn read(bytes: &[u8], end: u64) -> Result<Footer, Problem> {
     walked.map_err(|broken| match broken {
         Broken::Short => damaged("its footer ends within a value".into()),
         Broken::Wrong(what) => damaged(format!("its footer has {what}")),
+        Broken::Many(what) => Problem::Limit(format!("its footer has {what}")),
     })?;
     if raw.encrypted {
         return Err(Problem::Encrypted);

@@ -278,7 +278,7 @@ fn header(file: &File, at: u64, end: u64) -> Result<(Header, u64), Problem> {
             Ok((header, size)) => return Ok((header, size as u64)),
             Err(Broken::Short) if length < left => length = length.saturating_mul(16).min(left),
             Err(Broken::Short) => return Err(Problem::Damaged("a page's header does not end".into())),
-            Err(Broken::Wrong(what)) => {
+            Err(Broken::Wrong(what) | Broken::Many(what)) => {
                 return Err(Problem::Damaged(format!("a page's header has {what}; it {}", what_it_is(&bytes))));
             }
         }

@@ -10,6 +10,8 @@ pub(super) enum Broken {
     Short,
     /// A value that cannot be.
     Wrong(String),
+    /// A list that is longer than what is read.
+    Many(String),
 }
 
 /// The type of a field or of a list's elements.
@@ -76,7 +78,7 @@ impl<'a> Walker<'a> {
             return Err(wrong("the type of a list"));
         }
         if count > most {
-            return Err(Broken::Wrong(format!("a list of {count}, more than the {most} that are read")));
+            return Err(Broken::Many(format!("a list of {count}, the limit is {most}")));
         }
         (0..count).try_for_each(|_| element(self))
     }
