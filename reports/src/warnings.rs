@@ -39,7 +39,8 @@ pub(crate) fn collect(
     let all = || (0..groups.len()).collect::<Vec<usize>>();
     let changed = runs.iter().filter_map(|run| Some(format!("{}: {}", run.summary.run, run.disagreement.as_ref()?)));
     warn("changed", having(&|run| run.disagreement.is_some()), list("CHANGED BY HAND, numbers not to be believed", changed));
-    let renamed = runs.iter().filter(|run| !run.has_its_name()).map(|run| format!("{} ({})", run.dir.display(), run.summary.run));
+    let renamed = runs.iter().filter(|run| !run.has_its_name());
+    let renamed = renamed.map(|run| format!("{} ({})", run.dir.file_name().unwrap_or_default().display(), run.summary.run));
     warn("renamed", having(&|run| !run.has_its_name()), list("runs in folders of another name", renamed));
     warn("incomplete", Vec::new(), list("unfinished runs, not reported", incomplete.iter().map(|dir| dir.display().to_string())));
     warn("repeated", Vec::new(), list("runs that repeat an experiment and a seed, not counted", repeats.iter().map(repeat)));

@@ -164,7 +164,7 @@ fn runs_show_what_made_them() {
     let root = TempDir::new().unwrap();
     Fixture::new("icongen", "fednano", 7, 0.5).write(root.path());
     let page = read(root.path()).html().unwrap();
-    for text in ["seed = 7\n[data]", "<li>commit: abc1234</li>", "<td>icongen-fednano-s7</td>", "card of icongen"] {
+    for text in ["seed = 7\n[data]", "<li>commit: abc1234</li>", "<td>fednano-7-s7-r2</td>", "card of icongen"] {
         assert!(page.contains(text), "{text}");
     }
 }
