@@ -23,7 +23,7 @@ fn utf16(text: &str) -> Vec<u8> {
 #[test]
 fn a_cards_line_ends_and_mark_change_nothing() {
     let desk = Desk::new();
-    desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20,12"], 0, &[]);
+    desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20", "12"], 0, &[]);
     let text = std::fs::read_to_string(desk.path().join("base/card.toml")).expect("a card");
     let prompt = "[prompts.mine]\ntemplate = \"\"\"Look.\n{question}\n{options}\nThe letter:\"\"\"\ntarget = \"letter\"\n";
     let text = format!("{text}\n{prompt}");
@@ -47,7 +47,7 @@ fn a_cards_line_ends_and_mark_change_nothing() {
 #[test]
 fn what_is_no_dataset_is_said_to_be_so() {
     let desk = Desk::new();
-    desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20,12"], 0, &[]);
+    desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20", "12"], 0, &[]);
     let file = Path::new("base").join("train-00000-of-00001.parquet").display().to_string();
     desk.expect(&["data", "inspect", &file], 2, &["is a file: a dataset is a folder with a `card.toml`"]);
     desk.expect(&["data", "inspect", "no.parquet"], 2, &["does not exist"]);
@@ -60,7 +60,7 @@ fn what_is_no_dataset_is_said_to_be_so() {
 #[test]
 fn a_cards_files_lie_in_its_folder() {
     let desk = Desk::new();
-    desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20,12"], 0, &[]);
+    desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20", "12"], 0, &[]);
     let text = std::fs::read_to_string(desk.path().join("base/card.toml")).expect("a card");
     let named = "test-00000-of-00001.parquet";
     let outside = desk.path().join("base").join(named).display().to_string();
