@@ -201,16 +201,16 @@ fn lots(study: &Study, examples: &[usize], cut: impl Fn(&TestExample) -> Vec<Ran
 
 /// Numbers of the largest mask that judging the test split makes, and tokens of that batch.
 pub fn largest_batch(study: &Study) -> (usize, usize) {
-    let all: Vec<usize> = (0..study.num_test()).collect();
+    let order = by_length(study, (0..study.num_test()).collect());
     let cut = |example: &TestExample| match example.scoring {
         Scoring::OptionLikelihood => pieces(&example.options.branches, BRANCH_TOKENS),
         Scoring::Generation => vec![Range { start: 0, end: 0 }],
     };
     let size = |lot: &Vec<Part>| {
-        let wide = lot.iter().map(|part| study.test()[part.at].width(study, &part.options)).max().unwrap_or(0);
+        let wide = lot.iter().map(|part| study.test()[order[part.at]].width(study, &part.options)).max().unwrap_or(0);
         (lot.len() * wide * wide, lot.len() * wide)
     };
-    lots(study, &by_length(study, all), cut).iter().map(size).max().unwrap_or_default()
+    lots(study, &order, cut).iter().map(size).max().unwrap_or_default()
 }
 
 impl TestExample {
