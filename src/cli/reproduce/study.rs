@@ -62,9 +62,11 @@ impl Reproduction {
         if self.plan {
             return Ok(());
         }
+        let place = out.join("report");
+        report::try_place(&place)?;
         let folders = suite.run_members(session, &described, &experiments)?;
-        let report = report::write(&folders, &out.join("report"), self.no_verify)?;
-        judge(&report, &locked.claims, Some(&out.join("report")))
+        let report = report::write(&folders, &place, self.no_verify)?;
+        judge(&report, &locked.claims, Some(&place))
     }
 }
 
