@@ -154,7 +154,8 @@ fn a_place_that_is_no_folder_is_said_to_be_none() {
 /// Standard output is not one of those that the parser of arguments may break, either.
 #[test]
 fn help_for_a_reader_that_leaves_is_no_error() {
-    let mut command = fedbench(&desk(), &["--help"]);
+    let desk = desk();
+    let mut command = fedbench(&desk, &["--help"]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
     drop(child.stdout.take());
     assert!(child.wait().expect("it ends").success());
