@@ -176,4 +176,20 @@ mod tests {
             "<text class=\"f-t\" x=\"1\" y=\"9\" font-size=\"10\" text-anchor=\"end\">x &quot;&lt;/text&gt;&lt;script&gt;</text>";
         assert!(svg.contains(line) && svg.contains(text), "{svg}");
     }
+
+    /// What has no place is left out, and breaks nothing.
+    #[test]
+    fn numbers_that_are_none_are_not_drawn() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            let mut scene = Scene::new(20.0, 10.0);
+            scene.line(vec![(value, 1.0), (1.0, value)], Ink::Muted, 1.0, Dash::Solid);
+            scene.rect((0.0, value), (2.0, 2.0), Ink::Grid, value);
+            scene.text((value, 1.0), "t", 10.0, Ink::Text, Anchor::Start);
+            scene.rect((0.0, 0.0), (2.0, 2.0), Ink::Heat, f64::NAN);
+            let svg = file(&scene, "t", "d");
+            let last = "<path class=\"f-h\" d=\"M0 0L2 0L2 2L0 2Z\" fill-opacity=\"0\"></path>\n</svg>\n";
+            assert!(svg.ends_with(last) && !svg.contains("NaN") && !svg.contains("inf") && svg.len() < 3_000, "{svg}");
+            assert!(super::super::raster::png(&scene).is_ok());
+        }
+    }
 }
