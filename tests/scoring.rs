@@ -113,15 +113,13 @@ fn options_beside_a_thousand_others_score_as_alone() -> Test {
     let study = closed_set(1000, 3, 1)?;
     let found = judged(&study)?;
     let (mask, _) = largest_batch(&study);
-    assert!(mask < 3000 * 3000, "a mask of {mask} numbers: nothing was cut");
+    assert!(mask < 8 * 2200 * 2200, "a mask of {mask} numbers: nothing was cut");
     let again = judged(&closed_set(1000, 3, 32)?)?;
     for (prediction, other) in found.iter().zip(&again) {
         assert_eq!(prediction.option_scores.len(), 1000);
-        let bits = |p: &Prediction| p.option_scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
         assert_eq!((&prediction.prediction, prediction.correct), (&other.prediction, other.correct));
         let worst = prediction.option_scores.iter().zip(&other.option_scores).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         within("scores in other batches", worst, 1e-4);
-        assert_eq!(bits(prediction).len(), 1000);
     }
     let text = tiny::backbone().text();
     let rendered = |prompt: &str| -> Result<Sequence> {
@@ -142,17 +140,17 @@ fn options_beside_a_thousand_others_score_as_alone() -> Test {
     Ok(())
 }
 
-/// What stands behind a branch leaves no trace in its bits; that is why batches and pieces may end anywhere.
+/// What stands beside a branch does not change its score, beyond the order of its sums.
 #[test]
-fn what_follows_a_branch_changes_no_bit_of_it() -> Test {
+fn what_stands_beside_a_branch_leaves_its_score() -> Test {
     let text = tiny::backbone().text();
     let branches = (0..40).map(|i| Ok(harness::backbone::Branch::answer(text.answer(&format!("value {i}"))?)));
     let all = Sequence { prefix: text.prefix("which?", &[], 40)?.0, images: vec![], branches: branches.collect::<Result<_>>()? };
     let scores = whole(tiny::backbone(), &all)?;
-    for count in [1, 2, 5, 17, 39] {
-        let fewer = Sequence { branches: all.branches[..count].to_vec(), ..all.clone() };
-        let found: Vec<u64> = whole(tiny::backbone(), &fewer)?.iter().map(|score| score.to_bits()).collect();
-        assert_eq!(found, scores[..count].iter().map(|score| score.to_bits()).collect::<Vec<_>>(), "{count} branches");
+    for piece in [0..1, 0..2, 3..8, 17..39, 39..40] {
+        let found = whole(tiny::backbone(), &all.with_piece(&all.branches, piece.clone()))?;
+        let worst = found.iter().zip(&scores[piece.clone()]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        within(&format!("branches {piece:?}"), worst, 1e-4);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ pub fn positive(method: &str, key: &str, value: f64) -> Result<()> {
 
 /// A finite number, 0 or more.
 pub fn not_negative(method: &str, key: &str, value: f64) -> Result<()> {
-    check(method, key, value, (0.0..=LARGEST).contains(&value), "a finite number, 0 to 1000000")
+    check(method, key, value, (0.0..=LARGEST).contains(&value), "a finite number, 0 or more, at most 1000000")
 }
 
 /// A share in [0, 1].

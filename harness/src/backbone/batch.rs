@@ -3,7 +3,8 @@
 //! A sequence is a prefix (image placeholders and prompt) and any number of *branches* that continue it, each blind to the
 //! others: the gold answer in training, every option in option scoring. All options then share the prompt's forward pass, and a
 //! branch is computed as if it stood alone, because the mask hides the other branches and positions restart at the prefix's end.
-//! (The order in which its sums are taken depends on where in the row it stands, so the last bits of its numbers may.)
+//! (The order in which its sums are taken depends on where in the row it stands and on how many rows a product has, so the last bits of
+//! its numbers may.)
 //!
 //! A batch's mask takes the square of its longest sequence, so a sequence of many branches goes in [`pieces`], and
 //! a batch holds no more sequences than [`MASK_NUMBERS`] allows. Both depend on the sequences alone: never on threads or memory.
