@@ -17,6 +17,8 @@ mod suite;
 mod tune;
 mod validate;
 
+pub use suite::experiments_of;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

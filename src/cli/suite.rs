@@ -145,6 +145,11 @@ impl RunSuite {
     }
 }
 
+/// What `fedbench suite` would run: every experiment of a suite, a file or one that ships with the program, with every seed.
+pub fn experiments_of(suite: &str) -> Result<Vec<Experiment>, harness::Error> {
+    Ok(RunSuite::plain(suite, PathBuf::new(), true, false).experiments()?.1)
+}
+
 /// A suite's file, or one that ships with the program.
 fn read(name: &str) -> Result<(String, Suite), harness::Error> {
     let shipped = baselines::SUITES.iter().find(|(shipped, _)| *shipped == name);

@@ -100,6 +100,45 @@ fn experiments() -> Test {
     attack("experiments", &[text.into_bytes()], mutate::json, read)
 }
 
+const SUITE: &str = r#"name = "hostile"
+description = "Every way to list experiments."
+seeds = [1, 2, 3]
+[base.data]
+dataset = "icongen"
+train_limit = 12
+[base.federation]
+rounds = 2
+[base.method]
+name = "fedavg-lora"
+[[axes.alpha]]
+partition = { scheme = "dirichlet", key = "answer", alpha = 0.1 }
+[[axes.alpha]]
+partition = { scheme = "dirichlet", key = "answer", alpha = 1.0 }
+[[axes.rank]]
+adapter = { rank = 2 }
+[[axes.rank]]
+adapter = { rank = 4, alpha = 8.0 }
+[[experiments]]
+name = "alone"
+method = { name = "local" }
+[[experiments]]
+method = { name = "fedprox", mu = 0.1 }
+"#;
+
+#[test]
+fn suites() -> Test {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("suite.toml");
+    let name = path.to_str().context("a path in UTF-8")?;
+    let read = |_: usize, text: &[u8]| -> Result<()> {
+        std::fs::write(&path, text)?;
+        assert!(!fedbench::cli::experiments_of(name)?.is_empty());
+        Ok(())
+    };
+    read(0, SUITE.as_bytes()).context("sound")?;
+    attack("suites", &[SUITE.into()], mutate::json, read)
+}
+
 /// A small finished run, and its files.
 fn finished(desk: &Desk) -> Result<(PathBuf, Vec<PathBuf>)> {
     let text = experiment(desk.path())?.replace("every = 1", "every = 0");
