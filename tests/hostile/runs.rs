@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use fedbench::plan::Plan;
 use fedbench::session::Session;
 use harness::registry::Registry;
+use reports::read::Trust;
 use reports::{Format, NoLibrary, Report};
 use schema::{Experiment, toml_file};
 
@@ -149,15 +150,26 @@ fn finished(desk: &Desk) -> Result<(PathBuf, Vec<PathBuf>)> {
     Ok((run, files))
 }
 
-/// Each file of a finished run in turn, the rest as they are; then the report of it in every format.
+/// A finished run whose files are held against their checksums: damage is refused before anything is read of it.
 #[test]
 fn run_folders() -> Test {
+    damaged_runs("run folders", Trust::Verified)
+}
+
+/// The same read without the checksums: whatever is damaged is read as far as it goes.
+#[test]
+fn run_folders_unverified() -> Test {
+    damaged_runs("run folders unverified", Trust::AsTheyAre)
+}
+
+/// Each file of a finished run in turn, the rest as they are; then the report of it in every format.
+fn damaged_runs(target: &str, trust: Trust) -> Test {
     let desk = Desk::new();
     let (run, paths) = finished(&desk)?;
     let files = paths.iter().map(|path| Ok(std::fs::read(path)?)).collect::<Result<Vec<_>>>()?;
     let out = desk.path().join("report");
     let report = || -> Result<()> {
-        let mut report = Report::read(std::slice::from_ref(&run))?;
+        let mut report = Report::read_with(std::slice::from_ref(&run), trust)?;
         report.illustrate(&mut NoLibrary)?;
         report.write(&out, Format::ALL)?;
         report.terminal();
@@ -174,7 +186,7 @@ fn run_folders() -> Test {
         Some((_, bytes)) => mutate::bytes(bytes, stream),
         None => Vec::new(),
     };
-    attack("run folders", &tagged, damage, |which, bytes| {
+    attack(target, &tagged, damage, |which, bytes| {
         std::fs::write(&paths[which], bytes)?;
         let reported = report();
         std::fs::write(&paths[which], &files[which])?;
