@@ -225,13 +225,12 @@ fn a_backbone_is_its_files() {
         desk.expect(&["report", &a, other.to_str().expect("UTF-8")], 0, &["backbones of one name", "model ["]);
         std::fs::write(&path, text).expect("written");
     }
-    // The same bytes under another name may say something else.
+    // The same bytes under another name say something else: here, nothing.
     let [own, shared] =
         ["preprocessor_config.json", "processor_config.json"].map(|name| desk.path().join("there/model").join(name));
-    std::fs::write(&own, "{}").expect("written");
-    let before = name_with("there/model", "own");
     std::fs::rename(own, shared).expect("renamed");
-    assert_ne!(name(&before), name(&name_with("there/model", "shared")));
+    experiment(&desk, "x.toml", "data", &with("there/model"));
+    desk.expect(&["run", "x.toml", "--out", "shared", "--quiet"], 1, &["holds neither a processor_config.json with a table"]);
 }
 
 /// A partition's file whose content changed is another partition; the same one elsewhere is the same.

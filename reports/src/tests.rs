@@ -132,7 +132,7 @@ impl Fixture {
     fn summary(&self) -> Value {
         json!({
             "run": "", "experiment": "", "method": self.method,
-            "adapter": "nano", "backbone": "nano", "dataset": self.dataset, "seed": self.seed, "rounds": self.rounds, "clients": 5,
+            "adapter": "nano", "backbone": "nano", "dataset": self.dataset, "seed": self.seed, "rounds": self.rounds, "clients": 2,
             "train_examples": 160, "test_examples": self.test_examples, "optimizer_steps": self.steps, "scoring": "option-likelihood",
             "accuracy": self.judged(), "client_accuracy_mean": self.accuracy, "client_accuracy_min": (self.accuracy - 0.1).max(0.0),
             "client_accuracy_std": 0.05, "chance_accuracy": 0.25, "majority_accuracy": 0.3,

@@ -87,8 +87,9 @@ impl RunSuite {
             return tune.run(session, &suite, &experiments, &self.out, self.options());
         }
         let place = self.out.join("report");
+        self.check_members(session, &suite, &experiments)?;
         report::try_place(&place)?;
-        let folders = self.run_members(session, &suite, &experiments)?;
+        let folders = self.run_members(session, &experiments)?;
         report::write(&folders, &place, self.no_verify).map(|_| ())
     }
 
@@ -109,8 +110,8 @@ impl RunSuite {
         Ok((suite, experiments))
     }
 
-    /// Runs what is not complete; all run folders.
-    pub(crate) fn run_members(&self, session: &mut Session, suite: &Suite, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {
+    /// Says how many runs there are; an error if one of them cannot be, or is there twice.
+    pub(crate) fn check_members(&self, session: &mut Session, suite: &Suite, experiments: &[Experiment]) -> Result<()> {
         for experiment in experiments {
             session.registry().find(&experiment.method.name).with_context(|| format!("suite {}", suite.name))?;
         }
@@ -123,11 +124,11 @@ impl RunSuite {
                 suite.seeds.len()
             ));
         }
-        all_different(session, suite, experiments)?;
-        self.run_all(session, experiments)
+        all_different(session, suite, experiments)
     }
 
-    fn run_all(&self, session: &mut Session, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {
+    /// Runs what is not complete; all run folders.
+    pub(crate) fn run_members(&self, session: &mut Session, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {
         let clock = Stopwatch::start();
         let mut folders = Vec::new();
         let mut ran = 0usize;

@@ -63,8 +63,9 @@ impl Reproduction {
             return Ok(());
         }
         let place = out.join("report");
+        suite.check_members(session, &described, &experiments)?;
         report::try_place(&place)?;
-        let folders = suite.run_members(session, &described, &experiments)?;
+        let folders = suite.run_members(session, &experiments)?;
         let report = report::write(&folders, &place, self.no_verify)?;
         judge(&report, &locked.claims, Some(&place))
     }

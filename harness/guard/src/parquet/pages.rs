@@ -25,7 +25,7 @@ const MAX_PAGES: u64 = 2_000_000;
 const MAX_HEADER: usize = 16 << 20;
 
 /// The ways of compression: name, and how often its length a page may unpack to, where the library does not bound it.
-const CODECS: [(&str, Option<u64>); 8] = [
+pub(super) const CODECS: [(&str, Option<u64>); 8] = [
     ("none", None),
     ("snappy", None),
     ("gzip", Some(1032)),
