@@ -42,6 +42,14 @@ impl BackbonePlace {
             let (path, found) = find_smol(config.weights.as_deref())?;
             return Ok(Self::Smol(path, found));
         }
+        if let Some(weights) = &config.weights {
+            let [name, weights] = [&config.name, weights].map(|text| guard::text::line(text, 80));
+            return Err(harness::Error::Usage(format!(
+                "backbone.weights (--weights) `{weights}`: backbone `{name}` takes none, only `{}` does; leave it out",
+                smol::NAME
+            ))
+            .into());
+        }
         if let Some(found) = hub::find_backbone(&config.name)? {
             return Ok(Self::Folder(found.folder().into(), Some(found)));
         }

@@ -4,13 +4,12 @@
 //! who is gone (`| head -1`) has what they wanted. Everything else, progress above all, goes to standard error, and is dropped where
 //! it cannot be written. Names from files and data may hold escape sequences: they are made harmless here, for all messages.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
-use guard::text::{cut, is_treacherous, printable};
+use guard::text::{cut, json, printable};
 
 /// An error's text is cut in its middle beyond so many characters: a screen or two, whatever a file's names or a library's words are.
 const LONGEST_ERROR: usize = 8_000;
@@ -25,7 +24,7 @@ pub fn say(text: &str) {
 
 /// A result for programs, JSON, and a line break. It means the same with control characters spelled as JSON does.
 pub fn say_json(text: &str) {
-    result(&harmless_json(text));
+    result(&json(text));
 }
 
 /// A line of progress, or of what is not the result.
@@ -99,19 +98,6 @@ fn names(text: &str, cause: &str) -> bool {
     cause.is_empty() || text.match_indices(cause).any(whole)
 }
 
-/// Outside of ASCII a control character can only stand within a string, where `\u` and four digits mean the same.
-fn harmless_json(text: &str) -> Cow<'_, str> {
-    let treacherous = |character: char| is_treacherous(character) && character != '\n';
-    if !text.contains(treacherous) {
-        return Cow::Borrowed(text);
-    }
-    let spelled = |character: char| match treacherous(character) {
-        true => format!("\\u{:04x}", u32::from(character)),
-        false => character.into(),
-    };
-    Cow::Owned(text.chars().map(spelled).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};
@@ -128,15 +114,5 @@ mod tests {
         assert_eq!(with_causes(&silent), "cannot read x: no such file");
         let unlike: anyhow::Error = Err::<(), _>(anyhow!("no")).context("cannot").expect_err("an error");
         assert_eq!(with_causes(&unlike), "cannot: no", "letters within a word are no mention");
-    }
-
-    #[test]
-    fn json_means_the_same_without_control_characters() {
-        let value = serde_json::json!({ "name": "a\u{9b}31m\u{202e}\u{1b}é\u{7f}" });
-        let text = serde_json::to_string_pretty(&value).expect("plain data");
-        let shown = harmless_json(&text);
-        assert!(!shown.contains(|c: char| is_treacherous(c) && c != '\n'), "{shown:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
-        assert!(matches!(harmless_json("{\n\"é\": 1}"), Cow::Borrowed(_)));
     }
 }

@@ -12,6 +12,7 @@ use harness::registry::MethodRow;
 use harness::study::Study;
 use schema::Inputs;
 use schema::experiment::Wire;
+use schema::inputs::judged_on_training_rows;
 use serde::Serialize;
 
 use crate::progress::{bytes, duration};
@@ -51,6 +52,8 @@ pub struct Plan {
     pub evaluation_seconds: f64,
     /// Prompts that will lose their beginning.
     pub prompts_cut: usize,
+    /// What is as asked for, and may not be meant.
+    pub remarks: Vec<String>,
 }
 
 /// What was timed so far: experiments that differ in method, partition or seed alone take the same time for a batch.
@@ -148,6 +151,7 @@ impl Plan {
                 pace.evaluation(study, inputs)? * evaluations as f64 * study.num_test() as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
+            remarks: if trains { remarks(study, inputs) } else { Vec::new() },
         })
     }
 
@@ -179,8 +183,25 @@ impl Plan {
         if self.prompts_cut > 0 {
             lines.push(format!("  {} prompts are longer than data.max_prompt_tokens and lose their beginning", self.prompts_cut));
         }
+        lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
         lines
     }
+}
+
+/// What a person who asked for this may not have meant.
+fn remarks(study: &Study, inputs: &Inputs) -> Vec<String> {
+    let (experiment, federation) = (study.experiment(), &study.experiment().federation);
+    let same = judged_on_training_rows(experiment, Some(inputs), Some(study.card()));
+    let mut remarks: Vec<String> = same.then(|| "judged on the rows that it is trained on".into()).into_iter().collect();
+    let cohort = study.cohort(1, study.shards().len());
+    let shares = [
+        ("dropout", federation.dropout, study.dropped(1, &cohort).len()),
+        ("stragglers", federation.stragglers, study.stragglers(1, &cohort).len()),
+    ];
+    for (key, share, _) in shares.into_iter().filter(|(_, share, count)| *share > 0.0 && *count == 0) {
+        remarks.push(format!("federation.{key} = {share} of a round's {} clients is nobody", cohort.len()));
+    }
+    remarks
 }
 
 /// Cohorts that are drawn one by one for a forecast; more of them are taken to be as large as the clients' mean.

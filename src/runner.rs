@@ -127,7 +127,10 @@ fn standing(folder: &Path, options: Options) -> Standing {
         return if folder.join(run_dir::SUMMARY).is_file() { Standing::Complete } else { Standing::Unfinished };
     }
     match manifest::check(folder) {
-        Ok(manifest::Standing::Whole) => Standing::Complete,
+        Ok(manifest::Standing::Whole) => match manifest::check_name(folder) {
+            Ok(()) => Standing::Complete,
+            Err(mismatch) => Standing::Again(mismatch.to_string()),
+        },
         Ok(manifest::Standing::Unfinished) => Standing::Unfinished,
         Ok(manifest::Standing::Unverified) => Standing::Again(format!(
             "it was written before run folders had a {}, so nothing says that it is whole (--no-verify takes it as it is)",

@@ -101,7 +101,7 @@ impl Session {
 
     /// Fills in an experiment's defaults, finds everything it names and says by content what that is; reads no row of data.
     pub fn resolve(&mut self, experiment: &Experiment) -> Result<Resolved> {
-        let mut experiment = experiment.clone();
+        let mut experiment = experiment.clone().with_plain_zeros();
         let row = *self.registry.find(&experiment.method.name)?;
         row.check(&experiment)?;
         let method = (row.build)(&experiment.method.options)?;

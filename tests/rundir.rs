@@ -6,9 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use schema::run_dir;
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use schema::manifest::{Entry, FORMAT};
+use schema::{Manifest, run_dir};
 use serde_json::Value;
 
 use crate::cli::{Desk, MINIMAL};
@@ -336,4 +340,138 @@ fn suites_and_seeds_that_cannot_be() {
     desk.write("long.toml", &long);
     desk.expect(&["suite", "long.toml", "--out", "runs"], 2, &["long.toml", "longer than the 4194304 bytes"]);
     assert!(!desk.path().join("runs").exists());
+}
+
+/// The manifest made anew: every file is as it says.
+fn sealed(run: &Path) {
+    let files = fs::read_dir(run).expect("a run").map(|file| file.expect("readable").path());
+    let named = files.map(|path| {
+        let name = path.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+        let entry = Entry::of(&fs::read(&path).expect("a file"));
+        (name, entry)
+    });
+    let files = named.filter(|(name, _)| name != run_dir::MANIFEST && !name.starts_with('.')).collect();
+    let text = serde_json::to_string(&Manifest { format: FORMAT, files }).expect("JSON");
+    fs::write(run.join(run_dir::MANIFEST), text).expect("written");
+}
+
+/// The folder of seed 2 under the name of seed 1, and an experiment that was edited: their manifests fit, their names do not.
+#[test]
+fn another_runs_folder_is_not_taken() {
+    let (desk, run) = with_run();
+    let whole = measured(&run);
+    desk.expect(&["run", "x.toml", "--quiet", "--seed", "2", "--out", "two"], 0, &["accuracy"]);
+    let two = fs::read_dir(desk.path().join("two")).expect("runs").next().expect("a run").expect("readable").path();
+    for name in run_dir::FILES.into_iter().chain([run_dir::MANIFEST]) {
+        fs::copy(two.join(name), run.join(name)).expect("a copy");
+    }
+    desk.expect(&["report", "runs"], 0, &["runs in folders of another name"]);
+    let said = desk.expect(&["run", "x.toml", "--quiet", "--out", "runs"], 0, &["run again, because", "another run", "accuracy"]);
+    assert!(!said.contains("complete already"), "{said}");
+    assert_eq!(measured(&run), whole);
+
+    let path = run.join(run_dir::EXPERIMENT);
+    let text = fs::read_to_string(&path).expect("an experiment");
+    fs::write(&path, text.replace("weight_decay = 0.0", "weight_decay = 0.5")).expect("written");
+    sealed(&run);
+    desk.expect(&["report", "runs"], 1, &["summary.json says `", "give `", "--no-verify"]);
+    desk.expect(&["compare", "runs", "runs"], 1, &["give `"]);
+    desk.expect(&["report", "runs", "--no-verify"], 0, &["CHANGED BY HAND"]);
+    desk.expect(&["run", "x.toml", "--quiet", "--out", "runs"], 0, &["run again, because", "changed after the run"]);
+    assert_eq!(measured(&run), whole);
+}
+
+/// The rows of predictions, changed.
+fn rewrite(path: &Path, change: impl Fn(&RecordBatch) -> RecordBatch) {
+    let file = fs::File::open(path).expect("predictions");
+    let mut reader =
+        ParquetRecordBatchReaderBuilder::try_new(file).expect("parquet").with_batch_size(1 << 20).build().expect("parquet");
+    let batch = change(&reader.next().expect("rows").expect("readable"));
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).expect("a file"), batch.schema(), None).expect("parquet");
+    writer.write(&batch).expect("written");
+    writer.close().expect("written");
+}
+
+#[test]
+fn numbers_without_the_answers_behind_them_are_refused() {
+    let (desk, run) = with_run();
+    let predictions = run.join(run_dir::PREDICTIONS);
+    let whole = fs::read(&predictions).expect("predictions");
+    type Change = fn(&RecordBatch) -> RecordBatch;
+    let with_gold = |batch: &RecordBatch, gold: UInt32Array| {
+        let (place, _) = batch.schema().column_with_name("gold_option").expect("a column");
+        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+        columns[place] = Arc::new(gold);
+        RecordBatch::try_new(batch.schema(), columns).expect("a batch")
+    };
+    let changes: [(&str, Box<dyn Fn(&RecordBatch) -> RecordBatch>); 4] = [
+        ("predictions.parquet gives 0", Box::new((|batch| batch.slice(0, 0)) as Change)),
+        ("predictions.parquet", Box::new((|batch| batch.slice(0, batch.num_rows() - 1)) as Change)),
+        ("gold_option = 99 of", Box::new(move |batch| with_gold(batch, UInt32Array::from(vec![99; batch.num_rows()])))),
+        (
+            "its option_scores say",
+            Box::new(move |batch| {
+                let gold = batch.column_by_name("gold_option").expect("a column").clone();
+                let gold = gold.as_any().downcast_ref::<UInt32Array>().expect("numbers").clone();
+                with_gold(batch, gold.iter().map(|option| option.map(|option| u32::from(option == 0))).collect())
+            }),
+        ),
+    ];
+    for (why, change) in changes {
+        rewrite(&predictions, change);
+        sealed(&run);
+        desk.expect(&["report", "runs"], 1, &[why]);
+        fs::write(&predictions, &whole).expect("as it was");
+    }
+    let summary = run.join(run_dir::SUMMARY);
+    let whole = fs::read(&summary).expect("a summary");
+    for (key, value, why) in [
+        ("dataset", Value::from("others"), "give `others-"),
+        ("rounds", 7.into(), "says rounds = 7, experiment.toml gives 1"),
+        ("clients", 3.into(), "says clients = 3, partition.json gives 2"),
+        ("test_examples", 3.into(), "says test_examples = 3, predictions.parquet gives"),
+        ("client_accuracy_std", 0.77.into(), "says client_accuracy_std = 0.77"),
+        ("clients_judged", 1.into(), "says clients_judged"),
+        ("privacy_epsilon", 1.0.into(), "no [privacy]"),
+        ("privacy_epsilon", (-1.0).into(), "privacy_epsilon = -1"),
+    ] {
+        edit(&summary, |summary| summary[key] = value.clone());
+        sealed(&run);
+        desk.expect(&["report", "runs"], 1, &[why]);
+        fs::write(&summary, &whole).expect("as it was");
+    }
+    sealed(&run);
+    desk.expect(&["report", "runs"], 0, &[]);
+}
+
+#[test]
+fn what_may_not_be_meant_is_said() {
+    let desk = desk();
+    let judged = ["--set", "data.test_split=train"];
+    desk.expect(&[&["validate", "x.toml"], &judged[..]].concat(), 0, &["judged on the rows that it is trained on"]);
+    desk.expect(
+        &["validate", "x.toml", "--set", "federation.dropout=0.1"],
+        0,
+        &["federation.dropout = 0.1 of a round's 2 clients is nobody"],
+    );
+    let bare = ["--set", "privacy.mode=local", "--set", "privacy.clip=1.0", "--set", "privacy.noise_multiplier=0.0"];
+    desk.expect(&[&["run", "x.toml", "--quiet", "--out", "runs"], &judged[..], &bare].concat(), 0, &["accuracy"]);
+    desk.expect(&["report", "runs"], 0, &["judged on the rows they were trained on", "∞", "epsilon is infinite"]);
+    desk.expect(&["validate", "x.toml", "--set", "backbone.weights=x.gguf"], 2, &["`nano` takes none"]);
+    desk.expect(&["validate", "x.toml", "--set", "federation.rounds=2\nseed=5"], 2, &["a second key"]);
+}
+
+#[test]
+fn nothing_goes_into_a_run_or_through_a_link() {
+    let (desk, run) = with_run();
+    let own = run.to_str().expect("UTF-8");
+    let below = format!("{own}/a/b");
+    desk.expect(&["report", "runs", "--out", own], 2, &["a run's own folder"]);
+    desk.expect(&["report", "runs", "--out", &below], 2, &["a run's own folder"]);
+    desk.expect(&["run", "x.toml", "--seed", "2", "--out", &below], 2, &["a run's own folder"]);
+    assert!(!run.join("a").exists());
+    let links = desk.path().join("links");
+    fs::create_dir(&links).expect("a folder");
+    symlink(&run, links.join("run")).expect("a link");
+    desk.expect(&["report", "links"], 1, &["(1 there) are not followed"]);
 }

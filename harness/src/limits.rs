@@ -26,6 +26,8 @@ pub const EXAMPLES: usize = 1_000_000_000;
 pub const NEW_TOKENS: usize = 4096;
 /// Rates, strengths and scales: beyond this, f32 has no digits left for what they are multiplied with.
 pub const LARGEST: f64 = 1e6;
+/// The least noise that is any, over the clipping length: below, an epsilon is a number without meaning, and then an infinite one.
+pub const LEAST_NOISE: f64 = 1e-6;
 /// What keeps a denominator from zero must not itself be zero in f32.
 pub const SMALLEST: f64 = 1e-30;
 
@@ -104,8 +106,8 @@ fn numbers(experiment: &Experiment) -> Result<()> {
             (
                 "privacy.noise_multiplier",
                 privacy.noise_multiplier,
-                |x| (0.0..=LARGEST).contains(&x),
-                "a finite number, 0 to 1000000",
+                |x| x == 0.0 || (LEAST_NOISE..=LARGEST).contains(&x),
+                "0 (no privacy: epsilon is infinite), or a number from 0.000001 to 1000000",
             ),
             ("privacy.delta", privacy.delta, |x| x > 0.0 && x < 1.0, "a probability in (0, 1)"),
         ]
@@ -217,6 +219,8 @@ mod tests {
             ("optimizer.epsilon", "0.0"),
             ("optimizer.epsilon", "1e-50"),
             ("adapter.alpha", "0.0"),
+            ("privacy.noise_multiplier", "1e-320"),
+            ("privacy.noise_multiplier", "9e-7"),
         ] {
             assert!(refuses(key, value), "{key} = {value}");
         }

@@ -1,8 +1,13 @@
 //! Do the files of a run say the same? An accuracy that was changed by hand is not the one its predictions give.
 
-use schema::{Experiment, Summary};
+use std::path::Path;
+
+use schema::{Card, Experiment, Inputs, Summary, run_dir};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::columns::{Predictions, Recorded};
+use crate::{ReportError, read};
 
 /// Sums are taken in the order of the run, so only a rounding may differ.
 const TOLERANCE: f64 = 1e-9;
@@ -41,19 +46,100 @@ pub fn disagreement(
     Some(format!("records.parquet says client_accuracy = {said} of client {client}, predictions.parquet gives {found}"))
 }
 
+/// A run's partition, without the ids in it.
+#[derive(Deserialize)]
+pub struct Shards {
+    shards: Vec<IgnoredAny>,
+}
+
+impl Shards {
+    /// Of a run folder.
+    pub fn read(dir: &Path) -> Result<Self, ReportError> {
+        read::json(&dir.join(run_dir::PARTITION), read::MOST_BYTES)
+    }
+}
+
+/// The first thing in which the files of a run that has a manifest do not give its summary: its name, its counts, and an answer of
+/// everybody who was judged to every test example.
+pub fn whole(
+    summary: &Summary,
+    experiment: &Experiment,
+    inputs: Option<&Inputs>,
+    card: Option<&Card>,
+    shards: &Shards,
+    predictions: &Predictions,
+    recorded: &Recorded,
+) -> Option<String> {
+    if let Some(what) = inputs.and_then(|inputs| summary.misnamed(experiment, inputs)) {
+        return Some(what);
+    }
+    let name = |text: &str| guard::text::line(text, 80);
+    if let Some(card) = card.filter(|card| card.name != summary.dataset) {
+        return Some(format!("summary.json has the dataset `{}`, card.toml `{}`", name(&summary.dataset), name(&card.name)));
+    }
+    if summary.privacy_epsilon.is_some() && experiment.privacy.is_none() {
+        return Some("summary.json has a privacy_epsilon, experiment.toml no [privacy]".into());
+    }
+    let judged = &predictions.judged;
+    let rounds = if summary.adapter == "none" { 0 } else { experiment.federation.rounds as u64 };
+    let clients_judged = Some(judged.clients.len()).filter(|count| *count > 0 && *count < shards.shards.len());
+    let counts = [
+        ("rounds", u64::from(summary.rounds), "experiment.toml", rounds),
+        ("clients", u64::from(summary.clients), "partition.json", shards.shards.len() as u64),
+        ("test_examples", summary.test_examples, "predictions.parquet", predictions.scores.len() as u64),
+        (
+            "clients_judged (0: all)",
+            u64::from(summary.clients_judged.unwrap_or_default()),
+            "predictions.parquet",
+            clients_judged.unwrap_or_default() as u64,
+        ),
+    ];
+    if let Some((what, said, file, found)) = counts.into_iter().find(|(_, said, _, found)| said != found) {
+        return Some(format!("summary.json says {what} = {said}, {file} gives {found}"));
+    }
+    if let Some((client, count)) = judged.answers.iter().find(|(_, count)| **count != summary.test_examples) {
+        let whose = client.map_or("of the shared adapters".into(), |client| format!("of client {client}"));
+        let expected = summary.test_examples;
+        return Some(format!(
+            "predictions.parquet has {count} answers {whose}; expected one to each of {expected} test examples"
+        ));
+    }
+    let recorded_of: Vec<u32> = recorded.by_client.keys().copied().collect();
+    let judged_of: Vec<u32> = judged.clients.keys().copied().collect();
+    if recorded_of != judged_of {
+        let (recorded, judged) = (recorded_of.len(), judged_of.len());
+        return Some(format!(
+            "records.parquet has the accuracies of {recorded} clients, predictions.parquet those of {judged}, or of others"
+        ));
+    }
+    let deviation = deviation(judged.clients.values().copied());
+    (!close(summary.client_accuracy_std, deviation)).then(|| {
+        format!("summary.json says client_accuracy_std = {}, predictions.parquet gives {deviation}", summary.client_accuracy_std)
+    })
+}
+
+/// Over clients, n - 1; 0 of fewer than two.
+fn deviation(known: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
+    let count = known.len() as f64;
+    if count < 2.0 {
+        return 0.0;
+    }
+    let mean = known.clone().sum::<f64>() / count;
+    (known.map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt()
+}
+
 fn close(a: f64, b: f64) -> bool {
     (a - b).abs() <= TOLERANCE
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
+    use super::*;
     use crate::tests::Fixture;
-    use crate::{Report, ReportError, Trust};
+    use crate::{Report, Trust};
 
     /// Two runs, of global adapters and of a client's own, with one number of their summaries changed.
     fn changed(own: bool, key: &str, value: Value) -> TempDir {

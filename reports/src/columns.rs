@@ -43,6 +43,8 @@ pub struct Judged {
     pub clients: BTreeMap<u32, f64>,
     /// The share of generated answers that could not be parsed.
     pub unparsed_rate: Option<f64>,
+    /// How many rows each answerer has: the global adapters, or a client's own.
+    pub answers: BTreeMap<Option<u32>, u64>,
 }
 
 /// Sums and counts of what answers were worth.
@@ -65,10 +67,12 @@ impl Tally {
 
     fn judged(self) -> Judged {
         let mean = |(sum, count): (f64, u64)| sum / count as f64;
+        let answers = self.by_answerer.iter().map(|(client, (_, count))| (*client, *count)).collect();
         let global = self.by_answerer.get(&None).copied().map(mean);
         let own: Vec<f64> = self.by_answerer.into_values().map(mean).collect();
         let (unparsed, generated) = self.generated;
         Judged {
+            answers,
             accuracy: global.or_else(|| (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)),
             clients: self.by_shard.into_iter().map(|(shard, sum)| (shard, mean(sum))).collect(),
             unparsed_rate: Some(if generated == 0 { 0.0 } else { unparsed as f64 / generated as f64 }),
@@ -76,12 +80,16 @@ impl Tally {
     }
 }
 
-/// Reads `predictions.parquet`.
-pub fn predictions(path: &Path) -> Result<Predictions, ReportError> {
+/// Reads `predictions.parquet`; if asked, the options' scores, too, which must say what `correct` says.
+pub fn predictions(path: &Path, with_scores: bool) -> Result<Predictions, ReportError> {
     let mut read = Predictions::default();
     let (mut answers, mut tally) = (Answers::default(), Tally::default());
-    for batch in open(path, &["example", "client", "shard", "scoring", "correct", "parsed", "score"])? {
+    let names = ["example", "client", "shard", "scoring", "correct", "parsed", "score", "option_scores", "gold_option"];
+    for batch in open(path, if with_scores { &names } else { &names[..7] })? {
         let batch = batch.map_err(|error| bad(path, &error))?;
+        if with_scores {
+            check_ranks(path, &batch)?;
+        }
         count_predictions(path, &batch, &mut read, &mut answers, &mut tally)?;
     }
     tally.generated = (read.unparsed, read.generation);
@@ -135,6 +143,40 @@ fn count_predictions(
         tally.take(of(client), of(shard), worth);
         let of_whom = if client.is_null(row) { &mut answers.global } else { &mut answers.own };
         of_whom.push((hash(example.value(row)), worth));
+    }
+    Ok(())
+}
+
+/// Of options whose scores are known the likeliest was chosen, the first of equals, and it was right or not.
+fn check_ranks(path: &Path, batch: &RecordBatch) -> Result<(), ReportError> {
+    if batch.column_by_name("gold_option").is_none() {
+        return Ok(());
+    }
+    let gold: &UInt32Array = column(path, batch, "gold_option")?;
+    let scores: &ListArray = column(path, batch, "option_scores")?;
+    let correct: &BooleanArray = column(path, batch, "correct")?;
+    let scoring: &StringArray = column(path, batch, "scoring")?;
+    for row in (0..batch.num_rows()).filter(|&row| scoring.value(row) == "option-likelihood") {
+        let options = scores.value(row);
+        let options = options.as_any().downcast_ref::<Float64Array>().map(Float64Array::values);
+        let options = options.ok_or_else(|| bad(path, &format!("row {row}: `option_scores` are no numbers")))?;
+        let example = || batch.column_by_name("example").and_then(|ids| ids.as_any().downcast_ref::<StringArray>());
+        let name = || guard::text::line(example().map_or("", |ids| ids.value(row)), 80);
+        if options.is_empty() || options.iter().any(|score| !score.is_finite()) {
+            return Err(bad(path, &format!("example `{}`: expected a finite score for each option", name())));
+        }
+        if !gold.is_valid(row) {
+            continue;
+        }
+        let (right, count) = (gold.value(row) as usize, options.len());
+        if right >= count {
+            return Err(bad(path, &format!("example `{}`: gold_option = {right} of {count} options, from 0", name())));
+        }
+        let best = (1..count).fold(0, |best, option| if options[option] > options[best] { option } else { best });
+        if correct.value(row) != (best == right) {
+            let said = correct.value(row);
+            return Err(bad(path, &format!("example `{}`: correct = {said}, its option_scores say {}", name(), best == right)));
+        }
     }
     Ok(())
 }

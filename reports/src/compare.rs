@@ -309,6 +309,19 @@ mod tests {
         assert!(compare.json().contains("\"only_b\": [\n    \"fedprox on icongen\""), "{}", compare.json());
     }
 
+    /// The first 80 examples are answered alike.
+    #[test]
+    fn only_examples_that_both_have_are_compared() {
+        let whole = report(&[("fednano", 60)], |_| {});
+        let part = report(&[("fednano", 60)], |run| {
+            run.correct.truncate(80);
+            run.scoring.truncate(80);
+            (run.accuracy, run.test_examples) = (0.75, 80);
+        });
+        let text = Compare::new(&whole, &part).markdown();
+        assert!(text.contains("+0.0 ± 0.0"), "{text}");
+    }
+
     /// Seeds that scatter hide a small change; what never changes is compared exactly.
     #[test]
     fn metrics_are_judged_over_seeds() {

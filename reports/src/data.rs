@@ -126,7 +126,7 @@ pub fn json(report: &Report) -> String {
         "provenance": provenance,
         "runs": report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>(),
     });
-    serde_json::to_string_pretty(&value).expect("plain data") + "\n"
+    guard::text::json(&serde_json::to_string_pretty(&value).expect("plain data")).into_owned() + "\n"
 }
 
 fn group_json(report: &Report, group: &Group) -> Value {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 pub enum ReportError {
     /// Nothing to report.
     #[error(
-        "no finished run (a folder with summary.json) in {searched}{}",
+        "no finished run (a folder with summary.json) in {searched}{}{}",
+        if *.links > 0 { format!("; links to folders ({links} there) are not followed: name the folders themselves") } else { String::new() },
         if *.incomplete > 0 { format!("; {incomplete} unfinished: `fedbench run` or `fedbench suite` again completes them") } else { String::new() }
     )]
     NoRuns {
@@ -15,6 +16,8 @@ pub enum ReportError {
         searched: String,
         /// Runs without a summary.
         incomplete: usize,
+        /// Links to folders, which are not followed.
+        links: usize,
     },
     /// A place to search that is no folder.
     #[error(

@@ -106,7 +106,7 @@ impl Paired {
     /// One configuration's runs against another's, not yet corrected for the number of comparisons.
     pub fn new(method: &[&Run], reference: &[&Run]) -> Self {
         let pairs = shared_seeds(method, reference);
-        let by_seed: Vec<f64> = pairs.iter().map(|(a, b)| a.summary.accuracy - b.summary.accuracy).collect();
+        let by_seed: Vec<f64> = pairs.iter().filter_map(|(a, b)| difference(a, b)).collect();
         let examples = differences(&pairs);
         Self {
             difference: Stat::of(&by_seed),
@@ -162,6 +162,16 @@ pub(crate) fn t_test(differences: &[Vec<f64>]) -> Option<f64> {
         (seeds as f64 - 1.0).max(1.0),
     );
     Some(chance.p(stats::mean(&by_example)))
+}
+
+/// The difference of two runs' accuracies, on the examples that both judged; none where these are none.
+fn difference(method: &Run, reference: &Run) -> Option<f64> {
+    let [a, b] = [method, reference].map(|run| &run.predictions.scores);
+    let common: Vec<f64> = joined(a, b).map(|(_, (a, b))| a - b).collect();
+    match common.len() == a.len().max(b.len()) {
+        true => Some(method.summary.accuracy - reference.summary.accuracy),
+        false => (!common.is_empty()).then(|| stats::mean(&common)),
+    }
 }
 
 /// The differences of the examples that all these runs judged, `[examples][seeds]`.

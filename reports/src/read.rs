@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use schema::experiment::PartitionScheme;
+use schema::inputs::judged_on_training_rows;
 use schema::manifest::{self, Mismatch, Standing};
 use schema::partition::Partition;
 use schema::record::Skipped;
-use schema::{Environment, Experiment, Summary, run_dir};
+use schema::{Card, Environment, Experiment, Summary, run_dir};
 use serde::de::DeserializeOwned;
 
 use crate::columns::{self, Predictions, Recorded};
@@ -17,7 +18,7 @@ use crate::identity::Identity;
 use crate::{ReportError, agree};
 
 /// The most bytes of a file that is held whole; partitions and lists of skipped rows grow with the data.
-const MOST_BYTES: u64 = 256 << 20;
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
 
 /// The most bytes of a text that a page shows.
 const MOST_TEXT: u64 = 4 << 20;
@@ -51,6 +52,8 @@ pub struct Run {
     pub settings: BTreeMap<String, String>,
     /// What its manifest says; none where nobody asked.
     pub standing: Option<Standing>,
+    /// Whether it was judged on the rows that it was trained on.
+    pub overfit: bool,
     /// In what its files differ from each other; nothing of a run that was verified.
     pub disagreement: Option<String>,
 }
@@ -83,15 +86,32 @@ impl Run {
         self.dir.file_name().is_some_and(|name| *name == *self.summary.run)
     }
 
+    /// Whether its updates were clipped under no noise: their privacy has no finite epsilon.
+    pub fn is_bare(&self) -> bool {
+        self.summary.privacy_epsilon.is_none()
+            && self.experiment.privacy.as_ref().is_some_and(|privacy| privacy.noise_multiplier == 0.0)
+    }
+
     fn unchecked(dir: &Path, standing: Option<Standing>) -> Result<Self, ReportError> {
         let experiment: Experiment = schema::toml_file::read_here(&dir.join(run_dir::EXPERIMENT))?;
         let environment: Environment = json(&dir.join(run_dir::ENVIRONMENT), MOST_BYTES)?;
         let identity = Identity::of(&experiment, environment.inputs.as_ref());
         let summary = summary(&dir.join(run_dir::SUMMARY))?;
-        let predictions = columns::predictions(&dir.join(run_dir::PREDICTIONS))?;
+        let is_new = environment.format > 0;
+        let predictions = columns::predictions(&dir.join(run_dir::PREDICTIONS), is_new)?;
         let recorded = columns::recorded(&dir.join(run_dir::RECORDS))?;
+        let card_here: Option<Card> = schema::toml_file::read_here(&dir.join(run_dir::CARD)).ok();
+        let mut disagreement = agree::disagreement(&summary, &experiment, &predictions, &recorded);
+        if is_new && disagreement.is_none() {
+            let shards = agree::Shards::read(dir)?;
+            let inputs = environment.inputs.as_ref();
+            disagreement = agree::whole(&summary, &experiment, inputs, card_here.as_ref(), &shards, &predictions, &recorded);
+        }
+        let overfit =
+            summary.adapter != "none" && judged_on_training_rows(&experiment, environment.inputs.as_ref(), card_here.as_ref());
         Ok(Self {
-            disagreement: agree::disagreement(&summary, &experiment, &predictions, &recorded),
+            disagreement,
+            overfit,
             environment,
             dataset: summary.dataset.clone(),
             skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED), MOST_BYTES)?.len(),
@@ -152,6 +172,8 @@ pub struct Found {
     pub complete: BTreeSet<PathBuf>,
     /// With an experiment but no summary.
     pub incomplete: BTreeSet<PathBuf>,
+    /// How many links to folders were not followed.
+    pub links: usize,
 }
 
 /// Searches folders for run folders; none at all is an error.
@@ -166,7 +188,8 @@ pub fn find(dirs: &[PathBuf]) -> Result<Found, ReportError> {
     }
     if found.complete.is_empty() {
         let searched: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
-        return Err(ReportError::NoRuns { searched: searched.join(", "), incomplete: found.incomplete.len() });
+        let (searched, incomplete) = (searched.join(", "), found.incomplete.len());
+        return Err(ReportError::NoRuns { searched, incomplete, links: found.links });
     }
     Ok(found)
 }
@@ -186,6 +209,8 @@ fn search(dir: &Path, found: &mut Found) -> Result<(), ReportError> {
         let entry = entry.map_err(failed)?;
         if entry.file_type().map_err(failed)?.is_dir() {
             search(&entry.path(), found)?;
+        } else {
+            found.links += usize::from(entry.path().is_dir());
         }
     }
     Ok(())
@@ -196,7 +221,7 @@ fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-fn json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReportError> {
+pub(crate) fn json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReportError> {
     let text = guard::files::read_here(path, most).map_err(|source| ReportError::Read { path: path.into(), source })?;
     serde_json::from_slice(&text).map_err(|source| ReportError::Json { path: path.into(), source })
 }

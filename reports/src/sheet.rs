@@ -120,10 +120,11 @@ fn written(writer: csv::Writer<Vec<u8>>) -> String {
 }
 
 /// A cell that a spreadsheet would take for a formula, behind an apostrophe, which makes it text there (OWASP, CSV injection). A
-/// number stays a number.
+/// number stays a number, and what a terminal would obey is spelled out.
 fn cell_text(cell: &str) -> String {
     let opens = |c| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠');
-    if cell.starts_with(opens) && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell.into() }
+    let shown = guard::text::line(cell, usize::MAX);
+    if cell.starts_with(opens) && cell.parse::<f64>().is_err() { format!("'{shown}") } else { shown }
 }
 
 #[cfg(test)]
@@ -157,15 +158,17 @@ mod tests {
             "",
             "-inf",
             "'",
+            "a\u{1b}[31m\0\u{202e}\nb",
         ];
-        let numbers = [-1.5, f64::NAN, f64::NEG_INFINITY, 1e-300, 0.1, -0.0, 1e300, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let numbers = [-1.5, f64::NAN, f64::NEG_INFINITY, 1e-300, 0.1, -0.0, 1e300, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
         let sheet = Sheet::default().text("name", &names, |name| name).with("value", Values::Numbers(numbers.into()));
         let csv = sheet.csv();
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         for ((row, name), number) in reader.records().zip(names).zip(numbers) {
             let row = row.expect("a row");
             let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r', '＝']) && name.parse::<f64>().is_err();
-            assert_eq!(&row[0], if formula { format!("'{name}") } else { name.into() }, "{csv}");
+            let shown = guard::text::line(name, 80);
+            assert_eq!(row[0], if formula { format!("'{shown}") } else { shown }, "{csv}");
             let read: f64 = row[1].parse().expect("a number");
             assert!(read == number || read.is_nan() && number.is_nan(), "{read} {number}");
         }

@@ -187,13 +187,20 @@ fn clients(report: &Report) -> Vec<Block> {
     blocks
 }
 
+/// Whether a number is missing because no file holds an infinite one.
+fn is_infinite(report: &Report, group: &Group, of: &Optional) -> bool {
+    of.name == "privacy_epsilon" && group.runs.iter().all(|&run| report.runs[run].is_bare())
+}
+
 /// The columns of a section's table that not every run has, where some run has them.
-fn optional_columns(report: &Report, section: &str) -> Vec<(&'static str, impl Fn(&Group) -> String)> {
+fn optional_columns<'a>(report: &'a Report, section: &str) -> Vec<(&'static str, impl Fn(&Group) -> String + use<'a>)> {
     let shown = OPTIONAL.iter().enumerate().filter(|(row, optional)| {
-        optional.section == section && report.groups.iter().any(|group| group.optional[*row].is_some())
+        let known = |group: &Group| group.optional[*row].is_some() || is_infinite(report, group, optional);
+        optional.section == section && report.groups.iter().any(known)
     });
     let column = |(row, optional): (usize, &'static Optional)| {
         let cell = move |group: &Group| match (group.optional[row], optional.unit) {
+            (None, _) if is_infinite(report, group, optional) => "∞".into(),
             (None, _) => NOTHING.into(),
             (Some(stat), "fraction") => format::percent(stat),
             (Some(stat), "flops") => format::exact(stat, format::operations),

@@ -39,6 +39,14 @@ pub(crate) fn collect(
     let all = || (0..groups.len()).collect::<Vec<usize>>();
     let changed = runs.iter().filter_map(|run| Some(format!("{}: {}", run.summary.run, run.disagreement.as_ref()?)));
     warn("changed", having(&|run| run.disagreement.is_some()), list("CHANGED BY HAND, numbers not to be believed", changed));
+    let overfit = runs.iter().filter(|run| run.overfit).map(|run| run.summary.run.clone());
+    warn("training-rows", having(&|run| run.overfit), list("judged on the rows they were trained on", overfit));
+    let without_noise = runs.iter().filter(|run| run.is_bare()).map(|run| run.summary.run.clone());
+    warn(
+        "no-noise",
+        having(&|run| run.is_bare()),
+        list("clipped without noise, which keeps nothing private (epsilon is infinite)", without_noise),
+    );
     let renamed = runs.iter().filter(|run| !run.has_its_name());
     let renamed = renamed.map(|run| format!("{} ({})", run.dir.file_name().unwrap_or_default().display(), run.summary.run));
     warn("renamed", having(&|run| !run.has_its_name()), list("runs in folders of another name", renamed));
@@ -69,7 +77,7 @@ pub(crate) fn collect(
     }
     let mixed = list("answered by option likelihood and by generation in one run", mixed_answers(runs));
     warn("mixed-scoring-in-run", having(&|run| answers(run).is_some()), mixed);
-    warn("limits", having(&|run| run.experiment.data.train_limit.or(run.experiment.data.test_limit).is_some()), limits(runs));
+    warn("limits", having(&|run| limits(std::slice::from_ref(run)).is_some()), limits(runs));
     let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
     warn("skipped", having(&|run| run.skipped > 0), skipped);
     let not_parsed = list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups));
@@ -207,11 +215,15 @@ fn mixed_answers(runs: &[Run]) -> Vec<String> {
 }
 
 fn limits(runs: &[Run]) -> Option<String> {
-    let limit = |name: &str, value: Option<usize>| value.map(|value| format!("{name} = {value}"));
+    // A limit that no split reached left nothing out.
+    let limit = |name: &str, value: Option<usize>, rows: u64| {
+        value.filter(|value| *value as u64 <= rows).map(|value| format!("{name} = {value}"))
+    };
     let mut limited: BTreeSet<String> = BTreeSet::new();
     for run in runs {
         let data = &run.experiment.data;
-        let set = limit("train_limit", data.train_limit).into_iter().chain(limit("test_limit", data.test_limit));
+        let [train, test] = [run.summary.train_examples, run.summary.test_examples];
+        let set = limit("train_limit", data.train_limit, train).into_iter().chain(limit("test_limit", data.test_limit, test));
         limited.extend(set.map(|text| format!("{text} on {}", run.summary.dataset)));
     }
     list("only a part of the data", limited)

@@ -17,7 +17,7 @@ use schema::{Experiment, Inputs, manifest, run_dir};
 use serde::Serialize;
 
 use super::adapters::{self, Whose};
-use super::{place, say};
+use super::{note, place, say};
 use crate::environment::environment;
 use crate::held::nothing_there;
 use crate::session::{Session, card_of, locate_all};
@@ -98,6 +98,7 @@ struct Evaluation {
 impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         // First, so that nobody waits for what cannot be written, or is written by two.
+        place::check_outside_runs(&self.out)?;
         let folder = RunDir::beside_runs(&self.out)?;
         place::check_for_evaluation(&self.out)?;
         let adapter = self.adapter_config(session.registry())?;
@@ -182,7 +183,15 @@ impl Eval {
         }
         let file = path.with_file_name(run_dir::EXPERIMENT);
         if let (false, Some(run)) = (self.no_verify, file.parent()) {
-            manifest::check(run).context("the adapters' run is not as it was written (--no-verify takes them as they are)")?;
+            let standing = manifest::check(run);
+            let standing = standing.context("the adapters' run is not as it was written (--no-verify takes them as they are)")?;
+            if standing != manifest::Standing::Whole {
+                note(&format!(
+                    "note: {}: its folder has no {}, so nothing says that these adapters are as a run wrote them",
+                    path.display(),
+                    run_dir::MANIFEST
+                ));
+            }
         }
         let trained: Experiment = schema::toml_file::read(&file)
             .with_context(|| format!("adapters are read with the {} of their run folder beside them", run_dir::EXPERIMENT))?;

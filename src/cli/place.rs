@@ -32,13 +32,28 @@ fn holds_a_run(folder: &Path) -> bool {
 pub(crate) fn check_for_runs(out: &Path) -> Result<(), harness::Error> {
     match holds_a_run(out) {
         true => Err(taken(out, "that folder is a run's own; give the folder above it, or another one")),
-        false => Ok(()),
+        false => check_outside_runs(out),
+    }
+}
+
+/// Nothing goes into a run's folder, however deep: there it is found by nobody, and lost when the run is run again.
+pub(crate) fn check_outside_runs(out: &Path) -> Result<(), harness::Error> {
+    let absolute = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    let Some(there) = absolute.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return Ok(()) };
+    // An experiment alone may lie anywhere.
+    let is_run = |folder: &&Path| {
+        [run_dir::EXPERIMENT, run_dir::ENVIRONMENT].iter().all(|name| folder.join(name).symlink_metadata().is_ok())
+    };
+    match there.ancestors().find(is_run) {
+        Some(run) => Err(taken(out, &format!("{} is a run's own folder; give one outside of it", run.display()))),
+        None => Ok(()),
     }
 }
 
 /// An evaluation goes into a folder of its own: an empty one, or one that holds an evaluation ([`check_same`] asks which) and no run
 /// ([`harness::record::RunDir::beside_runs`]).
 pub(crate) fn check_for_evaluation(out: &Path) -> Result<()> {
+    check_outside_runs(out)?;
     for entry in std::fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let aside = name.starts_with('.') && name.ends_with(".part");

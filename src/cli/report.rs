@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use reports::{Format, NoLibrary, Report, ReportError, Trust};
 
-use super::{note, say};
+use super::{note, place, say};
 use crate::library::AtHand;
 
 /// Tables, pictures and a page from run folders.
@@ -40,6 +40,7 @@ impl MakeReport {
     pub(crate) fn run(self) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
         if let Some(out) = &self.out {
+            place::check_outside_runs(out)?;
             try_place(out)?;
         }
         let report = Report { targets: self.target, ..read(&self.runs, self.no_verify)? };

@@ -174,6 +174,12 @@ pub(crate) fn members(origin: &str, suite: &Suite, overrides: &Overrides) -> Res
     let (mut members, mut known) = (Vec::new(), BTreeMap::new());
     for (place, mut table) in tables.into_iter().enumerate() {
         overrides.apply(&mut table)?;
+        if table.contains_key("seed") {
+            return Err(harness::Error::Usage(format!(
+                "{origin}: `seed` is set in `base`, `axes`, `experiments` or by --set: expected it nowhere, since a suite runs each \
+                 experiment with every one of its `seeds`"
+            )));
+        }
         let alone: Experiment = toml_file::from_table(origin, table.clone())?;
         let what = format!("{} on {}", alone.method.name, alone.data.dataset);
         let identity = serde_json::to_string(&Experiment { name: String::new(), seed: 0, ..alone }).unwrap_or_default();
@@ -319,6 +325,15 @@ mod tests {
             )
         };
         refused(&suite("[3, 1, 3]", ""), &["`seeds` holds 3 twice"]);
+        for place in ["seed = 4", "[base]\nseed = 4", "[[axes.x]]\nseed = 4"] {
+            let text = match place.starts_with("seed") {
+                true => suite("[1]", place),
+                false => {
+                    format!("name = \"s\"\nseeds = [1]\n{place}\n[[experiments]]\nmethod.name = \"local\"\ndata.dataset = \"x\"")
+                }
+            };
+            refused(&text, &["`seed` is set", "its `seeds`"]);
+        }
         let other_name = "[[experiments]]\nmethod.name = \"fednano\"\n[[experiments]]\nname = \"again\"\nmethod.name = \"local\"";
         refused(&suite("[1]", other_name), &["experiments 1 and 3 are the same (local on icongen)"]);
     }

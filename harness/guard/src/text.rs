@@ -36,6 +36,19 @@ pub fn is_treacherous(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// JSON that means the same with treacherous characters spelled as JSON does. Outside of line breaks they can only stand within a string, where `\u` and four digits mean the same.
+pub fn json(text: &str) -> Cow<'_, str> {
+    let treacherous = |character: char| is_treacherous(character) && character != '\n';
+    if !text.contains(treacherous) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = |character: char| match treacherous(character) {
+        true => format!("\\u{:04x}", u32::from(character)),
+        false => character.into(),
+    };
+    Cow::Owned(text.chars().map(spelled).collect())
+}
+
 fn spelled(text: &str, stays: fn(char) -> bool) -> Cow<'_, str> {
     let treacherous = |character: char| is_treacherous(character) && !stays(character);
     if !text.contains(treacherous) {
@@ -72,5 +85,12 @@ mod tests {
         assert_eq!(cut("a\nbcdef", 3), "a\n[... 4 characters ...]f");
         let long = "é".repeat(1_000_000);
         assert!(line(&long, 100).chars().count() < 140);
+    }
+
+    #[test]
+    fn json_means_the_same_without_control_characters() {
+        let shown = json("{\n\"name\": \"a\u{9b}31m\u{202e}é\u{7f}\"}");
+        assert_eq!(shown, "{\n\"name\": \"a\\u009b31m\\u202eé\\u007f\"}");
+        assert!(matches!(json("{\n\"é\": 1}"), Cow::Borrowed(_)));
     }
 }

@@ -62,6 +62,14 @@ impl Experiment {
         format!("{}-{}-s{}-{hash}", file_name(label), file_name(&self.method.name), self.seed)
     }
 
+    /// The same with 0 where a number is -0, which computes the same: one configuration has one hash.
+    pub fn with_plain_zeros(self) -> Self {
+        let mut value = serde_json::to_value(&self).expect("an experiment is plain data");
+        plain_zeros(&mut value);
+        // What is no number is null by now, and is refused where limits are.
+        serde_json::from_value(value).unwrap_or(self)
+    }
+
     /// The same without what is only a name or a place: its own name, and those of the dataset, the backbone and the partition's file.
     pub fn without_names(&self) -> Self {
         let mut bare = Self { name: String::new(), ..self.clone() };
@@ -70,6 +78,15 @@ impl Experiment {
         bare.backbone.weights = None;
         bare.partition.file = None;
         bare
+    }
+}
+
+fn plain_zeros(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Number(number) if number.is_f64() && number.as_f64() == Some(0.0) => *value = 0.0.into(),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(plain_zeros),
+        serde_json::Value::Object(entries) => entries.values_mut().for_each(plain_zeros),
+        _ => {}
     }
 }
 
@@ -417,7 +434,22 @@ pub struct Suite {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::{Experiment, file_name};
+    use crate::toml_file::{from_table, parse_table};
+
+    #[test]
+    fn zero_has_no_sign() {
+        let read = |zero: &str| -> Experiment {
+            let text = format!(
+                "data.dataset = \"d\"\nmethod = {{ name = \"m\", mu = {zero}, n = 3, list = [{zero}, 0.1] }}\n[optimizer]\nweight_decay = {zero}"
+            );
+            from_table("x", parse_table("x", &text).expect("TOML")).expect("an experiment")
+        };
+        let (plain, signed) = (read("0.0"), read("-0.0"));
+        assert_ne!(plain.run_name("d", ""), signed.run_name("d", ""));
+        assert_eq!(plain.run_name("d", ""), signed.with_plain_zeros().run_name("d", ""));
+        assert_eq!(plain.clone().with_plain_zeros(), plain);
+    }
 
     #[test]
     fn a_folders_name_is_plain() {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Card, Experiment};
+
 /// The checksums of all that a run read, a part of `environment.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
@@ -35,6 +37,15 @@ pub struct InputFile {
     pub bytes: u64,
     /// The SHA-256 of its bytes.
     pub sha256: String,
+}
+
+/// Whether a run is judged on the very rows that it was trained on: one split for both, or two of the same files and all of their rows.
+pub fn judged_on_training_rows(experiment: &Experiment, inputs: Option<&Inputs>, card: Option<&Card>) -> bool {
+    let names = [&experiment.data.train_split, &experiment.data.test_split];
+    let rows = inputs.map(|inputs| names.map(|name| inputs.splits.get(name)));
+    let of_one = |card: &Card| names.iter().all(|name| card.splits.get(*name).is_some_and(|split| split.fold.is_none()));
+    let is_whole = |card: &Card| if card.parts.is_empty() { of_one(card) } else { card.parts.iter().all(of_one) };
+    names[0] == names[1] || (rows.is_some_and(|[train, test]| train.is_some() && train == test) && card.is_some_and(is_whole))
 }
 
 impl Inputs {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::run_dir;
+use crate::{Environment, Summary, run_dir};
 
 /// The format of run folders that are written now; 0 is that of runs without a manifest.
 pub const FORMAT: u32 = 1;
@@ -86,6 +86,26 @@ pub fn check(folder: &Path) -> Result<Standing, Mismatch> {
     }
     Manifest::read(&path)?.compare(folder)?;
     Ok(Standing::Whole)
+}
+
+/// Whether a whole folder holds the run that it is named after; an error says why not. Another run's folder under this name has a
+/// manifest that fits, too.
+pub fn check_name(folder: &Path) -> Result<(), Mismatch> {
+    let summary_path = folder.join(run_dir::SUMMARY);
+    let wrong = |path: &Path, what: String| Mismatch { path: path.into(), what };
+    let summary: Summary = json(&summary_path, run_dir::MOST_SUMMARY)?;
+    let name = folder.file_name().unwrap_or_default();
+    if *name != *summary.run {
+        let said = guard::text::line(&summary.run, 120);
+        return Err(wrong(&summary_path, format!("it is the summary of `{said}`, another run")));
+    }
+    let environment: Environment = json(&folder.join(run_dir::ENVIRONMENT), MOST_ENVIRONMENT_BYTES)?;
+    let path = folder.join(run_dir::EXPERIMENT);
+    let experiment = crate::toml_file::read_here(&path).map_err(|error| wrong(&path, error.to_string()))?;
+    match environment.inputs.and_then(|inputs| summary.misnamed(&experiment, &inputs)) {
+        Some(what) => Err(wrong(&path, format!("something was changed after the run: {what}"))),
+        None => Ok(()),
+    }
 }
 
 /// Whether anything has this name, a link that leads nowhere included.

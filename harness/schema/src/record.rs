@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::card::Scoring;
-use crate::experiment::MOST_SEED;
+use crate::experiment::{Experiment, MOST_SEED};
 use crate::inputs::Inputs;
+use crate::run_dir;
 
 /// One measured value: a row of `records.parquet` (`round: uint32, client: uint32?, metric: string, value: float64`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -153,6 +154,15 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Why this is not the summary of the run that an experiment and what it read give: the name is the hash of both.
+    pub fn misnamed(&self, experiment: &Experiment, inputs: &Inputs) -> Option<String> {
+        let name = experiment.run_name(&self.dataset, &inputs.identity());
+        (name != self.run).then(|| {
+            let said = guard::text::line(&self.run, 120);
+            format!("{} says `{said}`, {} and {} give `{name}`", run_dir::SUMMARY, run_dir::EXPERIMENT, run_dir::ENVIRONMENT)
+        })
+    }
+
     /// An error, in words, where a number is one that no run gives.
     pub fn check(&self) -> Result<(), String> {
         let shares = [
@@ -167,6 +177,7 @@ impl Summary {
             ("unparsed_rate", Some(self.unparsed_rate)),
         ];
         let amounts = [
+            ("privacy_epsilon", self.privacy_epsilon),
             ("client_train_flops", self.client_train_flops),
             ("server_train_flops", self.server_train_flops),
             ("wall_seconds", Some(self.wall_seconds)),

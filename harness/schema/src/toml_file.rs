@@ -77,6 +77,9 @@ pub fn set(table: &mut toml::Table, assignment: &str) -> Result<(), TomlError> {
     let written = format!("value = {text}");
     toml_text::check_depth(&written).map_err(bad)?;
     let value = match written.parse::<toml::Table>() {
+        Ok(parsed) if parsed.len() > 1 => {
+            return Err(bad("a second key follows in another line; expected one KEY=VALUE in each --set".into()));
+        }
         Ok(mut parsed) => parsed.remove("value").unwrap_or_else(|| toml::Value::String(text.into())),
         Err(_) => toml::Value::String(text.into()),
     };
@@ -168,6 +171,10 @@ mod tests {
         let parsed: Experiment = from_table("x", table).expect("still an experiment");
         assert_eq!((parsed.federation.rounds, parsed.method.name.as_str()), (3, "local"));
         assert!(set(&mut toml::Table::new(), "no-equals").is_err());
+        for two in ["federation.rounds=2\nseed=5", "federation.rounds=2\n[x]\ny = 1"] {
+            let error = set(&mut toml::Table::new(), two).expect_err("two keys").to_string();
+            assert!(error.contains("a second key"), "{error}");
+        }
     }
 
     #[test]
