@@ -397,16 +397,16 @@ fn numbers_without_the_answers_behind_them_are_refused() {
     let (desk, run) = with_run();
     let predictions = run.join(run_dir::PREDICTIONS);
     let whole = fs::read(&predictions).expect("predictions");
-    type Change = fn(&RecordBatch) -> RecordBatch;
+    type Change = Box<dyn Fn(&RecordBatch) -> RecordBatch>;
     let with_gold = |batch: &RecordBatch, gold: UInt32Array| {
         let (place, _) = batch.schema().column_with_name("gold_option").expect("a column");
         let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
         columns[place] = Arc::new(gold);
         RecordBatch::try_new(batch.schema(), columns).expect("a batch")
     };
-    let changes: [(&str, Box<dyn Fn(&RecordBatch) -> RecordBatch>); 4] = [
-        ("predictions.parquet gives 0", Box::new((|batch| batch.slice(0, 0)) as Change)),
-        ("predictions.parquet", Box::new((|batch| batch.slice(0, batch.num_rows() - 1)) as Change)),
+    let changes: [(&str, Change); 4] = [
+        ("predictions.parquet gives 0", Box::new(|batch| batch.slice(0, 0))),
+        ("predictions.parquet", Box::new(|batch| batch.slice(0, batch.num_rows() - 1))),
         ("gold_option = 99 of", Box::new(move |batch| with_gold(batch, UInt32Array::from(vec![99; batch.num_rows()])))),
         (
             "its option_scores say",
