@@ -114,6 +114,29 @@ fn changed_bytes_are_errors_or_rows() {
     assert!(taken > 0 && taken < cases, "{taken} of {cases}");
 }
 
+/// `red`, `green`, `blue` as pyarrow writes them with `write_page_checksum`.
+const CHECKED: &[u8] = b"PAR1\x15\x00\x150\x150\x15\xb1\x89\x91\xec\x09\x1c\x15\x06\x15\x00\x15\x06\x15\x06\x1c\x00\x00\x00\
+    \x03\x00\x00\x00red\x05\x00\x00\x00green\x04\x00\x00\x00blue\
+    \x15\x04\x19,5\x00\x18\x06schema\x15\x02\x00\x15\x0c%\x00\x18\x04text%\x00L\x1c\x00\x00\x00\x16\x06\x19\x1c\x19\x1c&\x00\
+    \x1c\x15\x0c\x19%\x06\x00\x19\x18\x04text\x15\x00\x16\x06\x16b\x16b&\x08I\x1c\x15\x00\x15\x00\x15\x02\x00<\x16\x18\
+    \x19\x06\x19\x06\x00\x00\x00\x16b\x16\x06&\x08\x16b\x00( parquet-cpp-arrow version 26.0.1\
+    \x19\x1c\x1c\x00\x00\x00\x86\x00\x00\x00PAR1";
+
+#[test]
+fn a_page_is_what_its_checksum_says() {
+    let dir = TempDir::new().expect("temporary folder");
+    let path = dir.path().join("colours.parquet");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("write");
+        let batches = super::parquet_file::open(&path).expect("a footer").batches(vec![0]).expect("a plan");
+        batches.collect::<Result<Vec<RecordBatch>, DataError>>()
+    };
+    assert_eq!(read(CHECKED).expect("sound")[0].num_rows(), 3);
+    let error = read(&patched(CHECKED, b"green", b"greed")).expect_err("changed").to_string();
+    assert!(error.contains("colours.parquet") && error.contains("row group 0, from row 0: is damaged ("), "{error}");
+    assert!(error.contains("CRC checksum mismatch"), "{error}");
+}
+
 #[test]
 fn what_a_library_panics_over_is_an_error() {
     let (dir, path) = folder(good_columns(), WriterProperties::builder().set_compression(Compression::UNCOMPRESSED));

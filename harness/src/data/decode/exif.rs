@@ -44,6 +44,8 @@ fn of_xmp(xmp: &[u8]) -> Option<u32> {
 pub struct Directory<'a> {
     little: bool,
     entries: Vec<Entry<'a>>,
+    /// Whether it is there up to its last tag.
+    pub whole: bool,
 }
 
 struct Entry<'a> {
@@ -60,18 +62,21 @@ impl<'a> Directory<'a> {
             b"MM\0*" => false,
             _ => return None,
         };
-        let mut directory = Self { little, entries: Vec::new() };
+        let mut directory = Self { little, entries: Vec::new(), whole: false };
         // A directory cut off holds what could be read.
-        directory.fill(file);
+        directory.whole = directory.fill(file).unwrap_or(false);
         Some(directory)
     }
 
-    fn fill(&mut self, file: &'a [u8]) -> Option<()> {
+    /// Whether all tags are there; none where what one of them refers to is not.
+    fn fill(&mut self, file: &'a [u8]) -> Option<bool> {
         let start = self.number(file.get(4..8)?)? as usize;
         let count = self.number(file.get(start..start.checked_add(2)?)?)? as usize;
         let mut known = [false; 1 << 16];
         let mut besides = 0u64;
-        for entry in file.get(start + 2..)?.chunks_exact(12).take(count) {
+        let entries = file.get(start + 2..)?.chunks_exact(12).take(count);
+        let whole = entries.len() == count;
+        for entry in entries {
             let (tag, kind) = (self.number(&entry[..2])? as u16, self.number(&entry[2..4])? as u16);
             let Some(unit) = size_of(kind).filter(|_| !known[usize::from(tag)]) else { continue };
             let size = u64::from(unit) * u64::from(self.number(&entry[4..8])?);
@@ -90,7 +95,7 @@ impl<'a> Directory<'a> {
                 self.entries.push(Entry { tag, kind, data: data.into() });
             }
         }
-        Some(())
+        Some(whole)
     }
 
     /// What stands under a tag.

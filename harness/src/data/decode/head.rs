@@ -30,7 +30,7 @@ impl Head {
             Format::Jpeg => of_jpeg(encoded),
             Format::WebP => of_webp(encoded),
             Format::Gif => gif::head(encoded),
-            Format::Bmp => of_bmp(encoded),
+            Format::Bmp => of_bmp(encoded)?,
             Format::Tiff => of_tiff(encoded)?,
         };
         read.ok_or_else(|| format!("the image's header is damaged or cut off: {} bytes of {format:?}", encoded.len()))
@@ -143,7 +143,16 @@ fn of_webp(encoded: &[u8]) -> Option<Head> {
     Some(Head { format: Format::WebP, width, height, orientation: exif::orientation(exif, xmp), ends })
 }
 
-fn of_bmp(encoded: &[u8]) -> Option<Head> {
+fn of_bmp(encoded: &[u8]) -> Result<Option<Head>, String> {
+    let Some((head, compression)) = of_any_bmp(encoded) else { return Ok(None) };
+    match compression {
+        // Decoders do not agree what a picture looks like whose runs end before it does.
+        1 | 2 => Err("the image is a BMP of run lengths (RLE), which is not read; save it as PNG".into()),
+        _ => Ok(Some(head)),
+    }
+}
+
+fn of_any_bmp(encoded: &[u8]) -> Option<(Head, u32)> {
     let (pixels_at, header) = (u32_le(encoded, 10)?, u32_le(encoded, 14)?);
     let (width, height, bits, compression) = match header {
         12 => (u32::from(u16_le(encoded, 18)?), u32::from(u16_le(encoded, 20)?), u16_le(encoded, 24)?, 0),
@@ -155,9 +164,8 @@ fn of_bmp(encoded: &[u8]) -> Option<Head> {
         }
     };
     let row = (u64::from(width) * u64::from(bits)).div_ceil(32) * 4;
-    // Run lengths (1 and 2) have an end of their own, which the decoder finds.
-    let ends = matches!(compression, 1 | 2) || u64::from(pixels_at) + row * u64::from(height) <= encoded.len() as u64;
-    Some(Head { format: Format::Bmp, width, height, orientation: Orientation::NoTransforms, ends })
+    let ends = u64::from(pixels_at) + row * u64::from(height) <= encoded.len() as u64;
+    Some((Head { format: Format::Bmp, width, height, orientation: Orientation::NoTransforms, ends }, compression))
 }
 
 /// Tags of a TIFF.
@@ -174,9 +182,19 @@ mod tag {
     pub const PARTS: [(u16, u16); 2] = [(273, 279), (324, 325)];
 }
 
-/// A TIFF may hold anything; the plain kinds are read, of which libraries agree what they look like.
 fn of_tiff(encoded: &[u8]) -> Result<Option<Head>, String> {
     let Some(directory) = Directory::read(encoded) else { return Ok(None) };
+    match of_plain_tiff(encoded, &directory) {
+        // What is missed may stand in the part that is gone.
+        Err(_) | Ok(None) if !directory.whole => {
+            Err(format!("the image is truncated: {} bytes of TIFF without the whole of its directory", encoded.len()))
+        }
+        read => read,
+    }
+}
+
+/// A TIFF may hold anything; the plain kinds are read, of which libraries agree what they look like.
+fn of_plain_tiff(encoded: &[u8], directory: &Directory) -> Result<Option<Head>, String> {
     let first = |tag: u16| directory.numbers(tag).next();
     let refused = |what: &str| Err(format!("the image is a TIFF {what}, which is not read; save it as PNG"));
     let bits = first(tag::BITS).unwrap_or(1);

@@ -9,7 +9,7 @@
 //! its file holds besides pixels is left out where a library would read it, and a library that panics over it is an error.
 //!
 //! - `format`: which format, or what else it is; - `head`: sizes, and whether the end is there, without decoding; `png` (its
-//!   chunks), `exif` (the orientation, and the directories of TIFF), `gif` (its first picture);
+//!   chunks), `exif` (the orientation, and the directories of TIFF), `gif` (its first picture), `jpeg`;
 //! - `colours`: what was decoded becomes red, green and blue.
 
 mod colours;
@@ -17,18 +17,15 @@ mod exif;
 mod format;
 mod gif;
 mod head;
+mod jpeg;
 mod png;
 
 use std::io::Cursor;
 
 use guard::panics::caught;
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageResult, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageResult, Limits, RgbImage};
 use rayon::prelude::*;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 pub(super) use self::format::Format;
 use self::head::Head;
@@ -121,9 +118,10 @@ fn pixels(encoded: &[u8], head: &Head) -> Result<DynamicImage, String> {
     limits.max_alloc = Some(head.pixels().saturating_mul(16).saturating_add(1 << 20));
     let decoded = match head.format {
         Format::Png => {
+            png::sound(encoded, head.pixels())?;
             PngDecoder::with_limits(Cursor::new(png::essential(encoded)), limits.clone()).and_then(|png| read(png, limits))
         }
-        Format::Jpeg => return jpeg(encoded),
+        Format::Jpeg => return jpeg::decode(encoded),
         Format::WebP => WebPDecoder::new(cursor).and_then(|webp| read(webp, limits)),
         Format::Gif => return gif::first(encoded, head),
         Format::Bmp => BmpDecoder::new(cursor).and_then(|bmp| read(bmp, limits)),
@@ -135,24 +133,6 @@ fn pixels(encoded: &[u8], head: &Head) -> Result<DynamicImage, String> {
 fn read(mut decoder: impl ImageDecoder, limits: Limits) -> ImageResult<DynamicImage> {
     decoder.set_limits(limits)?;
     DynamicImage::from_decoder(decoder)
-}
-
-/// Strictly: what other decoders fill with gray is an error.
-fn jpeg(encoded: &[u8]) -> Result<DynamicImage, String> {
-    let error = |error: zune_jpeg::errors::DecodeErrors| guard::text::line(&error.to_string(), 200);
-    let options = DecoderOptions::default().set_strict_mode(true).set_max_width(usize::MAX).set_max_height(usize::MAX);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(encoded), options);
-    decoder.decode_headers().map_err(error)?;
-    let gray = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    decoder.set_options(options.jpeg_set_out_colorspace(if gray { ColorSpace::Luma } else { ColorSpace::RGB }));
-    let bytes = decoder.decode().map_err(error)?;
-    let (width, height) = decoder.dimensions().ok_or("it has no size")?;
-    let (width, height) = (width as u32, height as u32);
-    let decoded = match gray {
-        true => GrayImage::from_raw(width, height, bytes).map(DynamicImage::ImageLuma8),
-        false => RgbImage::from_raw(width, height, bytes).map(DynamicImage::ImageRgb8),
-    };
-    decoded.ok_or_else(|| "its pixels are not as many as its size says".into())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! PNG's chunks.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 use flate2::read::ZlibDecoder;
 use image::metadata::Orientation;
@@ -12,6 +12,9 @@ use super::exif;
 const LONGEST_TEXT: u64 = 1 << 20;
 
 const SIGNATURE: usize = 8;
+
+/// Bytes that a pixel unpacks to at most: four channels of 16 bits, and with one pixel a row a filter's number.
+const MOST_UNPACKED: u64 = 9;
 
 struct Chunk<'a> {
     kind: &'a [u8],
@@ -40,6 +43,28 @@ pub fn essential(encoded: &[u8]) -> Vec<u8> {
     let wanted = chunks(encoded).filter(|chunk| chunk.kind[0].is_ascii_uppercase() || chunk.kind == b"tRNS");
     wanted.for_each(|chunk| kept.extend_from_slice(chunk.whole));
     kept
+}
+
+/// Whether the data of the pixels are in one piece and agree with their checksum: the library asks for neither. The error is a
+/// reason.
+pub fn sound(encoded: &[u8], pixels: u64) -> Result<(), String> {
+    let mut data = Vec::with_capacity(encoded.len());
+    let mut ended = false;
+    for chunk in chunks(encoded) {
+        match chunk.kind {
+            b"IDAT" if ended => return Err("other chunks stand between those of its pixels (IDAT)".into()),
+            b"IDAT" => data.extend_from_slice(chunk.data),
+            _ => ended = !data.is_empty(),
+        }
+    }
+    // What lies behind the pixels is nobody's; a picture that ends too early is the library's to find.
+    let most = pixels.saturating_mul(MOST_UNPACKED).saturating_add(1 << 16);
+    match io::copy(&mut ZlibDecoder::new(&data[..]).take(most), &mut io::sink()) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            Err(format!("its pixels do not unpack to what their checksum says ({error})"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How the picture is to be turned, and whether it has its end.

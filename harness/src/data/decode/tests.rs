@@ -169,3 +169,66 @@ fn a_tiff_of_no_plain_kind_is_refused() {
         refused(&other, says);
     }
 }
+
+/// Such a TIFF may lack any tag: what is said is that it was cut.
+#[test]
+fn a_tiff_cut_off_is_said_to_be() {
+    for name in ["gray.tiff", "one-bit.tiff", "rgba.tiff", "cmyk.tiff", "turned-7.tiff"] {
+        let whole = fixture(name);
+        let sound = decode(&whole, MANY).expect(name);
+        for cut in 8..whole.len() {
+            match check(&whole[..cut], MANY) {
+                Err(reason) => assert!(reason.contains("truncated") || reason.contains("cut off"), "{name} at {cut}: {reason}"),
+                Ok(()) => assert!(decode(&whole[..cut], MANY).is_ok_and(|decoded| decoded == sound), "{name} at {cut}"),
+            }
+        }
+    }
+}
+
+/// A JPEG cut in its data, with an end marker behind: other decoders make up the rest, each in its own way.
+#[test]
+fn a_jpeg_whose_data_end_too_early_is_refused() {
+    for name in ["photo-420.jpg", "photo-444.jpg", "gray.jpg", "cmyk.jpg", "turned-6.jpg", "progressive.jpg"] {
+        let whole = fixture(name);
+        let sound = decode(&whole, MANY).expect(name);
+        // Of a progressive picture the first scan: where one of several ends, it is a picture of fewer scans.
+        let scans: Vec<usize> = (0..whole.len()).filter(|at| whole[*at..].starts_with(b"\xff\xda")).collect();
+        let start = *if name == "progressive.jpg" { scans.first() } else { scans.last() }.expect("a scan") + 20;
+        let until = scans.get(1).copied().unwrap_or(whole.len() - 2);
+        let mut bad = 0;
+        for cut in (start..until).step_by(((until - start) / 40).max(1)).filter(|cut| whole[cut - 1] != 0xff) {
+            match decode(&[&whole[..cut], b"\xff\xd9"].concat(), MANY) {
+                Err(reason) => bad += usize::from(reason.contains("end too early") || reason.contains("behind its first scan")),
+                Ok(decoded) => assert!(decoded == sound, "{name} cut at {cut} of {}", whole.len()),
+            }
+        }
+        assert!(bad > 10, "{name}: {bad}");
+    }
+}
+
+#[test]
+fn a_png_whose_pixels_are_not_as_they_were_written_is_refused() {
+    let plain = crate::data::testing::png(8, 8);
+    let length = u32::from_be_bytes(plain[33..37].try_into().expect("four bytes")) as usize;
+    let data = &plain[41..41 + length];
+    assert_eq!(&plain[37..41], b"IDAT");
+    let with = |chunks: &[&[u8]]| [&plain[..33], &chunks.concat(), &chunk(b"IEND", &[])].concat();
+    let (first, second) = (chunk(b"IDAT", &data[..9]), chunk(b"IDAT", &data[9..]));
+    assert!(decode(&with(&[&first, &second, &chunk(b"tEXt", b"a\0b")]), MANY) == decode(&plain, MANY));
+    let between = decode(&with(&[&first, &chunk(b"tEXt", b"a\0b"), &second]), MANY).expect_err("between");
+    assert!(between.contains("other chunks stand between"), "{between}");
+    let mut changed = data.to_vec();
+    changed[length - 1] ^= 1;
+    let changed = decode(&with(&[&chunk(b"IDAT", &changed)]), MANY).expect_err("another checksum");
+    assert!(changed.contains("do not unpack to what their checksum says"), "{changed}");
+}
+
+#[test]
+fn a_bmp_of_run_lengths_is_refused() {
+    let bmp = fixture("palette.bmp");
+    for compression in [1, 2] {
+        let mut runs = bmp.clone();
+        runs[30] = compression;
+        refused(&runs, "a BMP of run lengths (RLE), which is not read; save it as PNG");
+    }
+}
