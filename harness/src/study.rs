@@ -167,7 +167,12 @@ impl Study {
         test_split.prepare(test_examples, &*backbone, &adapter)?;
 
         let partition = match &experiment.partition.file {
-            Some(file) => partition::load(std::path::Path::new(file))?,
+            Some(file) => {
+                let path = std::path::Path::new(file);
+                let partition = partition::load(path)?;
+                partition::check(&partition, path, &experiment.partition, &train_split.dataset.card.name)?;
+                partition
+            }
             None => partition::draw(
                 &experiment.partition,
                 experiment.seed,

@@ -63,7 +63,18 @@ fn indices_from_one_are_not_guessed() {
     // Left out, the row would hide that the other is one off.
     let skip = Card { on_bad_row: BadRow::Skip, ..card() };
     let message = error(&skip, counted());
-    assert!(message.contains("no answer is choice 0, and that of row 1 is behind the last"), "{message}");
+    assert!(message.contains("1 of the answers are no choice by one, but 0 are the one at the other end"), "{message}");
+    assert!(message.contains("row 1: the answer is choice 3"), "{message}");
+    // The mirrored case, and a limit before the row that tells.
+    let mirrored = Card { on_bad_row: BadRow::Skip, ..answered(AnswerForm::IndexFromOne) };
+    let message = error(&mirrored, answer(Arc::new(Int64Array::from(vec![0, 2]))));
+    assert!(message.contains("row 0: the answer is choice 0") && message.contains("counts them from zero"), "{message}");
+    let dir = TempDir::new().expect("temporary folder");
+    write(&dir.path().join("train.parquet"), counted());
+    for card in [card(), skip.clone()] {
+        let message = Dataset::load(dir.path(), &card, "train", Some(1)).expect_err("one off").to_string();
+        assert!(message.contains("row 1: the answer is choice 3"), "{message}");
+    }
     assert_eq!(answers(&skip, answer(Arc::new(Int64Array::from(vec![0, 3])))), ["rose"]);
     let large = error(&card(), answer(Arc::new(UInt64Array::from(vec![u64::MAX, 0]))));
     assert!(large.contains("18446744073709551615"), "{large}");
@@ -71,6 +82,7 @@ fn indices_from_one_are_not_guessed() {
 
 fn yes_or_no(form: AnswerForm, values: &[&str]) -> Card {
     let mut card = answered(form);
+    card.columns.choices = None;
     card.choices.form = ChoiceForm::ClosedSet;
     card.choices.values = values.iter().map(ToString::to_string).collect();
     card
@@ -87,6 +99,11 @@ fn booleans_say_one_of_two() {
     for values in [&["red", "blue"][..], &["true", "yes", "no"]] {
         let none = error(&yes_or_no(AnswerForm::OptionText, values), flags());
         assert!(none.contains("the answer is true (a boolean), so one of the choices must be `true` or `yes`"), "{none}");
+    }
+    for values in [["True", "False"], ["yes", "no"], ["Yes, it is.", "No."]] {
+        let contrary = error(&yes_or_no(AnswerForm::Index, &values), flags());
+        assert!(contrary.contains("the answer is true (a boolean), which as an index is choice 1"), "{contrary}");
+        assert!(contrary.contains("`answer = \"option-text\"`"), "{contrary}");
     }
     let null = error(&yes_or_no(AnswerForm::Index, &["no", "yes"]), answer(Arc::new(BooleanArray::from(vec![None, Some(true)]))));
     assert!(null.contains("row 0") && null.contains("the answer is null"), "{null}");
@@ -113,8 +130,113 @@ fn lists_written_as_text_are_lists() {
         let message = error(&comma, with(good_columns(), "choices", strings(&[Some(broken), Some("1,2")])));
         assert!(message.contains("row 0") && message.contains("are no list of quoted texts"), "{message}");
     }
+    let tuples = with(good_columns(), "choices", strings(&[Some("('rose', 'grass')"), Some("\u{feff}[\"1\", \"2\"]")]));
+    assert_eq!(load(&comma, tuples).expect("tuples").examples[0].choices, ["rose", "grass"]);
+    for (broken, what) in
+        [(r#"{"A": "rose"}"#, "a dictionary"), ("{'rose', 'grass'}", "a set"), ("[['rose']]", "a list of lists")]
+    {
+        for card in [card(), comma.clone()] {
+            let message = error(&card, with(good_columns(), "choices", strings(&[Some(broken), Some("1,2")])));
+            assert!(message.contains(&format!("(they look like {what}")), "{message}");
+        }
+    }
     let plain = with(good_columns(), "choices", strings(&[Some("[a] rose,[b] grass"), Some("1,2")]));
     assert_eq!(load(&comma, plain).expect("joined").examples[0].choices, ["[a] rose", "[b] grass"]);
+}
+
+#[test]
+fn an_empty_list_written_as_text_is_no_choices() {
+    let open = || with(good_columns(), "choices", strings(&[Some("[]"), Some("['1', '2']")]));
+    let message = error(&card(), open());
+    assert!(message.contains("row 0") && message.contains("no choices; `choices.missing"), "{message}");
+    let mut card = card();
+    card.choices.missing = schema::card::MissingChoices::Skip;
+    assert_eq!(load(&card, open()).expect("one row").skipped[0].row, 0);
+    card.choices.missing = schema::card::MissingChoices::Generation;
+    assert!(load(&card, open()).expect("both rows").examples[0].choices.is_empty());
+}
+
+#[test]
+fn one_choice_is_none() {
+    let one = with(good_columns(), "choices", lists(&[Some(&["rose"]), Some(&["1", "2"])]));
+    let message = error(&card(), one);
+    assert!(
+        message.contains("row 0") && message.contains("there is one choice, `rose`, which would always be right"),
+        "{message}"
+    );
+    let comma = Card { choices: schema::card::Choices { form: ChoiceForm::Comma, ..card().choices }, ..card() };
+    for (text, name) in [("rose;grass", "`;`"), ("rose|grass", "`|`"), ("rose\tgrass", "a tab"), ("rose\ngrass", "a line's end")]
+    {
+        let message = error(&comma, with(good_columns(), "choices", strings(&[Some(text), Some("1,2")])));
+        assert!(message.contains("there is one choice") && message.contains(&format!("(with {name} in it")), "{message}");
+    }
+    let closed = error(&yes_or_no(AnswerForm::OptionText, &["yes"]), good_columns());
+    assert!(closed.contains("`choices.values` has one answer"), "{closed}");
+    let spaced = error(&yes_or_no(AnswerForm::OptionText, &["yes", "yes "]), good_columns());
+    assert!(spaced.contains("`choices.values` holds `yes ` with spaces around it"), "{spaced}");
+}
+
+#[test]
+fn generated_answers_must_tell_choices_apart() {
+    let mut generated = Card { scoring: schema::card::Scoring::Generation, ..card() };
+    for (options, part) in [(["Yes", "yes."], "are the same answer"), (["a", "."], "no answer at all")] {
+        let columns = with(good_columns(), "choices", lists(&[Some(&options), Some(&["1", "2"])]));
+        assert!(load(&card(), columns.clone()).is_ok(), "likelihoods tell them apart");
+        let message = error(&generated, columns);
+        assert!(message.contains("row 0") && message.contains(part), "{message}");
+    }
+    generated.choices.form = ChoiceForm::ClosedSet;
+    generated.columns.choices = None;
+    generated.choices.values = vec!["No".into(), "no".into()];
+    let message = error(&generated, good_columns());
+    assert!(message.contains("`choices.values`: the choices `No` and `no` are the same answer"), "{message}");
+}
+
+#[test]
+fn a_list_is_no_free_answer() {
+    let mut free = answered(AnswerForm::Text);
+    free.choices.form = ChoiceForm::None;
+    free.columns.choices = None;
+    let message = error(&free, answer(strings(&[Some("['red']"), Some("x")])));
+    assert!(message.contains("the answer `['red']` is a list written as text") && message.contains("people"), "{message}");
+    assert_eq!(answers(&free, answer(strings(&[Some("[1, 2]"), Some("(a)")]))), ["[1, 2]", "(a)"]);
+}
+
+#[test]
+fn names_that_would_mean_something_else_are_refused() {
+    let mut shadowed = card();
+    shadowed.columns.tags = vec!["context".into()];
+    shadowed.breakdowns = vec!["context".into()];
+    let message = error(&shadowed, good_columns());
+    assert!(message.contains("`breakdowns` holds `context`, which is worked out"), "{message}");
+    let mut part = card();
+    part.columns.tags = vec![Card::DATASET.into()];
+    let message = super::join_cards(&[part]).expect_err("reserved").to_string();
+    assert!(message.contains("`columns.tags` holds `dataset`"), "{message}");
+    let mut ignored = yes_or_no(AnswerForm::OptionText, &["yes", "no"]);
+    ignored.columns.choices = Some("choices".into());
+    let message = error(&ignored, good_columns());
+    assert!(message.contains("`columns.choices` names `choices`, which `choices.form` ignores"), "{message}");
+}
+
+#[test]
+fn rows_do_not_count_twice() {
+    let dir = TempDir::new().expect("temporary folder");
+    write(&dir.path().join("t.parquet"), good_columns());
+    let mut card = card();
+    card.splits.get_mut("train").expect("the split").files = vec!["*.parquet".into()];
+    for hidden in [".t.parquet", "_t.parquet"] {
+        write(&dir.path().join(hidden), good_columns());
+    }
+    assert_eq!(Dataset::load(dir.path(), &card, "train", None).expect("one file").examples.len(), 2);
+    let other = dir.path().join("t (1).parquet");
+    std::fs::copy(dir.path().join("t.parquet"), &other).expect("copied");
+    let same = Dataset::load(dir.path(), &card, "train", None).expect_err("twice").to_string();
+    assert!(same.contains("t (1).parquet and ") && same.contains("have the same content"), "{same}");
+    std::fs::remove_file(&other).expect("removed");
+    std::fs::hard_link(dir.path().join("t.parquet"), &other).expect("linked");
+    let linked = Dataset::load(dir.path(), &card, "train", None).expect_err("twice").to_string();
+    assert!(linked.contains("names it twice"), "{linked}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From the cells of the choices and the answer to options and the right one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use schema::card::{AnswerForm, Card, ChoiceForm, MissingChoices};
+use schema::card::{AnswerForm, Card, ChoiceForm, MissingChoices, Scoring, Target};
 
 use super::columns::{AnswerCell, ChoiceCell};
 use super::error::{brief, listed};
@@ -26,16 +26,21 @@ pub(super) fn read(
 ) -> Result<(Vec<String>, Answer), Rejection> {
     let Some(written) = written(card, cell, answer)? else { return free_text(answer) };
     check_size(&written)?;
+    check_several(card, cell, &written)?;
     let shown = written.iter().map(|option| shown(card, option, choice_images)).collect::<Result<Vec<_>, _>>()?;
     check_distinct(&written)?;
     check_distinct(&shown)?;
     let answer = match card.answer {
         AnswerForm::Text | AnswerForm::People => return free_text(answer).map(|(_, answer)| (shown, answer)),
-        AnswerForm::Index => by_index(answer, shown.len(), 0)?,
-        AnswerForm::IndexFromOne => by_index(answer, shown.len(), 1)?,
+        AnswerForm::Index => by_index(answer, &written, 0)?,
+        AnswerForm::IndexFromOne => by_index(answer, &written, 1)?,
         AnswerForm::Letter => by_letter(answer, shown.len())?,
         AnswerForm::OptionText => by_text(answer, &written)?,
     };
+    // A closed set is looked at once, with the card.
+    if card.choices.form != ChoiceForm::ClosedSet {
+        check_apart(card, &shown).map_err(Rejection::bad)?;
+    }
     Ok((shown, Answer::Choice(answer)))
 }
 
@@ -45,14 +50,22 @@ fn written(card: &Card, cell: &ChoiceCell<'_>, answer: AnswerCell<'_>) -> Result
         (ChoiceForm::None, _) => Ok(None),
         (ChoiceForm::ClosedSet, _) => Ok(Some(card.choices.values.clone())),
         (form, ChoiceCell::Text(text)) => {
-            if let Some(options) = list_text::list(text) {
-                return Ok(Some(options.iter().map(|option| option.trim().to_string()).collect()));
+            if let Some(options) = list_text::sequence(text) {
+                return match options.len() {
+                    0 => missing(card),
+                    _ => Ok(Some(options.iter().map(|option| option.trim().to_string()).collect())),
+                };
             }
-            if form == ChoiceForm::List || list_text::is_meant(text) {
-                return Err(Rejection::bad(format!("the choices `{}` are no list of quoted texts", brief(text))));
+            let looks = list_text::meant(text);
+            if form == ChoiceForm::List || looks.is_some() {
+                let looks = looks.map(|what| format!(" (they look like {what})")).unwrap_or_default();
+                return Err(Rejection::bad(format!("the choices `{}` are no list of quoted texts{looks}", brief(text))));
             }
             if text.matches(',').count() >= MAX_CHOICES {
                 return Err(too_many(text.matches(',').count() + 1));
+            }
+            if matches!(card.answer, AnswerForm::Index | AnswerForm::IndexFromOne | AnswerForm::Letter) {
+                check_places(text)?;
             }
             Ok(Some(split(text, &answer_text(answer).unwrap_or_default())))
         }
@@ -60,18 +73,113 @@ fn written(card: &Card, cell: &ChoiceCell<'_>, answer: AnswerCell<'_>) -> Result
             let all: Option<Vec<String>> = options.iter().map(|option| option.map(|text| text.trim().to_string())).collect();
             all.map(Some).ok_or_else(|| Rejection::bad("a choice is null"))
         }
-        (_, ChoiceCell::Missing) => match card.choices.missing {
-            MissingChoices::Error => {
-                Err(Rejection::bad("no choices; `choices.missing = \"skip\"` or `\"generation\"` in the card allows such rows"))
-            }
-            MissingChoices::Skip => Err(Rejection::Skip("no choices (`choices.missing = \"skip\"`)".into())),
-            MissingChoices::Generation => Ok(None),
-        },
+        (_, ChoiceCell::Missing) => missing(card),
     }
+}
+
+/// What a row without choices means.
+fn missing(card: &Card) -> Result<Option<Vec<String>>, Rejection> {
+    match card.choices.missing {
+        MissingChoices::Error => {
+            Err(Rejection::bad("no choices; `choices.missing = \"skip\"` or `\"generation\"` in the card allows such rows"))
+        }
+        MissingChoices::Skip => Err(Rejection::Skip("no choices (`choices.missing = \"skip\"`)".into())),
+        MissingChoices::Generation => Ok(None),
+    }
+}
+
+/// What else may stand between choices that are one text.
+const SEPARATORS: [(char, &str); 4] = [(';', "`;`"), ('|', "`|`"), ('\t', "a tab"), ('\n', "a line's end")];
+
+/// Where a choice is to be picked, there are two at least: the only one would always be right.
+fn check_several(card: &Card, cell: &ChoiceCell<'_>, written: &[String]) -> Result<(), Rejection> {
+    if written.len() > 1 || matches!(card.answer, AnswerForm::Text | AnswerForm::People) {
+        return Ok(());
+    }
+    let only = written.first().map(String::as_str).unwrap_or_default();
+    let parted = SEPARATORS.iter().find(|(separator, _)| only.contains(*separator));
+    let why = match (cell, parted) {
+        (ChoiceCell::Text(_), Some((_, name))) => {
+            format!(" (with {name} in it; `choices.form = \"comma\"` splits at commas alone)")
+        }
+        _ => String::new(),
+    };
+    Err(Rejection::bad(format!(
+        "there is one choice, `{}`, which would always be right{why}; at least two are needed",
+        brief(only)
+    )))
+}
+
+/// Where an answer is a place among choices joined by commas, the commas must leave no doubt about the places.
+fn check_places(joined: &str) -> Result<(), Rejection> {
+    let pieces: Vec<String> = trimmed(joined.split(','));
+    let apart = at_bare_commas(joined).len();
+    let doubt = if apart > 1 && apart < pieces.len() {
+        "a space follows some of its commas and not others"
+    } else if pieces.len() > 1 && grouped_digits(joined) {
+        "a comma may part thousands"
+    } else if pieces.iter().any(|piece| !balanced(piece)) {
+        "a comma stands within brackets or quotes"
+    } else if pieces.len() > 1 && pieces.iter().any(|piece| SEPARATORS.iter().any(|(separator, _)| piece.contains(*separator))) {
+        "`;`, `|`, a tab or a line's end parts it, too"
+    } else {
+        return Ok(());
+    };
+    Err(Rejection::bad(format!(
+        "the choices `{}` split in more ways than one ({doubt}), and the answer is a place among them; write them as a list \
+         (`choices.form = \"list\"`)",
+        brief(joined)
+    )))
+}
+
+/// Whether three digits follow a comma that follows a digit.
+fn grouped_digits(joined: &str) -> bool {
+    let pieces: Vec<&str> = joined.split(',').collect();
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    pieces.windows(2).any(|pair| pair[0].ends_with(|c: char| c.is_ascii_digit()) && digits(pair[1]) == 3)
+}
+
+/// Whether each bracket of a text is closed in it, and each double quote.
+fn balanced(text: &str) -> bool {
+    let count = |wanted: char| text.matches(wanted).count();
+    let pairs = [('(', ')'), ('[', ']'), ('{', '}')];
+    count('"') % 2 == 0 && pairs.iter().all(|(open, close)| count(*open) == count(*close))
+}
+
+/// Where a text is generated, choices are told apart by [`super::normalize`]d texts. The error is a reason.
+pub(super) fn check_apart(card: &Card, options: &[String]) -> Result<(), String> {
+    if card.scoring != Scoring::Generation || card.prompts.values().all(|prompt| prompt.target == Target::Letter) {
+        return Ok(());
+    }
+    let mut seen: BTreeMap<String, &String> = BTreeMap::new();
+    for option in options {
+        let normal = super::normalize(option);
+        if normal.is_empty() {
+            return Err(format!(
+                "the choice `{}` cannot be told from no answer at all (`scoring = \"generation\"`)",
+                brief(option)
+            ));
+        }
+        if let Some(other) = seen.insert(normal, option) {
+            return Err(format!(
+                "the choices `{}` and `{}` are the same answer (`scoring = \"generation\"` compares without case, spaces and the \
+                 period at the end)",
+                brief(other),
+                brief(option)
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn free_text(answer: AnswerCell<'_>) -> Result<(Vec<String>, Answer), Rejection> {
     let text = answer_text(answer).filter(|text| !text.is_empty()).ok_or_else(|| Rejection::bad("the answer is empty"))?;
+    if list_text::sequence(&text).is_some_and(|texts| !texts.is_empty()) {
+        return Err(Rejection::bad(format!(
+            "the answer `{}` is a list written as text; write the answer alone (several people's: `answer = \"people\"` in the card)",
+            brief(&text)
+        )));
+    }
     Ok((Vec::new(), Answer::Text(text)))
 }
 
@@ -85,9 +193,17 @@ fn answer_text(answer: AnswerCell<'_>) -> Option<String> {
 }
 
 /// The place of an answer that counts the choices from `first`.
-fn by_index(answer: AnswerCell<'_>, count: usize, first: i64) -> Result<usize, Rejection> {
+fn by_index(answer: AnswerCell<'_>, written: &[String], first: i64) -> Result<usize, Rejection> {
+    let count = written.len();
     if let AnswerCell::Flag(flag) = answer {
         return match count {
+            2 if means(&written[0], true) || means(&written[1], false) => Err(Rejection::bad(format!(
+                "the answer is {flag} (a boolean), which as an index is choice {}, but the choices are `{}`, `{}`: `answer = \"option-text\"` \
+                 in the card takes the one that says so",
+                usize::from(flag),
+                brief(&written[0]),
+                brief(&written[1])
+            ))),
             2 => Ok(usize::from(flag)),
             _ => Err(Rejection::bad(format!("the answer is {flag}, which says one of two choices, but there are {count}"))),
         };
@@ -105,8 +221,18 @@ fn by_index(answer: AnswerCell<'_>, count: usize, first: i64) -> Result<usize, R
             "the answer is choice {index}, but the {count} choices are 0 to {last} (`answer = \"index-from-one\"` in the card \
              counts them from one)"
         ))),
+        None if first == 1 && index == 0 => Err(Rejection::Beyond(format!(
+            "the answer is choice 0, but the {count} choices are 1 to {last} (`answer = \"index\"` in the card counts them from zero)"
+        ))),
         None => Err(Rejection::bad(format!("the answer is choice {index}, but the {count} choices are {first} to {last}"))),
     }
+}
+
+/// Whether a choice says yes (or no, without `flag`) by its first word.
+fn means(option: &str, flag: bool) -> bool {
+    let words: &[&str] = if flag { &["true", "yes", "y", "t", "correct"] } else { &["false", "no", "n", "f", "incorrect"] };
+    let first = option.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    words.iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// 0 of `A`, `a`, `(A)`, `A.` and `A)`; none of what is no letter.
@@ -123,8 +249,11 @@ fn by_letter(answer: AnswerCell<'_>, count: usize) -> Result<usize, Rejection> {
     let text = answer_text(answer).ok_or_else(|| Rejection::bad("the answer is null"))?;
     let shown = brief(&text);
     let place = letter(&text).ok_or_else(|| {
+        let led = text.split_once(['.', ')', ':', ' ']).is_some_and(|(first, _)| letter(first).is_some());
+        let alone = if led { "; a letter stands alone, without the choice's text" } else { "" };
         Rejection::bad(format!(
-            "the answer `{shown}` is no letter (`answer = \"index\"` in the card reads numbers, `answer = \"option-text\"` texts)"
+            "the answer `{shown}` is no letter (`answer = \"index\"` in the card reads numbers, `answer = \"option-text\"` \
+             texts{alone})"
         ))
     })?;
     let last = super::letter(count.saturating_sub(1));
@@ -191,7 +320,15 @@ fn check_distinct(options: &[String]) -> Result<(), Rejection> {
 
 /// An option as a prompt shows it: `choice_1.png` is called by the card's name for the second picture, which must be there.
 fn shown(card: &Card, option: &str, choice_images: &[bool]) -> Result<String, Rejection> {
-    let Some(number) = picture_number(option) else { return Ok(option.to_string()) };
+    let Some(number) = picture_number(option) else {
+        if !card.choices.image_options.is_empty() && is_picture(option) {
+            return Err(Rejection::bad(format!(
+                "option `{}` is the name of a picture; those that `choices.image_options` calls are `choice_0.png`, `choice_1.png` and so on",
+                brief(option)
+            )));
+        }
+        return Ok(option.to_string());
+    };
     let missing = |why: String| Rejection::bad(format!("the picture of option {number} is not in the file ({why})"));
     match choice_images.get(number) {
         None => return Err(missing(format!("{} choice image columns", choice_images.len()))),
@@ -201,15 +338,25 @@ fn shown(card: &Card, option: &str, choice_images: &[bool]) -> Result<String, Re
     let names = &card.choices.image_options;
     names.get(number).cloned().ok_or_else(|| {
         Rejection::bad(format!(
-            "option {number} is a picture, but `choices.image_options` in the card names only {}",
+            "option {number} is a picture, but `choices.image_options` in the card calls {} pictures by a name",
             names.len()
         ))
     })
 }
 
-/// N of `choice_N.png`.
+/// How names of pictures end.
+const PICTURES: [&str; 9] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "svg"];
+
+fn is_picture(option: &str) -> bool {
+    option
+        .rsplit_once('.')
+        .is_some_and(|(name, end)| !name.is_empty() && PICTURES.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+/// N of `choice_N.png`, of other pictures' names and in folders, too.
 fn picture_number(option: &str) -> Option<usize> {
-    option.strip_prefix("choice_")?.strip_suffix(".png")?.parse().ok()
+    let name = option.rsplit(['/', '\\']).next().filter(|name| is_picture(name))?;
+    name.rsplit_once('.')?.0.strip_prefix("choice_")?.parse().ok()
 }
 
 /// Splits comma-joined options so that the answer is one of them, where it can be.
@@ -288,6 +435,25 @@ mod tests {
     }
 
     #[test]
+    fn places_among_joined_choices_must_be_sure() {
+        for sure in
+            ["red,green", "red, green, blue", "a b,c", "f(a),g(b)", "\"a\",\"b\"", "1,2,3", "100, 200", "12,1000", "it's,the"]
+        {
+            assert!(check_places(sure).is_ok(), "{sure}");
+        }
+        for (joined, why) in [
+            ("1,000, 2,000", "a space follows some"),
+            ("1,000,2,000", "thousands"),
+            ("f(a,b),g(c)", "brackets"),
+            ("\"a,b\",c", "quotes"),
+            ("a,b;c", "parts it, too"),
+        ] {
+            let Err(Rejection::Bad(reason)) = check_places(joined) else { panic!("{joined}") };
+            assert!(reason.contains(why) && reason.contains("`choices.form = \"list\"`"), "{reason}");
+        }
+    }
+
+    #[test]
     fn many_pieces_split_in_no_time() {
         let joined = vec!["a"; 1_000_000].join(",");
         let answer = format!("{},b", vec!["a"; 500_000].join(","));
@@ -306,7 +472,10 @@ mod tests {
 
     #[test]
     fn picture_options_are_numbered() {
-        assert_eq!(picture_number("choice_12.png"), Some(12));
+        for name in ["choice_12.png", "choice_12.jpg", "img/choice_12.PNG", "a\\choice_12.webp"] {
+            assert_eq!(picture_number(name), Some(12), "{name}");
+        }
+        assert!(is_picture("a b.jpeg") && !is_picture(".png") && !is_picture("3.5") && !is_picture("choice_1"));
         assert_eq!(picture_number("choice_x.png"), None);
         assert_eq!(picture_number("a choice"), None);
     }

@@ -135,7 +135,12 @@ fn project_all(path: &Path, wanted: Vec<(&str, &'static str, Kind)>, found: &Sch
             return Err(bad(format!("several columns are called `{}`, which the card names as {role}", brief(column)), column));
         }
         if !kind.accepts(found.field(index).data_type()) {
-            let message = format!("column `{}` is {}, but {role} must be {}", brief(column), all[index].1, kind.wanted());
+            let fraction = match found.field(index).data_type() {
+                kind if kind.is_floating() || kind.is_decimal() => " (cast whole numbers to an integer)",
+                _ => "",
+            };
+            let message =
+                format!("column `{}` is {}, but {role} must be {}{fraction}", brief(column), all[index].1, kind.wanted());
             return Err(bad(message, column));
         }
         indices.push(index);
@@ -275,11 +280,11 @@ fn answer(array: &ArrayRef, row: usize) -> AnswerCell<'_> {
     }
 }
 
-/// A row of a file with pictures: its name and its cell; none where either is null.
+/// A row of a file with pictures: its name and its cell; none where the name is null.
 pub(super) fn picture<'a>(batch: &'a RecordBatch, pictures: &PictureFiles, row: usize) -> Option<(String, ImageCell<'a>)> {
     let cell = picture_cell::read(batch.column_by_name(&pictures.image)?, row);
     let id = text_or_integer(batch.column_by_name(&pictures.id)?, row)?;
-    (cell != ImageCell::Null).then_some((id, cell))
+    Some((id, cell))
 }
 
 fn flag(array: &ArrayRef, row: usize) -> bool {

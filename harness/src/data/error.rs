@@ -72,6 +72,29 @@ pub enum DataError {
         /// The split.
         split: String,
     },
+    /// Two files with the same content would count every row twice.
+    #[error("{} and {}: the files of split `{split}` have the same content; their rows would count twice", path.display(), other.display())]
+    Same {
+        /// One of them.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+        /// The split.
+        split: String,
+    },
+    /// A split names the files of two sets that hold the same rows, by their names.
+    #[error("{}: split `{split}` of the card takes `{name}` and `{other}`, of two sets of files by their names; their rows would count \
+             twice: name the files of one", dir.display())]
+    Sets {
+        /// The folder.
+        dir: PathBuf,
+        /// The split.
+        split: String,
+        /// A file of one.
+        name: String,
+        /// A file of the other.
+        other: String,
+    },
     /// Some of the files that belong together are missing.
     #[error("{}: {found} of the {wanted} files of split `{split}` that belong together, by the name `{name}`, are there (the first that is \
              missing is number {missing}); get the others, too", dir.display())]
@@ -131,11 +154,16 @@ pub enum DataError {
         /// Why.
         reason: String,
     },
-    /// Answers seem to count the choices from one.
+    /// Answers seem to count the choices from another number than the card says.
     #[error(
-        "{files}: no answer is choice 0, and that of row {row} is behind the last ({reason}): do the answers count from one?"
+        "{files}: {beyond} of the answers are no choice by one, but {end} are the one at the other end; the first is that of row {row}: \
+             {reason}. Are all of them one off?"
     )]
     OneOff {
+        /// How many answers are a choice before the first, or one behind the last.
+        beyond: usize,
+        /// How many are the choice at the other end.
+        end: usize,
         /// The split's files.
         files: String,
         /// The first such row, over all files.

@@ -19,7 +19,7 @@ use super::image::Preprocess;
 use super::parquet_file::{Opened, open};
 use super::picture_cell::{Beside, Found, ImageCell};
 use super::row::{Rejection, Row};
-use super::{choices, columns, decode, files, pictures};
+use super::{choices, columns, decode, files, pictures, prompt};
 use crate::metrics;
 use crate::metrics::breakdown::{CONTEXT, GRADE, GRADE_BAND};
 
@@ -131,6 +131,9 @@ impl Dataset {
         let paths = files::find(dir, card, split)?;
         let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
         check_rows(card, split, &paths, readers.iter().map(Opened::rows).fold(0, usize::saturating_add))?;
+        let with_rows: Vec<&PathBuf> =
+            paths.iter().zip(&readers).filter(|(_, reader)| reader.rows() > 0).map(|(path, _)| path).collect();
+        files::check_different(&with_rows, split)?;
         files::check_sha256(&paths, files::split(card, split)?, split)?;
         let fold = files::split(card, split)?.fold.as_ref();
         let mut loader = Loader::new(dir, card, split, fold, limit.unwrap_or(usize::MAX));
@@ -203,6 +206,11 @@ pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
         if cards[..i].iter().any(|before| before.name == card.name) {
             return bad(&card.name, "named twice; every dataset of a federation once".into());
         }
+        if card.columns.tags.iter().any(|tag| tag == Card::DATASET) {
+            let message =
+                format!("`columns.tags` holds `{}`, by which the datasets of a federation are told apart", Card::DATASET);
+            return bad(&card.name, message);
+        }
         if card.metric != joined.metric {
             return bad(
                 &card.name,
@@ -242,6 +250,15 @@ fn check_card(card: &Card) -> Result<(), DataError> {
         (ChoiceForm::ClosedSet, _) if card.choices.values.is_empty() => {
             return bad("`choices.form` is `closed-set`, but `choices.values` is empty");
         }
+        (ChoiceForm::ClosedSet, _) if card.choices.values.len() == 1 => {
+            return bad("`choices.values` has one answer, which would always be right; at least two are needed");
+        }
+        (ChoiceForm::ClosedSet | ChoiceForm::None, Some(column)) => {
+            return bad(&format!(
+                "`columns.choices` names `{}`, which `choices.form` ignores; leave it out, or take `list` or `comma`",
+                brief(column)
+            ));
+        }
         (ChoiceForm::None, _) if !matches!(card.answer, AnswerForm::Text | AnswerForm::People) => {
             return bad("`choices.form` is `none`, so `answer` must be `text` or `people`");
         }
@@ -249,6 +266,15 @@ fn check_card(card: &Card) -> Result<(), DataError> {
             return bad("`answer` is `people`, so `choices.form` must be `none`");
         }
         _ => {}
+    }
+    if card.choices.form == ChoiceForm::ClosedSet {
+        if let Some(value) = card.choices.values.iter().find(|value| value.trim() != value.as_str()) {
+            return bad(&format!("`choices.values` holds `{}` with spaces around it; leave them out", brief(value)));
+        }
+        choices::check_apart(card, &card.choices.values).or_else(|reason| bad(&format!("`choices.values`: {reason}")))?;
+    }
+    for (name, prompt) in &card.prompts {
+        prompt::check(prompt).or_else(|reason| bad(&format!("prompt `{}`: {reason}", brief(name))))?;
     }
     let Some(score) = metrics::SCORES.iter().find(|score| score.name == card.metric) else {
         let known = listed(&card.metric, metrics::SCORES.iter().map(|score| score.name));
@@ -266,6 +292,12 @@ fn check_card(card: &Card) -> Result<(), DataError> {
     if let Some(tag) = card.breakdowns.iter().find(unknown) {
         return bad(&format!(
             "`breakdowns` holds `{tag}`, which is neither `{CONTEXT}` nor among `columns.tags` (`{GRADE_BAND}` needs a tag `{GRADE}`)"
+        ));
+    }
+    if let Some(tag) = [CONTEXT, GRADE_BAND].into_iter().find(|tag| has(tag) && card.breakdowns.iter().any(|other| other == tag))
+    {
+        return bad(&format!(
+            "`breakdowns` holds `{tag}`, which is worked out and not the column `{tag}` of `columns.tags`; rename that"
         ));
     }
     if card.max_image_pixels > decode::MAX_IMAGE_PIXELS {
@@ -304,10 +336,12 @@ struct Loader<'a> {
     waiting: BTreeMap<String, Vec<(usize, usize)>>,
     /// Bytes of the examples' texts, about.
     text_bytes: usize,
-    /// The first row whose answer is the choice behind the last, and why it was left out.
+    /// The first row whose answer is no choice by one, as if choices were counted from another number, and why it is none.
     beyond: Option<(usize, String)>,
-    /// Whether some answer is the first choice.
-    first_chosen: bool,
+    /// How many there are.
+    beyond_count: usize,
+    /// How many answers are the choice at the other end, which there would be none of.
+    end_count: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -334,7 +368,8 @@ impl<'a> Loader<'a> {
             waiting: BTreeMap::new(),
             text_bytes: 0,
             beyond: None,
-            first_chosen: false,
+            beyond_count: 0,
+            end_count: 0,
         }
     }
 
@@ -342,11 +377,33 @@ impl<'a> Loader<'a> {
         self.dataset.examples.len() >= self.limit
     }
 
+    /// Whether the rows so far leave open from which number the answers count. Then a limit does not end the reading.
+    fn in_doubt(&self) -> bool {
+        self.limit > 0
+            && matches!(self.card.answer, AnswerForm::Index | AnswerForm::IndexFromOne)
+            && self.beyond_count >= self.end_count
+    }
+
+    /// Counts an answer that says from which number they count.
+    fn count(&mut self, row: &Result<Row<'_>, Rejection>) {
+        match row {
+            Ok(Row { answer: Answer::Choice(place), choices, .. }) => {
+                let end = if self.card.answer == AnswerForm::IndexFromOne { choices.len().saturating_sub(1) } else { 0 };
+                self.end_count += usize::from(*place == end);
+            }
+            Err(Rejection::Beyond(reason)) => {
+                self.beyond_count += 1;
+                self.beyond.get_or_insert_with(|| (self.row, reason.clone()));
+            }
+            _ => {}
+        }
+    }
+
     fn read_file(&mut self, path: &Path, reader: Opened) -> Result<(), DataError> {
         let roots = columns::project(path, self.card, reader.schema())?;
         let first_row = self.row;
         for batch in reader.batches(roots)? {
-            if self.full() {
+            if self.full() && !self.in_doubt() {
                 break;
             }
             self.read_batch(path, first_row, &batch?)?;
@@ -382,37 +439,32 @@ impl<'a> Loader<'a> {
                 rows.push((start + index, Row::read(columns::cells(batch, card, index), card, &beside)));
             }
         }
-        let pictures = rows.iter().filter_map(|(_, row)| row.as_ref().ok()).flat_map(|row| &row.images);
-        self.try_all(pictures.map(|(_, found)| &*found.bytes));
+        if !self.full() {
+            let pictures = rows.iter().filter_map(|(_, row)| row.as_ref().ok()).flat_map(|row| &row.images);
+            self.try_all(pictures.map(|(_, found)| &*found.bytes));
+        }
         for (number, row) in rows {
-            if self.full() {
+            let full = self.full();
+            if full && !self.in_doubt() {
                 return Ok(());
             }
             self.row = number;
+            self.count(&row);
+            if full {
+                continue;
+            }
             match row.and_then(|row| self.add(row, &file, number - first_row)) {
                 Ok(()) => {}
                 Err(Rejection::Bad(reason) | Rejection::Beyond(reason)) if self.card.on_bad_row == BadRow::Error => {
                     return Err(DataError::BadRow { path: path.into(), row: self.row - first_row, reason });
                 }
-                Err(rejection) => {
-                    let reason = self.reason(rejection);
+                Err(Rejection::Bad(reason) | Rejection::Beyond(reason) | Rejection::Skip(reason)) => {
                     self.dataset.skipped.push(Skipped { split: self.dataset.split.clone(), row: self.row, reason });
                 }
             }
         }
         self.row = start + batch.num_rows();
         Ok(())
-    }
-
-    /// Why a row is left out.
-    fn reason(&mut self, rejection: Rejection) -> String {
-        match rejection {
-            Rejection::Bad(reason) | Rejection::Skip(reason) => reason,
-            Rejection::Beyond(reason) => {
-                self.beyond.get_or_insert_with(|| (self.row, reason.clone()));
-                reason
-            }
-        }
     }
 
     fn beside<'p>(&self, parquet: &'p Path) -> Beside<'p>
@@ -445,7 +497,6 @@ impl<'a> Loader<'a> {
             return Err(Rejection::bad(format!("the id `{}` is already that of row {first}", brief(&id))));
         }
         self.text_bytes = self.text_bytes.saturating_add(EXAMPLE_BYTES + 2 * id.len() + row.text_bytes());
-        self.first_chosen |= row.answer == Answer::Choice(0);
         self.known_ids.insert(id.clone(), self.row);
         let raw_bytes = row.raw_bytes();
         let place = |column: &str| format!("row {in_file} (counted from 0), column `{column}`");
@@ -497,8 +548,13 @@ impl<'a> Loader<'a> {
                 let bytes = found.bytes.len() as u64;
                 (self.intern(found, &file, place), bytes)
             };
-            pictures.insert(id.into(), found.map(|found| found.into_iter().map(intern).collect()));
-            Ok(())
+            let found = found.map(|found| found.into_iter().map(intern).collect());
+            match pictures.insert(id.into(), found.clone()) {
+                Some(before) if before != found => {
+                    Err(DataError::parquet(path, format!("{} is there twice, with different pictures", place())))
+                }
+                _ => Ok(()),
+            }
         })?;
         let mut left_out = BTreeMap::new();
         for (id, pictures) in pictures {
@@ -514,13 +570,23 @@ impl<'a> Loader<'a> {
             }
         }
         let missing = self.missing(paths, columns, &waiting);
+        if self.card.on_bad_row == BadRow::Error {
+            missing?;
+        }
+        for (id, examples) in waiting {
+            let reason = format!("column `{}` has no picture `{}`", columns.id, line(&id, SHOWN_ID));
+            left_out.extend(examples.into_iter().map(|(example, row)| (example, (row, reason.clone()))));
+        }
         self.leave_out(left_out);
-        missing
+        Ok(())
     }
 
     /// The pictures of a cell, tried where bad rows are left out. The error is a reason.
     fn sound<'c>(&mut self, path: &Path, cell: &ImageCell<'c>) -> Result<Vec<Found<'c>>, String> {
         let found = self.beside(path).pictures(cell)?;
+        if *cell == ImageCell::Null {
+            return Err("the cell is null".into());
+        }
         if found.is_empty() {
             return Err("the list of pictures is empty".into());
         }
@@ -564,8 +630,9 @@ impl<'a> Loader<'a> {
 
     fn finish(self, paths: &[PathBuf]) -> Result<Dataset, DataError> {
         // Left out under `on_bad_row`, such rows would hide that every other answer is one off.
-        if let Some((row, reason)) = self.beyond.as_ref().filter(|_| !self.first_chosen && !self.full()) {
-            return Err(DataError::OneOff { files: files::joined(paths), row: *row, reason: reason.clone() });
+        if let Some((row, reason)) = self.beyond.as_ref().filter(|_| self.beyond_count > self.end_count) {
+            let (beyond, end) = (self.beyond_count, self.end_count);
+            return Err(DataError::OneOff { beyond, end, files: files::joined(paths), row: *row, reason: reason.clone() });
         }
         if !self.dataset.examples.is_empty() {
             return Ok(self.dataset);

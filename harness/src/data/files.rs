@@ -48,8 +48,45 @@ fn all(dir: &Path, patterns: &[String], split: &str) -> Result<Vec<PathBuf>, Dat
     if let Some(twice) = found.iter().find(|path| !seen.insert(*path)) {
         return Err(DataError::Twice { path: twice.clone(), split: split.into() });
     }
+    check_links(&found, split)?;
     check_shards(&found, split)?;
     Ok(found)
+}
+
+/// One file by two links is one file.
+fn check_links(files: &[PathBuf], split: &str) -> Result<(), DataError> {
+    let mut seen = BTreeSet::new();
+    let twice = files.iter().find(|path| identity(path).is_some_and(|identity| !seen.insert(identity)));
+    twice.map_or(Ok(()), |path| Err(DataError::Twice { path: path.clone(), split: split.into() }))
+}
+
+/// What two names of one file have in common; none where there is no file.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok()
+}
+
+/// Files that hold the same bytes hold the same rows. Only those of one size are read.
+pub(super) fn check_different(files: &[&PathBuf], split: &str) -> Result<(), DataError> {
+    let mut by_size: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
+    for path in files {
+        by_size.entry(std::fs::metadata(path).map_err(DataError::file(path))?.len()).or_default().push(path);
+    }
+    for alike in by_size.values().filter(|alike| alike.len() > 1) {
+        let mut seen: BTreeMap<String, &PathBuf> = BTreeMap::new();
+        for path in alike {
+            if let Some(other) = seen.insert(sha256(std::slice::from_ref(*path))?, *path) {
+                return Err(DataError::Same { path: other.clone(), other: (*path).clone(), split: split.into() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A card reads its own folder: no name of it leads elsewhere.
@@ -63,14 +100,21 @@ fn check_inside(pattern: &str, split: &str) -> Result<(), DataError> {
 
 /// Files whose names promise others (`train-00000-of-00003.parquet`) are read together or not at all.
 fn check_shards(files: &[PathBuf], split: &str) -> Result<(), DataError> {
-    let mut sets: BTreeMap<(PathBuf, String, usize), BTreeSet<usize>> = BTreeMap::new();
+    let mut sets: BTreeMap<(PathBuf, String), (usize, BTreeMap<usize, String>)> = BTreeMap::new();
     for path in files {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Some((rest, number, count)) = shard(&name) {
-            sets.entry((path.with_file_name(""), rest, count)).or_default().insert(number);
+        let Some((set, number, count)) = shard(&name) else { continue };
+        let dir = path.with_file_name("");
+        let (wanted, there) = sets.entry((dir.clone(), set)).or_insert_with(|| (count, BTreeMap::new()));
+        let other = if *wanted == count { there.get(&number) } else { there.values().next() };
+        if let Some(other) = other {
+            return Err(DataError::Sets { dir, split: split.into(), name: brief(other), other: brief(&name) });
         }
+        there.insert(number, name);
     }
-    for ((dir, rest, wanted), there) in sets {
+    for ((dir, _), (wanted, names)) in sets {
+        let rest = names.values().next().cloned().unwrap_or_default();
+        let there: BTreeSet<usize> = names.into_keys().collect();
         // `-of-00003` may number from 0 or from 1.
         let first = usize::from(!there.contains(&0) && there.contains(&wanted));
         if let Some(missing) = (first..first + wanted).find(|number| !there.contains(number)) {
@@ -80,13 +124,29 @@ fn check_shards(files: &[PathBuf], split: &str) -> Result<(), DataError> {
     Ok(())
 }
 
-/// `train-*-of-00003.parquet`, 0 and 3 of `train-00000-of-00003.parquet`.
+/// What parts a shard's number and count from `of` and from the rest.
+const BETWEEN: [char; 4] = ['-', '_', '.', ' '];
+/// Characters of a hash in a shard's name, at least.
+const HASH: usize = 6;
+
+/// The set's name, 0 and 3 of `train-00000-of-00003.parquet`, of `train_0_of_3.parquet`, and of `train-00000-of-00003-9a7f3c55.parquet`,
+/// as the Hub named them, with a hash that each shard has of its own.
 fn shard(name: &str) -> Option<(String, usize, usize)> {
-    let (before, after) = name.rsplit_once("-of-")?;
-    let (count, end) = after.split_at(after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len()));
-    let (head, number) = before.rsplit_once('-').unwrap_or(("", before));
-    let parsed = |digits: &str| (digits.len() >= 2 && digits.chars().all(|c| c.is_ascii_digit())).then(|| digits.parse().ok())?;
-    Some((format!("{head}-*-of-{count}{end}"), parsed(number)?, parsed(count)?))
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    // The last place where numbers stand on both sides.
+    let sides = |at: usize| {
+        let before = name[..at].strip_suffix(BETWEEN)?;
+        let after = name[at + 2..].strip_prefix(BETWEEN)?;
+        let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (count, end) = after.split_at(digits(after));
+        let head = &before[..start];
+        let alone = head.is_empty() || head.ends_with(BETWEEN) || head.ends_with('(');
+        Some((head, before[start..].parse().ok()?, count.parse().ok()?, end)).filter(|_| alone)
+    };
+    let (head, number, count, end) = name.rmatch_indices("of").find_map(|(at, _)| sides(at))?;
+    let hash = end.strip_prefix(BETWEEN).filter(|rest| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= HASH);
+    let end = hash.map_or(end, |rest| rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    Some((format!("{}{end}", head.trim_end_matches(BETWEEN)), number, count))
 }
 
 /// The files that one name of a card stands for, sorted by name.
@@ -95,7 +155,9 @@ fn matches(dir: &Path, pattern: &str, split: &str) -> Result<Vec<PathBuf>, DataE
     let folder = full.parent().unwrap_or(dir).to_path_buf();
     let name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let there = names_in(&folder);
-    let found: Vec<&String> = there.iter().filter(|file| fits(&name, file)).collect();
+    // A star takes no file that Arrow would not: those are other programs' leavings.
+    let hidden = |file: &str| name.contains('*') && !name.starts_with(['.', '_']) && file.starts_with(['.', '_']);
+    let found: Vec<&String> = there.iter().filter(|file| fits(&name, file) && !hidden(file)).collect();
     if found.is_empty() {
         let there = describe(&folder, &name, &there);
         return Err(DataError::NoFile { dir: folder, pattern: pattern.into(), split: split.into(), there });
@@ -127,6 +189,9 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 fn describe(folder: &Path, wanted: &str, names: &[String]) -> String {
+    if !folder.is_dir() && folder.to_string_lossy().contains('*') {
+        return "the folder does not exist: a `*` stands in names of files only".into();
+    }
     if !folder.is_dir() {
         return "the folder does not exist: get the dataset first".into();
     }
@@ -191,15 +256,39 @@ mod tests {
 
     #[test]
     fn names_that_promise_others() {
-        assert_eq!(shard("train-00001-of-00003.parquet"), Some(("train-*-of-00003.parquet".into(), 1, 3)));
-        assert_eq!(shard("00001-of-00003"), Some(("-*-of-00003".into(), 1, 3)));
-        for name in ["train.parquet", "king-of-spades.parquet", "a-1-of-b.parquet", "best-of-10.parquet"] {
+        for name in [
+            "train-00001-of-00003.parquet",
+            "train-00001-of-00003-0123456789abcdef.parquet",
+            "train_00001_of_00003.parquet",
+            "train.00001-of-00003.parquet",
+            "train-1-of-3.parquet",
+            "train (1 of 3).parquet",
+        ] {
+            let (set, number, count) = shard(name).expect(name);
+            assert!(set.starts_with("train") && set.ends_with(".parquet") && (number, count) == (1, 3), "{name} {set}");
+        }
+        assert_eq!(shard("00001-of-00003"), Some((String::new(), 1, 3)));
+        for name in ["train.parquet", "king-of-spades.parquet", "a-1-of-b.parquet", "best-of-10.parquet", "v1-of-3.parquet", "of"]
+        {
             assert_eq!(shard(name), None, "{name}");
         }
         let check =
             |names: &[&str]| check_shards(&names.iter().map(|name| Path::new("d").join(name)).collect::<Vec<_>>(), "train");
         assert!(check(&["t-00000-of-00002.parquet", "t-00001-of-00002.parquet", "u-00000-of-00001.parquet"]).is_ok());
         assert!(check(&["t-00001-of-00002.parquet", "t-00002-of-00002.parquet"]).is_ok());
+        assert!(check(&["t-00000-of-00002-a1b2c3d4.parquet", "t-00001-of-00002-ffffc3d4.parquet"]).is_ok());
+        for both in [
+            ["t-00000-of-00001.parquet", "t-00000-of-00002.parquet"],
+            ["t-00000-of-00001-a1b2c3d4.parquet", "t-00000-of-00001-ffffc3d4.parquet"],
+            ["t-00000-of-00001.parquet", "t-00000-of-00001-ffffc3d4.parquet"],
+        ] {
+            let error = check(&both).expect_err("two sets").to_string();
+            assert!(error.contains("of two sets of files") && both.iter().all(|name| error.contains(name)), "{error}");
+        }
+        for gap in ["t_00000_of_00003.parquet", "t-0-of-3.parquet", "t.00000-of-00003.parquet"] {
+            let error = check(&[gap]).expect_err(gap).to_string();
+            assert!(error.contains("1 of the 3 files"), "{error}");
+        }
         let error = check(&["t-00000-of-00003.parquet", "t-00002-of-00003.parquet"]).expect_err("one is missing").to_string();
         assert!(error.contains("2 of the 3 files of split `train`") && error.contains("missing is number 1"), "{error}");
     }

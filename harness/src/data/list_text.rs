@@ -18,10 +18,45 @@ pub(crate) fn list(text: &str) -> Option<Vec<String>> {
     Some(texts)
 }
 
-/// Whether a text means to be a list: nobody begins a word with a bracket and a quote, or closes it with the bracket it opened.
-pub(crate) fn is_meant(text: &str) -> bool {
-    let Some(inside) = text.trim().strip_prefix('[') else { return false };
-    inside.trim_start().starts_with(['\'', '"']) || (inside.ends_with(']') && !inside[..inside.len() - 1].contains(['[', ']']))
+/// The same, and Python's spelling of a tuple; a byte order mark before it is none of it.
+pub(crate) fn sequence(text: &str) -> Option<Vec<String>> {
+    let text = bare(text);
+    let tuple = || list(&format!("[{}]", text.strip_prefix('(')?.strip_suffix(')')?)).filter(|texts| !texts.is_empty());
+    list(text).or_else(tuple)
+}
+
+/// A text without what stands around it unseen.
+pub(crate) fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
+/// What a text means to be that is more than texts and commas; none for plain ones. Nobody begins a word with a bracket and a
+/// quote, or closes it with the bracket it opened.
+pub(crate) fn meant(text: &str) -> Option<&'static str> {
+    let text = bare(text);
+    // `array(['a', 'b'])`
+    let called = text.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    let call = called.len() < text.len() && called.starts_with('(') && called.ends_with(')');
+    if call && called[1..].trim_start().starts_with(['[', '{', '(', '\'', '"']) {
+        return Some("a call");
+    }
+    let within = text.strip_prefix(['\'', '"']).is_some_and(|inside| inside.trim_start().starts_with(['[', '{']));
+    if within {
+        return Some("a list within a text");
+    }
+    let open = text.chars().next().filter(|c| ['[', '(', '{'].contains(c))?;
+    let (inside, brackets) = (&text[1..], ['[', ']', '(', ')', '{', '}']);
+    let inner = inside.trim_start_matches(|c: char| c.is_whitespace() || ['[', '(', '{'].contains(&c));
+    let closed = inside.strip_suffix([']', ')', '}']).is_some_and(|inside| !inside.contains(brackets));
+    if !closed && !inner.starts_with(['\'', '"']) {
+        return None;
+    }
+    Some(match open {
+        '{' if inside.contains(':') => "a dictionary",
+        '{' => "a set, which has no order",
+        _ if inside.trim_start().starts_with(['[', '(', '{']) => "a list of lists",
+        _ => "a list that is not of quoted texts with commas between",
+    })
 }
 
 /// A text up to its closing quote, and what follows that.
@@ -103,18 +138,43 @@ mod tests {
 
     #[test]
     fn what_means_to_be_a_list() {
-        for (text, meant) in [
-            ("['a' 'b']", true),
-            ("[\"a\", 1]", true),
-            ("[ 'a'", true),
-            ("[1, 2, 3]", true),
-            ("[a] first,[b] second", false),
-            ("[0, 1],[1, 2]", false),
-            ("red,green", false),
-            ("Art [modern]", false),
-            ("[", false),
+        let list = Some("a list that is not of quoted texts with commas between");
+        for (text, expect) in [
+            ("['a' 'b']", list),
+            ("[\"a\", 1]", list),
+            ("[ 'a'", list),
+            ("[1, 2, 3]", list),
+            ("(red, green)", list),
+            ("(u'red', u'green')", list),
+            ("\u{feff}[red, green]", list),
+            ("[['a', 'b']]", Some("a list of lists")),
+            ("{'a', 'b'}", Some("a set, which has no order")),
+            (r#"{"A": "a"}"#, Some("a dictionary")),
+            ("{A: a, B: b}", Some("a dictionary")),
+            (r#""[\"a\", \"b\"]""#, Some("a list within a text")),
+            ("array(['a', 'b'], dtype=object)", Some("a call")),
+            ("dict_keys(['a'])", Some("a call")),
+            ("[a] first,[b] second", None),
+            ("[0, 1],[1, 2]", None),
+            ("(a),(b)", None),
+            ("f(a,b),g(c)", None),
+            ("red,green", None),
+            ("\"red\", \"green\"", None),
+            ("Art [modern]", None),
+            ("[", None),
+            ("", None),
         ] {
-            assert_eq!(is_meant(text), meant, "{text}");
+            assert_eq!(meant(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn tuples_are_sequences() {
+        for text in ["('a', 'b, c')", "['a', 'b, c']", "\u{feff}[\"a\", \"b, c\"]", " ('a', \"b, c\",) "] {
+            assert_eq!(sequence(text).unwrap(), ["a", "b, c"], "{text}");
+        }
+        for text in ["()", "(a)", "('a' 'b')", "a,b", "{'a'}"] {
+            assert_eq!(sequence(text), None, "{text}");
         }
     }
 }

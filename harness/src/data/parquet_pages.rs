@@ -85,7 +85,7 @@ fn walk(file: &File, column: &ColumnChunkMetaData, rows: usize, doubt: &Doubt) -
             if most > ROWS_AT_ONCE {
                 return Ok(Some(format!(
                     "asks for too much ({} values in lists, each of up to {longest} bytes, may be one row's: {most} bytes, the limit is \
-                     {ROWS_AT_ONCE}; write smaller row groups)",
+                     {ROWS_AT_ONCE}; write smaller row groups, or without dictionaries)",
                     doubt.values
                 )));
             }

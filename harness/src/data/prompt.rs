@@ -19,6 +19,41 @@ pub struct Rendered {
     pub people: Vec<String>,
 }
 
+/// Whether a prompt asks what it is to ask, with placeholders that exist. The error is a reason.
+pub(super) fn check(prompt: &Prompt) -> Result<(), String> {
+    let known = |text: &str, what: &str, names: &[&str]| match placeholders(text).find(|name| !names.contains(name)) {
+        Some(unknown) => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{{{name}}}`")).collect();
+            Err(format!("`{what}` holds `{{{}}}`; there are {}", super::error::brief(unknown), names.join(", ")))
+        }
+        None => Ok(()),
+    };
+    known(&prompt.template, "template", &["hint", "question", "options"])?;
+    known(&prompt.option, "option", &["letter", "text"])?;
+    if !prompt.template.contains("{question}") {
+        return Err("`template` has no `{question}`, so every row would be asked the same".into());
+    }
+    let options = prompt.template.contains("{options}");
+    if prompt.target == Target::Letter && !(options && prompt.option.contains("{letter}")) {
+        return Err(
+            "`target` is `letter`, but no letters are shown: `template` needs `{options}`, and `option` `{letter}`".into()
+        );
+    }
+    match options && placeholders(&prompt.option).next().is_none() {
+        true => Err("`option` has neither `{letter}` nor `{text}`, so all options look the same".into()),
+        false => Ok(()),
+    }
+}
+
+/// What a text holds in braces that looks like a name.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    let inside = text.split('{').skip(1).filter_map(|after| after.split_once('}')).map(|(inside, _)| inside);
+    inside.filter(|name| {
+        let bare = name.trim();
+        bare.starts_with(char::is_alphabetic) && bare.chars().all(|c| c.is_alphanumeric() || ['_', '-', ' '].contains(&c))
+    })
+}
+
 /// Fills a prompt's template with an example. A line whose placeholders are all empty is left out.
 pub fn render(example: &Example, prompt: &Prompt) -> Rendered {
     let options = options(&example.choices, &prompt.option);
@@ -87,8 +122,9 @@ pub fn parse_choice(generated: &str, choices: &[String], target: Target) -> Opti
     match target {
         Target::Letter => parse_letter(generated.trim()).filter(|index| *index < choices.len()),
         Target::Text => {
+            let exact = choices.iter().position(|choice| choice.trim() == generated.trim());
             let given = normalize(generated);
-            choices.iter().position(|choice| normalize(choice) == given)
+            exact.or_else(|| choices.iter().position(|choice| normalize(choice) == given))
         }
     }
 }
@@ -173,6 +209,30 @@ mod tests {
     }
 
     #[test]
+    fn prompts_ask_what_they_are_to_ask() {
+        let with =
+            |template: &str, option: &str, target| check(&Prompt { template: template.into(), option: option.into(), target });
+        let plain = "{letter}. {text}";
+        for good in ["{question}", "{hint}\n{question}\n{options}", "{{question}} {} {\"a\": 1} {question"] {
+            assert_eq!(with(good, plain, Target::Text), Ok(()), "{good}");
+        }
+        assert_eq!(with("{question}{options}", plain, Target::Letter), Ok(()));
+        for (template, option, target, part) in [
+            ("What?", plain, Target::Text, "has no `{question}`"),
+            ("{Question}", plain, Target::Text, "holds `{Question}`; there are `{hint}`, `{question}`, `{options}`"),
+            ("{question}{ hint }", plain, Target::Text, "holds `{ hint }`"),
+            ("{question} {x}", plain, Target::Text, "holds `{x}`"),
+            ("{question}{options}", "{letter} {Text}", Target::Text, "`option` holds `{Text}`"),
+            ("{question}{options}", "-", Target::Text, "look the same"),
+            ("{question}", plain, Target::Letter, "no letters are shown"),
+            ("{question}{options}", "{text}", Target::Letter, "no letters are shown"),
+        ] {
+            let error = with(template, option, target).expect_err(template);
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn letters_go_on_after_z() {
         assert_eq!([0, 25, 26, 27, 52].map(letter), ["A", "Z", "AA", "AB", "BA"]);
     }
@@ -203,6 +263,8 @@ mod tests {
         assert_eq!(parse_choice(" north america.", &choices, Target::Text), Some(0));
         assert_eq!(parse_choice("ASIA", &choices, Target::Text), Some(1));
         assert_eq!(parse_choice("Africa", &choices, Target::Text), None);
+        let alike: Vec<String> = ["Yes", "yes"].map(String::from).to_vec();
+        assert_eq!(parse_choice("yes", &alike, Target::Text), Some(1), "the very text first");
         assert_eq!(normalize(" A \n b . "), "a b");
     }
 }

@@ -17,7 +17,8 @@ const MAX_NAME: usize = 4_096;
 pub(super) enum Rejection {
     /// It cannot be read; the card says what happens then.
     Bad(String),
-    /// The same, because its answer is the choice behind the last: as if choices were counted from one.
+    /// The same, because its answer is the choice just before the first or just behind the last: as if choices were counted from
+    /// another number than the card says.
     Beyond(String),
     /// The card leaves such rows out.
     Skip(String),

@@ -11,6 +11,7 @@ use schema::partition::{Partition, Shard};
 use seed::{Seed, Stream};
 
 use super::super::error::{brief, listed};
+use super::super::list_text;
 use super::{DataError, Example};
 
 /// How often a draw that leaves a client with too few examples is repeated.
@@ -66,9 +67,20 @@ fn by_label(config: &PartitionConfig, examples: &[Example]) -> Result<ByLabel, D
             Some(key) => example.label(key).ok_or_else(|| unknown_key(key, example))?,
             None => String::new(),
         };
+        let label = if config.scheme == PartitionScheme::Natural { site(config, &label) } else { label };
         labels.entry(label).or_default().push(index);
     }
     Ok(labels)
+}
+
+/// A site's name, as break-downs name it; empty where the text says that there is none.
+fn site(config: &PartitionConfig, label: &str) -> String {
+    const NOTHING: [&str; 6] = ["nan", "null", "none", "nat", "<na>", "n/a"];
+    let label = label.trim();
+    let empty = list_text::list(label).is_some_and(|sites| sites.iter().all(|site| site.trim().is_empty()));
+    // What a table writes where there is nothing; an answer may be `none`.
+    let nothing = config.key.as_deref() != Some("answer") && NOTHING.iter().any(|word| label.eq_ignore_ascii_case(word));
+    if empty || nothing { String::new() } else { label.into() }
 }
 
 /// Where a client is a value of the key, every example has one, and every test example that of some client: dealing the others to
@@ -81,7 +93,7 @@ fn check_sites(config: &PartitionConfig, splits: [(&str, &ByLabel, &[Example]); 
         if let Some(first) = without.iter().min() {
             return Err(DataError::partition(format!(
                 "{} of {} {split} examples have no `{key}`, the first is `{}`; with `scheme = \"natural\"` every example belongs to the client \
-                 of its `{key}`: give them one, or leave such rows out (`columns.skip` in the card)",
+                 of its `{key}` (`nan`, `null` and `none` are none): give them one, or leave such rows out (`columns.skip` in the card)",
                 without.len(),
                 examples.len(),
                 brief(&examples[*first].id)

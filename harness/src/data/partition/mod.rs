@@ -6,6 +6,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schema::experiment::{PartitionConfig, PartitionScheme};
 use schema::partition::Partition;
 
 use super::error::{brief, listed};
@@ -51,6 +52,42 @@ pub fn load(path: &Path) -> Result<Partition, DataError> {
         )));
     }
     Ok(partition)
+}
+
+/// An error where a saved partition is another than an experiment says: of other data, or drawn otherwise. What an experiment leaves
+/// at its default is not known to be meant.
+pub fn check(partition: &Partition, path: &Path, config: &PartitionConfig, dataset: &str) -> Result<(), DataError> {
+    let bad = |message: String| Err(DataError::PartitionFile { path: path.into(), message });
+    if partition.dataset != dataset {
+        return bad(format!(
+            "it was drawn for dataset `{}`, not for `{}`; draw one for this dataset",
+            brief(&partition.dataset),
+            brief(dataset)
+        ));
+    }
+    let (drawn, default) = (&partition.config, PartitionConfig::default());
+    let key = |config: &PartitionConfig| config.key.clone().unwrap_or_default();
+    let clients = partition.shards.len();
+    let name = |scheme: PartitionScheme| format!("{scheme:?}").to_lowercase();
+    let said = [
+        ("clients", config.clients != default.clients, config.clients.to_string(), clients.to_string()),
+        ("scheme", config.scheme != default.scheme, name(config.scheme), name(drawn.scheme)),
+        ("key", config.key.is_some() && drawn.key.is_some(), key(config), key(drawn)),
+        (
+            "min_examples",
+            config.min_examples != default.min_examples,
+            config.min_examples.to_string(),
+            drawn.min_examples.to_string(),
+        ),
+    ];
+    match said.into_iter().find(|(_, given, wanted, found)| *given && wanted != found) {
+        Some((key, _, wanted, found)) => bad(format!(
+            "`partition.{key}` of the experiment is `{}`, but that of this partition is `{}`; leave it out, or draw another",
+            brief(&wanted),
+            brief(&found)
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Writes a partition (JSON): aside first, then renamed, so that no half-written file is ever seen.

@@ -254,3 +254,42 @@ fn the_label_table_prints_at_most_twelve_labels() {
     assert!(lines[7].trim_start().starts_with("all    140     0"), "{text}");
     assert_eq!(serde_json::to_value(&table).expect("json")["clients"][0]["train"], 28);
 }
+
+#[test]
+fn sites_are_trimmed_and_nothing_is_no_site() {
+    let natural = config(PartitionScheme::Natural);
+    let drawn = draw(&natural, 1, "mini", &at_sites("train", &["a", " a ", "b", "b"]), &[]).expect("two sites");
+    let labels: Vec<_> = drawn.shards.iter().filter_map(|shard| shard.label.as_deref()).collect();
+    assert_eq!(labels, ["a", "b"]);
+    for nothing in ["nan", "NULL", "None", "[\"\"]", "[]", " "] {
+        let message = error_of(&natural, &at_sites("train", &["a", "a", nothing, "b"]));
+        assert!(message.contains("1 of 4 training examples have no `topic`, the first is `train-2`"), "{nothing}: {message}");
+    }
+}
+
+#[test]
+fn a_partition_drawn_for_something_else_is_refused() {
+    let train = examples("train", 20, 2);
+    let natural = config(PartitionScheme::Natural);
+    let drawn = draw(&natural, 1, "mini", &train, &[]).expect("drawn");
+    let check = |config: &PartitionConfig, dataset: &str| check(&drawn, Path::new("p.json"), config, dataset);
+    assert!(check(&natural, "mini").is_ok() && check(&PartitionConfig::default(), "mini").is_ok());
+    let said = |part: PartitionConfig| check(&part, "mini").expect_err("otherwise").to_string();
+    let default = PartitionConfig::default;
+    for (config, part) in [
+        (
+            PartitionConfig { clients: 9, ..default() },
+            "`partition.clients` of the experiment is `9`, but that of this partition is `2`",
+        ),
+        (PartitionConfig { key: Some("site".into()), ..default() }, "`partition.key` of the experiment is `site`"),
+        (
+            PartitionConfig { scheme: PartitionScheme::Quantity, ..default() },
+            "`partition.scheme` of the experiment is `quantity`",
+        ),
+    ] {
+        let message = said(config);
+        assert!(message.contains(part), "{message}");
+    }
+    let other = check(&natural, "maxi").expect_err("other data").to_string();
+    assert!(other.contains("it was drawn for dataset `mini`, not for `maxi`"), "{other}");
+}
