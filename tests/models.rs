@@ -362,3 +362,47 @@ fn sizes_are_bounded() -> Test {
     index.write("model.safetensors.index.json", format!("{{\"weight_map\":{{{}}}}}", names.join(",")))?;
     index.fails(&["model.safetensors.index.json", "names 1001 files; at most 1000"])
 }
+
+/// A config that says less than the weights hold makes another model, and so do numbers that no model has.
+#[test]
+fn a_config_is_that_of_its_weights() -> Test {
+    let no_place = ["model.safetensors", "has no place in the model that config.json describes"];
+    let changed = |folder: &str, table: &str, key: &str, value: Value| -> Result<Model> {
+        let model = Model::of(folder)?;
+        model.edit("config.json", |config| config[table][key] = value)?;
+        Ok(model)
+    };
+    for (folder, table, key, value) in [
+        ("llava-tied", "text_config", "num_hidden_layers", json!(1)),
+        ("llava-tied", "text_config", "attention_bias", json!(false)),
+        ("llava-tied", "vision_config", "num_hidden_layers", json!(2)),
+        ("smolvlm", "text_config", "num_hidden_layers", json!(1)),
+        ("smolvlm", "vision_config", "num_hidden_layers", json!(1)),
+        ("minigpt4", "text_config", "num_hidden_layers", json!(1)),
+        ("minigpt4", "vision_config", "num_hidden_layers", json!(1)),
+        ("minigpt4", "qformer_config", "num_hidden_layers", json!(1)),
+        ("minigpt4", "qformer_config", "cross_attention_frequency", json!(100)),
+    ] {
+        changed(folder, table, key, value)?.fails(&no_place).with_context(|| format!("{folder}: {table}.{key}"))?;
+    }
+    for (folder, table, key, value) in [
+        ("llava-tied", "text_config", "rms_norm_eps", json!(1.0)),
+        ("llava-tied", "text_config", "rms_norm_eps", json!(0.0)),
+        ("llava-tied", "vision_config", "layer_norm_eps", json!(1e-320)),
+        ("minigpt4", "qformer_config", "layer_norm_eps", json!(1e30)),
+        ("smolvlm", "text_config", "rope_parameters", json!({"rope_theta": 1e300})),
+        ("smolvlm", "text_config", "rope_parameters", json!({"rope_type": "linear", "factor": 1e-9})),
+    ] {
+        changed(folder, table, key, value)?.fails(&[&format!("{table}.{key}"), "it must be"])?;
+    }
+    let quantised = Model::of("smolvlm")?;
+    quantised.edit("config.json", |config| config["quantization_config"] = json!({"quant_method": "gptq"}))?;
+    quantised.fails(&["config.json", "quantization_config", "quantised weights are not read"])?;
+    let marked = Model::of("smolvlm")?;
+    let config = std::fs::read(marked.path("config.json"))?;
+    marked.write("config.json", [b"\xef\xbb\xbf".as_slice(), &config].concat())?;
+    marked.fails(&["config.json", "byte order mark"])?;
+    let large = Model::of("llava-tied")?;
+    large.numbers("embed_tokens.weight", |numbers| numbers.iter_mut().for_each(|number| *number *= 1e30))?;
+    large.fails(&["embed_tokens.weight", "weights up to 1000000 are read"])
+}

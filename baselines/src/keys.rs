@@ -10,7 +10,8 @@ pub fn positive(method: &str, key: &str, value: f64) -> Result<()> {
 
 /// A finite number, 0 or more.
 pub fn not_negative(method: &str, key: &str, value: f64) -> Result<()> {
-    check(method, key, value, (0.0..=LARGEST).contains(&value), "a finite number, 0 or more, at most 1000000")
+    let fits = value == 0.0 || (SMALLEST..=LARGEST).contains(&value);
+    check(method, key, value, fits, "0, or a finite number from 1e-30 to 1000000")
 }
 
 /// A share in [0, 1].
@@ -58,7 +59,9 @@ mod tests {
                 defaults.iter().filter(|(_, value)| value.is_number()).map(|(key, _)| key.clone()).collect();
             numbers.extend((row.name == "fednano").then(|| "examples".to_owned()));
             for key in numbers {
-                for value in [Value::Null, json!(-1.0), json!(1e300), json!(-1), json!(4_611_686_018_427_387_904_u64)] {
+                for value in
+                    [Value::Null, json!(-1.0), json!(1e300), json!(1e-320), json!(-1), json!(4_611_686_018_427_387_904_u64)]
+                {
                     let given = BTreeMap::from([(key.clone(), value.clone())]);
                     let error = (row.build)(&given).err().unwrap_or_else(|| panic!("{}: {key} = {value} is taken", row.name));
                     assert!(error.to_string().contains(row.name), "{error}");

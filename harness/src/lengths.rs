@@ -1,5 +1,6 @@
 //! How long prompts, options and batches may be: what is refused before it takes memory, and options that are tokenized once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use schema::Experiment;
@@ -40,6 +41,21 @@ pub(crate) fn options_of(texts: Vec<String>, example: &Example, text: &TextCodec
     Ok(Arc::new(Options { texts, branches }))
 }
 
+/// Two options of the same tokens have one score, and none of them is the answer.
+pub(crate) fn check_told_apart(id: &str, options: &Options) -> Result<()> {
+    let mut seen: HashMap<&[u32], &str> = HashMap::with_capacity(options.branches.len());
+    for (branch, text) in options.branches.iter().zip(&options.texts) {
+        if let Some(other) = seen.insert(&branch.tokens, text) {
+            let [id, other, text] = [id, other, text].map(|text| guard::text::line(text, 80));
+            return Err(Error::Usage(format!(
+                "example `{id}`: the tokenizer makes the same tokens of the options `{other}` and `{text}`; options that the model cannot \
+                 tell apart cannot be ranked"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Sequences of a length that no model was made for would take memory in its square.
 pub(crate) fn check_lengths(id: &str, sequence: &Sequence, answers: &[Branch]) -> Result<()> {
     let id = guard::text::line(id, 80);
@@ -78,4 +94,20 @@ pub(crate) fn check_memory(train: &[TrainExample], experiment: &Experiment, back
         bytes >> 20,
         free >> 20
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_the_same_tokens_are_named() {
+        let options = |tokens: [Vec<u32>; 3]| Options {
+            texts: ["red", "blue", "Red"].map(str::to_owned).to_vec(),
+            branches: tokens.map(Branch::answer).to_vec(),
+        };
+        assert!(check_told_apart("a", &options([vec![1, 9], vec![2, 9], vec![1, 1, 9]])).is_ok());
+        let error = check_told_apart("a", &options([vec![1, 9], vec![2, 9], vec![1, 9]])).expect_err("the same").to_string();
+        assert!(error.starts_with("example `a`: ") && error.contains("options `red` and `Red`"), "{error}");
+    }
 }

@@ -31,6 +31,14 @@ pub const LEAST_NOISE: f64 = 1e-6;
 /// What keeps a denominator from zero must not itself be zero in f32.
 pub const SMALLEST: f64 = 1e-30;
 
+/// The least scale, length or share that does anything in f32 beside numbers around 1.
+pub const LEAST: f64 = 1e-6;
+
+/// Nothing, or what does something.
+fn none_or_some(x: f64) -> bool {
+    x == 0.0 || (SMALLEST..=LARGEST).contains(&x)
+}
+
 /// A key that is a number and the range it must lie in, in numbers and in words.
 type Number = (&'static str, f64, fn(f64) -> bool, &'static str);
 
@@ -67,7 +75,7 @@ fn counts(experiment: &Experiment) -> Result<()> {
         ("partition.classes_per_client", experiment.partition.classes_per_client, 0, EXAMPLES),
         ("data.train_limit", data.train_limit.unwrap_or(1), 1, EXAMPLES),
         ("data.test_limit", data.test_limit.unwrap_or(1), 1, EXAMPLES),
-        ("data.max_prompt_tokens", data.max_prompt_tokens, 0, SEQUENCE_TOKENS),
+        ("data.max_prompt_tokens", data.max_prompt_tokens, 1, SEQUENCE_TOKENS),
     ];
     match within.into_iter().find(|&(_, value, least, most)| value < least || value > most) {
         Some((key, value, least, most)) => Err(wrong(key, &value, &format!("{least} to {most}"))),
@@ -87,29 +95,29 @@ fn numbers(experiment: &Experiment) -> Result<()> {
             |x| x > 0.0 && x <= 1.0,
             "a share of a client's steps in (0, 1]",
         ),
-        ("optimizer.learning_rate", optimizer.learning_rate, |x| (0.0..=LARGEST).contains(&x), "a finite number, 0 to 1000000"),
+        ("optimizer.learning_rate", optimizer.learning_rate, none_or_some, "0, or a number from 1e-30 to 1000000"),
         ("optimizer.beta1", optimizer.beta1, |x| (0.0..1.0).contains(&x), "a decay in [0, 1)"),
         ("optimizer.beta2", optimizer.beta2, |x| (0.0..1.0).contains(&x), "a decay in [0, 1)"),
         ("optimizer.epsilon", optimizer.epsilon, |x| (SMALLEST..=1.0).contains(&x), "a number from 1e-30 to 1"),
-        ("optimizer.weight_decay", optimizer.weight_decay, |x| (0.0..=LARGEST).contains(&x), "a finite number, 0 to 1000000"),
-        ("partition.alpha", experiment.partition.alpha, |x| x > 0.0 && x <= LARGEST, "a number above 0, at most 1000000"),
+        ("optimizer.weight_decay", optimizer.weight_decay, none_or_some, "0, or a number from 1e-30 to 1000000"),
+        ("partition.alpha", experiment.partition.alpha, |x| (LEAST..=LARGEST).contains(&x), "a number from 1e-6 to 1000000"),
         (
             "adapter.alpha",
             experiment.adapter.alpha.unwrap_or(1.0),
-            |x| x > 0.0 && x <= LARGEST,
-            "a number above 0, at most 1000000",
+            |x| (LEAST..=LARGEST).contains(&x),
+            "a number from 1e-6 to 1000000",
         ),
     ];
     let of_privacy = experiment.privacy.as_ref().map(|privacy| -> [Number; 3] {
         [
-            ("privacy.clip", privacy.clip, |x| x > 0.0 && x <= LARGEST, "a finite length above 0, at most 1000000"),
+            ("privacy.clip", privacy.clip, |x| (LEAST..=LARGEST).contains(&x), "a length from 1e-6 to 1000000"),
             (
                 "privacy.noise_multiplier",
                 privacy.noise_multiplier,
                 |x| x == 0.0 || (LEAST_NOISE..=LARGEST).contains(&x),
                 "0 (no privacy: epsilon is infinite), or a number from 0.000001 to 1000000",
             ),
-            ("privacy.delta", privacy.delta, |x| x > 0.0 && x < 1.0, "a probability in (0, 1)"),
+            ("privacy.delta", privacy.delta, |x| (SMALLEST..1.0).contains(&x), "a probability in (0, 1), at least 1e-30"),
         ]
     });
     // A comparison with NaN is false, so that none gets through.
@@ -221,6 +229,13 @@ mod tests {
             ("adapter.alpha", "0.0"),
             ("privacy.noise_multiplier", "1e-320"),
             ("privacy.noise_multiplier", "9e-7"),
+            ("adapter.alpha", "1e-320"),
+            ("partition.alpha", "1e-320"),
+            ("privacy.clip", "1e-320"),
+            ("privacy.delta", "1e-320"),
+            ("optimizer.learning_rate", "1e-320"),
+            ("optimizer.weight_decay", "1e-320"),
+            ("data.max_prompt_tokens", "0"),
         ] {
             assert!(refuses(key, value), "{key} = {value}");
         }

@@ -173,6 +173,21 @@ pub fn fits(largest: f64, dtype: DType) -> Result<(), String> {
     }
 }
 
+/// Weights beyond this are none that training gave: published ones stay below the 65504 of f16, and the squares of much larger ones
+/// overflow f32 inside of a norm, which then makes zeros of whatever it sees, all of them finite.
+const MAX_WEIGHT: f64 = 1e6;
+
+/// Fails if a model cannot compute with weights up to this magnitude; the error completes "tensor `x` ...".
+pub fn bearable(largest: f64) -> Result<(), String> {
+    match largest <= MAX_WEIGHT {
+        true => Ok(()),
+        false => Err(format!(
+            "holds {}; weights up to {MAX_WEIGHT} are read: norms of larger ones overflow, so the file is damaged",
+            shown(largest)
+        )),
+    }
+}
+
 fn shown(number: f64) -> String {
     if number < 1e9 { format!("{number}") } else { format!("{number:.3e}") }
 }
@@ -247,6 +262,7 @@ mod tests {
         assert_eq!(fits(65_520.0, DType::F16), Err("holds 65520, more than the 65504 of f16: use bf16 or f32".into()));
         assert_eq!(fits(3.4e38, DType::BF16), Err("holds 3.400e38, more than the 3.390e38 of bf16: use f32".into()));
         assert_eq!(fits(1e39, DType::F32), Err("holds 1.000e39, more than the 3.403e38 of f32".into()));
+        assert_eq!((bearable(1e6), bearable(1e30).is_err(), bearable(f64::NAN).is_err()), (Ok(()), true, true));
         assert_eq!((fits(70_000.0, DType::BF16), fits(3.4e38, DType::F32), fits(1e300, DType::F64)), (Ok(()), Ok(()), Ok(())));
     }
 }

@@ -19,7 +19,7 @@ use crate::data::{Dataset, Example, ShardIndices, partition, prompt};
 use crate::features::Features;
 use crate::federation::link::{Traffic, split_passes};
 use crate::federation::{Answers, Client, Scope, Task};
-use crate::lengths::{check_lengths, check_memory, options_of};
+use crate::lengths::{check_lengths, check_memory, check_told_apart, options_of};
 pub use crate::limits::check;
 use crate::limits::check_steps;
 use crate::metrics::evaluate::{Options, TestExample};
@@ -142,7 +142,8 @@ pub struct Study {
     test: Vec<TestExample>,
     partition: Partition,
     shards: Vec<ShardIndices>,
-    prompts_cut: usize,
+    /// Of the training and the test examples.
+    prompts_cut: [usize; 2],
     step_cost: f64,
 }
 
@@ -185,12 +186,12 @@ impl Study {
 
         let limit = experiment.data.max_prompt_tokens;
         let virtual_tokens = if row.scope == Scope::Nothing { 0 } else { adapter.virtual_tokens() };
-        let mut prompts_cut = 0;
+        let mut prompts_cut = [0, 0];
         let mut train = Vec::with_capacity(train_examples.len());
         for example in &train_examples {
             let rendered = prompt::render(example, template(&example.card, &experiment.data.prompt)?);
             let (sequence, cut) = backbone.text().training(&rendered, &train_split.pictures(example), limit)?;
-            prompts_cut += usize::from(cut);
+            prompts_cut[0] += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             check_lengths(&example.id, &sequence, &sequence.branches)?;
             train.push(TrainExample { id: example.id.clone(), sequence, raw_bytes: example.raw_bytes });
@@ -201,15 +202,20 @@ impl Study {
         let owners = owners(&shards, test_examples.len());
         let mut test = Vec::with_capacity(test_examples.len());
         let mut options = Arc::<Options>::default();
+        let mut told_apart = options.clone();
         for (example, shard) in test_examples.iter().zip(owners) {
             let template = template(&example.card, &experiment.data.prompt)?;
             let mut rendered = prompt::render(example, template);
             let texts = std::mem::take(&mut rendered.targets);
             let scoring = if texts.is_empty() { Scoring::Generation } else { example.card.scoring };
             let (sequence, cut) = backbone.text().scoring(&rendered, &test_split.pictures(example), limit)?;
-            prompts_cut += usize::from(cut);
+            prompts_cut[1] += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(virtual_tokens);
             options = options_of(texts, example, backbone.text(), options)?;
+            if scoring == Scoring::OptionLikelihood && !Arc::ptr_eq(&options, &told_apart) {
+                check_told_apart(&example.id, &options)?;
+                told_apart = options.clone();
+            }
             check_lengths(&example.id, &sequence, &options.branches)?;
             let inputs = options.branches.iter().map(|branch| branch.tokens.len().saturating_sub(1)).sum::<usize>();
             test.push(TestExample {
@@ -314,9 +320,14 @@ impl Study {
         &self.shards
     }
 
-    /// Prompts that were longer than `data.max_prompt_tokens` and lost their beginning.
+    /// Prompts of either split that were longer than `data.max_prompt_tokens` and lost their beginning.
     pub fn prompts_cut(&self) -> usize {
-        self.prompts_cut
+        self.prompts_cut.iter().sum()
+    }
+
+    /// The same of the test split alone.
+    pub fn test_prompts_cut(&self) -> usize {
+        self.prompts_cut[1]
     }
 
     /// Optimizer steps of a client in a round.

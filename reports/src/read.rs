@@ -223,5 +223,8 @@ fn is_there(path: &Path) -> bool {
 
 pub(crate) fn json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReportError> {
     let text = guard::files::read_here(path, most).map_err(|source| ReportError::Read { path: path.into(), source })?;
+    if guard::files::is_lfs_pointer(&text) {
+        return Err(Mismatch { path: path.into(), what: format!("it {}", guard::files::LFS_ADVICE) }.into());
+    }
     serde_json::from_slice(&text).map_err(|source| ReportError::Json { path: path.into(), source })
 }

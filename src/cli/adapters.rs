@@ -5,10 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
+use guard::text::line;
 use harness::adapter::{AdapterSpec, Adapters};
 use harness::metrics::evaluate::check_finite;
 use harness::study::Study;
 use harness::{Error, Result};
+use schema::{Environment, Inputs, run_dir};
+
+/// More than an `environment.json` holds, a line for each file of a dataset included; bytes.
+const MOST_ENVIRONMENT: u64 = 256 << 20;
 
 /// What a client's tensors begin with in `adapters.safetensors`: `client-<id>/`.
 const CLIENT: &str = "client-";
@@ -45,12 +50,39 @@ pub(crate) fn read(path: &Path, whose: Option<Whose>, study: &Study) -> Result<A
     Ok(chosen)
 }
 
+/// Fails if the run of these adapters had another backbone: of the same shape, it would take them and answer something else. Other rows
+/// are what an evaluation is for.
+pub(crate) fn check_backbone(path: &Path, inputs: &Inputs, weights_sha256: &str) -> Result<()> {
+    let path = path.with_file_name(run_dir::ENVIRONMENT);
+    let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+    let bytes = guard::files::read(&path, MOST_ENVIRONMENT).map_err(|source| Error::Read { path: path.clone(), source })?;
+    if guard::files::is_lfs_pointer(&bytes) {
+        return Err(wrong(format!("it {}", guard::files::LFS_ADVICE)));
+    }
+    let of_run: Environment = serde_json::from_slice(&bytes).map_err(|error| wrong(line(&error.to_string(), 300)))?;
+    let (trained, given) = match &of_run.inputs {
+        Some(of_run) => (&of_run.backbone_sha256, inputs.backbone_sha256.as_str()),
+        // What older versions wrote.
+        None => (&of_run.backbone_sha256, weights_sha256),
+    };
+    let short = |sha256: &str| line(&sha256.chars().take(12).collect::<String>(), 12);
+    match trained == given {
+        true => Ok(()),
+        false => Err(wrong(format!(
+            "these adapters were trained on another backbone (SHA-256 {} of its weights, config, tokenizer and image processor; that of \
+             --backbone is {}); on this one they mean nothing (--no-verify judges them all the same)",
+            short(trained),
+            short(given)
+        ))),
+    }
+}
+
 /// The tensors of one owner, by the names that a site asks for.
 fn chosen(file: &Adapters, whose: Option<Whose>) -> std::result::Result<Adapters, String> {
     if file.is_empty() {
         return Err("holds no adapters (a run of `zero-shot` has none); leave --adapters out to judge the backbone alone".into());
     }
-    let clients = clients(file);
+    let clients = clients(file)?;
     let shared = file.filter(|name| !name.starts_with(CLIENT));
     let listed = || {
         let shown: Vec<String> = clients.iter().take(20).map(usize::to_string).collect();
@@ -80,10 +112,19 @@ fn chosen(file: &Adapters, whose: Option<Whose>) -> std::result::Result<Adapters
     }
 }
 
-/// The clients that a file holds adapters of.
-fn clients(file: &Adapters) -> BTreeSet<usize> {
-    let client = |name: &str| name.strip_prefix(CLIENT)?.split_once('/')?.0.parse().ok();
-    file.iter().filter_map(|(name, _)| client(name)).collect()
+/// The clients that a file holds adapters of; fails over a tensor that would be nobody's.
+fn clients(file: &Adapters) -> std::result::Result<BTreeSet<usize>, String> {
+    let client = |rest: &str| {
+        let (id, _) = rest.split_once('/')?;
+        id.parse().ok().filter(|client: &usize| client.to_string() == id)
+    };
+    let owned = file.iter().filter_map(|(name, _)| Some((name, name.strip_prefix(CLIENT)?)));
+    owned
+        .map(|(name, rest)| {
+            let unknown = || format!("unknown adapter tensor `{}`; a client's begin with `{CLIENT}<number>/`", line(name, 80));
+            client(rest).ok_or_else(unknown)
+        })
+        .collect()
 }
 
 /// Every saved tensor must have a place, and every place its tensors, or the judgement would silently be of something else: adapters
@@ -95,7 +136,7 @@ fn check(adapters: &Adapters, study: &Study) -> Result<()> {
     for (name, tensor) in adapters.iter() {
         let wanted = bases.get(name).cloned().or_else(|| places.get(name).map(|place| place.dims().to_vec()));
         let Some(wanted) = wanted else {
-            let shown = guard::text::line(name, 80);
+            let shown = line(name, 80);
             return Err(Error::unknown("adapter tensor", &shown, places.iter().map(|(name, _)| name.as_str())));
         };
         let got = tensor.dims();
@@ -151,6 +192,39 @@ mod tests {
     }
 
     #[test]
+    fn adapters_belong_to_their_runs_backbone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inputs = |backbone: &str| Inputs {
+            card_sha256: "c".into(),
+            splits: BTreeMap::new(),
+            backbone_sha256: backbone.into(),
+            partition_sha256: None,
+            files: Vec::new(),
+        };
+        let mut of_run = serde_json::json!({"format": 1, "version": "0", "commit": "c", "dirty": false, "command": [], "started": "s",
+            "rustc": "r", "libraries": {}, "platform": "p", "cpu": "c", "device": "cpu", "threads": 1, "backbone_sha256": "old"});
+        let check = |of_run: &str, backbone: &str, weights: &str| {
+            std::fs::write(folder.path().join(run_dir::ENVIRONMENT), of_run).expect("written");
+            let checked = check_backbone(&folder.path().join(run_dir::ADAPTERS), &inputs(backbone), weights);
+            checked.err().map_or_else(String::new, |error| error.to_string())
+        };
+        // What older versions wrote knows the weights alone.
+        assert_eq!(check(&of_run.to_string(), "any", "old"), "");
+        assert!(check(&of_run.to_string(), "any", "other").contains("SHA-256 old of its weights"));
+        of_run["inputs"] = serde_json::to_value(inputs("0123456789abcdef")).expect("JSON");
+        assert_eq!(check(&of_run.to_string(), "0123456789abcdef", "other"), "");
+        let error = check(&of_run.to_string(), "0123456789ab0000", "old");
+        assert!(
+            error.contains("environment.json: these adapters were trained on another backbone (SHA-256 0123456789ab "),
+            "{error}"
+        );
+        assert!(
+            check("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "a", "b").contains("Git LFS pointer")
+        );
+        assert!(check("{}", "a", "b").contains("missing field"));
+    }
+
+    #[test]
     fn an_owner_is_named_or_asked_for() {
         let own = file(&["client-0/a", "client-12/a"]);
         let mixed = file(&["a", "client-0/a", "client-12/a"]);
@@ -161,6 +235,12 @@ mod tests {
         assert!(error(&own, Some(Whose::Shared)).contains("nothing shared"));
         assert!(error(&own, Some(Whose::Client(1))).contains("nothing of client 1; it has 2 clients' own adapters (0, 12)"));
         assert!(error(&file(&["a"]), Some(Whose::Client(1))).contains("leave --client out"));
+        for odd in ["client-x/a", "client-+0/a", "client-00/a", "client--1/a", "client-0", "client-"] {
+            for whose in [None, Some(Whose::Shared), Some(Whose::Client(0))] {
+                let error = error(&file(&["a", "client-0/a", odd]), whose);
+                assert!(error.contains(&format!("unknown adapter tensor `{odd}`")), "{error}");
+            }
+        }
         for (file, whose) in [(file(&["a"]), None), (mixed.clone(), Some(Whose::Shared)), (own, Some(Whose::Client(12)))] {
             let names: Vec<String> = chosen(&file, whose).expect("chosen").iter().map(|(name, _)| name.clone()).collect();
             assert_eq!(names, ["a"]);

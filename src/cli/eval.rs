@@ -113,6 +113,9 @@ impl Eval {
             row.scope = Scope::Shard;
         }
         let inputs = session.inputs_of_rows(&located, &[(&self.split, self.limit)], &backbone, None)?;
+        if let (Some(path), false) = (&self.adapters, self.no_verify) {
+            adapters::check_backbone(path, &inputs, backbone.model.weights_sha256())?;
+        }
         let identity = self.identity(&experiment, &inputs, session)?;
         place::check_same(&self.out, &identity)?;
         let study = harness::study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
@@ -135,7 +138,7 @@ impl Eval {
             },
             examples: study.num_test(),
             skipped: study.test_split().dataset.skipped.len(),
-            prompts_cut: study.prompts_cut(),
+            prompts_cut: study.test_prompts_cut(),
             accuracy: judgement.accuracy.unwrap_or_default(),
             chance_accuracy: chance,
             majority_accuracy: majority,
@@ -149,8 +152,12 @@ impl Eval {
         folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads, inputs))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
         folder.write_json(place::EVALUATION, &evaluation)?;
+        let cut = match evaluation.prompts_cut {
+            0 => String::new(),
+            cut => format!(", {cut} prompts lost their beginning"),
+        };
         say(&format!(
-            "accuracy {:.1}% on {} examples ({} skipped); chance {:.1}%, majority {:.1}%: {}",
+            "accuracy {:.1}% on {} examples ({} skipped{cut}); chance {:.1}%, majority {:.1}%: {}",
             100.0 * evaluation.accuracy,
             evaluation.examples,
             evaluation.skipped,

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::Error;
 use crate::accounting::memory::available_bytes;
 use crate::backbone::checkpoint::Checkpoint;
+use crate::stored::SHOWN;
 
 /// Tensors by name, in name order wherever they are walked.
 #[derive(Debug, Clone, Default)]
@@ -157,7 +158,8 @@ impl Adapters {
         Ok(Self { tensors: tensors.into_iter().collect() })
     }
 
-    /// Reads a file without trusting it; all its numbers must be finite. An empty file holds no adapters.
+    /// Reads a file without trusting it: all its numbers must be f32, as adapters are saved, and finite. An empty file holds no
+    /// adapters.
     pub fn read(path: &Path, device: &Device) -> crate::Result<Self> {
         let read = |source| Error::Read { path: path.into(), source };
         let size = guard::files::open(path).and_then(|file| file.metadata()).map_err(read)?.len();
@@ -173,7 +175,15 @@ impl Adapters {
             Error::Backbone(what) => Error::Backbone(format!("not sound adapters in safetensors: {what}")),
             other => other,
         })?;
-        Ok(tensors.into_iter().collect())
+        match tensors.iter().find(|(_, tensor)| tensor.dtype() != DType::F32) {
+            None => Ok(tensors.into_iter().collect()),
+            Some((name, tensor)) => Err(Error::Backbone(format!(
+                "not sound adapters in safetensors: {}: tensor `{}` is of type {:?}; adapters are F32: convert them",
+                path.display(),
+                guard::text::line(name, SHOWN),
+                tensor.dtype()
+            ))),
+        }
     }
 }
 
@@ -202,7 +212,14 @@ mod tests {
         let sound = of([1.0, 2.0]);
         assert_eq!(read(&sound).expect("sound").flat().expect("numbers"), [1.0, 2.0]);
         assert!(read(b"").expect("none").is_empty());
+        let as_type = |dtype: DType| {
+            let tensor = Tensor::new(&[1.0f32, 2.0], &Device::Cpu).and_then(|tensor| tensor.to_dtype(dtype)).expect("a tensor");
+            Adapters::from_iter([("image.down".to_owned(), tensor)]).to_bytes().expect("encoded")
+        };
         for (bytes, expect) in [
+            (as_type(DType::F64), "tensor `image.down` is of type F64; adapters are F32"),
+            (as_type(DType::F16), "tensor `image.down` is of type F16; adapters are F32"),
+            (as_type(DType::BF16), "tensor `image.down` is of type BF16; adapters are F32"),
             (of([1.0, f32::NAN]), "tensor `image.down` holds a number that is not finite"),
             ([sound.as_slice(), b"x"].concat(), "goes on for 1 bytes behind its last tensor"),
             (sound[..sound.len() - 1].to_vec(), "it is truncated"),

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::Init;
@@ -23,6 +24,25 @@ use super::folder::there;
 use super::shards::shards;
 use crate::stored::{self, MAX_HEADER, SHOWN, float};
 use crate::{Error, Result};
+
+/// What a model reads whole, by the names that the models here use: a weight in there that none asks for belongs to a model of another
+/// config.
+const READ_WHOLE: [&str; 8] = [
+    "model.layers.",
+    "language_model.model.layers.",
+    "vision_tower.vision_model.encoder.layers.",
+    "vision_model.encoder.layers.",
+    "qformer.encoder.layer.",
+    "multi_modal_projector.",
+    "connector.",
+    "language_projection.",
+];
+
+/// What of these no model needs: frequencies that old versions of transformers saved.
+const LEFTOVERS: [&str; 3] = [".rotary_emb.inv_freq", ".attn.masked_bias", ".self_attn.bias"];
+
+/// The Q-Former's text half, within a block.
+const TEXT_HALF: [&str; 2] = ["intermediate.dense.", "output."];
 
 /// What is compared at a time; bytes.
 const PIECE: usize = 1 << 20;
@@ -39,6 +59,8 @@ struct Entry {
     /// First byte, counted from the file's beginning.
     start: u64,
     length: usize,
+    /// Whether the model has read it.
+    asked: AtomicBool,
 }
 
 /// A file's bytes, held or on disk.
@@ -153,8 +175,8 @@ impl<'a> Checkpoint<'a> {
             let name = rename(&stored_name);
             let (start, end) = tensor.data_offsets;
             let (dtype, shape) = (tensor.dtype, tensor.shape);
-            let entry =
-                Entry { file: self.files.len(), stored_name, dtype, shape, start: data + start as u64, length: end - start };
+            let (file, start, length) = (self.files.len(), data + start as u64, end - start);
+            let entry = Entry { file, stored_name, dtype, shape, start, length, asked: AtomicBool::new(false) };
             let stored_name = line(&entry.stored_name, SHOWN);
             if let Some(other) = self.tensors.insert(name.clone(), entry) {
                 let (other, name) = (line(&other.stored_name, SHOWN), line(&name, SHOWN));
@@ -173,6 +195,22 @@ impl<'a> Checkpoint<'a> {
             Ok((name.clone(), tensor))
         };
         self.tensors.iter().map(read).collect()
+    }
+
+    /// Fails if a weight within what a model reads whole was never asked for: the config makes a smaller model than the file holds,
+    /// which would answer something else.
+    pub fn all_asked(&self) -> Result<()> {
+        let mut left = self.tensors.iter().filter(|(name, entry)| !entry.asked.load(Ordering::Relaxed) && is_needed(name));
+        let Some((_, first)) = left.next() else { return Ok(()) };
+        let (label, name) = (&self.files[first.file].0, line(&first.stored_name, SHOWN));
+        let more = match left.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        Err(Error::Backbone(format!(
+            "{label}: tensor `{name}`{more} has no place in the model that config.json describes: its num_hidden_layers, its biases or \
+             what else it says are not those of these weights; the model would be wrong"
+        )))
     }
 
     /// Whether two tensors hold the same bytes; `None` unless both are there.
@@ -200,7 +238,20 @@ impl<'a> Checkpoint<'a> {
 
     /// Reads a tensor; the error is a sentence.
     fn read(&self, name: &str, shape: &Shape, dtype: DType, device: &Device) -> std::result::Result<Tensor, String> {
+        self.bounded(name, shape, dtype, device, |_| Ok(()))
+    }
+
+    /// Reads a tensor whose largest magnitude a model can bear; the error is a sentence.
+    fn bounded(
+        &self,
+        name: &str,
+        shape: &Shape,
+        dtype: DType,
+        device: &Device,
+        bearable: fn(f64) -> std::result::Result<(), String>,
+    ) -> std::result::Result<Tensor, String> {
         let Some(entry) = self.tensors.get(name) else { return Err(self.missing(name)) };
+        entry.asked.store(true, Ordering::Relaxed);
         let (label, bytes) = &self.files[entry.file];
         let named = format!("{label}: tensor `{}`", line(&entry.stored_name, SHOWN));
         if entry.shape != shape.dims() {
@@ -210,7 +261,8 @@ impl<'a> Checkpoint<'a> {
             format!("{named} is of type {:?}; weights must be F32, F16, BF16 or F64 (quantised ones are not read)", entry.dtype)
         })?;
         let raw = bytes.read(entry.start, entry.length).map_err(|error| format!("{named} cannot be read: {error}"))?;
-        stored::fits(stored::largest(stored, &raw), dtype).map_err(|what| format!("{named} {what}"))?;
+        let largest = stored::largest(stored, &raw);
+        stored::fits(largest, dtype).and_then(|()| bearable(largest)).map_err(|what| format!("{named} {what}"))?;
         let tensor = Tensor::from_raw_buffer(&raw, stored, &entry.shape, &Device::Cpu).and_then(|tensor| tensor.to_dtype(dtype));
         tensor.and_then(|tensor| tensor.to_device(device)).map_err(|error| format!("{named}: {error}"))
     }
@@ -231,7 +283,7 @@ impl<'a> Checkpoint<'a> {
 
 impl SimpleBackend for Checkpoint<'_> {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        self.read(name, &shape, dtype, device).map_err(candle_core::Error::Msg)
+        self.bounded(name, &shape, dtype, device, stored::bearable).map_err(candle_core::Error::Msg)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
@@ -241,6 +293,31 @@ impl SimpleBackend for Checkpoint<'_> {
     fn contains_tensor(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
+}
+
+/// A checkpoint that a builder reads from while others hold it, too.
+pub(super) struct Shared(pub(super) Arc<Checkpoint<'static>>);
+
+impl SimpleBackend for Shared {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        self.0.get(shape, name, init, dtype, device)
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+        self.0.get_unchecked(name, dtype, device)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.contains_tensor(name)
+    }
+}
+
+/// Whether a model without this weight is another model.
+fn is_needed(name: &str) -> bool {
+    let Some(inside) = READ_WHOLE.iter().find_map(|part| name.strip_prefix(part)) else { return false };
+    let in_block = inside.split_once('.').map_or("", |(_, rest)| rest);
+    let is_text_half = name.starts_with("qformer.") && TEXT_HALF.iter().any(|half| in_block.starts_with(half));
+    !is_text_half && !LEFTOVERS.iter().any(|leftover| name.ends_with(leftover))
 }
 
 /// The tensors that a file's header names, and the place of the first data byte.

@@ -2,6 +2,7 @@
 //! the image processor's settings. Nothing in it is trusted.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::{self, Checkpoint, Shared};
 use super::processor::{self, Kind};
 use super::text::{ChatFormat, TextCodec};
 use super::{Spec, fit, precision, tokenizer};
@@ -81,6 +82,11 @@ impl Folder {
 
     /// The config as an architecture has it, `check` telling what of it cannot be run.
     pub fn config<C: DeserializeOwned>(&self, check: impl FnOnce(&C) -> Option<String>) -> Result<C> {
+        let tables = [Some(&self.config), self.config.get("text_config"), self.config.get("vision_config")];
+        let quantised = |table: &&Value| table.get("quantization_config").is_some_and(|quantised| !quantised.is_null());
+        if tables.iter().flatten().any(quantised) {
+            return Err(self.wrong("it has a quantization_config; quantised weights are not read: give them as F32, F16 or BF16"));
+        }
         let config = C::deserialize(&self.config).map_err(|error| self.wrong(&line(&error.to_string(), 300)))?;
         match check(&config).map(|what| line(&what, 300)) {
             Some(what) => Err(self.wrong(&format!("{what} is not supported; the model would be wrong"))),
@@ -154,20 +160,14 @@ impl Folder {
             .map_err(|what| Error::Backbone(format!("{}: {}", path.display(), line(&what, 300))))
     }
 
-    /// The weights under the names that `rename` gives them, if memory can hold them, and the SHA-256 of all that makes the model.
+    /// The weights, to be asked for under the names that `rename` gives them, if memory can hold them, and the SHA-256 of all that makes the model.
     /// `tied` says whether the head is the token embedding.
-    pub fn weights(
-        &self,
-        spec: &Spec,
-        tied: bool,
-        rename: fn(&str) -> String,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<(VarBuilder<'static>, String)> {
+    pub fn weights(&self, spec: &Spec, tied: bool, rename: fn(&str) -> String, dtype: DType, device: &Device) -> Result<Weights> {
         fit::check(spec, dtype, device)?;
         let (checkpoint, sha256) = self.checkpoint(rename)?;
         self.head(&checkpoint, "language_model.", tied)?;
-        Ok((precision::builder(Box::new(checkpoint), dtype, device), sha256))
+        let checkpoint = Arc::new(checkpoint);
+        Ok(Weights { builder: precision::builder(Box::new(Shared(checkpoint.clone())), dtype, device), checkpoint, sha256 })
     }
 
     /// The weights, none of them read yet, and the SHA-256 of all that makes the model.
@@ -204,6 +204,22 @@ impl Folder {
     }
 }
 
+/// What a model is built of.
+pub struct Weights {
+    /// Asked for the weights one by one.
+    pub builder: VarBuilder<'static>,
+    /// The SHA-256 of all that makes the model.
+    pub sha256: String,
+    checkpoint: Arc<Checkpoint<'static>>,
+}
+
+impl Weights {
+    /// Fails if the built model left weights of its own kind aside ([`Checkpoint::all_asked`]).
+    pub fn all_asked(&self) -> Result<()> {
+        self.checkpoint.all_asked()
+    }
+}
+
 /// All files of a model's folder that are read, where they are there.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = SAID.iter().map(|name| folder.join(name)).filter(|path| there(path)).collect();
@@ -216,11 +232,16 @@ pub(super) fn there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
-/// A file of a model's folder, of at most `most` bytes: a regular one, and not what Git LFS left in its place.
+/// A JSON file of a model's folder, of at most `most` bytes: a regular one without a byte order mark, and not what Git LFS left in its
+/// place.
 pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     let bytes = guard::files::read(path, most).map_err(|source| Error::Read { path: path.into(), source })?;
     match is_lfs_pointer(&bytes) {
         true => Err(Error::Backbone(format!("{}: it {LFS_ADVICE}", path.display()))),
+        false if bytes.starts_with(b"\xef\xbb\xbf") => Err(Error::Backbone(format!(
+            "{}: it begins with a byte order mark, which JSON has none of (transformers fails over it, too): save it without",
+            path.display()
+        ))),
         false => Ok(bytes),
     }
 }

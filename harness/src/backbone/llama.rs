@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::rope::{self, Rope, RopeParameters};
-use super::vit::positive;
+use super::vit::{epsilon, positive};
 use super::{Embeddings, SiteSpec, kernels, nn, precision};
 use crate::adapter::{Adapt, Form};
 
@@ -163,7 +163,8 @@ impl LlamaConfig {
             return Some(format!("{table}.hidden_act = \"{}\" (only \"silu\" is)", self.hidden_act));
         }
         let wide = [("num_attention_heads * head_dim", heads.saturating_mul(width))];
-        positive(table, &wide).or_else(|| self.rope().err().map(|what| format!("{table}.{what}")))
+        let floor = || epsilon(table, "rms_norm_eps", self.rms_norm_eps);
+        positive(table, &wide).or_else(floor).or_else(|| self.rope().err().map(|what| format!("{table}.{what}")))
     }
 
     /// Parameters of the token embedding.

@@ -249,8 +249,10 @@ impl Llava {
         let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
         let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_index, spec.vocabulary)?;
         let preprocess = folder.preprocess(Kind::Clip, config.vision_config.image_size)?;
-        let (weights, sha256) = folder.weights(&spec, config.decoder().tie_word_embeddings, canonical_name, dtype, device)?;
-        Self::assemble(spec, &config, &weights, text, preprocess, sha256)
+        let weights = folder.weights(&spec, config.decoder().tie_word_embeddings, canonical_name, dtype, device)?;
+        let model = Self::assemble(spec, &config, &weights.builder, text, preprocess, weights.sha256.clone())?;
+        weights.all_asked()?;
+        Ok(model)
     }
 
     /// Builds the model from a checkpoint's bytes; any float type is widened to f32.

@@ -154,10 +154,11 @@ impl MiniGpt4 {
         let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
         let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_index, spec.vocabulary)?;
         let preprocess = folder.preprocess(Kind::Blip, config.vision_config.image_size)?;
-        let (weights, sha256) = folder.weights(&spec, config.text_config.tie_word_embeddings, canonical_name, dtype, device)?;
-        let vision = Self::eyes(&config, &weights).map_err(folder::building)?;
-        let decoder = Llama::new(&config.text_config, &weights.pp("language_model")).map_err(folder::building)?;
-        Ok(Self { spec, vision, decoder, text, preprocess, sha256 })
+        let weights = folder.weights(&spec, config.text_config.tie_word_embeddings, canonical_name, dtype, device)?;
+        let vision = Self::eyes(&config, &weights.builder).map_err(folder::building)?;
+        let decoder = Llama::new(&config.text_config, &weights.builder.pp("language_model")).map_err(folder::building)?;
+        weights.all_asked()?;
+        Ok(Self { spec, vision, decoder, text, preprocess, sha256: weights.sha256 })
     }
 
     fn eyes(config: &MiniGpt4Config, weights: &VarBuilder) -> candle_core::Result<MiniGpt4Vision> {

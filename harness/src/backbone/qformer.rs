@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::nn::{self, Activation};
-use super::vit::positive;
+use super::vit::{epsilon, positive};
 
 /// Shapes of the Q-Former, as in a checkpoint's `qformer_config`. A key that is not there has transformers' default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,6 +91,7 @@ impl QFormerConfig {
         }
         (!self.hidden_size.is_multiple_of(self.num_attention_heads))
             .then(|| format!("{table}.hidden_size {} that num_attention_heads does not divide", self.hidden_size))
+            .or_else(|| epsilon(table, "layer_norm_eps", self.layer_norm_eps))
     }
 }
 

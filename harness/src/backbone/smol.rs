@@ -5,13 +5,14 @@
 //! from a GGUF file, dequantised.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Shared};
 use super::folder::{self, Folder};
 use super::gguf::{Gguf, llama::GgufLlama};
 use super::llama::LlamaConfig;
@@ -81,6 +82,8 @@ pub struct Llm {
     config: LlamaConfig,
     tokenizer: Tokenizer,
     weights: Box<dyn SimpleBackend>,
+    /// Where its safetensors are from, if it has some.
+    checkpoint: Option<Arc<Checkpoint<'static>>>,
     sha256: String,
 }
 
@@ -96,7 +99,7 @@ impl Llm {
     fn gguf(path: &Path) -> Result<Self> {
         let llama = GgufLlama::new(Gguf::open(path)?)?;
         let (config, tokenizer, sha256) = (llama.config().clone(), llama.tokenizer()?, llama.sha256().to_owned());
-        Ok(Self { config, tokenizer, weights: Box::new(llama), sha256 })
+        Ok(Self { config, tokenizer, weights: Box::new(llama), checkpoint: None, sha256 })
     }
 
     fn folder(path: &Path) -> Result<Self> {
@@ -104,7 +107,8 @@ impl Llm {
         let config: LlamaConfig = folder.config(LlamaConfig::unsupported)?;
         let (weights, sha256) = folder.checkpoint(str::to_owned)?;
         folder.head(&weights, "", config.tie_word_embeddings)?;
-        Ok(Self { config, tokenizer: folder.tokenizer()?, weights: Box::new(weights), sha256 })
+        let (tokenizer, weights) = (folder.tokenizer()?, Arc::new(weights));
+        Ok(Self { config, tokenizer, weights: Box::new(Shared(weights.clone())), checkpoint: Some(weights), sha256 })
     }
 
     /// Shapes of the decoder.
@@ -201,7 +205,9 @@ pub fn assemble(
     let parts = Parts { tower, connector, language: llm.weights };
     let weights = precision::builder(Box::new(parts), dtype, device);
     let preprocess = Preprocess::clip(config.vision_config.image_size);
-    Llava::assemble(spec, &config, &weights, text, preprocess, schema::sha256_hex(made_of.as_bytes()))
+    let model = Llava::assemble(spec, &config, &weights, text, preprocess, schema::sha256_hex(made_of.as_bytes()))?;
+    llm.checkpoint.map_or(Ok(()), |checkpoint| checkpoint.all_asked())?;
+    Ok(model)
 }
 
 fn text(mut tokenizer: Tokenizer, config: &LlavaConfig, image_tokens: usize) -> Result<TextCodec> {

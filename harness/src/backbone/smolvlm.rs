@@ -189,10 +189,11 @@ impl SmolVlm {
         }
         let text = text.with_tiles(BEFORE_TILE);
         let preprocess = folder.preprocess(Kind::Idefics3, config.vision_config.image_size)?;
-        let (weights, sha256) = folder.weights(&spec, config.tie_word_embeddings, canonical_name, dtype, device)?;
-        let vision = Self::eyes(&config, &weights).map_err(folder::building)?;
-        let decoder = Llama::new(&config.decoder(), &weights.pp("language_model")).map_err(folder::building)?;
-        Ok(Self { spec, vision, decoder, text, preprocess, sha256 })
+        let weights = folder.weights(&spec, config.tie_word_embeddings, canonical_name, dtype, device)?;
+        let vision = Self::eyes(&config, &weights.builder).map_err(folder::building)?;
+        let decoder = Llama::new(&config.decoder(), &weights.builder.pp("language_model")).map_err(folder::building)?;
+        weights.all_asked()?;
+        Ok(Self { spec, vision, decoder, text, preprocess, sha256: weights.sha256 })
     }
 
     fn eyes(config: &SmolVlmConfig, weights: &VarBuilder) -> candle_core::Result<SmolVlmVision> {

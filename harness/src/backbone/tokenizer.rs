@@ -297,7 +297,10 @@ impl Steps {
             "Replace" if regex.is_some() || found == 0.0 => (1.0 + content, content),
             "Replace" => ((content / found).max(1.0), 0.0),
             "Prepend" => (1.0, prepended),
-            "Precompiled" => (longest_replacement(text("precompiled_charsmap")).max(1.0), 0.0),
+            "Precompiled" => {
+                let longest = longest_replacement(text("precompiled_charsmap"));
+                (longest.map_err(|what| format!("{part}: precompiled_charsmap: {what}"))?.max(1.0), 0.0)
+            }
             "NFC" | "NFD" => (4.0, 0.0),
             // One letter of three bytes becomes 33: U+FDFA.
             "NFKC" | "NFKD" => (11.0, 0.0),
@@ -317,12 +320,15 @@ impl Steps {
 }
 
 /// The bytes of the longest text that a SentencePiece table puts in the place of a letter: behind 4 bytes of length and its trie, texts
-/// that end in a zero.
-fn longest_replacement(base64: &str) -> f64 {
+/// that end in a zero. The library takes memory for as long a trie as the table states.
+fn longest_replacement(base64: &str) -> Result<f64, String> {
     let table = decoded(base64.as_bytes());
-    let trie = table.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-    let texts = table.get(4 + trie..).unwrap_or_default();
-    texts.split(|byte| *byte == 0).map(<[u8]>::len).max().unwrap_or(0) as f64
+    let Some((length, rest)) = table.split_first_chunk() else { return Ok(0.0) };
+    let trie = u32::from_le_bytes(*length) as usize;
+    let Some(texts) = rest.get(trie..) else {
+        return Err(format!("it states a trie of {trie} bytes, and {} follow: it is damaged", rest.len()));
+    };
+    Ok(texts.split(|byte| *byte == 0).map(<[u8]>::len).max().unwrap_or(0) as f64)
 }
 
 /// The bytes that base64 stands for; what is no letter of it ends it.
@@ -431,7 +437,21 @@ mod tests {
     fn the_longest_replacement_of_a_table_is_found() {
         // A trie of 4 bytes, then "ab", "cde" and "f", each behind a zero or at the end.
         assert_eq!(decoded(b"BAAAAAECAwRhYgBjZGUAZg=="), [4, 0, 0, 0, 1, 2, 3, 4, b'a', b'b', 0, b'c', b'd', b'e', 0, b'f']);
-        assert_eq!(longest_replacement("BAAAAAECAwRhYgBjZGUAZg=="), 3.0);
-        assert_eq!(longest_replacement(""), 0.0);
+        assert_eq!(longest_replacement("BAAAAAECAwRhYgBjZGUAZg=="), Ok(3.0));
+        assert_eq!(longest_replacement(""), Ok(0.0));
+    }
+
+    #[test]
+    fn a_table_may_not_state_more_than_it_holds() {
+        for (table, expect) in [("//////////8=", "4294967295 bytes, and 4 follow"), ("BQAAAAECAwQ=", "5 bytes, and 4 follow")] {
+            let step = format!(r#"{{"type":"Precompiled","precompiled_charsmap":"{table}"}}"#);
+            for parts in [format!(r#""normalizer":{step},"#), sequence(std::slice::from_ref(&step))] {
+                let error = tokenizer(&parts).map(|_| ()).expect_err(table);
+                assert!(
+                    error.contains("normalizer: precompiled_charsmap: it states a trie of") && error.contains(expect),
+                    "{error}"
+                );
+            }
+        }
     }
 }

@@ -42,6 +42,7 @@ impl BlockConfig {
                 (!self.d.is_multiple_of(self.heads))
                     .then(|| format!("{table}.hidden_size {} that num_attention_heads {} does not divide", self.d, self.heads))
             })
+            .or_else(|| epsilon(table, "layer_norm_eps", self.eps))
     }
 }
 
@@ -72,6 +73,15 @@ pub fn positive(table: &str, sizes: &[(&str, usize)]) -> Option<String> {
     let most = |name: &str| if name == "num_hidden_layers" { MAX_LAYERS } else { MAX_SIZE };
     let wrong = sizes.iter().find(|(name, size)| !(1..=most(name)).contains(size));
     wrong.map(|(name, size)| format!("{table}.{name} = {size} (it must be between 1 and {})", most(name)))
+}
+
+/// What keeps a norm from dividing by nothing: less is none in f32, more is not a floor (published ones are 1e-12 to 1e-5).
+const EPSILONS: std::ops::RangeInclusive<f64> = 1e-15..=1e-2;
+
+/// Says what is wrong with the floor of a norm, if anything.
+pub fn epsilon(table: &str, key: &str, value: f64) -> Option<String> {
+    (!EPSILONS.contains(&value))
+        .then(|| format!("{table}.{key} = {value} (it must be between {:e} and {})", EPSILONS.start(), EPSILONS.end()))
 }
 
 /// Attention and MLP.

@@ -70,7 +70,9 @@ impl GgufLlama {
     fn weight(&self, name: &str, shape: &[usize], dtype: DType) -> std::result::Result<Tensor, String> {
         let inside = stored_name(name).ok_or_else(|| format!("a Llama has no weight `{name}`"))?;
         let weight = self.file.tensor(&inside, shape)?;
-        stored::fits(stored::largest_f32(&weight), dtype)
+        let largest = stored::largest_f32(&weight);
+        stored::fits(largest, dtype)
+            .and_then(|()| stored::bearable(largest))
             .map_err(|what| self.file.failed(format!("tensor `{inside}` {what}")).to_string())?;
         let heads = match inside.rsplit('.').nth(1) {
             Some("attn_q") => self.config.num_attention_heads,

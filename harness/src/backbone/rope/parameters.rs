@@ -67,6 +67,13 @@ pub struct Decoder {
     pub head_dim: usize,
 }
 
+/// Bases of frequencies: below 1 later pairs would turn faster, and no model has more.
+const BASES: [f64; 2] = [1.0, 1e12];
+/// Factors of any kind: beyond, all pairs stand still, or turn many times between two tokens.
+const FACTORS: [f64; 2] = [1e-3, 1e6];
+/// Tokens of a context.
+const CONTEXTS: [f64; 2] = [1.0, 1e9];
+
 /// A table under the name that a config gives it.
 struct Table<'a> {
     name: &'static str,
@@ -82,7 +89,7 @@ impl Rope {
             .or(given("rope_scaling", scaling))
             .unwrap_or(("rope_parameters", Default::default()));
         let table = Table { name, keys: &keys, decoder };
-        let theta = table.positive("rope_theta", Some(keys.rope_theta.unwrap_or(decoder.theta)))?;
+        let theta = table.within("rope_theta", Some(keys.rope_theta.unwrap_or(decoder.theta)), BASES)?;
         if keys.partial_rotary_factor.is_some_and(|share| share != 1.0) {
             return Err(format!("{name}.partial_rotary_factor (only 1 is supported)"));
         }
@@ -172,13 +179,17 @@ impl Table<'_> {
 
     fn context(&self) -> Result<f64, String> {
         let given = self.decoder.original_max_positions.or(self.keys.original_max_position_embeddings);
-        self.positive("original_max_position_embeddings", Some(given.unwrap_or(self.decoder.max_positions as f64)))
+        self.within("original_max_position_embeddings", Some(given.unwrap_or(self.decoder.max_positions as f64)), CONTEXTS)
     }
 
     fn positive(&self, key: &str, value: Option<f64>) -> Result<f64, String> {
+        self.within(key, value, FACTORS)
+    }
+
+    fn within(&self, key: &str, value: Option<f64>, [least, most]: [f64; 2]) -> Result<f64, String> {
         match value {
-            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
-            Some(value) => Err(format!("{}.{key} = {value} (it must be a positive number)", self.name)),
+            Some(value) if (least..=most).contains(&value) => Ok(value),
+            Some(value) => Err(format!("{}.{key} = {value} (it must be a positive number, {least} to {most})", self.name)),
             None => Err(format!("{} without `{key}`, which its kind needs,", self.name)),
         }
     }
@@ -240,6 +251,10 @@ mod tests {
             ),
             (r#"{"rope_type":"longrope","short_factor":[1,0],"long_factor":[1,1]}"#, "short_factor = 0"),
             (r#"{"rope_theta":0.0}"#, "rope_theta = 0"),
+            (r#"{"rope_theta":1e-3}"#, "a positive number, 1 to 1000000000000"),
+            (r#"{"rope_theta":1e300}"#, "rope_theta = 1"),
+            (r#"{"rope_type":"linear","factor":1e30}"#, "a positive number, 0.001 to 1000000"),
+            (r#"{"rope_type":"linear","factor":1e-320}"#, "a positive number"),
             (r#"{"partial_rotary_factor":0.5}"#, "partial_rotary_factor"),
         ] {
             let error = parse(json).expect_err(json);
