@@ -181,10 +181,10 @@ pub struct Choices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChoiceForm {
-    /// `list<string>`, or such a list written as a string: `['red', 'green']`.
+    /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`. Two at least; `[]` is a missing one.
     List,
-    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces. A string that is a
-    /// list, as above, is read as one.
+    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces, and where it is a
+    /// place, the commas must leave no doubt. A string that is a list, as above, is read as one.
     Comma,
     /// No column: every example chooses among `values`.
     ClosedSet,
@@ -249,7 +249,7 @@ pub enum OptionScore {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
-    /// The text with `{hint}`, `{question}` and `{options}`; a line whose placeholders are all empty is left out.
+    /// The text with `{hint}`, `{question}` (always) and `{options}`; a line whose placeholders are all empty is left out.
     pub template: String,
     /// One option of `{options}`, with `{letter}` and `{text}`; options are joined by line breaks.
     #[serde(default = "default_option_template")]
@@ -288,7 +288,8 @@ pub enum BadRow {
 #[serde(deny_unknown_fields)]
 pub struct Split {
     /// File names in row order, within the dataset's folder, each file once; a `*` matches any run of characters (matches are sorted
-    /// by name). Files whose names promise others (`-00000-of-00003`) are read together or not at all.
+    /// by name; none that begins with `.` or `_`). Files whose names promise others (`-00000-of-00003`) are read together or not at
+    /// all, and no two have the same content.
     pub files: Vec<String>,
     /// Files with the pictures, where the card has a section `pictures`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

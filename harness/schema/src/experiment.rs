@@ -195,7 +195,7 @@ pub struct PartitionConfig {
     pub classes_per_client: usize,
     /// Every client gets at least so many training examples.
     pub min_examples: usize,
-    /// A saved partition to use instead of drawing one.
+    /// A saved partition to use instead of drawing one: of this dataset, and of what else is said here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }

@@ -109,6 +109,7 @@ fn booleans_say_one_of_two() {
     assert!(null.contains("row 0") && null.contains("the answer is null"), "{null}");
     let mut text = answered(AnswerForm::Text);
     text.choices.form = ChoiceForm::None;
+    text.columns.choices = None;
     let refused = error(&text, flags());
     assert!(refused.contains("column `answer` is bool, but the answer must be") && refused.contains("closed-set"), "{refused}");
     for form in [AnswerForm::Letter, AnswerForm::IndexFromOne] {

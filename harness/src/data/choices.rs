@@ -338,7 +338,7 @@ fn shown(card: &Card, option: &str, choice_images: &[bool]) -> Result<String, Re
     let names = &card.choices.image_options;
     names.get(number).cloned().ok_or_else(|| {
         Rejection::bad(format!(
-            "option {number} is a picture, but `choices.image_options` in the card calls {} pictures by a name",
+            "option {number} is a picture, but `choices.image_options` in the card names only {}",
             names.len()
         ))
     })

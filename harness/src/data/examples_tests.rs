@@ -270,7 +270,7 @@ fn splits_files_and_globs() {
     };
     check_error(name("training.parquet"), &["no file `training.parquet`", "split `train`", "there are: `train.parquet`"]);
     check_error(name("gone/*.parquet"), &["the folder does not exist"]);
-    write(&dir.path().join("trail.parquet"), good_columns());
+    write(&dir.path().join("trail.parquet"), with(good_columns(), "hint", strings(&[Some("Another."), None])));
     let both = name("tra*.parquet").expect("two files");
     assert_eq!(both.examples.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["train-0", "train-1", "train-2", "train-3"]);
 }

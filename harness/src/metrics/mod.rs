@@ -46,7 +46,7 @@ pub const METRICS: &[Metric] = &[
         VQA_ACCURACY,
         "share in 0..1",
         true,
-        "Mean soft score against ten people's answers: over the sets that leave one person out, min(1, people who said it / 3); recorded as `accuracy`.",
+        "Mean soft score against ten people's answers: over the sets that leave one person out, min(1, people who said it / 3), so with fewer than four people none reaches 1; recorded as `accuracy`.",
         "visualqa.org/evaluation; vqaEval.py",
     ),
     metric(
