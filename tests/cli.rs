@@ -149,7 +149,7 @@ fn values_out_of_range_say_what_would_be_right() {
 fn keys_of_methods_say_what_would_be_right() {
     let desk = Desk::new();
     for (method, key, texts) in [
-        ("fedprox", "mu = -1.0", ["fedprox", "mu = -1", "0 or more"]),
+        ("fedprox", "mu = -1.0", ["fedprox", "mu = -1", "expected 0, or a finite number"]),
         ("feddyn", "alpha = 0.0", ["feddyn", "alpha = 0", "above 0"]),
         ("fedadam", "beta1 = 1.0", ["fedadam", "beta1 = 1", "[0, 1)"]),
         ("fedavgm", "tau = 0.1", ["fedavgm", "tau", "leave it out"]),

@@ -270,7 +270,7 @@ fn an_evaluation_overwrites_no_run() {
         arguments.extend(extra);
         desk.expect(&arguments, code, texts)
     };
-    eval(&into, &[], 2, &["--out ", "a run lies there"]);
+    eval(&into, &[], 2, &["--out ", "a run's own folder"]);
     assert_eq!(std::fs::read(run.join("predictions.parquet")).expect("predictions"), kept);
     eval("e", &[], 0, &["accuracy"]);
     eval("e", &["--batch-size", "3"], 0, &["accuracy"]);

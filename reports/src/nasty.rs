@@ -183,10 +183,10 @@ fn values_that_are_not_finite_are_doubts() {
     assert!(report.write(&root.path().join("out"), Format::ALL).unwrap().len() > 5);
 
     let root = TempDir::new().unwrap();
-    let records = vec![(2, None, "accuracy", f64::NAN)];
+    let records = vec![(1, Some(0), "client_accuracy", f64::NAN)];
     Fixture { records, ..Fixture::new("icongen", "fednano", 1, 0.5) }.write(root.path());
     let error = Report::read(&[root.path().into()]).unwrap_err().to_string();
-    assert!(error.contains("records.parquet: accuracy = NaN"), "{error}");
+    assert!(error.contains("records.parquet: client_accuracy = NaN"), "{error}");
 }
 
 /// A line of more rounds than a picture has pixels is drawn by some of them; tables and JSON are as ever.

@@ -433,7 +433,7 @@ fn hostile_names_stay_in_their_cells() {
     assert!(!report.terminal().contains('\u{1b}'));
     let csv = report.runs_csv();
     let rows: Vec<_> = csv::Reader::from_reader(csv.as_bytes()).into_records().map(Result::unwrap).collect();
-    assert_eq!((rows.len(), &rows[0][5]), (1, "ic|on\n# <b>gen"), "the name's line break is quoted");
+    assert_eq!((rows.len(), &rows[0][5]), (1, "ic|on\\n# <b>gen"), "the name's line break is spelled out");
 }
 
 #[test]
