@@ -173,16 +173,16 @@ pub fn fits(largest: f64, dtype: DType) -> Result<(), String> {
     }
 }
 
-/// Weights beyond this are none that training gave: published ones stay below the 65504 of f16, and the squares of much larger ones
-/// overflow f32 inside of a norm, which then makes zeros of whatever it sees, all of them finite.
-const MAX_WEIGHT: f64 = 1e6;
+/// Weights beyond this are none that training gave, and the squares of much larger ones overflow f32 inside of a norm, which then makes
+/// zeros of whatever it sees, all of them finite.
+const MAX_WEIGHT: f64 = 1e15;
 
 /// Fails if a model cannot compute with weights up to this magnitude; the error completes "tensor `x` ...".
 pub fn bearable(largest: f64) -> Result<(), String> {
     match largest <= MAX_WEIGHT {
         true => Ok(()),
         false => Err(format!(
-            "holds {}; weights up to {MAX_WEIGHT} are read: norms of larger ones overflow, so the file is damaged",
+            "holds {}; weights up to {MAX_WEIGHT:e} are read: norms of larger ones overflow, so the file is damaged",
             shown(largest)
         )),
     }

@@ -55,7 +55,11 @@ pub(crate) fn read(path: &Path, whose: Option<Whose>, study: &Study) -> Result<A
 pub(crate) fn check_backbone(path: &Path, inputs: &Inputs, weights_sha256: &str) -> Result<()> {
     let path = path.with_file_name(run_dir::ENVIRONMENT);
     let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
-    let bytes = guard::files::read(&path, MOST_ENVIRONMENT).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let bytes = match guard::files::read(&path, MOST_ENVIRONMENT) {
+        // Adapters beside an experiment alone: that nothing vouches for them is said already.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        read => read.map_err(|source| Error::Read { path: path.clone(), source })?,
+    };
     if guard::files::is_lfs_pointer(&bytes) {
         return Err(wrong(format!("it {}", guard::files::LFS_ADVICE)));
     }
