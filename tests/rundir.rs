@@ -314,7 +314,7 @@ fn an_evaluation_is_no_run() {
     let out = run.to_str().expect("UTF-8");
     let eval = ["eval", "--backbone", "nano", "--dataset", "icongen", "--limit", "5", "--out", out];
     desk.expect(&eval, 2, &["a run's own folder", "outside of it"]);
-    desk.expect(&["run", "x.toml", "--seed", "2", "--out", out], 2, &["a run's own folder", "outside of it"]);
+    desk.expect(&["run", "x.toml", "--seed", "2", "--out", out], 2, &["that folder is a run's own", "the folder above it"]);
     assert_eq!(measured(&run), before);
     desk.expect(&["report", "runs"], 0, &[]);
 }
