@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use data_scripts::generated::{self, Generator};
+use data_scripts::generators::{self, Generator};
 use guard::leftovers::{remove, sweep};
 use guard::lock::Lock;
 
@@ -13,14 +13,14 @@ use crate::session::{GENERATOR_SEED, Located, cache_root};
 /// A generated dataset, made now if it is not in the cache.
 pub(crate) fn located(generator: &Generator) -> Result<Located> {
     let cache = cache_root();
-    let folder = cache.join(format!("{}-v{}-s{GENERATOR_SEED}", generator.name, generated::VERSION));
+    let folder = cache.join(format!("{}-v{}-s{GENERATOR_SEED}", generator.name, generators::VERSION));
     if !folder.join("card.toml").is_file() {
         make(generator, &cache, &folder).with_context(|| {
             format!("cannot keep {} in {}; FEDBENCH_CACHE names another folder for it", generator.title, cache.display())
         })?;
     }
     // Whatever happened to it since: it is what was generated, or it is refused.
-    Ok(Located { card: generated::check(generator, &folder, None, GENERATOR_SEED)?, folder, download: None })
+    Ok(Located { card: generators::check(generator, &folder, None, GENERATOR_SEED)?, folder, download: None })
 }
 
 /// Makes a dataset aside and renames it. Others wait until it is there.
@@ -36,7 +36,7 @@ fn make(generator: &Generator, cache: &Path, folder: &Path) -> Result<()> {
         return Ok(());
     }
     remove(folder)?;
-    let made = generated::write(generator, &aside, None, GENERATOR_SEED).map_err(anyhow::Error::from).and_then(|_| {
+    let made = generators::write(generator, &aside, None, GENERATOR_SEED).map_err(anyhow::Error::from).and_then(|_| {
         fs::rename(&aside, folder).with_context(|| format!("cannot move {} to {}", aside.display(), folder.display()))
     });
     if made.is_err() {

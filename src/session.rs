@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use data_scripts::{cards, generated};
+use data_scripts::{cards, generators};
 use harness::adapter::AdapterSpec;
 use harness::checksums::{Checksum, Checksums};
 use harness::data::{self, Dataset, join_cards};
@@ -404,7 +404,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
     if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()) {
         return in_folder(path);
     }
-    if let Some(generator) = generated::find(dataset) {
+    if let Some(generator) = generators::find(dataset) {
         return generate::located(generator);
     }
     if dataset.contains(std::path::MAIN_SEPARATOR) && !path.exists() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use data_scripts::generated;
+use data_scripts::generators;
 use fedbench::runner;
 use harness::adapter::Adapters;
 use harness::backbone::llava::Llava;
@@ -70,8 +70,8 @@ fn nano_of(blocks: Option<usize>) -> Arc<dyn Backbone> {
 
 fn make_world(backbone: Arc<dyn Backbone>) -> Result<World> {
     let folder = tempfile::tempdir()?;
-    let generator = generated::find("icongen").context("no such generator")?;
-    let card = generated::write(generator, folder.path(), Some((300, 400)), 7)?;
+    let generator = generators::find("icongen").context("no such generator")?;
+    let card = generators::write(generator, folder.path(), Some((300, 400)), 7)?;
     let load = |split: &str| -> Result<Arc<Split>> {
         Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
     };

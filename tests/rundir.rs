@@ -274,7 +274,7 @@ fn a_full_cache_keeps_nothing_half_made() {
 #[test]
 fn a_damaged_cache_is_refused() {
     let desk = desk();
-    let name = format!("icongen-v{}-s{}", data_scripts::generated::VERSION, fedbench::session::GENERATOR_SEED);
+    let name = format!("icongen-v{}-s{}", data_scripts::generators::VERSION, fedbench::session::GENERATOR_SEED);
     let (kept, copy) = (fedbench::session::cache_root().join(&name), desk.path().join("cache").join(&name));
     desk.expect(&["data", "inspect", "icongen"], 0, &[]);
     fs::create_dir_all(&copy).expect("a folder");

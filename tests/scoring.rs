@@ -9,7 +9,7 @@ use arrow_reader::scores_of;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use data_scripts::generated;
+use data_scripts::generators;
 use harness::adapter::{Adapters, Untouched};
 use harness::backbone::{Backbone, Batch, Sequence, nn};
 use harness::data::{Answer, Dataset};
@@ -63,7 +63,7 @@ mod arrow_reader {
 /// A few rows of a generated dataset, text alone, changed.
 fn rows(split: &str, change: impl Fn(usize, &mut harness::data::Example)) -> Result<Dataset> {
     let folder = tempfile::tempdir()?;
-    let card = generated::write(generated::find("scigen").context("no scigen")?, folder.path(), Some((12, 12)), 3)?;
+    let card = generators::write(generators::find("scigen").context("no scigen")?, folder.path(), Some((12, 12)), 3)?;
     let mut dataset = Dataset::load(folder.path(), &card, split, None)?;
     for (i, example) in dataset.examples.iter_mut().enumerate() {
         example.images.clear();

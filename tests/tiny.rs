@@ -8,7 +8,7 @@ use baselines::METHODS;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use data_scripts::generated;
+use data_scripts::generators;
 use harness::adapter::{Adapt, AdapterSpec, Adapters};
 use harness::backbone::llava::{Llava, LlavaConfig};
 use harness::backbone::{Backbone, SiteSpec, pretrain};
@@ -100,8 +100,8 @@ fn make_world() -> Result<World> {
     let mut splits = BTreeMap::new();
     for name in DATASETS {
         let folder = tempfile::tempdir()?;
-        let generator = generated::find(name).context("no such generator")?;
-        let card = generated::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
+        let generator = generators::find(name).context("no such generator")?;
+        let card = generators::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
         let load = |split: &str| -> Result<Arc<Split>> {
             Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
-use data_scripts::generated;
+use data_scripts::generators;
 use harness::backbone::{Backbone, nano};
 use harness::data::Dataset;
 use harness::registry::Registry;
@@ -31,8 +31,8 @@ impl Task {
 /// `rows` training and test rows of IconGen, five clients, FedNano's adapters.
 pub fn task(rows: usize) -> Result<Task> {
     let folder = tempfile::tempdir()?;
-    let generator = generated::find("icongen").context("no generator `icongen`")?;
-    let card = generated::write(generator, folder.path(), Some((rows, rows)), 3)?;
+    let generator = generators::find("icongen").context("no generator `icongen`")?;
+    let card = generators::write(generator, folder.path(), Some((rows, rows)), 3)?;
     let backbone: Arc<dyn Backbone> = Arc::new(nano::load(DType::F32, &Device::Cpu)?);
     let split = |name: &str| -> Result<Arc<Split>> {
         Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, name, None)?, &*backbone)?))

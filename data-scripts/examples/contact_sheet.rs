@@ -3,7 +3,7 @@
 //!
 //! 48 pictures, twice their size, from a row on (third argument); the questions are printed in the same order.
 
-use data_scripts::generated::{icongen, pretrain, scigen};
+use data_scripts::generators::{icongen, pretrain, scigen};
 use image::{RgbImage, imageops};
 use seed::Seed;
 

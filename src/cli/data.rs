@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
-use data_scripts::generated;
+use data_scripts::generators;
 use data_scripts::hflb;
 use data_scripts::hub::{HubId, Wanted};
 use harness::data::{Dataset, draw, inspect, label_table, resolve, save};
@@ -143,7 +143,7 @@ impl Data {
 
 /// How many rows a generated split may have.
 fn rows() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=generated::MOST_ROWS as u64)
+    RangedU64ValueParser::new().range(1..=generators::MOST_ROWS as u64)
 }
 
 /// Training and test rows of `--rows`, where it is given.
@@ -160,16 +160,16 @@ fn say_splits(card: &schema::Card, out: &Path) {
 
 impl Prepare {
     fn run(self) -> Result<()> {
-        let names = generated::GENERATORS.iter().map(|generator| generator.name);
-        let generator = generated::find(&self.name).ok_or_else(|| harness::Error::unknown("generator", &self.name, names))?;
+        let names = generators::GENERATORS.iter().map(|generator| generator.name);
+        let generator = generators::find(&self.name).ok_or_else(|| harness::Error::unknown("generator", &self.name, names))?;
         let sizes = pair(self.rows.as_deref());
         let Some(out) = self.out else {
             say(&format!("{}", locate(generator.name)?.folder.display()));
             return Ok(());
         };
-        let card = generated::write(generator, &out, sizes, self.seed)?;
+        let card = generators::write(generator, &out, sizes, self.seed)?;
         say_splits(&card, &out);
-        let shortcuts = generated::shortcuts::measure(generator, sizes, self.seed);
+        let shortcuts = generators::shortcuts::measure(generator, sizes, self.seed);
         say(&format!(
             "without looking: chance {:.1}%, always the most frequent answer {:.1}%, the best text-only model {:.1}%",
             shortcuts.chance,

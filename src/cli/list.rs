@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use data_scripts::{cards, generated};
+use data_scripts::{cards, generators};
 use harness::backbone::BACKBONES;
 use harness::metrics::METRICS;
 use serde::Serialize;
@@ -87,7 +87,7 @@ fn datasets() -> Result<Vec<Item>> {
 /// Whether a dataset is at hand, and what brings it.
 fn files(card: &schema::Card) -> Result<String> {
     let folder = data_root().join(&card.name);
-    if generated::find(&card.name).is_some() {
+    if generators::find(&card.name).is_some() {
         return Ok("made on the spot".into());
     }
     if folder.is_dir() {

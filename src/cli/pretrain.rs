@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use clap::{Args, Subcommand};
-use data_scripts::generated::pretrain as lessons;
+use data_scripts::generators::pretrain as lessons;
 use guard::files::{self, Growing};
 use guard::lock::Lock;
 use harness::accounting::clock::{Stopwatch, now_utc};

@@ -73,8 +73,8 @@ delta = 1e-5
 /// A few generated rows, and the experiment on them.
 fn experiment(folder: &Path) -> Result<String> {
     let data = folder.join("data");
-    let generator = data_scripts::generated::find("icongen").context("no such generator")?;
-    data_scripts::generated::write(generator, &data, Some((12, 6)), 3)?;
+    let generator = data_scripts::generators::find("icongen").context("no such generator")?;
+    data_scripts::generators::write(generator, &data, Some((12, 6)), 3)?;
     Ok(EXPERIMENT.replace("DATA", data.to_str().context("a path in UTF-8")?))
 }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use guard::text;
 use ureq::{Agent, Body, BodyReader, http::Response};
 
-use super::Watch;
 use super::error::HubError;
 use super::id::HubId;
 use super::listing::{self, Told};
 use super::settings::{Limits, Settings};
+use super::watch::Watch;
 
 /// Attempts without progress before giving up.
 const ATTEMPTS: u32 = 5;

@@ -20,6 +20,7 @@ pub(crate) mod checksum;
 mod error;
 mod line;
 mod transfer;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub use error::HubError;
 pub use id::HubId;
 pub use listing::{Listing, Remote};
 pub use settings::{Limits, Settings};
+pub use watch::Watch;
 
 use cache::{Held, Shelf};
 use line::Line;
@@ -86,22 +88,6 @@ impl Plan {
         listing::sum(&self.missing)
     }
 }
-
-/// Who looks on while files come.
-pub trait Watch {
-    /// A file that is at hand is read for its checksum.
-    fn checking(&self, _path: &str, _size: u64) {}
-    /// A file begins, or goes on.
-    fn started(&self, _path: &str, _size: u64) {}
-    /// So many of its bytes are here.
-    fn at(&self, _bytes: u64) {}
-    /// Something failed; it is tried again after a pause.
-    fn waiting(&self, _seconds: f64, _why: &str) {}
-    /// The file is whole.
-    fn finished(&self) {}
-}
-
-impl Watch for () {}
 
 /// The Hub, and the cache of what came from it.
 #[derive(Debug, Clone)]

@@ -8,13 +8,13 @@ use guard::{files, text};
 
 use ureq::{Body, http::Response};
 
-use super::Watch;
 use super::cache::Shelf;
 use super::checksum;
 use super::error::HubError;
 use super::id::{Etag, HubId};
 use super::line::{Failure, Line, header};
 use super::listing::Remote;
+use super::watch::Watch;
 
 /// A file that is to come.
 pub(super) struct Transfer<'t> {

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use super::codecs::CODECS;
+use super::problem::{Problem, what_it_is};
 use super::thrift::{Broken, Kind, Walker, wrong};
-use super::{Problem, pages, what_it_is};
 
 /// Bytes of a footer: what describes a hundred thousand chunks fits; more would only be held in memory.
 pub const MAX_FOOTER_BYTES: u64 = 64 << 20;
@@ -313,7 +314,7 @@ fn checked(index: usize, raw: RawGroup, leaves: &[Leaf], end: u64) -> Result<Gro
         if !leaf.repeated && values != rows {
             return Err(at(&format!("{values} values in {rows} rows")));
         }
-        if usize::try_from(raw.codec).map_or(true, |codec| codec >= pages::CODECS.len()) {
+        if usize::try_from(raw.codec).map_or(true, |codec| codec >= CODECS.len()) {
             // The library does not open a file with it, whatever columns are read.
             return Err(Problem::Codec { column: leaf.root.clone(), codec: format!("number {}", raw.codec) });
         }

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use super::codecs::{CODECS, LZO};
 use super::footer::{Chunk, Footer, Leaf};
+use super::problem::{Problem, what_it_is};
 use super::thrift::{Broken, Kind, Walker};
-use super::{Problem, what_it_is};
 
 /// Bytes of the pages that are unpacked at one time, one of each column, beyond twice the file's own length: pages of ordinary files
 /// have a megabyte, those of pictures up to hundreds.
@@ -23,19 +24,6 @@ const MAX_LIST_VALUES: u64 = 1 << 24;
 const MAX_PAGES: u64 = 2_000_000;
 /// Bytes of a page's header; statistics may hold a value of the page.
 const MAX_HEADER: usize = 16 << 20;
-
-/// The ways of compression: name, and how often its length a page may unpack to, where the library does not bound it.
-pub(super) const CODECS: [(&str, Option<u64>); 8] = [
-    ("none", None),
-    ("snappy", None),
-    ("gzip", Some(1032)),
-    ("LZO", None),
-    ("brotli", Some(u64::MAX)),
-    ("lz4", Some(255)),
-    ("zstd", None),
-    ("lz4", None),
-];
-const LZO: i64 = 3;
 
 /// How a file's columns may be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +83,32 @@ struct Pages {
 }
 
 impl Pages {
+    /// Counts a page that has been checked.
+    fn add(&mut self, header: &Header, leaf: &Leaf) -> Result<(), Problem> {
+        self.count += 1;
+        if self.count > MAX_PAGES {
+            return Err(Problem::Limit(format!("over {MAX_PAGES} pages, the limit")));
+        }
+        self.largest = self.largest.max(header.unpacked);
+        self.unpacked = self.unpacked.saturating_add(header.unpacked);
+        if header.dictionary {
+            if leaf.width.is_none() && header.values > header.unpacked / 4 {
+                return Err(Problem::Damaged(format!("a dictionary of {} texts in {} bytes", header.values, header.unpacked)));
+            }
+            self.shared = self.shared.max(header.unpacked);
+            return Ok(());
+        }
+        self.counts |= counts(header.encoding);
+        self.each = self.each.max(header.unpacked / header.values.max(1));
+        if shares(header.encoding) {
+            self.sharing = self.sharing.saturating_add(header.values);
+        }
+        if header.encoding == DELTA_BYTE_ARRAY {
+            self.shared = self.shared.max(header.unpacked);
+        }
+        Ok(())
+    }
+
     /// Bytes of a row, at most or on average.
     fn row(&self, leaf: &Leaf, rows: u64) -> u64 {
         match leaf.width {
@@ -198,30 +212,10 @@ fn pages(file: &File, leaf: &Leaf, chunk: &Chunk) -> Result<Pages, Problem> {
         }
         let body = header.check(chunk.end - at - size, *name == "none")?;
         values = values.saturating_add(if header.dictionary { 0 } else { header.values });
-        found.count += 1;
-        if found.count > MAX_PAGES {
-            return Err(Problem::Limit(format!("over {MAX_PAGES} pages, the limit")));
-        }
-        found.largest = found.largest.max(header.unpacked);
-        found.unpacked = found.unpacked.saturating_add(header.unpacked);
         if ratio.is_some_and(|ratio| body.saturating_mul(ratio) > PAGES_AT_ONCE) {
             found.unpacking.push(Packed { at: at + size, packed: body, unpacked: header.unpacked });
         }
-        found.counts |= !header.dictionary && counts(header.encoding);
-        if header.dictionary {
-            if leaf.width.is_none() && header.values > header.unpacked / 4 {
-                return Err(Problem::Damaged(format!("a dictionary of {} texts in {} bytes", header.values, header.unpacked)));
-            }
-            found.shared = found.shared.max(header.unpacked);
-        } else {
-            found.each = found.each.max(header.unpacked / header.values.max(1));
-            if shares(header.encoding) {
-                found.sharing = found.sharing.saturating_add(header.values);
-            }
-            if header.encoding == DELTA_BYTE_ARRAY {
-                found.shared = found.shared.max(header.unpacked);
-            }
-        }
+        found.add(&header, leaf)?;
         at += size + body;
     }
     match values.cmp(&chunk.values) {

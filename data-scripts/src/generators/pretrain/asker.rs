@@ -1,10 +1,23 @@
 //! Collects the questions about a scene: each in one of several phrasings, its answer among a few that would also fit.
 
 use seed::Stream;
+use serde::Serialize;
 
-use super::QuestionAnswer;
 use super::phrases::{self, Phrases};
-use crate::generated::look::{Colour, SHAPES, Shape, colour_words, shape_words};
+use crate::generators::look::{Colour, SHAPES, Shape, colour_words, shape_words};
+
+/// A question about a scene.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuestionAnswer {
+    /// The question.
+    pub question: String,
+    /// The answer: mostly one word or one digit.
+    pub answer: String,
+    /// The answer and what else it might have been, in random order.
+    pub choices: Vec<String>,
+    /// What it asks about.
+    pub topic: &'static str,
+}
 
 /// The numbers that pretraining counts to.
 pub const NUMBERS: &[&str] = &["1", "2", "3", "4", "5", "6"];

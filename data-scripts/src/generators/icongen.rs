@@ -10,7 +10,7 @@ mod topics;
 use seed::{Seed, Stream};
 
 use super::item::Item;
-use super::look::Page;
+use pictures::PictureChoice;
 
 /// A row of the dataset.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,14 +74,6 @@ const FILL_IN: &[Topic<Item>] = &[
     topic("algebra", "grade1", topics::algebra),
     topic("chart", "grade2", topics::bar_value),
 ];
-
-/// A question between two pictures.
-pub(crate) struct PictureChoice {
-    question: String,
-    page: Page,
-    right: Page,
-    wrong: Page,
-}
 
 /// Questions answered by choosing a picture.
 const CHOOSE_PICTURE: &[Topic<PictureChoice>] = &[

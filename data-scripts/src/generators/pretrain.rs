@@ -8,7 +8,7 @@
 //! A claim is put twice, once true and once not, so that nothing but the picture tells yes from no.
 //!
 //! ```
-//! use data_scripts::generated::pretrain;
+//! use data_scripts::generators::pretrain;
 //! let sample = pretrain::sample(seed::Seed::new(0), 12);
 //! assert_eq!(sample.rgb.len(), 64 * 64 * 3);
 //! assert!(sample.qa.len() >= 4);
@@ -21,10 +21,10 @@ mod scenes;
 mod things;
 
 use seed::{Seed, Stream};
-use serde::Serialize;
 
 use super::english;
 pub use super::look::Mark;
+pub use asker::QuestionAnswer;
 use scenes::Scene;
 
 /// One scene, asked about in several ways.
@@ -40,19 +40,6 @@ pub struct PretrainSample {
     pub text: Option<String>,
     /// Five to eight questions about it.
     pub qa: Vec<QuestionAnswer>,
-}
-
-/// A question about a scene.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct QuestionAnswer {
-    /// The question.
-    pub question: String,
-    /// The answer: mostly one word or one digit.
-    pub answer: String,
-    /// The answer and what else it might have been, in random order.
-    pub choices: Vec<String>,
-    /// What it asks about.
-    pub topic: &'static str,
 }
 
 /// How often a kind of scene comes, as a weight, and what draws it.

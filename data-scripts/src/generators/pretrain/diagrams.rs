@@ -5,9 +5,9 @@ use seed::Stream;
 use super::asker::{Asker, NUMBERS, article};
 use super::phrases::{self, Phrases};
 use super::scenes::{Scene, legible};
-use crate::generated::canvas::{Point, Rgb, at_turn};
-use crate::generated::layout::{Area, spot};
-use crate::generated::look::{Colour, Page, Theme, colour_words, mix, shape_words, some_colours, some_shapes};
+use crate::generators::canvas::{Point, Rgb, at_turn};
+use crate::generators::layout::{Area, spot};
+use crate::generators::look::{Colour, Page, Theme, colour_words, mix, shape_words, some_colours, some_shapes};
 
 const CORNERS: [&str; 4] = ["top left", "top right", "bottom left", "bottom right"];
 const DIRECTIONS: [&str; 4] = ["up", "right", "down", "left"];

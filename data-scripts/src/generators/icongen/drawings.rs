@@ -2,9 +2,9 @@
 
 use seed::Stream;
 
-use crate::generated::canvas::{Point, Rgb, at_turn};
-use crate::generated::layout::Area;
-use crate::generated::look::{Colour, Page, Shape, mix, some_colours, some_shapes};
+use crate::generators::canvas::{Point, Rgb, at_turn};
+use crate::generators::layout::Area;
+use crate::generators::look::{Colour, Page, Shape, mix, some_colours, some_shapes};
 
 /// A repeating row of things with a gap at the end.
 pub struct Repeat {

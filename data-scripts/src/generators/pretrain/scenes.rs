@@ -2,12 +2,11 @@
 
 use seed::Stream;
 
-use super::QuestionAnswer;
-use super::asker::{Asker, article};
+use super::asker::{Asker, QuestionAnswer, article};
 use super::phrases::{self, Phrases};
-use crate::generated::canvas::{Point, at_turn};
-use crate::generated::layout::{Area, Spot, spot, spots};
-use crate::generated::look::{Colour, Page, SHAPES, Shape, Theme, colour_words, mix, shape_words, some_colours, some_shapes};
+use crate::generators::canvas::{Point, at_turn};
+use crate::generators::layout::{Area, Spot, spot, spots};
+use crate::generators::look::{Colour, Page, SHAPES, Shape, Theme, colour_words, mix, shape_words, some_colours, some_shapes};
 
 const SIDES: &[&str] = &["left", "right", "top", "bottom"];
 const DIRECTIONS: &[&str] = &["up", "down", "left", "right"];

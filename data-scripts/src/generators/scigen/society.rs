@@ -2,10 +2,10 @@
 
 use seed::Stream;
 
-use crate::generated::canvas::{Point, at_turn, polygon};
-use crate::generated::item::{Item, numbers, say};
-use crate::generated::layout::{Area, spot};
-use crate::generated::look::{Page, Theme, mix, some_colours, some_shapes};
+use crate::generators::canvas::{Point, at_turn, polygon};
+use crate::generators::item::{Item, numbers, say};
+use crate::generators::layout::{Area, spot};
+use crate::generators::look::{Page, Theme, mix, some_colours, some_shapes};
 
 fn page(s: &mut Stream) -> Page {
     Page::new(Theme::Science, s)

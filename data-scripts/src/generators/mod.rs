@@ -26,7 +26,8 @@ use seed::Seed;
 
 use crate::output::{self, Output, OutputError};
 use crate::{cards, parquet_out};
-use shortcuts::TextRow;
+
+pub use rows::TextRow;
 
 /// A dataset that is made rather than downloaded.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub const GENERATORS: &[Generator] = &[
         sentence: "Abstract diagrams with short questions in thirteen skills, in the schema of ICON-QA.",
         splits: [("train", 4000), ("test", 1000), ("validation", 500)],
         rows: rows::icon_rows,
-        text: shortcuts::icon_text,
+        text: rows::icon_text,
     },
     Generator {
         name: "scigen",
@@ -60,7 +61,7 @@ pub const GENERATORS: &[Generator] = &[
         sentence: "School science with diagrams, maps and words in nineteen topics, in the schema of ScienceQA.",
         splits: [("train", 3000), ("test", 1000), ("validation", 500)],
         rows: rows::sci_rows,
-        text: shortcuts::sci_text,
+        text: rows::sci_text,
     },
 ];
 

@@ -2,12 +2,20 @@
 
 use seed::Stream;
 
-use super::PictureChoice;
 use super::drawings::Repeat;
-use crate::generated::canvas::at_turn;
-use crate::generated::item::say;
-use crate::generated::layout::{Area, spot, spots};
-use crate::generated::look::{Colour, Page, Shape, Theme, some_colours, some_shapes};
+use crate::generators::canvas::at_turn;
+use crate::generators::item::say;
+use crate::generators::layout::{Area, spot, spots};
+use crate::generators::look::{Colour, Page, Shape, Theme, some_colours, some_shapes};
+
+/// A question between two pictures.
+pub struct PictureChoice {
+    pub question: String,
+    /// What is asked about.
+    pub page: Page,
+    pub right: Page,
+    pub wrong: Page,
+}
 
 fn page(s: &mut Stream) -> Page {
     Page::new(Theme::Icon, s)

@@ -1,4 +1,4 @@
-//! Generated rows in the Hub's schemas.
+//! Generated rows, in the Hub's schemas and in words alone.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,6 +9,19 @@ use seed::Seed;
 use super::icongen::{self, IconRow};
 use super::scigen::{self, SciRow};
 use crate::parquet_out::{batch, images, lists, strings};
+
+/// What a row says in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRow {
+    /// The topic.
+    pub topic: String,
+    /// Hint and question.
+    pub question: String,
+    /// The options; empty for a blank.
+    pub options: Vec<String>,
+    /// The answer.
+    pub answer: String,
+}
 
 /// Rows of IconGen in the schema of `lmms-lab/ICON-QA`.
 pub fn icon_rows(seed: Seed, split: &str, range: Range<usize>) -> RecordBatch {
@@ -49,4 +62,17 @@ pub fn sci_rows(seed: Seed, split: &str, range: Range<usize>) -> RecordBatch {
         ("lecture", strings(&rows, |row| row.about.lecture.into())),
         ("solution", strings(&rows, |row| row.solution.clone())),
     ])
+}
+
+/// The text of a row of IconGen.
+pub fn icon_text(seed: Seed, split: &str, index: usize) -> TextRow {
+    let row = icongen::row(seed, split, index);
+    TextRow { topic: row.skills.into(), question: row.question, options: row.choices, answer: row.answer }
+}
+
+/// The text of a row of SciGen.
+pub fn sci_text(seed: Seed, split: &str, index: usize) -> TextRow {
+    let row = scigen::row(seed, split, index);
+    let answer = row.choices[row.answer as usize].clone();
+    TextRow { topic: row.about.topic.into(), question: format!("{} {}", row.hint, row.question), options: row.choices, answer }
 }

@@ -3,9 +3,9 @@
 use seed::Stream;
 
 use super::drawings::{self, Repeat};
-use crate::generated::item::{Item, numbers, say};
-use crate::generated::layout::{Area, spot, spots};
-use crate::generated::look::{Colour, Page, SHAPES, Shape, Theme, some_colours, some_shapes};
+use crate::generators::item::{Item, numbers, say};
+use crate::generators::layout::{Area, spot, spots};
+use crate::generators::look::{Colour, Page, SHAPES, Shape, Theme, some_colours, some_shapes};
 
 fn page(s: &mut Stream) -> Page {
     Page::new(Theme::Icon, s)

@@ -5,9 +5,9 @@ use seed::Stream;
 use super::asker::{Asker, article};
 use super::phrases;
 use super::scenes::Scene;
-use crate::generated::canvas::{Canvas, Point, Rgb, at_turn, polygon};
-use crate::generated::layout::{Area, spot};
-use crate::generated::look::{Page, Theme, mix, some_colours};
+use crate::generators::canvas::{Canvas, Point, Rgb, at_turn, polygon};
+use crate::generators::layout::{Area, spot};
+use crate::generators::look::{Page, Theme, mix, some_colours};
 
 /// A thing: its word, and what draws it around a centre within a size.
 type Thing = (&'static str, fn(&mut Page, &mut Stream, Point, f32));

@@ -2,10 +2,10 @@
 
 use seed::Stream;
 
-use crate::generated::canvas::{Canvas, Point, Rgb, at_turn, polygon};
-use crate::generated::item::{Item, say};
-use crate::generated::layout::{Area, spot};
-use crate::generated::look::{Page, Theme, mix, some_colours, some_shapes};
+use crate::generators::canvas::{Canvas, Point, Rgb, at_turn, polygon};
+use crate::generators::item::{Item, say};
+use crate::generators::layout::{Area, spot};
+use crate::generators::look::{Page, Theme, mix, some_colours, some_shapes};
 
 const SIDES: [&str; 2] = ["left", "right"];
 const YES_NO: [&str; 2] = ["yes", "no"];

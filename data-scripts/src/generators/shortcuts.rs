@@ -7,20 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use seed::Seed;
 use serde::{Deserialize, Serialize};
 
-use super::{Generator, icongen, scigen};
-
-/// What a row says in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextRow {
-    /// The topic.
-    pub topic: String,
-    /// Hint and question.
-    pub question: String,
-    /// The options; empty for a blank.
-    pub options: Vec<String>,
-    /// The answer.
-    pub answer: String,
-}
+use super::{Generator, TextRow};
 
 /// Accuracies in percent, on the test split, of ways to answer that never see a picture; all learn from the train split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,19 +56,6 @@ pub fn judge(dataset: &str, train: &[TextRow], test: &[TextRow]) -> Shortcuts {
         naive_bayes: best(&|row, answer| counts.bayes(row, answer)),
         same_question: best(&|row, answer| counts.same(row, answer)),
     }
-}
-
-/// The text of a row of IconGen.
-pub fn icon_text(seed: Seed, split: &str, index: usize) -> TextRow {
-    let row = icongen::row(seed, split, index);
-    TextRow { topic: row.skills.into(), question: row.question, options: row.choices, answer: row.answer }
-}
-
-/// The text of a row of SciGen.
-pub fn sci_text(seed: Seed, split: &str, index: usize) -> TextRow {
-    let row = scigen::row(seed, split, index);
-    let answer = row.choices[row.answer as usize].clone();
-    TextRow { topic: row.about.topic.into(), question: format!("{} {}", row.hint, row.question), options: row.choices, answer }
 }
 
 fn position(train: &[TextRow], test: &[TextRow]) -> f64 {

@@ -2,7 +2,7 @@
 
 use seed::Stream;
 
-use crate::generated::item::{Item, say};
+use crate::generators::item::{Item, say};
 
 const ONSETS: &[&str] = &[
     "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "bl", "cr", "dr", "pl", "st", "tr",

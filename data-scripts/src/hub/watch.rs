@@ -1,0 +1,17 @@
+//! Who looks on, and hears how far it is.
+
+/// Who looks on while files come.
+pub trait Watch {
+    /// A file that is at hand is read for its checksum.
+    fn checking(&self, _path: &str, _size: u64) {}
+    /// A file begins, or goes on.
+    fn started(&self, _path: &str, _size: u64) {}
+    /// So many of its bytes are here.
+    fn at(&self, _bytes: u64) {}
+    /// Something failed; it is tried again after a pause.
+    fn waiting(&self, _seconds: f64, _why: &str) {}
+    /// The file is whole.
+    fn finished(&self) {}
+}
+
+impl Watch for () {}
