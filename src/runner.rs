@@ -13,6 +13,7 @@ use harness::record::RunDir;
 use harness::registry::MethodRow;
 use harness::study::Study;
 use schema::card::BadRow;
+use schema::metrics::{Beside, Metric};
 use schema::record::Skipped;
 use schema::{Card, Experiment, Summary, manifest, run_dir};
 
@@ -151,8 +152,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
     let (chance, majority) = trivial_accuracies(study);
     let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.timings.iter().map(of).sum::<f64>();
     let train_seconds = seconds(|round| round.train_seconds);
-    let judgement = &outcome.judgement;
-    Summary {
+    let beside = Beside {
         run: name.into(),
         experiment: experiment.name.clone(),
         method: row.name.into(),
@@ -164,25 +164,10 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         clients: study.shards().len() as u32,
         train_examples: study.train().len() as u64,
         test_examples: study.num_test() as u64,
-        optimizer_steps: outcome.steps as u64,
         scoring: study.card().scoring,
-        accuracy: judgement.accuracy.unwrap_or_default(),
-        client_accuracy_mean: judgement.client_mean().unwrap_or_default(),
-        clients_judged: judgement.clients_judged().filter(|judged| *judged < judgement.clients.len()).map(|judged| judged as u32),
-        client_accuracy_min: judgement.client_min().unwrap_or_default(),
-        client_accuracy_std: judgement.client_std(),
-        shared_client_accuracy_mean: outcome.recorded("shared_client_accuracy_mean").last(),
-        local_client_accuracy_mean: outcome.recorded("local_client_accuracy_mean").last(),
         chance_accuracy: chance,
         majority_accuracy: majority,
-        unparsed_rate: judgement.unparsed_rate,
-        uplink_bytes: outcome.adapters.uplink,
-        downlink_bytes: outcome.adapters.downlink,
-        activation_uplink_bytes: outcome.activations.uplink,
-        activation_downlink_bytes: outcome.activations.downlink,
-        updates_left_out: outcome.recorded("left_out").count() as u64,
-        updates_lost: outcome.recorded("dropped_out").count() as u64,
-        privacy_epsilon: outcome.recorded("privacy_epsilon").last(),
+        unparsed_rate: outcome.judgement.unparsed_rate,
         client_parameters_paper: stored.paper,
         client_parameters_deployed: stored.deployed,
         model_parameters: spec.parameters.total() + trainable,
@@ -193,13 +178,14 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         wall_seconds: seconds(|round| round.train_seconds + round.aggregate_seconds + round.evaluate_seconds),
         peak_memory_bytes: memory::peak_bytes(),
         train_examples_per_second: if train_seconds > 0.0 { outcome.examples_seen as f64 / train_seconds } else { 0.0 },
-    }
+    };
+    Summary::new(beside, &outcome.records)
 }
 
 /// What training computed: every pass, and each image of the clients that trained once through the frozen tower.
 fn train_flops(study: &Study, row: &MethodRow, outcome: &Outcome) -> Flops {
-    let trained: BTreeSet<u32> =
-        outcome.records.iter().filter(|record| record.metric == "optimizer_steps").filter_map(|record| record.client).collect();
+    let steps = outcome.records.iter().filter(|record| record.metric == Metric::OptimizerSteps);
+    let trained: BTreeSet<u32> = steps.filter_map(|record| record.client).collect();
     let seen = |example: &usize| study.train()[*example].sequence.images.len();
     let images: usize = match row.scope {
         Scope::Nothing => 0,

@@ -22,6 +22,7 @@ use harness::study::Study;
 use harness::threads;
 use schema::card::Scoring;
 use schema::experiment::PartitionScheme;
+use schema::metrics::Metric;
 use schema::partition::Partition;
 use schema::run_dir;
 
@@ -327,13 +328,13 @@ fn bytes_are_the_payloads() -> Test {
         let whole_round =
             if row.scope == Scope::Shard { (row.traffic)(study.adapter(), 3)[0] } else { outcome.uploaded_parameters };
         assert_eq!(outcome.uploaded_parameters, whole_round, "{}", row.name);
-        let recorded = |metric: &str| {
+        let recorded = |metric: Metric| {
             outcome.records.iter().filter(|record| record.metric == metric).map(|record| record.value as u64).sum::<u64>()
         };
-        assert_eq!(recorded("uplink_bytes"), outcome.adapters.uplink, "{}", row.name);
-        assert_eq!(recorded("downlink_bytes"), outcome.adapters.downlink, "{}", row.name);
-        assert_eq!(recorded("activation_uplink_bytes"), outcome.activations.uplink, "{}", row.name);
-        assert_eq!(recorded("activation_downlink_bytes"), outcome.activations.downlink, "{}", row.name);
+        assert_eq!(recorded(Metric::UplinkBytes), outcome.adapters.uplink, "{}", row.name);
+        assert_eq!(recorded(Metric::DownlinkBytes), outcome.adapters.downlink, "{}", row.name);
+        assert_eq!(recorded(Metric::ActivationUplinkBytes), outcome.activations.uplink, "{}", row.name);
+        assert_eq!(recorded(Metric::ActivationDownlinkBytes), outcome.activations.downlink, "{}", row.name);
         match row.scope {
             Scope::Nothing => assert_eq!(outcome.activations, Default::default()),
             Scope::Pooled => {

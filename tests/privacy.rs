@@ -9,6 +9,7 @@ use harness::adapter::Adapters;
 use harness::federation::privacy::{arrives, epsilon, leaves};
 use harness::federation::{Sets, Update};
 use schema::experiment::{PrivacyConfig, PrivacyMode};
+use schema::metrics::Metric;
 use seed::Seed;
 use serde::Deserialize;
 
@@ -112,10 +113,10 @@ fn every_method_keeps_secrets() -> Test {
             }
             let (_, _, secret) = run(&experiment)?;
             assert!(secret.global.is_finite()?, "{}", row.name);
-            let spent = secret.recorded("privacy_epsilon").last().context("no epsilon")?;
+            let spent = secret.recorded(Metric::PrivacyEpsilon).last().context("no epsilon")?;
             // Who sends nothing spends nothing.
             let sent =
-                |record: &&schema::Record| record.metric == "uplink_bytes" && record.client == Some(0) && record.value > 0.0;
+                |record: &&schema::Record| record.metric == Metric::UplinkBytes && record.client == Some(0) && record.value > 0.0;
             let rounds = secret.records.iter().filter(sent).count();
             assert_eq!(spent > 0.0, rounds > 0, "{}", row.name);
             assert_eq!(spent, epsilon(&privacy, rounds), "{}", row.name);
@@ -124,7 +125,7 @@ fn every_method_keeps_secrets() -> Test {
             if !["hetlora", "flora", "fedex-lora"].contains(&row.name) {
                 assert_eq!(secret.adapters.uplink, open.adapters.uplink, "{}", row.name);
             }
-            assert!(open.recorded("privacy_epsilon").next().is_none());
+            assert!(open.recorded(Metric::PrivacyEpsilon).next().is_none());
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use harness::federation::run::Unwatched;
 use harness::federation::{self, Client, Method, Outcome, Round, Scope, Sets, Update};
 use harness::study::Split;
 use schema::experiment::{Budget, PartitionScheme, Wire};
+use schema::metrics::Metric;
 
 use crate::support::{Test, within};
 use crate::tiny::{self, difference, difference_in_effect, experiment, run, study, uploading};
@@ -65,7 +66,7 @@ fn broken_updates_are_left_out() -> Test {
         let (_, study) = study(&experiment)?;
         let outcome = federation::run(&study, &mut Poisoned(&[1], harm, Mean::default()), &Unwatched)?;
         let left_out: Vec<_> =
-            outcome.records.iter().filter(|record| record.metric == "left_out").map(|r| (r.round, r.client)).collect();
+            outcome.records.iter().filter(|record| record.metric == Metric::LeftOut).map(|r| (r.round, r.client)).collect();
         assert_eq!(left_out, [(1, Some(1)), (2, Some(1))], "{said}");
         let bound = if uplink == Wire::F32 { 1e-6 } else { 0.5 };
         within("the others' update", difference(&outcome.global, &study.initial().scale(4.0)?)?, bound);
@@ -84,11 +85,11 @@ fn dropped_clients_do_not_answer() -> Test {
         experiment.partition.clients = 4;
         experiment.federation.dropout = 0.5;
         let (_, study, outcome) = run(&experiment)?;
-        let count = |metric: &str| outcome.records.iter().filter(|record| record.metric == metric).count();
-        assert_eq!((count("dropped_out"), count("train_loss")), (4, 4), "{method}");
+        let count = |metric: Metric| outcome.records.iter().filter(|record| record.metric == metric).count();
+        assert_eq!((count(Metric::DroppedOut), count(Metric::TrainLoss)), (4, 4), "{method}");
         let payload = study.initial().to_bytes()?.len() as u64;
         assert_eq!((outcome.adapters.uplink, outcome.adapters.downlink), (4 * payload, 8 * payload), "{method}");
-        Ok(outcome.records.iter().filter(|r| r.metric == "dropped_out").map(|r| (r.round, r.client)).collect())
+        Ok(outcome.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect())
     };
     assert_eq!(dropped("fedavg-lora")?, dropped("fedprox")?);
     Ok(())
@@ -105,7 +106,7 @@ fn stragglers_take_fewer_steps() -> Test {
         experiment.federation.straggler_steps = 1.0 / 3.0;
         let (_, _, outcome) = run(&experiment)?;
         for round in 1..=2 {
-            let steps = outcome.records.iter().filter(|record| record.round == round && record.metric == "optimizer_steps");
+            let steps = outcome.records.iter().filter(|record| record.round == round && record.metric == Metric::OptimizerSteps);
             let mut steps: Vec<f64> = steps.map(|record| record.value).collect();
             steps.sort_by(f64::total_cmp);
             assert_eq!(steps, [2.0, 2.0, 6.0, 6.0], "{}, round {round}", row.name);

@@ -7,6 +7,7 @@ use harness::Result;
 use harness::adapter::Adapters;
 use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
 use harness::registry::{keys_of, options};
+use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -61,8 +62,8 @@ impl Method for Ditto {
         Ok(Some(client.recall(OWN, || client.initial())))
     }
 
-    fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
-        Ok(vec![("shared", global.clone())])
+    fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
+        Ok(vec![(Variant::Shared, global.clone())])
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

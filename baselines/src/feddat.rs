@@ -17,6 +17,7 @@ use harness::adapter::{AdapterSpec, Adapters};
 use harness::backbone::nn;
 use harness::federation::{ADAPTERS, Client, Method, Pass, Round, Sets, Trainer, Update};
 use harness::registry::{keys_of, options};
+use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -113,8 +114,8 @@ impl Method for FedDat {
         teacher(client.spec(), &client.recall(LOCAL, || client.initial()), global).map(Some)
     }
 
-    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
-        Ok(vec![("shared", global.clone()), ("local", client.recall(LOCAL, || client.initial()))])
+    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
+        Ok(vec![(Variant::Shared, global.clone()), (Variant::Local, client.recall(LOCAL, || client.initial()))])
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

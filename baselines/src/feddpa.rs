@@ -14,6 +14,7 @@ use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Set
 use harness::limits::ROUNDS;
 use harness::registry::{keys_of, options};
 use harness::{Error, Result};
+use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -88,8 +89,8 @@ impl Method for FedDpaF {
         Ok(Some(client.recall(LOCAL, || global.clone())))
     }
 
-    fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
-        Ok(vec![("shared", global.clone())])
+    fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
+        Ok(vec![(Variant::Shared, global.clone())])
     }
 
     fn config(&self) -> BTreeMap<String, Value> {
@@ -160,8 +161,8 @@ impl Method for FedDpaT {
         self.mixed(client.spec(), &client.recall(LOCAL, || client.initial()), global).map(Some)
     }
 
-    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
-        Ok(vec![("shared", global.clone()), ("local", client.recall(LOCAL, || client.initial()))])
+    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
+        Ok(vec![(Variant::Shared, global.clone()), (Variant::Local, client.recall(LOCAL, || client.initial()))])
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

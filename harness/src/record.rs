@@ -153,7 +153,7 @@ pub fn records(records: &[Record]) -> Result<Vec<u8>> {
     parquet_bytes(vec![
         ("round", Arc::new(UInt32Array::from_iter_values(records.iter().map(|record| record.round))) as ArrayRef, false),
         ("client", Arc::new(UInt32Array::from_iter(records.iter().map(|record| record.client))), true),
-        ("metric", Arc::new(StringArray::from_iter_values(records.iter().map(|record| &record.metric))), false),
+        ("metric", Arc::new(StringArray::from_iter_values(records.iter().map(|record| record.metric.name()))), false),
         ("value", Arc::new(Float64Array::from_iter_values(records.iter().map(|record| record.value))), false),
     ])
 }

@@ -13,6 +13,7 @@ use harness::registry::Registry;
 use schema::experiment::{
     AdapterConfig, BackboneConfig, DataConfig, EvaluationConfig, FederationConfig, MethodConfig, OptimizerConfig, PartitionConfig,
 };
+use schema::metrics::Metric;
 use schema::{Experiment, Inputs, manifest, run_dir};
 use serde::Serialize;
 
@@ -92,7 +93,7 @@ struct Evaluation {
     /// The card's metric; `accuracy` holds its value.
     metric: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    breakdown: BTreeMap<String, f64>,
+    breakdown: BTreeMap<Metric, f64>,
 }
 
 impl Eval {

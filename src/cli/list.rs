@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_scripts::{cards, generators};
 use harness::backbone::BACKBONES;
-use harness::metrics::METRICS;
+use schema::metrics;
 use serde::Serialize;
 
 use super::{say, say_json};
@@ -51,7 +51,7 @@ impl List {
         let items = match self.what {
             What::Methods => items(session.registry().methods(), |row| (row.name, row.sentence, row.source)),
             What::Backbones => items(BACKBONES, |row| (row.name, row.sentence, row.source)),
-            What::Metrics => items(METRICS, |row| (row.name, row.sentence, row.source)),
+            What::Metrics => items(&metrics::listed(), |row| (row.name, row.sentence, row.source)),
             What::Datasets => datasets()?,
         };
         match self.format {

@@ -4,8 +4,9 @@
 //! - [`experiment`]: one configuration, and [`experiment::Suite`], a list of them;
 //! - [`inputs`]: what a run read, by content;
 //! - [`manifest`]: the checksums by which a finished run is known to be as it was written;
+//! - [`metrics`]: the one table of what is measured, and what follows from it;
 //! - [`partition`]: which example belongs to which client;
-//! - [`record`]: what a run measured: records, predictions, summary, environment;
+//! - [`record`]: what a run measured: records, predictions, environment;
 //! - [`run_dir`]: where each of these lies in a run folder;
 //! - [`toml_file`]: reading any of them, with errors that name the file, the key and what exists;
 //! - [`sha256_hex`], [`nearest`]: how all of the suite writes checksums, and lists what exists.
@@ -15,6 +16,7 @@ mod digest;
 pub mod experiment;
 pub mod inputs;
 pub mod manifest;
+pub mod metrics;
 mod names;
 pub mod partition;
 pub mod record;
@@ -27,5 +29,6 @@ pub use digest::{hex, sha256_hex};
 pub use experiment::{Experiment, Suite};
 pub use inputs::{InputFile, Inputs};
 pub use manifest::Manifest;
+pub use metrics::Summary;
 pub use names::nearest;
-pub use record::{Environment, Prediction, Record, Summary};
+pub use record::{Environment, Prediction, Record};

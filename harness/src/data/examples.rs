@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use guard::text::line;
 use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, Fold, PictureFiles};
+use schema::metrics::Score;
 use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
@@ -20,7 +21,6 @@ use super::parquet_file::{Opened, open};
 use super::picture_cell::{Beside, Found, ImageCell};
 use super::row::{Rejection, Row};
 use super::{choices, columns, decode, files, pictures, prompt};
-use crate::metrics;
 use crate::metrics::breakdown::{CONTEXT, GRADE, GRADE_BAND};
 
 /// Bytes that a split's texts may take in memory: a million questions of two hundred words.
@@ -276,11 +276,11 @@ fn check_card(card: &Card) -> Result<(), DataError> {
     for (name, prompt) in &card.prompts {
         prompt::check(prompt).or_else(|reason| bad(&format!("prompt `{}`: {reason}", brief(name))))?;
     }
-    let Some(score) = metrics::SCORES.iter().find(|score| score.name == card.metric) else {
-        let known = listed(&card.metric, metrics::SCORES.iter().map(|score| score.name));
+    let Some(score) = Score::parse(&card.metric) else {
+        let known = listed(&card.metric, Score::ALL.iter().map(Score::name));
         return bad(&format!("unknown metric `{}`; nearest first, there are: {known}", card.metric));
     };
-    if score.of_people != (card.answer == AnswerForm::People) {
+    if score.is_of_people() != (card.answer == AnswerForm::People) {
         return bad(&format!("metric `{}` and `answer` do not go together: only people's answers have soft scores", card.metric));
     }
     let has = |tag: &str| card.columns.tags.iter().any(|other| other == tag);

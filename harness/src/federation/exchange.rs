@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 use schema::Record;
 use schema::experiment::PrivacyMode;
+use schema::metrics::Metric;
 
 use super::run::Watch;
 use super::{ADAPTERS, Client, Link, Method, Round, Scope, Sets, Update, privacy};
@@ -148,7 +149,7 @@ impl<'a> Exchange<'a> {
                     method.receive(update, global, self.round)?;
                 }
                 Err(error) => {
-                    self.push(client, "left_out");
+                    self.push(client, Metric::LeftOut);
                     self.first_error.get_or_insert(error);
                 }
             }
@@ -185,7 +186,7 @@ impl<'a> Exchange<'a> {
         let mut noise = self.study.seed().client("privacy", self.round.index, client);
         let (update, clipped) = privacy::leaves(privacy, update, received, &mut noise)?;
         if clipped {
-            self.push(client, "clipped");
+            self.push(client, Metric::Clipped);
         }
         let update = self.upload_as_it_is(update, received)?;
         privacy::arrives(privacy, update, answered, &mut noise)
@@ -208,9 +209,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn push(&mut self, client: usize, metric: &str) {
+    fn push(&mut self, client: usize, metric: Metric) {
         let (round, client) = (self.round.index as u32, Some(client as u32));
-        self.records.push(Record { round, client, metric: metric.into(), value: 1.0 });
+        self.records.push(Record { round, client, metric, value: 1.0 });
     }
 
     /// What is left of it; an error if no update could be averaged.
@@ -219,7 +220,7 @@ impl<'a> Exchange<'a> {
             return Err(Error::NothingLeft { round: self.round.index, first: Box::new(first) });
         }
         for client in self.dropped.clone() {
-            self.push(client, "dropped_out");
+            self.push(client, Metric::DroppedOut);
         }
         Ok(Exchanged { link: self.link, arrived: self.arrived, records: self.records })
     }

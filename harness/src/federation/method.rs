@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use schema::metrics::Variant;
+
 use super::Client;
 use crate::Result;
 use crate::adapter::{AdapterSpec, Adapters};
@@ -50,8 +52,8 @@ pub trait Method: Send + Sync {
         Ok(None)
     }
 
-    /// Other adapters that a client is also judged with, on its own test shard after the last round, by name: `shared`, `local`.
-    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(&'static str, Adapters)>> {
+    /// Other adapters that a client is also judged with, on its own test shard after the last round.
+    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
         let _ = (client, global);
         Ok(Vec::new())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schema::metrics::{Metric, Variant};
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
 
@@ -138,39 +139,39 @@ fn personal(method: &dyn Method, clients: &[Client], global: &Adapters) -> Resul
 
 impl Outcome {
     /// A metric's recorded values, in the order of their recording.
-    pub fn recorded(&self, metric: &str) -> impl Iterator<Item = f64> {
+    pub fn recorded(&self, metric: Metric) -> impl Iterator<Item = f64> {
         self.records.iter().filter(move |record| record.metric == metric).map(|record| record.value)
     }
 
-    fn push(&mut self, round: usize, client: Option<usize>, metric: &str, value: f64) {
-        self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric: metric.into(), value });
+    fn push(&mut self, round: usize, client: Option<usize>, metric: Metric, value: f64) {
+        self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric, value });
     }
 
     /// What differential privacy has cost the client with the most rounds.
     fn record_privacy(&mut self, study: &Study, round: usize) {
         let Some(privacy) = &study.experiment().privacy else { return };
         let mut rounds = BTreeMap::<u32, usize>::new();
-        for record in self.records.iter().filter(|record| record.metric == "uplink_bytes" && record.value > 0.0) {
+        for record in self.records.iter().filter(|record| record.metric == Metric::UplinkBytes && record.value > 0.0) {
             *rounds.entry(record.client.unwrap_or_default()).or_default() += 1;
         }
         let most = rounds.into_values().max().unwrap_or(0);
-        self.push(round, None, "privacy_epsilon", privacy::epsilon(privacy, most));
+        self.push(round, None, Metric::PrivacyEpsilon, privacy::epsilon(privacy, most));
     }
 
     fn record_exchange(&mut self, round: usize, exchanged: &Exchanged) {
         self.records.extend(exchanged.records.iter().cloned());
         for update in &exchanged.arrived {
-            self.push(round, Some(update.client), "train_loss", update.loss);
-            self.push(round, Some(update.client), "optimizer_steps", update.steps as f64);
+            self.push(round, Some(update.client), Metric::TrainLoss, update.loss);
+            self.push(round, Some(update.client), Metric::OptimizerSteps, update.steps as f64);
             self.steps += update.steps;
             self.examples_seen += update.examples;
             self.uploaded_parameters = self.uploaded_parameters.max(update.parameters);
         }
         for client in exchanged.link.per_client() {
-            self.push(round, Some(client.client), "uplink_bytes", client.adapters.uplink as f64);
-            self.push(round, Some(client.client), "downlink_bytes", client.adapters.downlink as f64);
-            self.push(round, Some(client.client), "activation_uplink_bytes", client.activations.uplink as f64);
-            self.push(round, Some(client.client), "activation_downlink_bytes", client.activations.downlink as f64);
+            self.push(round, Some(client.client), Metric::UplinkBytes, client.adapters.uplink as f64);
+            self.push(round, Some(client.client), Metric::DownlinkBytes, client.adapters.downlink as f64);
+            self.push(round, Some(client.client), Metric::ActivationUplinkBytes, client.activations.uplink as f64);
+            self.push(round, Some(client.client), Metric::ActivationDownlinkBytes, client.activations.downlink as f64);
         }
         let (adapters, activations) = exchanged.link.totals();
         self.adapters += adapters;
@@ -182,20 +183,20 @@ impl Outcome {
         let personal = personal(method, clients, global)?;
         let (judgement, predictions) =
             if personal.is_empty() { judge_global(study, global)? } else { judge_clients(study, &personal, last)? };
-        for (metric, value) in [("accuracy", judgement.accuracy), ("client_accuracy_mean", judgement.client_mean())] {
+        for (metric, value) in [(Metric::Accuracy, judgement.accuracy), (Metric::ClientAccuracyMean, judgement.client_mean())] {
             if let Some(value) = value {
                 self.push(round, None, metric, value);
             }
         }
         for (client, accuracy) in judgement.clients.iter().enumerate() {
             if let Some(accuracy) = accuracy {
-                self.push(round, Some(client), "client_accuracy", *accuracy);
+                self.push(round, Some(client), Metric::ClientAccuracy, *accuracy);
             }
         }
         self.judgement = judgement;
         if last {
             for (metric, value) in breakdown(&study.test_split().dataset, &predictions) {
-                self.push(round, None, &metric, value);
+                self.push(round, None, metric, value);
             }
             self.predictions = predictions;
             self.evaluate_variants(study, method, clients, global, round)?;
@@ -212,22 +213,22 @@ impl Outcome {
         global: &Adapters,
         round: usize,
     ) -> Result<()> {
-        let mut variants: BTreeMap<&str, Vec<(usize, Adapters)>> = BTreeMap::new();
+        let mut variants: BTreeMap<Variant, Vec<(usize, Adapters)>> = BTreeMap::new();
         for client in clients {
-            for (name, adapters) in method.variants(client, global)? {
-                variants.entry(name).or_default().push((client.id(), adapters));
+            for (variant, adapters) in method.variants(client, global)? {
+                variants.entry(variant).or_default().push((client.id(), adapters));
             }
         }
-        for (name, adapters) in variants {
+        for (variant, adapters) in variants {
             if let Some(mean) = judge_clients(study, &adapters, false)?.0.client_mean() {
-                self.push(round, None, &format!("{name}_client_accuracy_mean"), mean);
+                self.push(round, None, Metric::client_accuracy_mean_of(variant), mean);
             }
         }
         Ok(())
     }
 
     fn report(&self, round: usize, arrived: &[Arrived], link: &Link) -> RoundReport {
-        let judged = |metric: &str| {
+        let judged = |metric: Metric| {
             self.records
                 .iter()
                 .rev()
@@ -242,8 +243,8 @@ impl Outcome {
         RoundReport {
             round,
             loss: (!arrived.is_empty()).then_some(loss),
-            accuracy: judged("accuracy"),
-            client_accuracy: judged("client_accuracy_mean"),
+            accuracy: judged(Metric::Accuracy),
+            client_accuracy: judged(Metric::ClientAccuracyMean),
             adapters,
             activations,
         }

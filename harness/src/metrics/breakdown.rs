@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::Prediction;
+use schema::metrics::Metric;
 
 use crate::data::{Dataset, Example, list};
 
@@ -16,9 +17,8 @@ pub const GRADE_BAND: &str = "grade_band";
 /// The tag that a grade band is made of: `grade3`, or the number alone.
 pub const GRADE: &str = "grade";
 
-/// Mean scores as `accuracy/<tag>=<value>` and how many examples are of that kind as `examples/<tag>=<value>`, for every tag that the
-/// card breaks down by.
-pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<String, f64> {
+/// Mean scores and how many examples are of that kind, for every tag that the card breaks down by.
+pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<Metric, f64> {
     let examples: BTreeMap<&str, &Example> = dataset.examples.iter().map(|example| (example.id.as_str(), example)).collect();
     let mut kinds: BTreeMap<String, (f64, usize, BTreeSet<&str>)> = BTreeMap::new();
     for (prediction, example) in predictions.iter().filter_map(|p| Some((p, examples.get(p.example.as_str())?))) {
@@ -32,7 +32,7 @@ pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<Stri
         }
     }
     let recorded = kinds.into_iter().flat_map(|(kind, (sum, answers, of_kind))| {
-        [(format!("accuracy/{kind}"), sum / answers as f64), (format!("examples/{kind}"), of_kind.len() as f64)]
+        [(Metric::AccuracyOf(kind.clone()), sum / answers as f64), (Metric::ExamplesOf(kind), of_kind.len() as f64)]
     });
     recorded.collect()
 }
@@ -164,8 +164,8 @@ mod tests {
             ("subject=social science", 0.0, 1.0),
         ];
         for (kind, accuracy, examples) in expect {
-            assert_eq!(found[&format!("accuracy/{kind}")], accuracy, "{kind}");
-            assert_eq!(found[&format!("examples/{kind}")], examples, "{kind}");
+            assert_eq!(found[&Metric::AccuracyOf(kind.into())], accuracy, "{kind}");
+            assert_eq!(found[&Metric::ExamplesOf(kind.into())], examples, "{kind}");
         }
         assert_eq!(found.len(), 2 * expect.len());
     }
