@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::experiment::PartitionScheme;
 
-use crate::identity::differing_keys;
+use crate::differences::differing_keys;
 use crate::metrics::{METRICS, OPTIONAL};
 use crate::stats::{self, Stat};
 use crate::{ReportError, Run};

@@ -6,8 +6,9 @@ use schema::{Card, Experiment, Inputs, Summary, run_dir};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::columns::{Predictions, Recorded};
-use crate::{ReportError, read};
+use crate::ReportError;
+use crate::columns::{Judged, Predictions, Recorded};
+use crate::files::{MOST_BYTES, json};
 
 /// Sums are taken in the order of the run, so only a rounding may differ.
 const TOLERANCE: f64 = 1e-9;
@@ -55,7 +56,7 @@ pub struct Shards {
 impl Shards {
     /// Of a run folder.
     pub fn read(dir: &Path) -> Result<Self, ReportError> {
-        read::json(&dir.join(run_dir::PARTITION), read::MOST_BYTES)
+        json(&dir.join(run_dir::PARTITION), MOST_BYTES)
     }
 }
 
@@ -97,13 +98,19 @@ pub fn whole(
     if let Some((what, said, file, found)) = counts.into_iter().find(|(_, said, _, found)| said != found) {
         return Some(format!("summary.json says {what} = {said}, {file} gives {found}"));
     }
-    if let Some((client, count)) = judged.answers.iter().find(|(_, count)| **count != summary.test_examples) {
-        let whose = client.map_or("of the shared adapters".into(), |client| format!("of client {client}"));
-        let expected = summary.test_examples;
-        return Some(format!(
-            "predictions.parquet has {count} answers {whose}; expected one to each of {expected} test examples"
-        ));
-    }
+    answers(summary, judged).or_else(|| clients(summary, judged, recorded))
+}
+
+/// Everybody who was judged has an answer to each test example.
+fn answers(summary: &Summary, judged: &Judged) -> Option<String> {
+    let expected = summary.test_examples;
+    let (client, count) = judged.answers.iter().find(|(_, count)| **count != expected)?;
+    let whose = client.map_or("of the shared adapters".into(), |client| format!("of client {client}"));
+    Some(format!("predictions.parquet has {count} answers {whose}; expected one to each of {expected} test examples"))
+}
+
+/// Records and predictions speak of the same clients, and these scatter as the summary says.
+fn clients(summary: &Summary, judged: &Judged, recorded: &Recorded) -> Option<String> {
     let recorded_of: Vec<u32> = recorded.by_client.keys().copied().collect();
     let judged_of: Vec<u32> = judged.clients.keys().copied().collect();
     if recorded_of != judged_of {
@@ -138,7 +145,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::tests::Fixture;
+    use crate::fixture::Fixture;
     use crate::{Report, Trust};
 
     /// Two runs, of global adapters and of a client's own, with one number of their summaries changed.

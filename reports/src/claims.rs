@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::{Block, Table};
+use crate::differences::differing_keys;
 use crate::format::{self, NOTHING};
-use crate::identity::differing_keys;
 use crate::paired::{self, LEVEL, Paired, Verdict};
 use crate::stats::{TwoSources, holm};
-use crate::tables::{Block, Table};
 use crate::{Group, Report, Run, Stat};
 
 /// One claim.
@@ -201,7 +201,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::tests::Fixture;
+    use crate::fixture::Fixture;
 
     /// 100 examples, three seeds, so many of them right.
     fn report(methods: &[(&'static str, usize)]) -> Report {

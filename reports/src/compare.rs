@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::blocks::{Block, Table};
+use crate::differences::{RECORDED, differing_keys};
 use crate::format::NOTHING;
-use crate::identity::{RECORDED, differing_keys};
 use crate::metrics::{Direction, METRICS, Metric};
 use crate::paired::{self, LEVEL, Paired};
 use crate::stats::TwoSources;
-use crate::tables::{Block, COMPARED, Table, compared};
+use crate::tables::{COMPARED, compared};
 use crate::{Report, Run, Stat, markdown, terminal};
 
 /// Two reports side by side.
@@ -270,7 +271,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::tests::Fixture;
+    use crate::fixture::Fixture;
 
     /// Three seeds of a method, so many of 100 examples right, with one thing changed.
     fn report(runs: &[(&'static str, usize)], change: impl Fn(&mut Fixture)) -> Report {

@@ -117,7 +117,7 @@ pub fn runs_csv(report: &Report) -> String {
 /// Everything.
 pub fn json(report: &Report) -> String {
     let provenance: Map<String, Value> =
-        provenance::fields(report).into_iter().map(|(name, values)| (name.into(), json!(values))).collect();
+        provenance::fields(&report.runs).into_iter().map(|(name, values)| (name.into(), json!(values))).collect();
     let value = json!({
         "groups": report.groups.iter().map(|group| group_json(report, group)).collect::<Vec<_>>(),
         "comparisons": report.comparisons.iter().map(|comparison| comparison_json(report, comparison)).collect::<Vec<_>>(),

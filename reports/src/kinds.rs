@@ -60,7 +60,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::tests::Fixture;
+    use crate::fixture::Fixture;
 
     #[test]
     fn kinds_are_methods_by_values() {

@@ -1,7 +1,7 @@
 //! Blocks as LaTeX: a document that compiles by itself (pdfLaTeX, XeLaTeX, tectonic), a booktabs table each, to be copied whole.
 
-use crate::markdown::breaks;
-use crate::tables::{Block, Table, cell, sentence};
+use crate::blocks::{Block, Table};
+use crate::shown::{breaks, cell, sentence};
 
 const HEAD: &str = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n\\usepackage{booktabs}\n\
                     \\usepackage{graphicx}\n\\usepackage[margin=2cm,landscape]{geometry}\n\\setcounter{secnumdepth}{0}\n\\raggedbottom\n\

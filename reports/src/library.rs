@@ -9,7 +9,7 @@ use schema::experiment::PartitionScheme;
 
 use crate::columns::Given;
 use crate::figures::panels::{self, Panel};
-use crate::{Report, ReportError, Run, columns, read};
+use crate::{Group, ReportError, Run, columns, read};
 
 /// Which examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub struct Counts {
     pub names: Vec<String>,
     /// Each client's count of each label.
     pub by_client: Vec<BTreeMap<String, u64>>,
-    /// Whose partition it is: places in [`Report::groups`].
+    /// Whose partition it is: places in [`crate::Report::groups`].
     pub groups: Vec<usize>,
 }
 
@@ -116,25 +116,25 @@ pub struct Material {
 const SHOWN: usize = 3;
 
 /// Reads partitions and a few predictions, and asks the library for the rest.
-pub fn collect(report: &Report, library: &mut dyn Library) -> Result<Material, ReportError> {
-    let panels = panels::panels(report);
+pub fn collect(runs: &[Run], groups: &[Group], library: &mut dyn Library) -> Result<Material, ReportError> {
+    let panels = panels::panels(runs, groups);
     let mut material = Material::default();
     for panel in &panels {
-        match counts(report, panel, library)? {
+        match counts(runs, panel, library)? {
             Ok(counts) => material.partitions.extend(counts),
             Err(why) => material.missing.push(format!("the partition of {}: {why}", panel.title)),
         }
     }
     let mut datasets = BTreeSet::new();
     for panel in panels.iter().filter(|panel| datasets.insert(&panel.members[0].group.dataset)) {
-        material.samples.extend(samples(report, panel, library)?);
+        material.samples.extend(samples(runs, panel, library)?);
     }
     Ok(material)
 }
 
 /// The partition of a panel's first run; nothing where its clients are its labels, or it has no partition.
-fn counts(report: &Report, panel: &Panel, library: &mut dyn Library) -> Result<Result<Option<Counts>, String>, ReportError> {
-    let run = &report.runs[panel.members[0].group.runs[0]];
+fn counts(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Result<Option<Counts>, String>, ReportError> {
+    let run = &runs[panel.members[0].group.runs[0]];
     let by_label = run.experiment.partition.scheme == PartitionScheme::Natural;
     let Some(partition) = read::partition(&run.dir)?.filter(|_| !by_label) else { return Ok(Ok(None)) };
     let examples = match library.examples(run, Part::Train) {
@@ -159,8 +159,8 @@ fn counts(report: &Report, panel: &Panel, library: &mut dyn Library) -> Result<R
 }
 
 /// Questions that a panel's best method got right and wrong, in an order that only their ids decide.
-fn samples(report: &Report, panel: &Panel, library: &mut dyn Library) -> Result<Option<Samples>, ReportError> {
-    let run = |member: &panels::Member| &report.runs[member.group.runs[0]];
+fn samples(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Option<Samples>, ReportError> {
+    let run = |member: &panels::Member| &runs[member.group.runs[0]];
     let best = |a: &&panels::Member, b: &&panels::Member| {
         a.group.stat("accuracy").mean.total_cmp(&b.group.stat("accuracy").mean).then(b.index.cmp(&a.index))
     };

@@ -1,8 +1,8 @@
 //! Blocks as Markdown (GitHub's), safe against whatever a name holds.
 
-pub(crate) use guard::text::is_treacherous as breaks;
-
-use crate::tables::{Block, Table, cell, sentence};
+use crate::blocks::{Block, Table};
+use crate::figures::FOLDER;
+use crate::shown::{breaks, cell, sentence};
 
 /// The blocks as Markdown.
 pub fn render(blocks: &[Block]) -> String {
@@ -23,7 +23,7 @@ fn block(block: &Block, pictures: &str) -> String {
         Block::Figure(figure) => format!(
             "![{}]({}/{}.{pictures})\n\n{}\n",
             escape(&sentence(&figure.title)),
-            crate::figures::FOLDER,
+            FOLDER,
             figure.name,
             paragraph(&figure.caption)
         ),

@@ -5,10 +5,11 @@
 use guard::text::is_treacherous;
 use tempfile::TempDir;
 
+use crate::blocks::Block;
 use crate::compare::Compare;
+use crate::fixture::Fixture;
 use crate::gate::{Gate, Rule};
-use crate::tests::Fixture;
-use crate::{Format, Report, tables};
+use crate::{Format, Report};
 
 const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: true };
 
@@ -134,7 +135,7 @@ fn a_report_keeps_its_formats() {
     is_markdown(&compare.markdown());
     is_clean(&compare.terminal());
     for block in report.illustrated() {
-        if let tables::Block::Figure(figure) = block {
+        if let Block::Figure(figure) = block {
             is_xml(&figure.svg(), &["svg", "title", "desc", "style", "rect", "path", "text"]);
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::bootstrap::{self, Interval};
-use crate::identity::differing_keys;
+use crate::differences::differing_keys;
 use crate::stats::{self, Stat};
 use crate::{Group, Run};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::Environment;
 
-use crate::{Report, Run};
+use crate::Run;
 
 /// A name, and what a run says under it.
 type Field = (&'static str, fn(&Run) -> Vec<String>);
@@ -24,8 +24,8 @@ const FIELDS: &[Field] = &[
 ];
 
 /// Each field's different values, sorted; first and last start.
-pub fn fields(report: &Report) -> Vec<(&'static str, Vec<String>)> {
-    fields_of(&report.runs.iter().collect::<Vec<_>>())
+pub fn fields(runs: &[Run]) -> Vec<(&'static str, Vec<String>)> {
+    fields_of(&runs.iter().collect::<Vec<_>>())
 }
 
 fn fields_of(runs: &[&Run]) -> Vec<(&'static str, Vec<String>)> {
@@ -41,8 +41,8 @@ fn fields_of(runs: &[&Run]) -> Vec<(&'static str, Vec<String>)> {
 }
 
 /// The same as lines: one per field, one per command.
-pub fn lines(report: &Report) -> Vec<String> {
-    lines_of(&report.runs.iter().collect::<Vec<_>>())
+pub fn lines(runs: &[Run]) -> Vec<String> {
+    lines_of(&runs.iter().collect::<Vec<_>>())
 }
 
 /// The same of some runs.

@@ -11,17 +11,11 @@ use schema::manifest::{self, Mismatch, Standing};
 use schema::partition::Partition;
 use schema::record::Skipped;
 use schema::{Card, Environment, Experiment, Summary, run_dir};
-use serde::de::DeserializeOwned;
 
 use crate::columns::{self, Predictions, Recorded};
+use crate::files::{MOST_BYTES, is_there, json};
 use crate::identity::Identity;
 use crate::{ReportError, agree};
-
-/// The most bytes of a file that is held whole; partitions and lists of skipped rows grow with the data.
-pub(crate) const MOST_BYTES: u64 = 256 << 20;
-
-/// The most bytes of a text that a page shows.
-const MOST_TEXT: u64 = 4 << 20;
 
 /// A finished run, without its tensors.
 #[derive(Debug)]
@@ -160,11 +154,6 @@ pub fn partition(dir: &Path) -> Result<Option<Partition>, ReportError> {
     if is_there(&path) { json(&path, MOST_BYTES).map(Some) } else { Ok(None) }
 }
 
-/// A text file of a run, as a page shows it.
-pub fn text(path: &Path) -> Result<String, ReportError> {
-    guard::files::read_text_here(path, MOST_TEXT).map_err(|source| ReportError::Read { path: path.into(), source })
-}
-
 /// Run folders, finished or not, sorted and each once.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -214,17 +203,4 @@ fn search(dir: &Path, found: &mut Found) -> Result<(), ReportError> {
         }
     }
     Ok(())
-}
-
-/// Whether anything has this name: what it is, is asked where it is opened.
-fn is_there(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
-}
-
-pub(crate) fn json<T: DeserializeOwned>(path: &Path, most: u64) -> Result<T, ReportError> {
-    let text = guard::files::read_here(path, most).map_err(|source| ReportError::Read { path: path.into(), source })?;
-    if guard::files::is_lfs_pointer(&text) {
-        return Err(Mismatch { path: path.into(), what: format!("it {}", guard::files::LFS_ADVICE) }.into());
-    }
-    serde_json::from_slice(&text).map_err(|source| ReportError::Json { path: path.into(), source })
 }

@@ -1,68 +1,14 @@
-//! The report as headings, sentences, lists and tables, drawn by [`crate::markdown`], [`crate::terminal`] and [`crate::page`].
+//! The report as [`Block`]s: which section says what, in which columns.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use guard::text::cut;
-
 use crate::aggregate::method_rank;
-use crate::figures::Figure;
+use crate::blocks::{Block, Table};
 use crate::format::{self, NOTHING};
 use crate::metrics::{OPTIONAL, Optional};
 use crate::paired::Paired;
 use crate::targets::{self, Effort};
 use crate::{Group, Report, Stat, kinds, provenance};
-
-/// A piece of the report.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Block {
-    /// A heading: its level, from 1, and its text.
-    Heading(usize, String),
-    /// A paragraph.
-    Text(String),
-    /// A list.
-    List(Vec<String>),
-    /// A table.
-    Table(Table),
-    /// A picture.
-    Figure(Figure),
-}
-
-/// A table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
-    /// How many leading columns are text, aligned to the left.
-    pub text_columns: usize,
-    /// The names of the columns, with units.
-    pub header: Vec<String>,
-    /// The cells.
-    pub rows: Vec<Vec<String>>,
-    /// Whose numbers a cell holds, or names in front of a row: row, column, and a place in [`Report::groups`].
-    pub subjects: Vec<(usize, usize, usize)>,
-}
-
-/// A cell loses its middle beyond so many characters: a name may be a megabyte, and every other row is as wide.
-const LONGEST_CELL: usize = 300;
-/// The same of a heading, a sentence or an item, which may name hundreds of runs.
-const LONGEST_TEXT: usize = 20_000;
-
-/// A cell as all formats show it.
-pub(crate) fn cell(text: &str) -> Cow<'_, str> {
-    cut(text, LONGEST_CELL)
-}
-
-/// A text outside of tables as all formats show it.
-pub(crate) fn sentence(text: &str) -> Cow<'_, str> {
-    cut(text, LONGEST_TEXT)
-}
-
-impl Table {
-    /// With cells of bounded length.
-    pub(crate) fn bounded(&self) -> Self {
-        let all = |cells: &Vec<String>| cells.iter().map(|text| cell(text).into_owned()).collect();
-        Self { header: all(&self.header), rows: self.rows.iter().map(all).collect(), ..self.clone() }
-    }
-}
 
 /// At most so many rows in a table of rounds; JSON has them all.
 const MAX_ROUND_ROWS: usize = 21;
@@ -89,7 +35,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         blocks.push(Block::Text("Who trains on what, in the first run of each way to split; other seeds draw anew.".into()));
     }
     blocks.push(Block::Heading(2, "Provenance".into()));
-    blocks.push(Block::List(provenance::lines(report)));
+    blocks.push(Block::List(provenance::lines(&report.runs)));
     blocks
 }
 

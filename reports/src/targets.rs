@@ -129,7 +129,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::tests::{Fixture, Row};
+    use crate::fixture::{Fixture, Row};
 
     /// Two clients that send 10 bytes of adapters up and 5 down in each of two rounds, and 100 of activations in the first.
     fn bytes() -> Vec<Row> {

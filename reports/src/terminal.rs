@@ -1,7 +1,8 @@
 //! Blocks as plain text; control characters never reach the terminal.
 
-use crate::markdown::{breaks, pad, widths};
-use crate::tables::{Block, Table, cell, sentence};
+use crate::blocks::{Block, Table};
+use crate::markdown::{pad, widths};
+use crate::shown::{breaks, cell, sentence};
 
 /// The blocks as plain text.
 pub fn render(blocks: &[Block]) -> String {

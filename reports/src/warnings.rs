@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::aggregate::Repeat;
-use crate::identity::Told;
-use crate::{Group, Report, Run, provenance};
+use crate::differences::Told;
+use crate::{Comparison, Group, Run, provenance};
 
 /// A doubt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub struct Warning {
     pub kind: &'static str,
     /// A sentence.
     pub message: String,
-    /// Whose numbers it concerns: places in [`Report::groups`]; none where it concerns runs that are not reported.
+    /// Whose numbers it concerns: places in [`crate::Report::groups`]; none where it concerns runs that are not reported.
     pub concerns: Vec<usize>,
 }
 
@@ -25,97 +25,130 @@ pub const ENOUGH_SEEDS: usize = 3;
 
 /// All warnings, gravest kinds first.
 pub(crate) fn collect(
-    report: &Report,
+    (runs, groups): (&[Run], &[Group]),
+    comparisons: &[Comparison],
     incomplete: &BTreeSet<PathBuf>,
     repeats: &[Repeat],
     told_apart: &[Told; 2],
 ) -> Vec<Warning> {
-    let (runs, groups) = (&report.runs, &report.groups);
-    let mut found = Vec::new();
-    let mut warn = |kind, concerns: Vec<usize>, message: Option<String>| {
-        found.extend(message.map(|message| Warning { kind, message, concerns }));
-    };
-    let having = |doubt: &dyn Fn(&Run) -> bool| with_run(report, doubt);
-    let all = || (0..groups.len()).collect::<Vec<usize>>();
-    let changed = runs.iter().filter_map(|run| Some(format!("{}: {}", run.summary.run, run.disagreement.as_ref()?)));
-    warn("changed", having(&|run| run.disagreement.is_some()), list("CHANGED BY HAND, numbers not to be believed", changed));
-    let overfit = runs.iter().filter(|run| run.overfit).map(|run| run.summary.run.clone());
-    warn("training-rows", having(&|run| run.overfit), list("judged on the rows they were trained on", overfit));
-    let without_noise = runs.iter().filter(|run| run.is_bare()).map(|run| run.summary.run.clone());
-    warn(
-        "no-noise",
-        having(&|run| run.is_bare()),
-        list("clipped without noise, which keeps nothing private (epsilon is infinite)", without_noise),
-    );
-    let renamed = runs.iter().filter(|run| !run.has_its_name());
-    let renamed = renamed.map(|run| format!("{} ({})", run.dir.file_name().unwrap_or_default().display(), run.summary.run));
-    warn("renamed", having(&|run| !run.has_its_name()), list("runs in folders of another name", renamed));
-    warn("incomplete", Vec::new(), list("unfinished runs, not reported", incomplete.iter().map(|dir| dir.display().to_string())));
-    warn("repeated", Vec::new(), list("runs that repeat an experiment and a seed, not counted", repeats.iter().map(repeat)));
-    warn("few-seeds", with_group(report, |group| group.runs.len() < ENOUGH_SEEDS), few_seeds(groups));
-    for (concerns, message) in unequal_steps(groups) {
-        warn("unequal-steps", concerns, Some(message));
-    }
-    for (dataset, message) in mixed_scoring(runs) {
-        warn("mixed-scoring", with_group(report, |group| group.dataset == dataset), Some(message));
-    }
-    for (dataset, message) in mixed_cards(runs) {
-        warn("mixed-cards", with_group(report, |group| group.dataset == dataset), Some(message));
-    }
-    let [rows, backbones] = told_apart;
-    let of_told = |told: &Told, name: fn(&Group) -> &str| {
-        with_group(report, |group| told.values().any(|names| names.contains(name(group))))
-    };
-    let other_rows = list("datasets of one name with different rows, kept apart by a checksum of the files", told(rows));
-    warn("mixed-rows", of_told(rows, |group| &group.dataset), other_rows);
-    let others = list("backbones of one name with different files, kept apart by a checksum", told(backbones));
-    warn("mixed-backbones", of_told(backbones, |group| &group.backbone), others);
-    if runs.iter().any(|run| run.inputs().is_some()) {
-        let silent = runs.iter().filter(|run| run.inputs().is_none()).map(|run| run.summary.run.clone());
-        let silent = list("runs of an older version that do not say what they read, kept apart from those that do", silent);
-        warn("unrecorded-inputs", having(&|run| run.inputs().is_none()), silent);
-    }
-    let mixed = list("answered by option likelihood and by generation in one run", mixed_answers(runs));
-    warn("mixed-scoring-in-run", having(&|run| answers(run).is_some()), mixed);
-    warn("limits", having(&|run| limits(std::slice::from_ref(run)).is_some()), limits(runs));
-    let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
-    warn("skipped", having(&|run| run.skipped > 0), skipped);
-    let not_parsed = list("answers that could not be parsed (counted as wrong)", unparsed(runs, groups));
-    warn("unparsed", having(&|run| run.predictions.unparsed > 0), not_parsed);
-    let not_averaged = "updates that were not finite, or of a wrong name or shape, and were not averaged in";
-    warn(
-        "clients-not-judged",
-        having(&|run| not_judged(run) > 0),
-        list("clients without test examples, in no mean over clients", without_tests(runs)),
-    );
-    warn("left-out", having(&|run| run.summary.updates_left_out > 0), list(not_averaged, left_out(runs, groups)));
-    let not_finite = list("values in records.parquet that are not finite numbers", not_finite(runs));
-    warn("not-finite", having(&|run| run.recorded.not_finite > 0), not_finite);
-    let repeated = list("examples judged more than once in a run", repeated_examples(runs));
-    warn("repeated-examples", having(&|run| run.predictions.repeated > 0), repeated);
-    let (concerns, message) = unpaired(report);
-    warn("unpaired", concerns, message);
-    warn("dirty", having(&|run| run.environment.dirty), dirty(runs));
-    warn("mixed-commits", all(), several("runs of several commits", runs.iter().map(|run| run.environment.commit.clone())));
-    let weights = provenance::backbones_with_several_weights(runs);
-    let of_those = with_group(report, |group| weights.contains(&group.backbone.as_str()));
-    warn(
-        "mixed-weights",
-        of_those,
-        list("backbones of one name with different weights", weights.iter().map(|name| name.to_string())),
-    );
-    let machines = runs.iter().map(|run| provenance::machine(&run.environment));
-    warn("mixed-machines", all(), several("timings of different machines", machines));
-    found
+    let mut doubts = Doubts { runs, groups, found: Vec::new() };
+    doubts.of_folders(incomplete, repeats);
+    doubts.of_likeness(told_apart);
+    doubts.of_answers();
+    doubts.of_records(comparisons);
+    doubts.of_builds();
+    doubts.found
 }
 
-fn with_group(report: &Report, doubt: impl Fn(&Group) -> bool) -> Vec<usize> {
-    (0..report.groups.len()).filter(|&group| doubt(&report.groups[group])).collect()
+/// What is doubted so far, and of what.
+struct Doubts<'a> {
+    runs: &'a [Run],
+    groups: &'a [Group],
+    found: Vec<Warning>,
 }
 
-/// The groups of which some run is in doubt.
-fn with_run(report: &Report, doubt: &dyn Fn(&Run) -> bool) -> Vec<usize> {
-    with_group(report, |group| group.runs.iter().any(|&run| doubt(&report.runs[run])))
+impl Doubts<'_> {
+    /// One that concerns these groups, where there is anything to say.
+    fn add(&mut self, kind: &'static str, concerns: Vec<usize>, message: Option<String>) {
+        self.found.extend(message.map(|message| Warning { kind, message, concerns }));
+    }
+
+    fn groups(&mut self, kind: &'static str, doubt: impl Fn(&Group) -> bool, message: Option<String>) {
+        let concerns = (0..self.groups.len()).filter(|&group| doubt(&self.groups[group])).collect();
+        self.add(kind, concerns, message);
+    }
+
+    /// One that concerns the groups of which some run is in doubt.
+    fn runs(&mut self, kind: &'static str, doubt: impl Fn(&Run) -> bool, message: Option<String>) {
+        let runs = self.runs;
+        self.groups(kind, |group| group.runs.iter().any(|&run| doubt(&runs[run])), message);
+    }
+
+    /// Is each run what its folder says, and counted once?
+    fn of_folders(&mut self, incomplete: &BTreeSet<PathBuf>, repeats: &[Repeat]) {
+        let runs = self.runs;
+        let changed = runs.iter().filter_map(|run| Some(format!("{}: {}", run.summary.run, run.disagreement.as_ref()?)));
+        let changed = list("CHANGED BY HAND, numbers not to be believed", changed);
+        self.runs("changed", |run| run.disagreement.is_some(), changed);
+        let overfit = runs.iter().filter(|run| run.overfit).map(|run| run.summary.run.clone());
+        self.runs("training-rows", |run| run.overfit, list("judged on the rows they were trained on", overfit));
+        let bare = runs.iter().filter(|run| run.is_bare()).map(|run| run.summary.run.clone());
+        let bare = list("clipped without noise, which keeps nothing private (epsilon is infinite)", bare);
+        self.runs("no-noise", Run::is_bare, bare);
+        let renamed = runs.iter().filter(|run| !run.has_its_name());
+        let renamed = renamed.map(|run| format!("{} ({})", run.dir.file_name().unwrap_or_default().display(), run.summary.run));
+        self.runs("renamed", |run| !run.has_its_name(), list("runs in folders of another name", renamed));
+        let incomplete = list("unfinished runs, not reported", incomplete.iter().map(|dir| dir.display().to_string()));
+        self.add("incomplete", Vec::new(), incomplete);
+        let repeats = list("runs that repeat an experiment and a seed, not counted", repeats.iter().map(repeat));
+        self.add("repeated", Vec::new(), repeats);
+        self.groups("few-seeds", |group| group.runs.len() < ENOUGH_SEEDS, few_seeds(self.groups));
+    }
+
+    /// May groups that stand beside each other be compared?
+    fn of_likeness(&mut self, [rows, backbones]: &[Told; 2]) {
+        let runs = self.runs;
+        for (concerns, message) in unequal_steps(self.groups) {
+            self.add("unequal-steps", concerns, Some(message));
+        }
+        for (dataset, message) in mixed_scoring(runs) {
+            self.groups("mixed-scoring", |group| group.dataset == dataset, Some(message));
+        }
+        for (dataset, message) in mixed_cards(runs) {
+            self.groups("mixed-cards", |group| group.dataset == dataset, Some(message));
+        }
+        let is_told = |told: &Told, name: &str| told.values().any(|names| names.contains(name));
+        let other_rows = list("datasets of one name with different rows, kept apart by a checksum of the files", told(rows));
+        self.groups("mixed-rows", |group| is_told(rows, &group.dataset), other_rows);
+        let others = list("backbones of one name with different files, kept apart by a checksum", told(backbones));
+        self.groups("mixed-backbones", |group| is_told(backbones, &group.backbone), others);
+        if runs.iter().any(|run| run.inputs().is_some()) {
+            let silent = runs.iter().filter(|run| run.inputs().is_none()).map(|run| run.summary.run.clone());
+            let silent = list("runs of an older version that do not say what they read, kept apart from those that do", silent);
+            self.runs("unrecorded-inputs", |run| run.inputs().is_none(), silent);
+        }
+    }
+
+    /// What was asked and answered, and how?
+    fn of_answers(&mut self) {
+        let runs = self.runs;
+        let mixed = list("answered by option likelihood and by generation in one run", mixed_answers(runs));
+        self.runs("mixed-scoring-in-run", |run| answers(run).is_some(), mixed);
+        self.runs("limits", |run| limits(std::slice::from_ref(run)).is_some(), limits(runs));
+        let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
+        self.runs("skipped", |run| run.skipped > 0, skipped);
+        let not_parsed = list("answers that could not be parsed (counted as wrong)", unparsed(runs, self.groups));
+        self.runs("unparsed", |run| run.predictions.unparsed > 0, not_parsed);
+        let not_judged_on = list("clients without test examples, in no mean over clients", without_tests(runs));
+        self.runs("clients-not-judged", |run| not_judged(run) > 0, not_judged_on);
+    }
+
+    /// Does every update, record and pair count?
+    fn of_records(&mut self, comparisons: &[Comparison]) {
+        let runs = self.runs;
+        let not_averaged = "updates that were not finite, or of a wrong name or shape, and were not averaged in";
+        self.runs("left-out", |run| run.summary.updates_left_out > 0, list(not_averaged, left_out(runs, self.groups)));
+        let not_finite = list("values in records.parquet that are not finite numbers", not_finite(runs));
+        self.runs("not-finite", |run| run.recorded.not_finite > 0, not_finite);
+        let repeated = list("examples judged more than once in a run", repeated_examples(runs));
+        self.runs("repeated-examples", |run| run.predictions.repeated > 0, repeated);
+        let (concerns, message) = unpaired(self.groups, comparisons);
+        self.add("unpaired", concerns, message);
+    }
+
+    /// Who made the runs, with what, and where?
+    fn of_builds(&mut self) {
+        let runs = self.runs;
+        let everybody: Vec<usize> = (0..self.groups.len()).collect();
+        self.runs("dirty", |run| run.environment.dirty, dirty(runs));
+        let several_commits = several("runs of several commits", runs.iter().map(|run| run.environment.commit.clone()));
+        self.add("mixed-commits", everybody.clone(), several_commits);
+        let weights = provenance::backbones_with_several_weights(runs);
+        let named = list("backbones of one name with different weights", weights.iter().map(|name| name.to_string()));
+        self.groups("mixed-weights", |group| weights.contains(&group.backbone.as_str()), named);
+        let of_machines = runs.iter().map(|run| provenance::machine(&run.environment));
+        self.add("mixed-machines", everybody, several("timings of different machines", of_machines));
+    }
 }
 
 /// `what: a, b`, with the count; nothing for nothing.
@@ -264,10 +297,10 @@ fn not_finite(runs: &[Run]) -> Vec<String> {
     broken.map(|run| format!("{} ({})", run.summary.run, run.recorded.not_finite)).collect()
 }
 
-fn unpaired(report: &Report) -> (Vec<usize>, Option<String>) {
-    let counted = report.comparisons.iter().filter_map(|c| Some((c.group, c.paired.mcnemar?.unpaired)));
+fn unpaired(groups: &[Group], comparisons: &[Comparison]) -> (Vec<usize>, Option<String>) {
+    let counted = comparisons.iter().filter_map(|c| Some((c.group, c.paired.mcnemar?.unpaired)));
     let unpaired: Vec<_> = counted.filter(|(_, unpaired)| *unpaired > 0).collect();
-    let named = unpaired.iter().map(|(group, unpaired)| format!("{} ({unpaired})", on_dataset(&report.groups[*group])));
+    let named = unpaired.iter().map(|(group, unpaired)| format!("{} ({unpaired})", on_dataset(&groups[*group])));
     (unpaired.iter().map(|(group, _)| *group).collect(), list("answers that the compared run lacks, not paired", named))
 }
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::blocks::Block;
 use crate::figures::{self, Figure};
 use crate::sheet::Sheet;
-use crate::tables::{self, Block};
+use crate::tables;
 use crate::{Report, ReportError, data, markdown, page};
 
 /// What to write.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::figure::{Figure, PAGE};
 use super::heat::{Cell, Heat, ROW};
 use super::panels::{Member, Panel, differing, short, value};
 use super::scene::{Anchor, Ink, SMALL, Scene, TEXT};
-use super::{Figure, PAGE};
 use crate::{Report, Run, format};
 
 /// A grid for every method of a panel that has one; further keys are held, a grid for each of their values.

@@ -1,6 +1,6 @@
 //! Small multiples: equal cells in rows over a picture's width.
 
-use super::PAGE;
+use super::figure::PAGE;
 
 /// Room for an axis left of each cell, and between rows.
 const GAP: (f64, f64) = (30.0, 26.0);

@@ -4,10 +4,11 @@
 //! within their run, and the bars are means over the worst, the second, ... the best.
 
 use super::cells::Cells;
+use super::figure::{Figure, PAGE};
+use super::font;
 use super::panels::{Member, Panel};
 use super::scale::Linear;
 use super::scene::{Anchor, Dash, Ink, SMALL, Scene, TEXT};
-use super::{Figure, PAGE, font};
 use crate::{Report, Stat, format};
 
 /// More clients than this are too thin for bars.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::figure::{Figure, PAGE};
 use super::panels::{Member, Panel};
 use super::scale::{self, Linear};
 use super::scene::{Anchor, Dash, Ink, SMALL, Scene, TEXT};
-use super::{Figure, PAGE, font, legend};
+use super::{font, legend};
 use crate::{Report, format};
 
 const ROW: f64 = 17.0;

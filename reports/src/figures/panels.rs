@@ -6,7 +6,7 @@ use schema::experiment::PartitionScheme;
 
 use super::scene::{Ink, Marker};
 use crate::aggregate::method_rank;
-use crate::{Group, Report, Run};
+use crate::{Group, Run};
 
 /// Groups that one picture may compare: one dataset, one backbone, one way to split it over clients.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Panel<'a> {
 /// A group in a panel.
 #[derive(Debug, Clone)]
 pub struct Member<'a> {
-    /// Its place in [`Report::groups`].
+    /// Its place in [`crate::Report::groups`].
     pub index: usize,
     /// The group.
     pub group: &'a Group,
@@ -42,11 +42,11 @@ const FAMILY_SERIES: [usize; 6] = [6, 5, 0, 2, 4, 1];
 /// What stands beside the families' markers.
 pub const FAMILIES: [&str; 6] = ["zero-shot", "local", "FedAvg", "other federated", "variants", "centralized"];
 
-/// The panels of a report, in the order of its groups.
-pub fn panels(report: &Report) -> Vec<Panel<'_>> {
+/// The panels of a report's groups, in their order.
+pub fn panels<'a>(runs: &[Run], groups: &'a [Group]) -> Vec<Panel<'a>> {
     let mut found: Vec<(Place, Vec<usize>)> = Vec::new();
-    for (index, group) in report.groups.iter().enumerate() {
-        let place = place(&report.runs[group.runs[0]]);
+    for (index, group) in groups.iter().enumerate() {
+        let place = place(&runs[group.runs[0]]);
         match found.iter_mut().find(|(known, _)| *known == place) {
             Some((_, members)) => members.push(index),
             None => found.push((place, vec![index])),
@@ -55,7 +55,7 @@ pub fn panels(report: &Report) -> Vec<Panel<'_>> {
     found.sort_by(|a, b| (&a.0.dataset, &a.0.backbone, &a.0.split).cmp(&(&b.0.dataset, &b.0.backbone, &b.0.split)));
     let several = |of: fn(&Place) -> &str| found.iter().map(|(place, _)| of(place)).collect::<BTreeSet<_>>().len() > 1;
     let show_backbone = several(|place| &place.backbone);
-    found.iter().map(|(place, members)| panel(report, place.title(show_backbone), members)).collect()
+    found.iter().map(|(place, members)| panel((runs, groups), place.title(show_backbone), members)).collect()
 }
 
 #[derive(Debug, PartialEq)]
@@ -97,24 +97,24 @@ fn split_name(run: &Run) -> String {
     format!("{scheme}, {} clients", run.summary.clients)
 }
 
-fn panel<'a>(report: &'a Report, title: String, members: &[usize]) -> Panel<'a> {
+fn panel<'a>((runs, groups): (&[Run], &'a [Group]), title: String, members: &[usize]) -> Panel<'a> {
     let member = |&index: &usize| {
-        let group = &report.groups[index];
-        Member { index, group, label: label(report, members, index) }
+        let group = &groups[index];
+        Member { index, group, label: label(runs, groups, members, index) }
     };
     Panel { title, members: members.iter().map(member).collect() }
 }
 
 /// The method, with the fewest of its settings that tell it from the others of its name: one key's value where that is enough.
-fn label(report: &Report, members: &[usize], index: usize) -> String {
-    let method = &report.groups[index].method;
+fn label(runs: &[Run], groups: &[Group], members: &[usize], index: usize) -> String {
+    let method = &groups[index].method;
     let same: Vec<&Run> = members
         .iter()
-        .map(|&member| &report.groups[member])
+        .map(|&member| &groups[member])
         .filter(|group| group.method == *method)
-        .map(|group| &report.runs[group.runs[0]])
+        .map(|group| &runs[group.runs[0]])
         .collect();
-    let run = &report.runs[report.groups[index].runs[0]];
+    let run = &runs[groups[index].runs[0]];
     let keys = differing(&same);
     let distinct = |key: &&String| same.iter().map(|run| run.settings.get(*key)).collect::<BTreeSet<_>>().len() == same.len();
     let value = |key: &str| value(run, key);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::figure::{Figure, PAGE};
 use super::heat::{Cell, Heat, ROW};
 use super::scene::{Anchor, Ink, Scene, TEXT};
-use super::{Figure, PAGE};
 use crate::Report;
 use crate::library::Counts;
 

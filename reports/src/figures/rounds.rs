@@ -1,9 +1,10 @@
 //! Accuracy by round, with a band of one deviation over seeds.
 
+use super::figure::{Figure, PAGE};
+use super::font;
 use super::panels::{Member, Panel};
 use super::scale::{self, Linear};
 use super::scene::{Anchor, Dash, Ink, Marker, Point, SERIES, SMALL, Scene, TEXT};
-use super::{Figure, PAGE, font};
 use crate::{Report, Stat, format};
 
 /// A figure for every panel in which some method was judged more than once.

@@ -1,9 +1,10 @@
 //! What a client stores and what moves, by component: stacked bars, a row per method.
 
+use super::figure::{Figure, PAGE};
+use super::font;
 use super::panels::Panel;
 use super::scale::Linear;
 use super::scene::{Anchor, Ink, Point, SMALL, Scene, TEXT};
-use super::{Figure, PAGE, font};
 use crate::{Group, Report, format};
 
 const ROW: f64 = 17.0;

@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use super::font;
 use super::scene::{Anchor, Form, Ink, Scene, Shape};
-use crate::markdown::breaks;
-use crate::tables::sentence;
+use crate::shown::{breaks, sentence};
 
 /// Colours on a ground: text, muted, grid, paper, then the series.
 #[derive(Debug, Clone, Copy)]

@@ -8,9 +8,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::scene::Form;
+use crate::blocks::Block;
+use crate::fixture::Fixture;
 use crate::library::{Example, Examples, Library, Part};
-use crate::tables::Block;
-use crate::tests::Fixture;
 use crate::{Figure, Report, Run};
 
 fn read(root: &Path) -> Report {

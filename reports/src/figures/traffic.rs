@@ -1,10 +1,11 @@
 //! Accuracy against all bytes that moved: who gets most for least.
 
+use super::figure::{Figure, PAGE};
 use super::labels::{Label, place};
 use super::panels::{Member, Panel};
 use super::scale::{self, Bytes, Linear};
 use super::scene::{Anchor, Dash, Ink, Point, SMALL, Scene, TEXT};
-use super::{Figure, PAGE, font, legend};
+use super::{font, legend};
 use crate::{Report, format};
 
 /// More methods than this have a picture's whole width.

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use quantity::Measured;
 pub use quantity::Quantity;
 
-use crate::identity::{RECORDED, differences_in_words, differing_keys};
+use crate::differences::{RECORDED, differences_in_words, differing_keys};
 use crate::stats::{TwoSources, holm, mean, variance};
 use crate::{Group, Report, Run};
 use serde::Serialize;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{Check, Gate, Verdict};
-use crate::markdown::{breaks, escape};
-use crate::tables::{cell, sentence};
+use crate::markdown::escape;
+use crate::shown::{breaks, cell, sentence};
 
 impl Gate {
     /// A Markdown table, then what it means; also what GitHub shows as a step's summary.

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::tests::Fixture;
+use crate::fixture::Fixture;
 
 const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: false };
 

@@ -1,6 +1,7 @@
 //! A few questions with their pictures and what the methods answered.
 
-use super::{escape, thumbnail};
+use super::thumbnail;
+use crate::figures::svg::escape;
 use crate::library::{Example, Sample, Samples};
 
 /// One block per dataset.

@@ -1,6 +1,6 @@
 //! The report as one HTML file: tables that sort, pictures, doubts beside the numbers they concern, examples, and what made it all.
 //!
-//! Nothing that comes from data, file names or configurations can be executed. Every piece of it passes [`escape`], none stands in
+//! Nothing that comes from data, file names or configurations can be executed. Every piece of it passes [`svg::escape`], none stands in
 //! a tag's name, a script or a style, and a Content-Security-Policy allows one style and one script, by their hashes, and pictures
 //! that the page holds itself. Without the script everything but sorting works.
 //!
@@ -21,9 +21,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-pub use crate::figures::svg::escape;
-use crate::figures::{Figure, svg};
-use crate::tables::Block;
+use crate::blocks::Block;
+use crate::figures::Figure;
+use crate::figures::svg::{self, escape};
 use crate::{Report, ReportError};
 
 const SCRIPT: &str = include_str!("script.js");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::escape;
+use crate::figures::svg::escape;
 use crate::{Report, Warning};
 
 /// A message longer than this is folded.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use schema::run_dir;
 
-use super::escape;
-use crate::{Group, Report, ReportError, Run, provenance, read};
+use crate::figures::svg::escape;
+use crate::files;
+use crate::{Group, Report, ReportError, Run, provenance};
 
 /// A fold for each group, then one for each card.
 pub fn render(report: &Report) -> Result<String, ReportError> {
@@ -25,7 +26,7 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 
 fn fold(report: &Report, group: &Group) -> Result<String, ReportError> {
     let runs: Vec<&Run> = group.runs.iter().map(|&run| &report.runs[run]).collect();
-    let config = read::text(&runs[0].dir.join(run_dir::EXPERIMENT))?;
+    let config = files::text(&runs[0].dir.join(run_dir::EXPERIMENT))?;
     let facts: String = provenance::lines_of(&runs).iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
     Ok(format!(
         "<details class=\"run\"><summary>{} <span>on {}</span></summary>\n{}<p>experiment.toml of seed {}; the others differ in \
@@ -65,7 +66,7 @@ fn cards(report: &Report) -> Result<Vec<(String, String)>, ReportError> {
     }
     let card = |((name, hash), run): ((&str, &str), &Run)| {
         let short: String = hash.chars().take(12).collect();
-        Ok((format!("{name} (sha256 {short})"), read::text(&run.dir.join(run_dir::CARD))?))
+        Ok((format!("{name} (sha256 {short})"), files::text(&run.dir.join(run_dir::CARD))?))
     };
     first.into_iter().map(card).collect()
 }

@@ -1,9 +1,9 @@
 //! Tables: scrolled in a box of their own, sorted by a value that each cell carries.
 
-use super::escape;
 use super::notes::Notes;
+use crate::blocks::Table;
+use crate::figures::svg::escape;
 use crate::format::NOTHING;
-use crate::tables::Table;
 
 /// Longer text has a wide column, so that its row stays low.
 const LONG: usize = 40;

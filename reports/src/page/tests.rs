@@ -10,8 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::fixture::Fixture;
 use crate::library::{Example, Examples, Library, Part};
-use crate::tests::Fixture;
 use crate::{Report, Run, Trust};
 
 const HOSTILE: &str =
@@ -108,7 +108,7 @@ fn pictures_of_hostile_names_are_safe_files() {
     let root = TempDir::new().unwrap();
     Fixture::new(HOSTILE, "fednano", 1, 0.5).write(root.path());
     for block in read(root.path()).illustrated() {
-        if let crate::tables::Block::Figure(figure) = block {
+        if let crate::blocks::Block::Figure(figure) = block {
             assert!(figure.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{}", figure.name);
             let svg = figure.svg();
             assert!(!svg.contains("<img") && !svg.contains("onload=alert(1)>") && !svg.contains('\u{202e}'));

@@ -1,0 +1,56 @@
+//! Everything that is reported about some runs, read.
+
+use std::path::PathBuf;
+
+use schema::manifest::Standing;
+
+use crate::library::{self, Library, Material};
+use crate::warnings::{self, Warning};
+use crate::{Comparison, Group, ReportError, Run, Trust, aggregate, differences, paired, read};
+
+/// Everything that is reported about some runs.
+#[derive(Debug)]
+pub struct Report {
+    /// The runs, by dataset, method, setting and seed.
+    pub runs: Vec<Run>,
+    /// Runs that differ in nothing but the seed, in the order of the tables.
+    pub groups: Vec<Group>,
+    /// Each method against the reference of its dataset.
+    pub comparisons: Vec<Comparison>,
+    /// The accuracies of which it is said what it took to reach them, fractions; none where [`crate::targets`] chooses.
+    pub targets: Vec<f64>,
+    /// What casts doubt on the numbers.
+    pub warnings: Vec<Warning>,
+    /// How many run folders were written before there were manifests, so that nothing says whether they are as they were written.
+    pub unverified: usize,
+    /// What pictures and examples need beside the runs; nothing until [`Report::illustrate`].
+    pub material: Material,
+}
+
+impl Report {
+    /// Reads run folders, or folders searched recursively for run folders (those with a `summary.json`); an error where one is not as
+    /// it was written.
+    pub fn read(dirs: &[PathBuf]) -> Result<Self, ReportError> {
+        Self::read_with(dirs, Trust::Verified)
+    }
+
+    /// The same, with or without asking whether they are as they were written.
+    pub fn read_with(dirs: &[PathBuf], trust: Trust) -> Result<Self, ReportError> {
+        let found = read::find(dirs)?;
+        let mut runs = found.complete.iter().map(|dir| Run::read(dir, trust)).collect::<Result<Vec<_>, _>>()?;
+        let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
+        let told_apart = differences::tell_apart(&mut runs);
+        let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
+        let groups = aggregate::groups(&runs)?;
+        let comparisons = paired::compare(&runs, &groups);
+        let warnings = warnings::collect((&runs, &groups), &comparisons, &found.incomplete, &repeats, &told_apart);
+        let (targets, material) = (Vec::new(), Material::default());
+        Ok(Self { runs, groups, comparisons, targets, warnings, unverified, material })
+    }
+
+    /// Reads what pictures and examples need beside the runs: partitions, predictions, and what the library has of the data.
+    pub fn illustrate(&mut self, library: &mut dyn Library) -> Result<(), ReportError> {
+        self.material = library::collect(&self.runs, &self.groups, library)?;
+        Ok(())
+    }
+}
