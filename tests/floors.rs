@@ -1,15 +1,23 @@
-//! The floors of ARCHITECTURE.md: what each crate of the workspace may see, by cargo's own resolution.
+//! The floors of ARCHITECTURE.md: what each crate of the workspace may see, and that no files of a crate import each other in a
+//! circle.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
+mod files;
+mod packages;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use std::fs;
+use std::path::Path;
 
+use anyhow::Result;
+use tempfile::TempDir;
+
+use self::packages::{Floor, Packages};
 use crate::support::Test;
 
-/// Each crate, the crates of ours that it may see (through any path), and the libraries that it may not.
-const FLOORS: &[(&str, &[&str], &[&str])] = &[
+/// The crate that sees all the others.
+const TOP: &str = "fedbench";
+
+/// All others.
+const FLOORS: &[Floor] = &[
     ("seed", &[], &["candle", "arrow", "parquet", "polars"]),
     ("guard", &[], &["candle", "arrow", "parquet", "polars"]),
     ("schema", &["guard"], &["candle", "arrow", "parquet", "polars"]),
@@ -20,84 +28,136 @@ const FLOORS: &[(&str, &[&str], &[&str])] = &[
     ("bench", &["baselines", "data-scripts", "guard", "harness", "schema", "seed"], &["polars"]),
 ];
 
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
+/// Crates whose files still import each other in circles: to be emptied, and never to be added to.
+const STILL_OPEN: &[&str] = &["fedbench", "harness"];
 
-/// Every package's name, and its dependencies' (tests' and benches' left out), by package id.
-struct Packages {
-    names: BTreeMap<String, String>,
-    dependencies: BTreeMap<String, Vec<String>>,
-    ours: BTreeMap<String, String>,
-}
-
-impl Packages {
-    fn read() -> Result<Self> {
-        let rustc = output(Command::new("rustc").arg("-vV"))?;
-        let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-        // The host's dependencies only: others were perhaps never downloaded.
-        let arguments = ["metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform", host];
-        let text = output(Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")))?;
-        let metadata: Value = serde_json::from_str(&text)?;
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let names: BTreeMap<String, String> =
-            list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
-        let used = |dependency: &Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev");
-        let nodes = list(&metadata["resolve"]["nodes"]);
-        let dependencies = nodes.iter().map(|node| {
-            let used = list(&node["deps"])
-                .iter()
-                .filter(|dependency| used(dependency))
-                .map(|dependency| text(&dependency["pkg"]))
-                .collect();
-            (text(&node["id"]), used)
-        });
-        let ours = list(&metadata["workspace_members"]).iter().map(|id| (names[&text(id)].clone(), text(id))).collect();
-        Ok(Self { dependencies: dependencies.collect(), ours, names })
-    }
-
-    /// The names of everything that a crate of ours depends on, directly or not.
-    fn below(&self, name: &str) -> Result<BTreeSet<&str>> {
-        let mut seen = BTreeSet::new();
-        let mut open = vec![self.ours.get(name).with_context(|| format!("the workspace has no crate `{name}`"))?];
-        while let Some(id) = open.pop() {
-            open.extend(self.dependencies[id].iter().filter(|id| seen.insert(id.as_str())));
-        }
-        Ok(seen.into_iter().map(|id| self.names[id].as_str()).collect())
-    }
+fn workspace() -> Result<Packages> {
+    Packages::read(Path::new(env!("CARGO_MANIFEST_DIR")))
 }
 
 /// Nobody sees up or sideways, and neither candle nor polars crosses its floor.
 #[test]
 fn nobody_sees_up_or_sideways() -> Test {
-    let packages = Packages::read()?;
-    for (name, allowed, banned) in FLOORS {
-        let below = packages.below(name)?;
-        for seen in below.iter().filter(|seen| packages.ours.contains_key(**seen)) {
-            assert!(allowed.contains(seen), "`{name}` depends on `{seen}`; it may see {allowed:?} of ours");
-        }
-        for library in *banned {
-            let found = below.iter().find(|seen| **seen == *library || seen.starts_with(&format!("{library}-")));
-            assert_eq!(found, None, "`{name}` depends on {library}");
-        }
-    }
-    let unnamed: Vec<_> =
-        packages.ours.keys().filter(|name| *name != "fedbench" && !FLOORS.iter().any(|floor| floor.0 == **name)).collect();
-    assert!(unnamed.is_empty(), "say on which floor {unnamed:?} are");
+    let faults = workspace()?.faults(FLOORS, TOP)?;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     Ok(())
 }
 
 /// The test sees dependencies at all: the harness computes with candle, reports with polars.
 #[test]
 fn floors_are_seen() -> Test {
-    let packages = Packages::read()?;
+    let packages = workspace()?;
     for (name, library) in
         [("harness", "candle-core"), ("baselines", "candle-core"), ("reports", "polars"), ("data-scripts", "arrow-array")]
     {
         assert!(packages.below(name)?.contains(library), "`{name}` no longer depends on {library}: is this test still right?");
     }
+    Ok(())
+}
+
+#[test]
+fn no_files_of_a_crate_import_each_other_in_a_circle() -> Test {
+    let mut closed: Vec<&str> = STILL_OPEN.to_vec();
+    for (name, root) in &workspace()?.roots {
+        let circles = files::circles(root)?;
+        closed.retain(|open| circles.is_empty() || open != name);
+        let is_open = STILL_OPEN.contains(&name.as_str());
+        assert!(circles.is_empty() || is_open, "circles in `{name}`, each by its arrows:\n\n{}", circles.join("\n"));
+    }
+    assert!(closed.is_empty(), "{closed:?} have no circle any more: take them off STILL_OPEN");
+    Ok(())
+}
+
+/// Writes files, with their folders.
+fn write(root: &Path, files: &[(&str, &str)]) -> Test {
+    for (name, text) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(root))?;
+        fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+/// A workspace of two floors and a library, with a line planted into the lower one's dependencies.
+#[test]
+fn a_planted_arrow_between_crates_is_found() -> Test {
+    let manifest = |name: &str, rest: &str| format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n[dependencies]\n{rest}\n");
+    let floors: [Floor; 2] = [("low", &[], &["candle"]), ("high", &["low"], &["polars"])];
+    for (planted, expected) in [
+        ("", None),
+        ("high = { path = \"../high\" }", Some("`low` depends on `high`; it may see [] of ours")),
+        ("candle-core = { path = \"../candle-core\" }", Some("`low` depends on candle-core, which it may not see")),
+        ("unnamed = { path = \"../unnamed\" }", Some("on which floor is `unnamed`? The table of floors does not say")),
+    ] {
+        let root = TempDir::new()?;
+        let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"low\", \"high\"]\nexclude = [\"candle-core\"]\n";
+        let down = if planted.is_empty() { "low = { path = \"../low\" }" } else { "" };
+        write(root.path(), &[("Cargo.toml", workspace), ("low/Cargo.toml", &manifest("low", planted))])?;
+        write(root.path(), &[("high/Cargo.toml", &manifest("high", down))])?;
+        for name in ["candle-core", "unnamed"] {
+            write(root.path(), &[(&format!("{name}/Cargo.toml"), &manifest(name, ""))])?;
+        }
+        for name in ["low", "high", "candle-core", "unnamed"] {
+            write(root.path(), &[(&format!("{name}/src/lib.rs"), "")])?;
+        }
+        let faults = Packages::read(root.path())?.faults(&floors, "top")?;
+        assert_eq!(faults.contains(&expected.unwrap_or_default().to_owned()), expected.is_some(), "{planted}: {faults:?}");
+        assert_eq!(faults.is_empty(), expected.is_none(), "{planted}: {faults:?}");
+    }
+    Ok(())
+}
+
+/// The circles of a crate of these files, as they are told.
+fn circles(files: &[(&str, &str)]) -> Result<String> {
+    let root = TempDir::new()?;
+    write(root.path(), files)?;
+    Ok(files::circles(&root.path().join("lib.rs"))?.join("\n"))
+}
+
+#[test]
+fn a_planted_circle_of_files_is_found() -> Test {
+    let face = ("lib.rs", "mod a;\nmod b;\npub use a::A;\n");
+    // Through a face that re-exports, in a path, in a macro's words, for serde, through a glob, from a function's body.
+    for back in [
+        "pub fn b() -> crate::A { todo!() }",
+        "use crate::A; pub fn b() -> A { todo!() }",
+        "pub fn b() { println!(\"{:?}\", [crate::A]) }",
+        "#[derive(Deserialize)] pub struct b { #[serde(default = \"crate::a::A\")] x: u8 }",
+        "use crate::a::*; pub fn b() -> Option<A> { None }",
+        "pub fn b() { use super::a as other; drop(other::A) }",
+    ] {
+        let told = circles(&[face, ("a.rs", "use crate::b; pub struct A; fn a() { b::b() }"), ("b.rs", back)])?;
+        assert_eq!(told, "a.rs -> b.rs: b\nb.rs -> a.rs: A\n", "{back}");
+    }
+    // A parent defines what its child takes, and takes what its child defines.
+    let parent = ("lib.rs", "mod child; pub struct Own; pub use child::made;");
+    let told = circles(&[parent, ("child.rs", "pub fn made() -> super::Own { super::Own }")])?;
+    assert_eq!(told, "child.rs -> lib.rs: Own\nlib.rs -> child.rs: made\n");
+    // Three in a row, in folders.
+    let files = [
+        ("lib.rs", "mod x; mod z;"),
+        ("x/mod.rs", "mod y; pub struct X(pub y::Y);"),
+        ("x/y.rs", "pub struct Y(pub crate::z::Z);"),
+        ("z.rs", "pub struct Z(pub Vec<crate::x::X>);"),
+    ];
+    assert_eq!(circles(&files)?, "x/mod.rs -> x/y.rs: Y\nx/y.rs -> z.rs: Z\nz.rs -> x/mod.rs: X\n");
+    Ok(())
+}
+
+#[test]
+fn what_is_no_circle_is_none() -> Test {
+    let face = ("lib.rs", "mod a;\nmod b;\npub use a::A;\npub use b::b;\n");
+    let a = ("a.rs", "pub struct A;\n#[cfg(test)]\nmod tests { use crate::b; fn t() { b() } }\n");
+    // Down through a face; up in tests alone, or in words that name nothing.
+    assert_eq!(circles(&[face, a, ("b.rs", "pub fn b() -> crate::A { crate::A }")])?, "");
+    assert_eq!(
+        circles(&[face, ("a.rs", "/// [`crate::b`]\npub struct A;"), ("b.rs", "pub fn b() -> crate::A { todo!() }")])?,
+        ""
+    );
+    let apart = ("lib.rs", "mod a;\n#[cfg(test)]\nmod elsewhere;\n");
+    assert_eq!(circles(&[apart, ("a.rs", "pub struct A;\n#[cfg(test)]\nuse crate::elsewhere;\n")])?, "");
+    // Where the reader does not follow, it says so.
+    let error = circles(&[("lib.rs", "mod a;"), ("a.rs", "use crate::nowhere;")]).expect_err("no such name").to_string();
+    assert!(error.contains("`a.rs`: `crate::nowhere` leads nowhere"), "{error}");
     Ok(())
 }
