@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::experiment::PartitionScheme;
+use schema::metrics::{Optional, Reported};
 
 use crate::differences::differing_keys;
-use crate::metrics::{METRICS, OPTIONAL};
 use crate::stats::{self, Stat};
 use crate::{ReportError, Run};
 
@@ -34,10 +34,10 @@ pub struct Group {
     pub setting: String,
     /// Its runs, by seed: positions in [`crate::Report::runs`].
     pub runs: Vec<usize>,
-    /// One for each of [`METRICS`].
-    pub stats: Vec<Stat>,
-    /// One for each of [`OPTIONAL`], where its runs have it.
-    pub optional: [Option<Stat>; OPTIONAL.len()],
+    /// One for each of [`Reported`].
+    stats: Vec<Stat>,
+    /// One for each of [`Optional`], where its runs have it.
+    optional: [Option<Stat>; Optional::ALL.len()],
     /// Each client's accuracy on its own test shard.
     pub by_client: BTreeMap<u32, Stat>,
     /// The clients' labels, where there is one client per label.
@@ -49,10 +49,14 @@ pub struct Group {
 }
 
 impl Group {
-    /// The statistic of a metric of [`METRICS`].
-    pub fn stat(&self, metric: &str) -> Stat {
-        let row = METRICS.iter().position(|known| known.name == metric).expect("a name of METRICS");
-        self.stats[row]
+    /// The statistic of a number that every run has.
+    pub fn stat(&self, number: Reported) -> Stat {
+        self.stats[number as usize]
+    }
+
+    /// The statistic of a number that not every run has.
+    pub fn optional(&self, number: Optional) -> Option<Stat> {
+        self.optional[number as usize]
     }
 
     /// Method and setting, as a person names it.
@@ -138,7 +142,7 @@ fn group(position: usize, run: &Run) -> Group {
         setting: String::new(),
         runs: vec![position],
         stats: Vec::new(),
-        optional: [None; OPTIONAL.len()],
+        optional: [None; Optional::ALL.len()],
         by_client: BTreeMap::new(),
         client_labels: run.client_labels.clone(),
         accuracy_by_round: BTreeMap::new(),
@@ -147,14 +151,14 @@ fn group(position: usize, run: &Run) -> Group {
 }
 
 fn aggregate_metrics(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportError> {
-    let mut rows = Vec::with_capacity(runs.len() * METRICS.len());
+    let mut rows = Vec::with_capacity(runs.len() * Reported::ALL.len());
     for (g, group) in (0..).zip(groups.iter()) {
         for &run in &group.runs {
-            rows.extend((0..).zip(METRICS).map(|(m, metric)| ((g, m), (metric.value)(&runs[run].summary))));
+            rows.extend((0..).zip(Reported::ALL).map(|(m, number)| ((g, m), number.of(&runs[run].summary))));
         }
     }
     for ((g, _), stat) in stats::by_key(&rows) {
-        groups[g as usize].stats.push(stat); // in the order of METRICS: the map is sorted
+        groups[g as usize].stats.push(stat); // in the order of Reported::ALL: the map is sorted
     }
     Ok(())
 }
@@ -176,7 +180,7 @@ fn aggregate_optional(runs: &[Run], groups: &mut [Group]) -> Result<(), ReportEr
     let mut rows = Vec::new();
     for (g, group) in (0..).zip(groups.iter()) {
         for summary in group.runs.iter().map(|&run| &runs[run].summary) {
-            rows.extend((0..).zip(OPTIONAL).filter_map(|(row, optional)| Some(((g, row), (optional.value)(summary)?))));
+            rows.extend((0..).zip(Optional::ALL).filter_map(|(row, number)| Some(((g, row), number.of(summary)?))));
         }
     }
     for ((g, row), stat) in stats::by_key(&rows) {

@@ -8,6 +8,7 @@ use arrow_array::{Array, BooleanArray, Float64Array, ListArray, RecordBatch, Str
 use guard::panics::caught;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use schema::metrics::{Metric, Unit};
 
 use crate::ReportError;
 
@@ -293,9 +294,12 @@ pub fn recorded(path: &Path) -> Result<Recorded, ReportError> {
         let value: &Float64Array = column(path, &batch, "value")?;
         for row in 0..batch.num_rows() {
             let client = client.is_valid(row).then(|| client.value(row));
-            let (metric, value) = (metric.value(row), value.value(row));
-            if !is_share(value) && (metric.starts_with("accuracy") || metric.starts_with("client_accuracy")) {
-                return Err(bad(path, &format!("{} = {value}: expected a number in [0, 1]", guard::text::line(metric, 80))));
+            let (metric, value) = (Metric::parse(metric.value(row)), value.value(row));
+            if is_unit(&metric, Unit::Fraction) && !is_share(value) {
+                return Err(bad(
+                    path,
+                    &format!("{} = {value}: expected a number in [0, 1]", guard::text::line(&metric.name(), 80)),
+                ));
             }
             read.take(round.value(row), client, metric, value);
         }
@@ -304,28 +308,25 @@ pub fn recorded(path: &Path) -> Result<Recorded, ReportError> {
 }
 
 impl Recorded {
-    fn take(&mut self, round: u32, client: Option<u32>, metric: &str, value: f64) {
-        let is_shown = metric.contains("accuracy") || metric.contains("bytes") || metric.starts_with("examples/");
+    fn take(&mut self, round: u32, client: Option<u32>, metric: Metric, value: f64) {
+        let is_shown = is_unit(&metric, Unit::Bytes) || is_unit(&metric, Unit::Examples);
         self.not_finite += usize::from(is_shown && !value.is_finite());
         match (metric, client) {
-            ("accuracy", None) => self.by_round.push((round, value)),
-            ("client_accuracy", Some(client)) => drop(self.by_client.insert(client, value)),
-            ("uplink_bytes" | "downlink_bytes", Some(_)) => self.bytes_by_round.entry(round).or_default()[0] += value,
-            ("activation_uplink_bytes" | "activation_downlink_bytes", Some(_)) => {
+            (Metric::Accuracy, None) => self.by_round.push((round, value)),
+            (Metric::ClientAccuracy, Some(client)) => drop(self.by_client.insert(client, value)),
+            (Metric::UplinkBytes | Metric::DownlinkBytes, Some(_)) => self.bytes_by_round.entry(round).or_default()[0] += value,
+            (Metric::ActivationUplinkBytes | Metric::ActivationDownlinkBytes, Some(_)) => {
                 self.bytes_by_round.entry(round).or_default()[1] += value;
             }
-            (kind, None) => self.take_kind(kind, value),
+            (Metric::AccuracyOf(kind), None) => drop(self.by_kind.insert(kind, value)),
+            (Metric::ExamplesOf(kind), None) => drop(self.examples_of_kind.insert(kind, value)),
             _ => {}
         }
     }
+}
 
-    fn take_kind(&mut self, metric: &str, value: f64) {
-        if let Some(kind) = metric.strip_prefix("accuracy/") {
-            self.by_kind.insert(kind.into(), value);
-        } else if let Some(kind) = metric.strip_prefix("examples/") {
-            self.examples_of_kind.insert(kind.into(), value);
-        }
-    }
+fn is_unit(metric: &Metric, unit: Unit) -> bool {
+    metric.row().is_some_and(|row| row.unit == unit)
 }
 
 /// Rows of some columns, in batches. The file is looked at before the library sees it, whose panics are errors.

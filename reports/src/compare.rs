@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use schema::metrics::{Direction, Reported, Unit};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::blocks::{Block, Table};
 use crate::differences::{RECORDED, differing_keys};
 use crate::format::NOTHING;
-use crate::metrics::{Direction, METRICS, Metric};
 use crate::paired::{self, LEVEL, Paired};
 use crate::stats::TwoSources;
 use crate::tables::{COMPARED, compared};
@@ -35,11 +35,16 @@ struct Pair {
 /// A metric on both sides.
 #[derive(Serialize)]
 struct Change {
-    metric: &'static str,
-    unit: &'static str,
+    #[serde(serialize_with = "by_name")]
+    metric: Reported,
+    unit: Unit,
     a: Stat,
     b: Stat,
     verdict: Verdict,
+}
+
+fn by_name<S: Serializer>(metric: &Reported, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(metric.row().name)
 }
 
 /// What became of a metric, from A to B.
@@ -152,7 +157,7 @@ impl<'a> Compare<'a> {
             let (a, b) = (&self.a.groups[pair.a], &self.b.groups[pair.b]);
             let mut row = vec![a.dataset.clone(), a.label()];
             row.extend(confounded.then(|| pair.differs.join(", ")));
-            row.extend([a, b].map(|group| crate::format::percent(group.stat("accuracy"))));
+            row.extend([a, b].map(|group| crate::format::percent(group.stat(Reported::Accuracy))));
             row.extend(compared(&pair.paired));
             row
         };
@@ -165,10 +170,10 @@ impl<'a> Compare<'a> {
         for pair in &self.pairs {
             let group = &self.a.groups[pair.a];
             let shown = |change: &&Change| {
-                change.metric != "accuracy" && !matches!(change.verdict, Verdict::Same | Verdict::NoDifference)
+                change.metric != Reported::Accuracy && !matches!(change.verdict, Verdict::Same | Verdict::NoDifference)
             };
             rows.extend(pair.metrics.iter().filter(shown).map(|change| {
-                let names = [group.dataset.clone(), group.label(), format!("{} ({})", change.metric, change.unit)];
+                let names = [group.dataset.clone(), group.label(), format!("{} ({})", change.metric.row().name, change.unit)];
                 names.into_iter().chain(change.cells()).collect()
             }));
         }
@@ -197,16 +202,16 @@ fn same_method((a, i): &Side, (b, j): &Side) -> bool {
 impl Pair {
     fn new(a: &Report, i: usize, b: &Report, j: usize) -> Self {
         let (of_a, of_b) = (runs(a, i), runs(b, j));
-        let change = |(row, metric): (usize, &Metric)| {
-            let (a, b) = (a.groups[i].stats[row], b.groups[j].stats[row]);
-            Change { metric: metric.name, unit: metric.unit, a, b, verdict: verdict(metric.direction, a, b) }
+        let change = |&metric: &Reported| {
+            let (a, b, row) = (a.groups[i].stat(metric), b.groups[j].stat(metric), metric.row());
+            Change { metric, unit: row.unit, a, b, verdict: verdict(row.direction, a, b) }
         };
         Self {
             a: i,
             b: j,
             differs: differences(of_a[0], of_b[0]),
             paired: Paired::new(&of_b, &of_a),
-            metrics: METRICS.iter().enumerate().map(change).collect(),
+            metrics: Reported::ALL.iter().map(change).collect(),
         }
     }
 }

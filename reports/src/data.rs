@@ -1,8 +1,8 @@
 //! The report for programs: CSV, parquet and JSON, exact values.
 
+use schema::metrics::{Direction, Optional, Reported, Unit};
 use serde_json::{Map, Value, json};
 
-use crate::metrics::{self, Direction, METRICS, OPTIONAL};
 use crate::sheet::{Sheet, Values, csv_text};
 use crate::targets::{self, Effort};
 use crate::{Comparison, Group, Report, Stat, kinds, provenance};
@@ -11,7 +11,7 @@ use crate::{Comparison, Group, Report, Stat, kinds, provenance};
 struct Row<'a> {
     group: &'a Group,
     metric: &'static str,
-    unit: &'static str,
+    unit: Unit,
     direction: Direction,
     stat: Stat,
 }
@@ -22,10 +22,11 @@ fn rows(report: &Report) -> Vec<Row<'_>> {
 }
 
 fn metrics(group: &Group) -> impl Iterator<Item = Row<'_>> {
-    let row = move |metric, unit, direction, stat: &Stat| Row { group, metric, unit, direction, stat: *stat };
-    let always = METRICS.iter().zip(&group.stats).map(move |(m, stat)| row(m.name, m.unit, m.direction, stat));
-    let some = OPTIONAL.iter().zip(&group.optional);
-    always.chain(some.filter_map(move |(m, stat)| Some(row(m.name, m.unit, m.direction, stat.as_ref()?))))
+    let row = move |metric, unit, direction, stat| Row { group, metric, unit, direction, stat };
+    let always = Reported::ALL.iter().map(move |&number| (number.row(), group.stat(number)));
+    let some = Optional::ALL.iter().filter_map(move |&number| Some((number.row(), group.optional(number)?)));
+    let always = always.map(move |(m, stat)| row(m.name, m.unit, m.direction, stat));
+    always.chain(some.map(move |(m, stat)| row(m.name, m.unit, m.direction, stat)))
 }
 
 /// What names a group, in front of its numbers.
@@ -43,7 +44,7 @@ pub fn tidy(report: &Report) -> Sheet {
     let rows = rows(report);
     named(&rows.iter().map(|row| row.group).collect::<Vec<_>>())
         .text("metric", &rows, |row| row.metric)
-        .text("unit", &rows, |row| row.unit)
+        .text("unit", &rows, |row| row.unit.word())
         .with("direction", Values::Text(rows.iter().map(|row| word(row.direction)).collect()))
         .with("mean", Values::Numbers(rows.iter().map(|row| row.stat.mean).collect()))
         .with("sd", Values::Optional(rows.iter().map(|row| row.stat.sd).collect()))
@@ -60,13 +61,13 @@ fn word(direction: Direction) -> String {
 pub fn configurations(report: &Report) -> Sheet {
     let groups: Vec<&Group> = report.groups.iter().collect();
     let sheet = named(&groups).with("seeds", Values::Counts(groups.iter().map(|group| group.runs.len()).collect()));
-    let always = METRICS.iter().enumerate().map(|(row, m)| {
-        let stats: Vec<Option<Stat>> = groups.iter().map(|group| Some(group.stats[row])).collect();
-        (metrics::with_unit(m.name, m.unit), stats)
+    let always = Reported::ALL.iter().map(|&number| {
+        let stats: Vec<Option<Stat>> = groups.iter().map(|group| Some(group.stat(number))).collect();
+        (with_unit(number.row().name, number.row().unit), stats)
     });
-    let some = OPTIONAL.iter().enumerate().map(|(row, m)| {
-        let stats: Vec<Option<Stat>> = groups.iter().map(|group| group.optional[row]).collect();
-        (metrics::with_unit(m.name, m.unit), stats)
+    let some = Optional::ALL.iter().map(|&number| {
+        let stats: Vec<Option<Stat>> = groups.iter().map(|group| group.optional(number)).collect();
+        (with_unit(number.row().name, number.row().unit), stats)
     });
     let known = always.chain(some).filter(|(_, stats)| stats.iter().any(Option::is_some));
     known.fold(sheet, |sheet, (name, stats)| {
@@ -74,6 +75,19 @@ pub fn configurations(report: &Report) -> Sheet {
             .with(format!("{name}_mean"), Values::Optional(stats.iter().map(|stat| stat.map(|stat| stat.mean)).collect()))
             .with(format!("{name}_sd"), Values::Optional(stats.iter().map(|stat| stat.and_then(|stat| stat.sd)).collect()))
     })
+}
+
+/// A metric's name as a header that carries its unit: `accuracy_fraction`; a name that says it already stays.
+fn with_unit(name: &str, unit: Unit) -> String {
+    let unit = unit.word().replace('/', "_per_");
+    if name.contains(&unit) { name.into() } else { format!("{name}_{unit}") }
+}
+
+/// The unit of a number of a summary; none of names and of what is not reported.
+fn unit_of(name: &str) -> Option<Unit> {
+    let always = Reported::ALL.iter().map(|number| (number.row().name, number.row().unit));
+    let some = Optional::ALL.iter().map(|number| (number.row().name, number.row().unit));
+    always.chain(some).find(|(known, _)| *known == name).map(|(_, unit)| unit)
 }
 
 /// One row per group and kind of example.
@@ -110,7 +124,7 @@ pub fn targets(report: &Report) -> Sheet {
 pub fn runs_csv(report: &Report) -> String {
     let text = csv_text(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>());
     let Some((header, rows)) = text.split_once('\n') else { return text };
-    let name = |name: &str| metrics::unit_of(name).map_or(name.into(), |unit| metrics::with_unit(name, unit));
+    let name = |name: &str| unit_of(name).map_or(name.into(), |unit| with_unit(name, unit));
     format!("{}\n{rows}", header.split(',').map(name).collect::<Vec<String>>().join(","))
 }
 
@@ -131,16 +145,14 @@ pub fn json(report: &Report) -> String {
 
 fn group_json(report: &Report, group: &Group) -> Value {
     let summaries = || group.runs.iter().map(|&run| &report.runs[run].summary);
-    let metrics: Map<String, Value> = METRICS
-        .iter()
-        .zip(&group.stats)
-        .map(|(metric, stat)| {
-            let values: Vec<f64> = summaries().map(metric.value).collect();
-            let value = json!({ "unit": metric.unit, "direction": metric.direction, "mean": stat.mean, "sd": stat.sd,
-                                "interval_95": stat.interval(), "n": stat.n, "values": values });
-            (metric.name.into(), value)
-        })
-        .collect();
+    let metric = |&number: &Reported| {
+        let (row, stat) = (number.row(), group.stat(number));
+        let values: Vec<f64> = summaries().map(row.of).collect();
+        let value = json!({ "unit": row.unit, "direction": row.direction, "mean": stat.mean, "sd": stat.sd,
+                            "interval_95": stat.interval(), "n": stat.n, "values": values });
+        (row.name.into(), value)
+    };
+    let metrics: Map<String, Value> = Reported::ALL.iter().map(metric).collect();
     let rounds: Map<String, Value> =
         group.accuracy_by_round.iter().map(|(round, stat)| (round.to_string(), json!(stat))).collect();
     json!({

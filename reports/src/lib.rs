@@ -1,7 +1,6 @@
 //! Run folders to tables: means and deviations over seeds, paired comparisons, and every doubt beside its number.
 //!
 //! - [`read`]: folders to [`Run`]s, from their `files`; [`columns`]: the parquet files, only the columns that are needed;
-//! - [`metrics`]: which numbers of a summary are reported, with unit and direction;
 //! - [`agree`]: do a run's files say the same?
 //! - [`identity`]: which runs are the same configuration, by what they read; `differences`: and in which keys others differ;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
@@ -46,7 +45,6 @@ pub mod kinds;
 pub mod latex;
 pub mod library;
 pub mod markdown;
-pub mod metrics;
 #[cfg(test)]
 mod nasty;
 pub mod page;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schema::experiment::PartitionScheme;
+use schema::metrics::Reported;
 
 use crate::columns::Given;
 use crate::figures::panels::{self, Panel};
@@ -162,7 +163,7 @@ fn counts(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Resu
 fn samples(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Option<Samples>, ReportError> {
     let run = |member: &panels::Member| &runs[member.group.runs[0]];
     let best = |a: &&panels::Member, b: &&panels::Member| {
-        a.group.stat("accuracy").mean.total_cmp(&b.group.stat("accuracy").mean).then(b.index.cmp(&a.index))
+        a.group.stat(Reported::Accuracy).mean.total_cmp(&b.group.stat(Reported::Accuracy).mean).then(b.index.cmp(&a.index))
     };
     let Some(reference) = panel.members.iter().max_by(best) else { return Ok(None) };
     let mut answers = Vec::new();

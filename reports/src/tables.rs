@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::metrics::{Optional, Reported, Section, Unit};
+
 use crate::aggregate::method_rank;
 use crate::blocks::{Block, Table};
 use crate::format::{self, NOTHING};
-use crate::metrics::{OPTIONAL, Optional};
 use crate::paired::Paired;
 use crate::targets::{self, Effort};
 use crate::{Group, Report, Stat, kinds, provenance};
@@ -55,7 +56,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
         methods.entry((method_rank(&group.method), group.label())).or_default().insert(&group.dataset, index);
     }
     let cell = |group: Option<&usize>| {
-        let stat = group.map(|group| report.groups[*group].stat("accuracy"));
+        let stat = group.map(|group| report.groups[*group].stat(Reported::Accuracy));
         stat.map_or(NOTHING.into(), |stat| format!("{} ({})", format::percent_with_interval(stat), stat.n))
     };
     let place = |(row, groups): (usize, &BTreeMap<&str, usize>)| {
@@ -67,7 +68,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
         std::iter::once(label.clone()).chain(datasets.iter().map(|dataset| cell(groups.get(dataset)))).collect()
     };
     let mut rows: Vec<Vec<String>> = methods.iter().map(row).collect();
-    for (name, metric) in [("chance", "chance_accuracy"), ("majority", "majority_accuracy")] {
+    for (name, metric) in [("chance", Reported::ChanceAccuracy), ("majority", Reported::MajorityAccuracy)] {
         let baseline = datasets.iter().map(|dataset| baseline(report, dataset, metric));
         rows.push(std::iter::once(name.to_string()).chain(baseline).collect());
     }
@@ -81,7 +82,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
 }
 
 /// The baseline of a dataset's test examples, a range where groups were judged on different ones.
-fn baseline(report: &Report, dataset: &str, metric: &str) -> String {
+fn baseline(report: &Report, dataset: &str, metric: Reported) -> String {
     let means = report.groups.iter().filter(|group| group.dataset == dataset).map(|group| group.stat(metric).mean);
     let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)));
     let [low, high] = [low, high].map(|value| format!("{:.1}", 100.0 * value));
@@ -120,11 +121,11 @@ fn names(group: &Group, settings: bool) -> Vec<String> {
 fn clients(report: &Report) -> Vec<Block> {
     let mut columns: Vec<Column> = vec![
         ("clients", &|g| g.clients.to_string()),
-        ("mean over clients (% ↑)", &|g| format::percent(g.stat("client_accuracy_mean"))),
-        ("worst client (% ↑)", &|g| format::percent(g.stat("client_accuracy_min"))),
-        ("spread over clients (points ↓)", &|g| format::percent(g.stat("client_accuracy_std"))),
+        ("mean over clients (% ↑)", &|g| format::percent(g.stat(Reported::ClientAccuracyMean))),
+        ("worst client (% ↑)", &|g| format::percent(g.stat(Reported::ClientAccuracyMin))),
+        ("spread over clients (points ↓)", &|g| format::percent(g.stat(Reported::ClientAccuracyStd))),
     ];
-    let more = optional_columns(report, "Clients");
+    let more = optional_columns(report, Section::Clients);
     columns.extend(more.iter().map(|(name, cell)| (*name, cell as &dyn Fn(&Group) -> String)));
     let text = "Each client's accuracy on its own test shard; the spread is the sd over clients; ± sd over seeds. A method whose \
                 clients mix shared and own adapters is judged with the mixture.";
@@ -134,27 +135,25 @@ fn clients(report: &Report) -> Vec<Block> {
 }
 
 /// Whether a number is missing because no file holds an infinite one.
-fn is_infinite(report: &Report, group: &Group, of: &Optional) -> bool {
-    of.name == "privacy_epsilon" && group.runs.iter().all(|&run| report.runs[run].is_bare())
+fn is_infinite(report: &Report, group: &Group, of: Optional) -> bool {
+    of == Optional::PrivacyEpsilon && group.runs.iter().all(|&run| report.runs[run].is_bare())
 }
 
 /// The columns of a section's table that not every run has, where some run has them.
-fn optional_columns<'a>(report: &'a Report, section: &str) -> Vec<(&'static str, impl Fn(&Group) -> String + use<'a>)> {
-    let shown = OPTIONAL.iter().enumerate().filter(|(row, optional)| {
-        let known = |group: &Group| group.optional[*row].is_some() || is_infinite(report, group, optional);
-        optional.section == section && report.groups.iter().any(known)
-    });
-    let column = |(row, optional): (usize, &'static Optional)| {
-        let cell = move |group: &Group| match (group.optional[row], optional.unit) {
-            (None, _) if is_infinite(report, group, optional) => "∞".into(),
+fn optional_columns<'a>(report: &'a Report, section: Section) -> Vec<(&'static str, impl Fn(&Group) -> String + use<'a>)> {
+    let column = |&number: &Optional| {
+        let column = number.row().column.filter(|column| column.section == section)?;
+        let known = |group: &Group| group.optional(number).is_some() || is_infinite(report, group, number);
+        let cell = move |group: &Group| match (group.optional(number), number.row().unit) {
+            (None, _) if is_infinite(report, group, number) => "∞".into(),
             (None, _) => NOTHING.into(),
-            (Some(stat), "fraction") => format::percent(stat),
-            (Some(stat), "flops") => format::exact(stat, format::operations),
+            (Some(stat), Unit::Fraction) => format::percent(stat),
+            (Some(stat), Unit::Flops) => format::exact(stat, format::operations),
             (Some(stat), _) => format::with_sd(stat, |value| format!("{value:.2}")),
         };
-        (optional.column, cell)
+        report.groups.iter().any(known).then_some((column.header, cell))
     };
-    shown.map(column).collect()
+    Optional::ALL.iter().filter_map(column).collect()
 }
 
 /// A group's place in [`Report::groups`], and its cells.
@@ -221,12 +220,12 @@ fn storage(report: &Report) -> Vec<Block> {
     let table = by_group(
         report,
         &[
-            ("paper (parameters ↓)", &|g| count(g.stat("client_parameters_paper"))),
-            ("paper (% of model ↓)", &|g| format::share(g.stat("client_share_paper"))),
-            ("deployed (parameters ↓)", &|g| count(g.stat("client_parameters_deployed"))),
-            ("deployed (% of model ↓)", &|g| format::share(g.stat("client_share_deployed"))),
-            ("trainable (parameters)", &|g| count(g.stat("trainable_parameters"))),
-            ("whole model (parameters)", &|g| count(g.stat("model_parameters"))),
+            ("paper (parameters ↓)", &|g| count(g.stat(Reported::ClientParametersPaper))),
+            ("paper (% of model ↓)", &|g| format::share(g.stat(Reported::ClientSharePaper))),
+            ("deployed (parameters ↓)", &|g| count(g.stat(Reported::ClientParametersDeployed))),
+            ("deployed (% of model ↓)", &|g| format::share(g.stat(Reported::ClientShareDeployed))),
+            ("trainable (parameters)", &|g| count(g.stat(Reported::TrainableParameters))),
+            ("whole model (parameters)", &|g| count(g.stat(Reported::ModelParameters))),
         ],
     );
     let text =
@@ -240,12 +239,12 @@ fn communication(report: &Report) -> Vec<Block> {
     let table = by_group(
         report,
         &[
-            ("paper: upload per client and round (parameters ↓)", &count_of(&count, "uploaded_parameters_per_round")),
-            ("adapters up (↓)", &count_of(&bytes, "uplink_bytes")),
-            ("adapters down (↓)", &count_of(&bytes, "downlink_bytes")),
-            ("activations up (↓)", &count_of(&bytes, "activation_uplink_bytes")),
-            ("activations down (↓)", &count_of(&bytes, "activation_downlink_bytes")),
-            ("total (↓)", &count_of(&bytes, "total_bytes")),
+            ("paper: upload per client and round (parameters ↓)", &count_of(&count, Reported::UploadedParametersPerRound)),
+            ("adapters up (↓)", &count_of(&bytes, Reported::UplinkBytes)),
+            ("adapters down (↓)", &count_of(&bytes, Reported::DownlinkBytes)),
+            ("activations up (↓)", &count_of(&bytes, Reported::ActivationUplinkBytes)),
+            ("activations down (↓)", &count_of(&bytes, Reported::ActivationDownlinkBytes)),
+            ("total (↓)", &count_of(&bytes, Reported::TotalBytes)),
         ],
     );
     let text = "Ledger \"paper\": parameters of one upload. Ledger \"deployed\": bytes (binary units) of all clients and rounds; \
@@ -253,7 +252,7 @@ fn communication(report: &Report) -> Vec<Block> {
     section("Communication", text, table)
 }
 
-fn count_of<'a>(format: &'a dyn Fn(Stat) -> String, metric: &'static str) -> impl Fn(&Group) -> String + 'a {
+fn count_of<'a>(format: &'a dyn Fn(Stat) -> String, metric: Reported) -> impl Fn(&Group) -> String + 'a {
     move |group| format(group.stat(metric))
 }
 
@@ -305,18 +304,18 @@ fn efforts_table(report: &Report, efforts: &[Effort]) -> Table {
 }
 
 fn cost(report: &Report) -> Vec<Block> {
-    let seconds = |g: &Group| format::with_sd(g.stat("wall_seconds"), |value| format!("{value:.1}"));
-    let memory = |g: &Group| match g.stat("peak_memory_bytes") {
+    let seconds = |g: &Group| format::with_sd(g.stat(Reported::WallSeconds), |value| format!("{value:.1}"));
+    let memory = |g: &Group| match g.stat(Reported::PeakMemoryBytes) {
         stat if stat.mean == 0.0 => NOTHING.into(),
         stat => format::with_sd(stat, format::bytes),
     };
     let mut columns: Vec<Column> = vec![
-        ("optimizer steps", &|g| format::exact(g.stat("optimizer_steps"), |steps| format!("{steps:.0}"))),
+        ("optimizer steps", &|g| format::exact(g.stat(Reported::OptimizerSteps), |steps| format!("{steps:.0}"))),
         ("wall time (s ↓)", &seconds),
-        ("training (examples/s ↑)", &|g| format::rate(g.stat("train_examples_per_second"))),
+        ("training (examples/s ↑)", &|g| format::rate(g.stat(Reported::TrainExamplesPerSecond))),
         ("peak memory (↓)", &memory),
     ];
-    let more = optional_columns(report, "Cost");
+    let more = optional_columns(report, Section::Cost);
     columns.extend(more.iter().map(|(name, cell)| (*name, cell as &dyn Fn(&Group) -> String)));
     let text = "Time and memory are of the simulation on this machine; wall time includes evaluation, and peak memory is the whole \
                 process's so far. Operations are counted from shapes, over all clients and rounds, evaluation not included.";

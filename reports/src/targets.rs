@@ -10,9 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::metrics::Reported;
 use serde::Serialize;
 
-use crate::metrics::total_bytes;
 use crate::{Report, Run};
 
 /// What it took a group to reach an accuracy.
@@ -60,11 +60,11 @@ fn halfway(report: &Report, members: &[usize]) -> Vec<f64> {
     if groups().all(|group| group.accuracy_by_round.len() < 2) {
         return Vec::new();
     }
-    let best = |metric: &'static str, prefix: &'static str| {
+    let best = |metric: Reported, prefix: &'static str| {
         groups().filter(move |group| group.method.starts_with(prefix)).map(|group| group.stat(metric).mean).reduce(f64::max)
     };
-    let low = best("accuracy", "zero-shot").or_else(|| best("chance_accuracy", ""));
-    let high = best("accuracy", "centralized").or_else(|| best("accuracy", ""));
+    let low = best(Reported::Accuracy, "zero-shot").or_else(|| best(Reported::ChanceAccuracy, ""));
+    let high = best(Reported::Accuracy, "centralized").or_else(|| best(Reported::Accuracy, ""));
     let between = low.zip(high).filter(|(low, high)| low < high).map(|(low, high)| (low + high) / 2.0);
     between.map(to_tenths_of_a_percent).into_iter().collect()
 }
@@ -111,7 +111,7 @@ fn arrival(run: &Run, target: f64) -> Option<Arrival> {
 fn bytes_until(run: &Run, round: u32) -> Option<[f64; 2]> {
     let by_round = &run.recorded.bytes_by_round;
     let sum = |channel: usize| by_round.range(..=round).fold(0.0, |sum, (_, bytes)| sum + bytes[channel]);
-    (!by_round.is_empty() || total_bytes(&run.summary) == 0).then(|| [sum(0), sum(1)])
+    (!by_round.is_empty() || Reported::TotalBytes.of(&run.summary) == 0.0).then(|| [sum(0), sum(1)])
 }
 
 /// The middle value, of two their mean; what is missing is larger than anything.

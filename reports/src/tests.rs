@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schema::metrics::Reported;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -225,7 +226,7 @@ fn a_repeated_seed_counts_once() {
     Fixture::new("icongen", "fednano", 1, 0.5).write(&root.path().join("a"));
     Fixture::new("icongen", "fednano", 1, 0.6).write(&root.path().join("b"));
     let report = read(&root);
-    assert_eq!((report.runs.len(), report.groups[0].stat("accuracy").mean), (1, 0.5));
+    assert_eq!((report.runs.len(), report.groups[0].stat(Reported::Accuracy).mean), (1, 0.5));
     assert!(report.warnings[0].message.ends_with("(DIFFERENT accuracy)"), "{:?}", report.warnings);
 }
 
@@ -302,7 +303,7 @@ fn files_are_written_whole() {
         assert!(columns.iter().all(|column| header.contains(column)), "{header}");
         assert!(!header.contains("fraction_fraction") && !header.contains("bytes_bytes"), "{header}");
     }
-    assert_eq!(report.csv().lines().count(), 1 + 4 * crate::metrics::METRICS.len());
+    assert_eq!(report.csv().lines().count(), 1 + 4 * Reported::ALL.len());
     assert!(report.csv().contains("icongen,nano,fednano,,"), "{}", report.csv());
     assert!(report.csv().contains(",total_bytes,bytes,lower,3147264,0,3147264,3147264,3\n"), "{}", report.csv());
     let json: Value = serde_json::from_str(&report.json()).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use schema::metrics::Reported;
 use serde::Serialize;
 
 use crate::aggregate::Repeat;
@@ -192,13 +193,13 @@ fn few_seeds(groups: &[Group]) -> Option<String> {
 /// Trained methods on one dataset (with one backbone, and one way to split) should have had the same number of optimizer steps.
 fn unequal_steps(groups: &[Group]) -> Vec<(Vec<usize>, String)> {
     let mut trained: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
-    for (index, group) in groups.iter().enumerate().filter(|(_, group)| group.stat("optimizer_steps").mean > 0.0) {
+    for (index, group) in groups.iter().enumerate().filter(|(_, group)| group.stat(Reported::OptimizerSteps).mean > 0.0) {
         let split = format!("{:?} {} {}", group.scheme, group.alpha, group.clients);
         trained.entry((&group.dataset, &group.backbone, split)).or_default().push(index);
     }
     let unequal = |(key, members): (&(&str, &str, String), &Vec<usize>)| {
         let groups: Vec<&Group> = members.iter().map(|&member| &groups[member]).collect();
-        let steps = |group: &Group| format!("{:.0}", group.stat("optimizer_steps").mean);
+        let steps = |group: &Group| format!("{:.0}", group.stat(Reported::OptimizerSteps).mean);
         let different: BTreeSet<String> = groups.iter().map(|group| steps(group)).collect();
         let named = groups.iter().map(|group| format!("{} {}", group.label(), steps(group)));
         let message = (different.len() > 1).then(|| list(&format!("unequal optimizer steps on {}", key.0), named)).flatten();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use schema::metrics::Reported;
+
 use super::figure::{Figure, PAGE};
 use super::heat::{Cell, Heat, ROW};
 use super::panels::{Member, Panel, differing, short, value};
@@ -57,7 +59,7 @@ fn grids(report: &Report, panel: &Panel, method: &str) -> Vec<Grid> {
     let members: Vec<&Member> = panel.members.iter().filter(|member| member.group.method == method).collect();
     let keys = differing(&members.iter().map(run).collect::<Vec<&Run>>());
     let [held @ .., rows, columns] = &keys[..] else { return Vec::new() };
-    let range = panel.members.iter().map(|member| member.group.stat("accuracy").mean);
+    let range = panel.members.iter().map(|member| member.group.stat(Reported::Accuracy).mean);
     let range = range.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)));
     let key = |member: &&Member| held.iter().map(|key| value(run(member), key)).collect::<Vec<_>>();
     let facets: BTreeSet<Vec<String>> = members.iter().map(key).collect();
@@ -89,7 +91,7 @@ fn heat(report: &Report, members: &[&Member], (row_key, column_key): (&str, &str
             let run = &report.runs[member.group.runs[0]];
             value(run, row_key) == *row && value(run, column_key) == *column
         };
-        let stat = members.iter().find(here)?.group.stat("accuracy");
+        let stat = members.iter().find(here)?.group.stat(Reported::Accuracy);
         let tip = format!("{} {row}, {} {column}: {} %", short(row_key), short(column_key), format::percent(stat));
         let shade = if high > low { (stat.mean - low) / (high - low) } else { 0.5 };
         Some(Cell { shade, text: format!("{:.1}", 100.0 * stat.mean), tip })

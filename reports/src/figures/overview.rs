@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::metrics::Reported;
+
 use super::figure::{Figure, PAGE};
 use super::panels::{Member, Panel};
 use super::scale::{self, Linear};
@@ -51,7 +53,7 @@ fn ranked(panels: &[Panel]) -> Vec<String> {
     let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for member in panels.iter().flat_map(|panel| &panel.members) {
         let (sum, count) = sums.entry(&member.label).or_default();
-        *sum += member.group.stat("accuracy").mean;
+        *sum += member.group.stat(Reported::Accuracy).mean;
         *count += 1.0;
     }
     let mut labels: Vec<(&str, f64)> = sums.into_iter().map(|(label, (sum, count))| (label, sum / count)).collect();
@@ -61,9 +63,9 @@ fn ranked(panels: &[Panel]) -> Vec<String> {
 
 fn draw(scene: &mut Scene, panel: &Panel, labels: &[String], (left, width): (f64, f64)) {
     let bottom = TOP + ROW * labels.len() as f64;
-    let stats: Vec<_> = panel.members.iter().map(|member| member.group.stat("accuracy")).collect();
+    let stats: Vec<_> = panel.members.iter().map(|member| member.group.stat(Reported::Accuracy)).collect();
     let chances: BTreeSet<String> =
-        panel.members.iter().map(|member| format!("{:.4}", member.group.stat("chance_accuracy").mean)).collect();
+        panel.members.iter().map(|member| format!("{:.4}", member.group.stat(Reported::ChanceAccuracy).mean)).collect();
     let ends = stats.iter().flat_map(|stat| stat.band());
     let chance = chances.iter().filter_map(|chance| chance.parse().ok()).collect::<Vec<f64>>();
     let axis = Linear::new(scale::around(ends.chain(chance.iter().copied())), (left, left + width));
@@ -87,7 +89,7 @@ fn draw(scene: &mut Scene, panel: &Panel, labels: &[String], (left, width): (f64
 }
 
 fn dot(scene: &mut Scene, member: &Member, axis: &Linear, y: f64) {
-    let stat = member.group.stat("accuracy");
+    let stat = member.group.stat(Reported::Accuracy);
     let (marker, ink) = member.family();
     let sd = stat.sd.unwrap_or(0.0);
     scene.line(vec![(axis.at(stat.mean - sd), y), (axis.at(stat.mean + sd), y)], ink, 1.6, Dash::Solid);

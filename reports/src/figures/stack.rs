@@ -1,5 +1,7 @@
 //! What a client stores and what moves, by component: stacked bars, a row per method.
 
+use schema::metrics::Reported;
+
 use super::figure::{Figure, PAGE};
 use super::font;
 use super::panels::Panel;
@@ -23,12 +25,12 @@ struct Chart {
 const STORAGE: [Chart; 1] = [Chart {
     heading: "parameters of a client, and of the whole model",
     parts: &[
-        ("paper ledger", Ink::Series(0), 1.0, |g| g.stat("client_parameters_paper").mean),
+        ("paper ledger", Ink::Series(0), 1.0, |g| g.stat(Reported::ClientParametersPaper).mean),
         ("more in a deployment", Ink::Series(0), 0.5, |g| {
-            (g.stat("client_parameters_deployed").mean - g.stat("client_parameters_paper").mean).max(0.0)
+            (g.stat(Reported::ClientParametersDeployed).mean - g.stat(Reported::ClientParametersPaper).mean).max(0.0)
         }),
         ("stays at the server", Ink::Muted, 0.25, |g| {
-            (g.stat("model_parameters").mean - g.stat("client_parameters_deployed").mean).max(0.0)
+            (g.stat(Reported::ModelParameters).mean - g.stat(Reported::ClientParametersDeployed).mean).max(0.0)
         }),
     ],
     show: format::count,
@@ -38,16 +40,16 @@ const COMMUNICATION: [Chart; 2] = [
     Chart {
         heading: "adapters",
         parts: &[
-            ("up", Ink::Series(1), 1.0, |g| g.stat("uplink_bytes").mean),
-            ("down", Ink::Series(1), 0.5, |g| g.stat("downlink_bytes").mean),
+            ("up", Ink::Series(1), 1.0, |g| g.stat(Reported::UplinkBytes).mean),
+            ("down", Ink::Series(1), 0.5, |g| g.stat(Reported::DownlinkBytes).mean),
         ],
         show: format::bytes,
     },
     Chart {
         heading: "activations, labels, raw data",
         parts: &[
-            ("up", Ink::Series(0), 1.0, |g| g.stat("activation_uplink_bytes").mean),
-            ("down", Ink::Series(0), 0.5, |g| g.stat("activation_downlink_bytes").mean),
+            ("up", Ink::Series(0), 1.0, |g| g.stat(Reported::ActivationUplinkBytes).mean),
+            ("down", Ink::Series(0), 0.5, |g| g.stat(Reported::ActivationDownlinkBytes).mean),
         ],
         show: format::bytes,
     },

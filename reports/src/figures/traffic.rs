@@ -1,5 +1,7 @@
 //! Accuracy against all bytes that moved: who gets most for least.
 
+use schema::metrics::Reported;
+
 use super::figure::{Figure, PAGE};
 use super::labels::{Label, place};
 use super::panels::{Member, Panel};
@@ -59,7 +61,7 @@ impl Plot {
         let sent = panel.members.iter().map(bytes).filter(|bytes| *bytes > 0.0);
         let (low, high) = sent.fold((f64::INFINITY, 0.0f64), |(low, high), bytes| (low.min(bytes), high.max(bytes)));
         let range = if low <= high { (low, high) } else { (1.0, 1024.0) };
-        let accuracies = panel.members.iter().map(|member| member.group.stat("accuracy"));
+        let accuracies = panel.members.iter().map(|member| member.group.stat(Reported::Accuracy));
         let ends = accuracies.flat_map(|stat| stat.band());
         Self {
             left,
@@ -72,7 +74,7 @@ impl Plot {
     }
 
     fn place(&self, member: &Member) -> Point {
-        let y = self.y.at(member.group.stat("accuracy").mean);
+        let y = self.y.at(member.group.stat(Reported::Accuracy).mean);
         match bytes(member) {
             0.0 => (self.left + SILENT, y),
             bytes => (self.x.at(bytes), y),
@@ -135,7 +137,7 @@ impl Plot {
     fn point(&self, scene: &mut Scene, member: &Member) -> [Point; 2] {
         let (marker, ink) = member.family();
         let (x, y) = self.place(member);
-        let stat = member.group.stat("accuracy");
+        let stat = member.group.stat(Reported::Accuracy);
         let sd = stat.sd.unwrap_or(0.0);
         let bar = [(x, self.y.at(stat.mean - sd)), (x, self.y.at(stat.mean + sd))];
         scene.line(bar.to_vec(), ink, 1.2, Dash::Solid);
@@ -146,12 +148,12 @@ impl Plot {
 }
 
 fn bytes(member: &Member) -> f64 {
-    member.group.stat("total_bytes").mean
+    member.group.stat(Reported::TotalBytes).mean
 }
 
 /// The members that no other one beats in both, cheapest first.
 fn pareto(panel: &Panel) -> Vec<usize> {
-    let accuracy = |member: usize| panel.members[member].group.stat("accuracy").mean;
+    let accuracy = |member: usize| panel.members[member].group.stat(Reported::Accuracy).mean;
     let cost = |member: usize| bytes(&panel.members[member]);
     let mut order: Vec<usize> = (0..panel.members.len()).collect();
     order.sort_by(|&a, &b| cost(a).total_cmp(&cost(b)).then(accuracy(b).total_cmp(&accuracy(a))));
