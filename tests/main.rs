@@ -23,7 +23,7 @@
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`scoring`]: is a score a number, of all options, by the adapters that were named; are counts and numbers within limits?
-//! - [`floors`]: does every crate see only what lies below it?
+//! - [`floors`]: does every crate see only what lies below it, and do no files of one import each other in a circle?
 //! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 //! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?

@@ -2,7 +2,7 @@
 
 use schema::Card;
 
-/// Every card by name.
+/// Every card as TOML text, by the name that a user types.
 pub const CARDS: &[(&str, &str)] = &[
     ("icongen", include_str!("../cards/icongen.toml")),
     ("scigen", include_str!("../cards/scigen.toml")),

@@ -16,13 +16,13 @@ pub struct Question {
     pub text: String,
     /// The options, each once.
     pub choices: Vec<String>,
-    /// The right one.
+    /// The right option: one of `choices`, letter for letter.
     pub answer: String,
 }
 
-/// The most records of a file.
+/// Records of a file; more are an error, not a part of them.
 const MOST_RECORDS: usize = 1_000_000;
-/// The longest record, in bytes.
+/// Bytes of a record; a longer one is an error.
 const LONGEST_RECORD: usize = 1 << 20;
 
 /// Calls `each` with every record of a JSON list, one at a time and its place before it; gives their number, or what is wrong.

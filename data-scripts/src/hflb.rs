@@ -18,15 +18,15 @@ use crate::conversations::{Question, records};
 use crate::output::{Output, OutputError, SplitFile};
 use crate::{cards, parquet_out};
 
-/// Its name, and its card's.
+/// The dataset's name, and its card's.
 pub const NAME: &str = "hflb";
 
 /// Who asks what, after the authors' scenario (github.com/ta3h30nk1m/HeteroPFCL, `scenarios/HFLB_homo_llava_llama_3B.json`).
 #[derive(Debug)]
 pub struct Client {
-    /// The client's name.
+    /// The client's name, which its rows carry in the column `client`.
     pub name: &'static str,
-    /// The folder of its questions and pictures.
+    /// The folder of its questions and pictures, as its archive unpacks; three clients share one.
     pub dataset: &'static str,
     /// The K of its first task's files, of four in a row. AQUA's are 0 to 3 in the scenario of that name, 100 to 103 in others.
     first_task: &'static [u32],
@@ -45,13 +45,13 @@ pub static CLIENTS: [Client; 9] = [
     Client { name: "aqua", dataset: "AQUA", first_task: &[0, 100] },
 ];
 
-/// A client's tasks.
+/// Tasks of a client, each in a file of its own.
 const TASKS: u32 = 4;
 /// Columns for pictures; NLVR2 asks about two.
 const PICTURES: usize = 2;
 /// The largest file of questions that is read; the archives' largest has some megabytes.
 const LARGEST_QUESTIONS: u64 = 256 << 20;
-/// The largest picture that is read.
+/// Bytes of a picture; a record with a larger one is left out.
 const LARGEST_PICTURE: u64 = 64 << 20;
 /// Bytes of pictures that wait for being written; 500 rows of the archives have a tenth of that.
 const MOST_WAITING: usize = 512 << 20;
@@ -59,23 +59,23 @@ const MOST_WAITING: usize = 512 << 20;
 const MOST_REASONS: usize = 20;
 const LONGEST_REASON: usize = 300;
 
-/// A task's questions of a split.
+/// One file of questions: a client's task, in one split.
 #[derive(Debug)]
 pub struct Source {
     /// `train` or `test`.
     pub split: &'static str,
-    /// Whose.
+    /// Who asks them.
     pub client: &'static Client,
-    /// K.
+    /// The K of the file's name.
     pub task: u32,
-    /// The JSON file.
+    /// Where the file lies.
     pub file: PathBuf,
 }
 
-/// What became of a file.
+/// What became of one [`Source`].
 #[derive(Debug)]
 pub struct Imported {
-    /// Rows written.
+    /// Records that became rows.
     pub rows: usize,
     /// How many records were left out and why one of them, by the kind of reason.
     pub left_out: Vec<(usize, String)>,
@@ -87,35 +87,35 @@ pub enum ImportError {
     /// Nothing of the dataset is there.
     #[error("{folder} holds none of {names}; unpack the archives of SNUMPR/HFLB there (`tar -xf GQA.tar`), one or all of them")]
     Nothing {
-        /// Where it was looked for.
+        /// The folder that the command was given.
         folder: PathBuf,
-        /// The folders that would do.
+        /// The folders of which one would do, joined by commas.
         names: String,
     },
     /// A file or folder could not be read.
     #[error("{path}: {source}")]
     Io {
-        /// The file or folder.
+        /// What was opened, listed or read.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         source: std::io::Error,
     },
     /// A file of questions is no list of records.
     #[error("{path}: {message}; expected a JSON list of records with `image` and `conversations`")]
     Questions {
-        /// The file.
+        /// The file of questions.
         path: PathBuf,
-        /// What is wrong.
+        /// What it is instead, or where the list breaks off.
         message: String,
     },
     /// No record of a file can be used.
     #[error("{path}: none of its {records} records can be used; the first: {first}")]
     Unusable {
-        /// The file.
+        /// The file of questions.
         path: PathBuf,
-        /// How many there are.
+        /// How many it has.
         records: usize,
-        /// Why not the first.
+        /// Why the first of them cannot be used.
         first: String,
     },
     /// The dataset could not be written.

@@ -15,9 +15,9 @@ use schema::card::Split;
 use crate::hub::checksum;
 use crate::parquet_out;
 
-/// The card's file.
+/// The name of the card beside the parquet files; written last.
 pub(crate) const CARD: &str = "card.toml";
-/// The longest card that is read.
+/// Bytes of a card; a longer file is none.
 const LONGEST_CARD: u64 = 1 << 20;
 
 /// Why a dataset could not be written.
@@ -26,44 +26,44 @@ pub enum OutputError {
     /// A file or folder could not be written.
     #[error("cannot write {}: {source}; give a folder that you may write to and that has room", path.display())]
     Io {
-        /// The file or folder.
+        /// What was made, written or renamed.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// Two processes at one dataset.
+    /// Another process holds the lock of the folder.
     #[error("{}: another process is writing this dataset; wait for it, or give another --out", folder.display())]
     Busy {
         /// The dataset's folder.
         folder: PathBuf,
     },
-    /// Something else lies there.
+    /// A folder that holds something that would be overwritten.
     #[error(
         "{}: not an empty folder, and no dataset `{name}` that could be made again (it holds `{found}`); give a new folder as --out",
         folder.display()
     )]
     Foreign {
-        /// The folder.
+        /// The folder that was asked for.
         folder: PathBuf,
         /// The dataset that was to be written.
         name: String,
-        /// Something that lies there.
+        /// One name of what it holds.
         found: String,
     },
     /// The parquet writer failed.
     #[error("cannot write {} as parquet: {source}", path.display())]
     Parquet {
-        /// The file.
+        /// The parquet file, under its final name.
         path: PathBuf,
-        /// What the writer said.
+        /// The parquet writer's reason.
         source: ParquetError,
     },
     /// The dataset's card is missing or does not parse.
     #[error("the card of `{name}` cannot be used: {message}; it should be a card like those in data-scripts/cards")]
     Card {
-        /// The dataset.
+        /// The dataset's name.
         name: String,
-        /// What is wrong.
+        /// Why it does not parse, or that it is missing.
         message: String,
     },
     /// What lies in a cache is not what was put there.
@@ -71,7 +71,7 @@ pub enum OutputError {
     Spoiled {
         /// The dataset's folder.
         folder: PathBuf,
-        /// What is wrong.
+        /// Which file is not as it was written.
         message: String,
     },
 }

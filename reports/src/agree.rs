@@ -54,7 +54,7 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Of a run folder.
+    /// From `partition.json` of a run folder; only their number is kept.
     pub fn read(dir: &Path) -> Result<Self, ReportError> {
         json(&dir.join(run_dir::PARTITION), MOST_BYTES)
     }

@@ -25,9 +25,9 @@ const FEW: usize = 256;
 /// The middle 95% of the resampled means.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
-    /// Its lower end.
+    /// Its lower end, a fraction.
     pub low: f64,
-    /// Its upper end.
+    /// Its upper end, a fraction.
     pub high: f64,
 }
 

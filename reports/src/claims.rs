@@ -9,13 +9,13 @@ use crate::paired::{self, LEVEL, Paired, Verdict};
 use crate::stats::{TwoSources, holm};
 use crate::{Group, Report, Run, Stat};
 
-/// One claim.
+/// One claim, as a file of claims states it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// What is claimed, in a sentence.
     pub claim: String,
-    /// Where it stands.
+    /// The paper and the place in it.
     pub source: String,
     /// The method that is said to be better.
     #[serde(default)]
@@ -23,7 +23,7 @@ pub struct Claim {
     /// Those it is said to be better than.
     #[serde(default)]
     pub than: Vec<String>,
-    /// On what.
+    /// The accuracy that decides.
     #[serde(default)]
     pub judged_on: JudgedOn,
     /// Where this cannot be tested here: what that would need.
@@ -45,11 +45,11 @@ pub enum JudgedOn {
 /// A claim with what the runs say of it.
 #[derive(Debug, Serialize)]
 pub struct Judged {
-    /// The claim.
+    /// The claim, as it was stated.
     pub claim: Claim,
     /// The method against each of the others, in every setting that both have.
     pub rows: Vec<Row>,
-    /// What follows.
+    /// Whether the runs bear it out, in words.
     pub verdict: String,
 }
 

@@ -94,17 +94,17 @@ impl<'a> Compare<'a> {
         Self { a, b, pairs, only: open.map(|open| open.into_iter().collect()) }
     }
 
-    /// As Markdown.
+    /// As Markdown: accuracies, other changes, and what only one side has.
     pub fn markdown(&self) -> String {
         markdown::render(&self.blocks())
     }
 
-    /// As plain text.
+    /// The same as plain text.
     pub fn terminal(&self) -> String {
         terminal::render(&self.blocks())
     }
 
-    /// Everything, exact.
+    /// Every pair with all its metrics, changed or not, in full precision.
     pub fn json(&self) -> String {
         let pair = |pair: &Pair| {
             let group = &self.a.groups[pair.a];

@@ -128,7 +128,7 @@ pub fn runs_csv(report: &Report) -> String {
     format!("{}\n{rows}", header.split(',').map(name).collect::<Vec<String>>().join(","))
 }
 
-/// Everything.
+/// Groups, comparisons, targets, warnings, provenance and summaries, with the values of every seed.
 pub fn json(report: &Report) -> String {
     let provenance: Map<String, Value> =
         provenance::fields(&report.runs).into_iter().map(|(name, values)| (name.into(), json!(values))).collect();

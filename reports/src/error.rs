@@ -5,18 +5,18 @@ use std::path::PathBuf;
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// Nothing to report.
+    /// The folders hold no finished run.
     #[error(
         "no finished run (a folder with summary.json) in {searched}{}{}",
         if *.links > 0 { format!("; links to folders ({links} there) are not followed: name the folders themselves") } else { String::new() },
         if *.incomplete > 0 { format!("; {incomplete} unfinished: `fedbench run` or `fedbench suite` again completes them") } else { String::new() }
     )]
     NoRuns {
-        /// The folders searched.
+        /// The folders searched, joined by commas.
         searched: String,
-        /// Runs without a summary.
+        /// How many runs in them have no summary yet.
         incomplete: usize,
-        /// Links to folders, which are not followed.
+        /// How many links to folders in them were not followed.
         links: usize,
     },
     /// A place to search that is no folder.
@@ -25,17 +25,17 @@ pub enum ReportError {
         if *.is_there { "is not a folder" } else { "does not exist" }
     )]
     NoFolder {
-        /// The place.
+        /// The place as it was given.
         path: PathBuf,
-        /// Whether there is something.
+        /// Whether something else lies there.
         is_there: bool,
     },
     /// A file or folder could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// The file.
+        /// The file or folder that was to be opened, listed or read.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         source: std::io::Error,
     },
     /// A run's file is not the one that the run wrote, or says what no run says.
@@ -51,15 +51,15 @@ pub enum ReportError {
     Disagrees {
         /// The run's folder.
         dir: PathBuf,
-        /// In what they differ.
+        /// In what they differ: either file, and what it says.
         what: String,
     },
     /// A JSON file is not what it should be.
     #[error("{path}: {source}")]
     Json {
-        /// The file.
+        /// The JSON file of a run.
         path: PathBuf,
-        /// What is wrong.
+        /// serde's reason, with line and column.
         source: serde_json::Error,
     },
     /// The experiment could not be read.
@@ -68,31 +68,31 @@ pub enum ReportError {
     /// A parquet file is not what it should be.
     #[error("{path}: {message}")]
     Parquet {
-        /// The file.
+        /// The parquet file of a run.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong: a column, a type, a row.
         message: String,
     },
     /// A file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
-        /// The file.
+        /// The file that was to be written, or its folder made.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         source: std::io::Error,
     },
     /// A picture could not be painted.
     #[error("cannot paint a picture: {message}")]
     Picture {
-        /// What is wrong.
+        /// Which size could not be had, or what the encoder said.
         message: String,
     },
     /// A format that does not exist.
     #[error("unknown format `{wanted}`; nearest first, there are: {known}")]
     UnknownFormat {
-        /// What was asked for.
+        /// What stood behind `--format`.
         wanted: String,
-        /// The formats there are.
+        /// The formats there are, nearest first.
         known: String,
     },
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Report, Stat};
 
-/// A dataset's kinds by one tag.
+/// A dataset's kinds of example, told apart by one tag of its card.
 #[derive(Debug)]
 pub struct Tag<'a> {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: &'a str,
-    /// What tells its kinds apart.
+    /// What tells its kinds apart: `subject`, `skill`.
     pub tag: &'a str,
     /// The kinds, by name.
     pub kinds: Vec<Kind<'a>>,
@@ -20,7 +20,7 @@ pub struct Tag<'a> {
 /// Examples of a kind.
 #[derive(Debug)]
 pub struct Kind<'a> {
-    /// Its name.
+    /// The tag's value: `counting`.
     pub value: &'a str,
     /// How many test examples are of it; none where no run says, or runs do not agree.
     pub examples: Option<usize>,

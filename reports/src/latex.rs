@@ -7,7 +7,7 @@ const HEAD: &str = "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepa
                     \\usepackage{graphicx}\n\\usepackage[margin=2cm,landscape]{geometry}\n\\setcounter{secnumdepth}{0}\n\\raggedbottom\n\
                     \\begin{document}\n";
 
-/// The blocks as a document.
+/// The blocks as one document; pictures are left out.
 pub fn render(blocks: &[Block]) -> String {
     let body: Vec<String> = blocks.iter().map(block).collect();
     format!("{HEAD}{}\\end{{document}}\n", body.join("\n"))

@@ -15,7 +15,7 @@ pub const REFERENCES: &[&str] = &["fedavg-nano", "fedavg-lora", "zero-shot"];
 pub struct Comparison {
     /// The group: a position in [`crate::Report::groups`].
     pub group: usize,
-    /// The reference: another one.
+    /// The group that it is compared with: another position.
     pub reference: usize,
     /// Keys in which the two differ besides method and adapter.
     pub also_differs: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Paired {
     pub p_holm: Option<f64>,
     /// Counts over the examples that both judged with global adapters; none where they share none.
     pub mcnemar: Option<McNemar>,
-    /// What follows.
+    /// What interval and corrected p-value say together.
     pub verdict: Verdict,
 }
 

@@ -24,7 +24,7 @@ impl Report {
         page::render(self, &self.illustrated())
     }
 
-    /// The report as plain text.
+    /// The report as plain text, without pictures and control characters.
     pub fn terminal(&self) -> String {
         terminal::render(&tables::blocks(self))
     }

@@ -8,7 +8,7 @@ use crate::library::{self, Library, Material};
 use crate::warnings::{self, Warning};
 use crate::{Comparison, Group, ReportError, Run, Trust, aggregate, differences, paired, read};
 
-/// Everything that is reported about some runs.
+/// Runs, what they come to together, and what casts doubt on it.
 #[derive(Debug)]
 pub struct Report {
     /// The runs, by dataset, method, setting and seed.

@@ -7,22 +7,22 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-/// Columns of one length.
+/// Named columns of one length, left to right.
 #[derive(Debug, Clone, Default)]
 pub struct Sheet {
     columns: Vec<(String, Values)>,
 }
 
-/// The values of a column.
+/// The values of a column, of one type in parquet.
 #[derive(Debug, Clone)]
 pub enum Values {
-    /// Words.
+    /// Words: strings in parquet.
     Text(Vec<String>),
-    /// Whole numbers.
+    /// Whole numbers below 2^32: unsigned ones in parquet.
     Counts(Vec<usize>),
-    /// Numbers.
+    /// Numbers that are always there: doubles in parquet.
     Numbers(Vec<f64>),
-    /// Numbers that may be missing.
+    /// Numbers that may be missing: empty cells in CSV, nulls in parquet.
     Optional(Vec<Option<f64>>),
 }
 

@@ -10,11 +10,11 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 /// A mean over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Stat {
-    /// The mean.
+    /// The sum of the values over their number.
     pub mean: f64,
     /// The standard deviation (n - 1); none for a single value.
     pub sd: Option<f64>,
-    /// How many values.
+    /// How many values it is of, at least 1.
     pub n: usize,
 }
 
@@ -48,7 +48,6 @@ pub fn by_key(rows: &[((u32, u32), f64)]) -> BTreeMap<(u32, u32), Stat> {
     by_key.into_iter().filter_map(|(key, values)| Some((key, summary(values)?))).collect()
 }
 
-/// By polars.
 fn summary(values: Vec<f64>) -> Option<Stat> {
     let n = values.len();
     let values = Float64Chunked::from_vec("value".into(), values);
@@ -78,7 +77,7 @@ pub fn mcnemar(b: u64, c: u64) -> f64 {
 /// 1947); the examples' part has infinitely many.
 #[derive(Debug, Clone, Copy)]
 pub struct TwoSources {
-    /// The difference's standard error.
+    /// The difference's standard error, over examples and seeds together.
     pub error: f64,
     freedom: f64,
 }
@@ -114,7 +113,7 @@ impl TwoSources {
     }
 }
 
-/// 0 of no value.
+/// The sum over the number; 0 of no value.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }

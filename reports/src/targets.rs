@@ -21,11 +21,11 @@ pub struct Effort {
     /// Its place in [`Report::groups`].
     #[serde(skip)]
     pub group: usize,
-    /// The accuracy, a fraction.
+    /// The accuracy to be reached, a fraction.
     pub target_accuracy: f64,
-    /// Its seeds.
+    /// How many seeds it has.
     pub seeds: usize,
-    /// Those that reached it.
+    /// How many of them reached the accuracy.
     pub seeds_reached: usize,
     /// The median over seeds of the round that did; none where at least half did not.
     pub rounds: Option<f64>,

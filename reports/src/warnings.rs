@@ -10,12 +10,12 @@ use crate::aggregate::Repeat;
 use crate::differences::Told;
 use crate::{Comparison, Group, Run, provenance};
 
-/// A doubt.
+/// What a reader must know before believing some number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// What kind of doubt, for programs.
+    /// What kind of doubt, a word for programs: `few-seeds`.
     pub kind: &'static str,
-    /// A sentence.
+    /// What is doubted and of what, names included.
     pub message: String,
     /// Whose numbers it concerns: places in [`crate::Report::groups`]; none where it concerns runs that are not reported.
     pub concerns: Vec<usize>,

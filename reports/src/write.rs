@@ -10,7 +10,7 @@ use crate::sheet::Sheet;
 use crate::tables;
 use crate::{Report, ReportError, data, markdown, page};
 
-/// What to write.
+/// The files of a report, by what they are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `report.md`.
@@ -33,7 +33,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them.
+    /// All of them, in the order in which they are written.
     pub const ALL: &[Format] =
         &[Format::Markdown, Format::Csv, Format::Json, Format::Parquet, Format::Latex, Format::Html, Format::Svg, Format::Png];
 

@@ -8,13 +8,13 @@ use tiny_skia::{Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pi
 /// Width and height of every generated picture, in pixels.
 pub const SIDE: u32 = 64;
 
-/// A colour as red, green, blue.
+/// Red, green and blue, 0 to 255, without transparency.
 pub type Rgb = [u8; 3];
 
 /// A point in pixels, x to the right and y down.
 pub type Point = (f32, f32);
 
-/// A picture being drawn.
+/// A picture of [`SIDE`] times [`SIDE`] opaque pixels; later strokes cover earlier ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Canvas {
     pixmap: Pixmap,
@@ -48,7 +48,7 @@ impl Canvas {
         self.fill(PathBuilder::from_circle(x, y, radius), rgb);
     }
 
-    /// The line of a circle.
+    /// The line of a circle, `width` pixels wide, half of it within the radius.
     pub fn ring(&mut self, (x, y): Point, radius: f32, rgb: Rgb, width: f32) {
         self.stroke(PathBuilder::from_circle(x, y, radius), rgb, width);
     }
@@ -58,12 +58,12 @@ impl Canvas {
         self.fill(rect_path((x, y), width, height), rgb);
     }
 
-    /// The line of a rectangle.
+    /// The line of a rectangle, from its top left corner; half of the line lies outside.
     pub fn frame(&mut self, (x, y): Point, width: f32, height: f32, rgb: Rgb, line: f32) {
         self.stroke(rect_path((x, y), width, height), rgb, line);
     }
 
-    /// A line.
+    /// A straight line with round ends, `width` pixels wide.
     pub fn line(&mut self, from: Point, to: Point, rgb: Rgb, width: f32) {
         self.stroke(polyline(&[from, to]), rgb, width);
     }
@@ -91,7 +91,7 @@ impl Canvas {
         self.pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
     }
 
-    /// The picture as a PNG file.
+    /// The picture as a PNG file: 8-bit RGB: equal pixels are equal bytes.
     pub fn png(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         PngEncoder::new(&mut bytes)
@@ -115,7 +115,7 @@ pub fn polygon(points: &[Point]) -> Option<Path> {
     path.finish()
 }
 
-/// An open path through points.
+/// An open path through points; none of fewer than two.
 pub fn polyline(points: &[Point]) -> Option<Path> {
     let mut path = PathBuilder::new();
     trace(&mut path, points);

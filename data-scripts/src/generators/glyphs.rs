@@ -4,7 +4,7 @@ use tiny_skia::{Path, PathBuilder};
 
 use super::canvas::{Canvas, Point, Rgb};
 
-/// How characters are drawn.
+/// How characters are drawn: shares of their height, so that a font serves all sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Font {
     /// Line width as a share of the height.
@@ -76,7 +76,7 @@ impl Font {
     }
 }
 
-/// The strokes of one character.
+/// The strokes of one character, as points of the grid; nothing of a character that is not in the table.
 fn strokes(character: char) -> Vec<Vec<(u8, u8)>> {
     let Some((_, code)) = GLYPHS.iter().find(|(known, _)| *known == character) else { return Vec::new() };
     let point = |pair: &str| (pair.as_bytes()[0] - b'0', pair.as_bytes()[1] - b'0');

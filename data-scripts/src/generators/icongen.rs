@@ -12,12 +12,12 @@ use seed::{Seed, Stream};
 use super::item::Item;
 use pictures::PictureChoice;
 
-/// A row of the dataset.
+/// A row, its columns as `lmms-lab/ICON-QA` names them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IconRow {
-    /// Unique within the dataset.
+    /// `<ques_type>-<split>-<index>`: unique within the dataset.
     pub question_id: String,
-    /// The question.
+    /// What is asked about the picture.
     pub question: String,
     /// Options (file names for pictures); empty where the blank is to be filled in.
     pub choices: Vec<String>,
@@ -29,11 +29,11 @@ pub struct IconRow {
     pub choice_images: Option<[Vec<u8>; 2]>,
     /// `choose_txt`, `choose_img` or `fill_in_blank`.
     pub ques_type: &'static str,
-    /// A code for the kind of exercise.
+    /// `T`, `P` or `F`, as answers are texts, pictures or filled in, and the number of the topic in its table.
     pub label: String,
-    /// The school grade it is made for.
+    /// The school grade it is made for, `prek` to `grade3`.
     pub grade: &'static str,
-    /// The topic.
+    /// The topic, by which cards break accuracy down.
     pub skills: &'static str,
 }
 
@@ -84,7 +84,7 @@ const CHOOSE_PICTURE: &[Topic<PictureChoice>] = &[
     topic("pattern", "grade1", pictures::next_in_pattern),
 ];
 
-/// The `index`-th row of a split.
+/// The `index`-th row of a split, which depends on the seed, the split and the index alone.
 pub fn row(seed: Seed, split: &str, index: usize) -> IconRow {
     let mut s = seed.index(&format!("icongen/{split}"), index);
     let mut row = match s.uniform() {

@@ -9,9 +9,9 @@ use super::look::Page;
 pub struct Item {
     /// A context shown before the question; may be empty.
     pub hint: String,
-    /// The question.
+    /// The question, in one of its phrasings.
     pub question: String,
-    /// The right answer.
+    /// The right answer, as an option spells it.
     pub answer: String,
     /// Wrong answers that are as likely as the right one to whoever does not look.
     pub others: Vec<String>,
@@ -27,7 +27,7 @@ impl Item {
         Self { hint: String::new(), question, answer, others, page: Some(page) }
     }
 
-    /// The same with a context.
+    /// The same with a context before the question.
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }
     }
@@ -47,7 +47,7 @@ pub fn say(s: &mut Stream, templates: &[&str], words: &[&str]) -> String {
     words.iter().fold((*s.pick(templates)).to_owned(), |text, word| text.replacen("{}", word, 1))
 }
 
-/// Whole numbers as answers.
+/// The whole numbers from `low` to `high`, both included, in digits.
 pub fn numbers(low: usize, high: usize) -> Vec<String> {
     (low..=high).map(|number| number.to_string()).collect()
 }

@@ -4,7 +4,7 @@ use seed::Stream;
 
 use super::canvas::Point;
 
-/// A rectangle of the picture.
+/// A rectangle of the picture, sides along its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Area {
     /// Top left corner.
@@ -16,10 +16,10 @@ pub struct Area {
 }
 
 impl Area {
-    /// The whole picture less a margin.
+    /// The whole picture less a margin of two pixels.
     pub const PAGE: Self = Self { corner: (2.0, 2.0), width: 60.0, height: 60.0 };
 
-    /// The centre.
+    /// Its centre, in pixels.
     pub fn centre(&self) -> Point {
         (self.corner.0 + self.width / 2.0, self.corner.1 + self.height / 2.0)
     }
@@ -37,7 +37,7 @@ impl Area {
 pub struct Spot {
     /// Where its centre goes.
     pub centre: Point,
-    /// How large it may be.
+    /// How wide and high the thing may be, in pixels.
     pub size: f32,
 }
 

@@ -6,19 +6,19 @@ use tiny_skia::{Path, PathBuilder};
 use super::canvas::{Canvas, Point, Rgb, SIDE, at_turn, polygon};
 use super::glyphs::Font;
 
-/// A colour word.
+/// A colour as questions name it; what it looks like is a page's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colour(usize);
 
 const COLOUR_NAMES: [&str; 8] = ["red", "orange", "yellow", "green", "blue", "purple", "black", "gray"];
 
 impl Colour {
-    /// All colours.
+    /// All eight, in a fixed order.
     pub fn all() -> Vec<Self> {
         (0..COLOUR_NAMES.len()).map(Self).collect()
     }
 
-    /// The word.
+    /// The word for it, in American spelling as the questions are.
     pub fn name(self) -> &'static str {
         COLOUR_NAMES[self.0]
     }
@@ -46,7 +46,7 @@ pub const SHAPES: [Shape; 7] =
     [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Diamond, Shape::Star, Shape::Heart, Shape::Cross];
 
 impl Shape {
-    /// The word.
+    /// The word for it, in American spelling as the questions are.
     pub fn name(self) -> &'static str {
         match self {
             Self::Circle => "circle",
@@ -63,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// The word for several.
+    /// The word for several of them.
     pub fn plural(self) -> String {
         let ending = if self == Self::Cross { "es" } else { "s" };
         format!("{}{ending}", self.name())
@@ -153,13 +153,13 @@ pub struct Mark {
 /// A picture with its look: paper, ink, palette, outline and font.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// What has been drawn by name.
+    /// What [`Page::shape`] and [`Page::mark`] noted, in the order of drawing.
     pub marks: Vec<Mark>,
-    /// The picture.
+    /// What has been drawn.
     pub canvas: Canvas,
     /// A colour that stands out from the paper, for lines and letters.
     pub ink: Rgb,
-    /// The paper's colour.
+    /// The colour of the ground, before it is decorated.
     pub paper: Rgb,
     /// How letters are drawn.
     pub font: Font,
@@ -305,7 +305,7 @@ pub fn some_shapes(s: &mut Stream, count: usize) -> Vec<Shape> {
     s.sample(SHAPES.len(), count).into_iter().map(|i| SHAPES[i]).collect()
 }
 
-/// Every colour word.
+/// The words of [`Colour::all`], in its order.
 pub fn colour_words() -> &'static [&'static str] {
     &COLOUR_NAMES
 }

@@ -45,7 +45,7 @@ pub struct Generator {
     text: fn(Seed, &str, usize) -> TextRow,
 }
 
-/// Every generator.
+/// Every generator, a row each: a new one is a row and a card.
 pub const GENERATORS: &[Generator] = &[
     Generator {
         name: "icongen",
@@ -68,7 +68,7 @@ pub const GENERATORS: &[Generator] = &[
 /// The version of the generators; a change of any row is a new version.
 pub const VERSION: u32 = 4;
 
-/// The generator of a name.
+/// The generator of a name; none for datasets that come from elsewhere.
 pub fn find(name: &str) -> Option<&'static Generator> {
     GENERATORS.iter().find(|generator| generator.name == name)
 }

@@ -27,14 +27,14 @@ pub use super::look::Mark;
 pub use asker::QuestionAnswer;
 use scenes::Scene;
 
-/// One scene, asked about in several ways.
+/// One scene, and what is asked of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PretrainSample {
     /// The picture, 64x64, row by row, three bytes a pixel.
     pub rgb: Vec<u8>,
     /// What it shows, in at most twenty words.
     pub caption: String,
-    /// What stands where.
+    /// What stands where: the lesson of grounding, before any question.
     pub marks: Vec<Mark>,
     /// A sentence that has nothing to do with it, beside one sample of four.
     pub text: Option<String>,

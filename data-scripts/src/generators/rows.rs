@@ -13,13 +13,13 @@ use crate::parquet_out::{batch, images, lists, strings};
 /// What a row says in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextRow {
-    /// The topic.
+    /// The topic, within which blanks share their answers.
     pub topic: String,
-    /// Hint and question.
+    /// The hint where there is one, then the question.
     pub question: String,
     /// The options; empty for a blank.
     pub options: Vec<String>,
-    /// The answer.
+    /// The right option, or what belongs in the blank.
     pub answer: String,
 }
 

@@ -11,14 +11,14 @@ use seed::{Seed, Stream};
 
 use super::item::Item;
 
-/// A row of the dataset.
+/// A row, its columns as `derek-thomas/ScienceQA` names them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SciRow {
-    /// The picture, as PNG.
+    /// The picture, as PNG; none of questions about words alone.
     pub image: Option<Vec<u8>>,
-    /// The question.
+    /// The question, without the hint.
     pub question: String,
-    /// The options.
+    /// The options, in random order.
     pub choices: Vec<String>,
     /// Which option is right, from 0.
     pub answer: i8,
@@ -37,7 +37,7 @@ pub struct SciRow {
 pub struct About {
     /// `natural science`, `social science` or `language science`.
     pub subject: &'static str,
-    /// The topic.
+    /// The topic, by which cards break accuracy down.
     pub topic: &'static str,
     /// The wider field.
     pub category: &'static str,
@@ -102,7 +102,7 @@ pub const WITHOUT_PICTURE: &[About] = &[
     about(NATURAL, ["Physics", "mass", "Compare masses from a text"], (2, 5), language::masses, "More kilograms are more mass."),
 ];
 
-/// The `index`-th row of a split.
+/// The `index`-th row of a split, which depends on the seed, the split and the index alone.
 pub fn row(seed: Seed, split: &str, index: usize) -> SciRow {
     let mut s = seed.index(&format!("scigen/{split}"), index);
     let topics = if s.chance(0.08) { WITHOUT_PICTURE } else { WITH_PICTURE };

@@ -12,9 +12,9 @@ use super::{Generator, TextRow};
 /// Accuracies in percent, on the test split, of ways to answer that never see a picture; all learn from the train split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shortcuts {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Test rows.
+    /// How many test rows were answered.
     pub rows: usize,
     /// Guessing: one in the number of options, or in the number of answers that a topic's blanks have.
     pub chance: f64,
@@ -35,14 +35,14 @@ impl Shortcuts {
     }
 }
 
-/// Measures the shortcuts of a generated dataset.
+/// Measures a generated dataset of these sizes (train, test; none: its own) without writing it.
 pub fn measure(generator: &Generator, sizes: Option<(usize, usize)>, seed: u64) -> Shortcuts {
     let (train, test) = sizes.unwrap_or((generator.splits[0].1, generator.splits[1].1));
     let rows = |split: &str, count: usize| (0..count).map(|i| (generator.text)(Seed::new(seed), split, i)).collect::<Vec<_>>();
     judge(generator.name, &rows(generator.splits[0].0, train), &rows(generator.splits[1].0, test))
 }
 
-/// Measures the shortcuts of any dataset.
+/// Measures any dataset of which the texts are at hand.
 pub fn judge(dataset: &str, train: &[TextRow], test: &[TextRow]) -> Shortcuts {
     let counts = Counts::of(train);
     let share = |score: &dyn Fn(&TextRow) -> f64| 100.0 * test.iter().map(score).sum::<f64>() / test.len().max(1) as f64;

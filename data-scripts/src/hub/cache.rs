@@ -25,17 +25,17 @@ use super::error::HubError;
 use super::id::{DEEPEST, Etag, HubId, fits, is_commit, is_inside};
 use super::listing::{Listing, Remote};
 
-/// The longest file that holds a commit.
+/// Bytes of a file that holds a commit; a longer one is none.
 const LONGEST_REFERENCE: u64 = 1 << 10;
 /// The longest file that says who listed what.
 const LONGEST_HOSTS: u64 = 64 << 20;
 
-/// A repository's place in the cache.
+/// A repository's folder in the cache: contents by checksum, and links to them by commit and path.
 pub(super) struct Shelf<'a> {
     id: &'a HubId,
     root: &'a Path,
     repo: CacheRepo,
-    /// Its folder.
+    /// `models--owner--name` or `datasets--owner--name` in the cache; perhaps not there.
     pub folder: PathBuf,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Shelf<'a> {
 pub struct Snapshot {
     /// The folder with the files at their paths.
     pub folder: PathBuf,
-    /// The commit.
+    /// The commit that its files are of.
     pub commit: String,
     /// The files' paths in the repository, sorted.
     pub files: Vec<String>,
@@ -84,12 +84,12 @@ impl<'a> Shelf<'a> {
         (!files.is_empty()).then_some(Snapshot { folder, commit, files })
     }
 
-    /// Where a content lies.
+    /// Where a content lies, by its checksum.
     pub fn blob(&self, etag: &Etag) -> PathBuf {
         self.repo.blob_path(etag.as_str())
     }
 
-    /// Where a content grows.
+    /// Where a content grows until it is whole; what an earlier command left there is gone on with.
     pub fn incomplete(&self, etag: &Etag) -> PathBuf {
         self.repo.blob_path(&format!("{}.incomplete", etag.as_str()))
     }

@@ -10,10 +10,9 @@ use sha2::{Digest, Sha256};
 use super::error::HubError;
 use super::id::Etag;
 
-/// Bytes read at a time.
 pub(super) const CHUNK: usize = 1 << 18;
 
-/// The SHA-256 of a file.
+/// The SHA-256 of a file, in lower-case hexadecimal, read in pieces.
 pub(crate) fn sha256(path: &Path) -> IoResult<String> {
     hashed(Sha256::new(), &mut files::open(path)?)
 }

@@ -8,10 +8,10 @@ const LONGEST_MESSAGE: usize = 600;
 /// Why something could not be had from the Hub. No message ever holds a token, or the signed address of a redirect.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// A text is no id.
+    /// A text that is no `owner/name` or `owner/name@revision`.
     #[error("`{text}` is no Hub id ({why}); expected `owner/name` or `owner/name@revision`")]
     Id {
-        /// What was typed.
+        /// What was typed, or a card says.
         text: String,
         /// What is wrong with it.
         why: &'static str,
@@ -19,7 +19,7 @@ pub enum HubError {
     /// An environment variable cannot be used.
     #[error("{variable}: {message}")]
     Variable {
-        /// Its name.
+        /// The name of the variable.
         variable: &'static str,
         /// What is wrong and what would be right.
         message: String,
@@ -30,9 +30,9 @@ pub enum HubError {
         folder.display()
     )]
     Offline {
-        /// The repository.
+        /// `owner/name@revision`.
         repo: String,
-        /// Its folder in the cache.
+        /// Where its files would have to lie.
         folder: PathBuf,
     },
     /// The Hub wants to know who asks, or does not let them.
@@ -42,10 +42,10 @@ pub enum HubError {
         url: String,
         /// 401 or 403.
         status: u16,
-        /// What may help.
+        /// What a person can do: a token, accepting terms, another spelling.
         advice: String,
     },
-    /// There is no such thing.
+    /// No such repository, revision or file (404).
     #[error("{url}: 404: there is no {what}")]
     Missing {
         /// What was asked for.
@@ -58,9 +58,9 @@ pub enum HubError {
     Status {
         /// What was asked for.
         url: String,
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// What the server says of it.
+        /// What the server says of it, a line; empty where it says nothing.
         server: String,
     },
     /// It failed again and again.
@@ -68,9 +68,9 @@ pub enum HubError {
     GivenUp {
         /// What was asked for.
         url: String,
-        /// How often it was tried.
+        /// Attempts in a row without progress.
         attempts: u32,
-        /// What went wrong the last time.
+        /// The last attempt's trouble.
         why: String,
     },
     /// The Hub asks for a longer pause than one waits for.
@@ -80,7 +80,7 @@ pub enum HubError {
         url: String,
         /// 429 or 503.
         status: u16,
-        /// How long.
+        /// What it asks for, by `Retry-After`.
         seconds: u64,
     },
     /// An answer makes no sense.
@@ -99,33 +99,33 @@ pub enum HubError {
     Checksum {
         /// What was asked for.
         url: String,
-        /// How much came.
+        /// The length of what came.
         bytes: u64,
-        /// Its checksum.
+        /// The checksum of what came.
         found: String,
-        /// The listed one.
+        /// The checksum that the Hub lists.
         wanted: String,
     },
     /// Nothing in the repository is wanted.
     #[error("`{repo}` has no file that fits {patterns}; there are: {there}")]
     NoFile {
-        /// The repository.
+        /// `owner/name@revision`.
         repo: String,
-        /// What was looked for.
+        /// The patterns that none of its files fits.
         patterns: String,
-        /// Some of its files.
+        /// The beginning of what it has.
         there: String,
     },
     /// A part of what belongs together is at hand.
     #[error("{}: {found} of the {wanted} files of `{pattern}` are there; fetch the rest first", folder.display())]
     Partial {
-        /// The snapshot's folder.
+        /// The folder of the commit in the cache.
         folder: PathBuf,
-        /// What was looked for.
+        /// The pattern of whose files only some are at hand.
         pattern: String,
-        /// Files there.
+        /// How many of them are at hand.
         found: usize,
-        /// Files that the names promise.
+        /// How many the names promise (`-of-00003`).
         wanted: usize,
     },
     /// What lies in the cache is not what its name says.
@@ -134,7 +134,7 @@ pub enum HubError {
         path.display()
     )]
     Spoiled {
-        /// The file.
+        /// The content in the cache.
         path: PathBuf,
         /// Its content's checksum.
         found: String,
@@ -144,9 +144,9 @@ pub enum HubError {
     /// The cache cannot be read or written.
     #[error("the Hub's cache cannot be used: {}: {source} (HF_HUB_CACHE, or HF_HOME, names another folder for it)", path.display())]
     File {
-        /// The file or folder.
+        /// What was read, written, locked or linked.
         path: PathBuf,
-        /// What the system said.
+        /// The system's reason.
         source: std::io::Error,
     },
 }
@@ -157,7 +157,7 @@ impl HubError {
         move |source| Self::File { path: path.into(), source }
     }
 
-    /// An answer that makes no sense.
+    /// An answer that makes no sense; of a long message, the beginning is kept.
     pub(super) fn answer(url: &str, message: impl Into<String>) -> Self {
         Self::Answer { url: url.into(), message: guard::text::line(&message.into(), LONGEST_MESSAGE) }
     }

@@ -13,7 +13,7 @@ pub const MAIN: &str = "main";
 /// A repository at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubId {
-    /// Model or dataset.
+    /// Which of the Hub's two namespaces it is in: a model and a dataset may share a name.
     pub kind: RepoKind,
     /// `owner/name`; a few old models have no owner.
     pub name: String,

@@ -30,11 +30,11 @@ const SAID: usize = 200;
 pub(super) enum Failure {
     /// Trying again would change nothing.
     Final(HubError),
-    /// It may pass.
+    /// It may pass, so it is tried again.
     Passing {
-        /// What went wrong.
+        /// What a message says went wrong.
         why: String,
-        /// The status, 0 without one.
+        /// The HTTP status, 0 where no answer came.
         status: u16,
         /// How long the Hub asks to wait, in seconds.
         wait: Option<u64>,
@@ -54,7 +54,7 @@ impl Failure {
     }
 }
 
-/// The line to the Hub.
+/// Requests to one Hub, within its settings' limits.
 pub(super) struct Line<'s> {
     settings: &'s Settings,
     agent: Agent,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::error::HubError;
 use super::id::{DEEPEST, Etag, HubId, fits, is_commit, is_inside};
 
-/// The largest listing that is read.
+/// Bytes of a listing; a longer answer is an error.
 pub(super) const LARGEST: u64 = 64 << 20;
 /// The most files of one: the Hub advises against more than half as many.
 const MOST_FILES: usize = 200_000;
@@ -28,7 +28,7 @@ pub(super) struct Told {
     pub url: String,
     /// Scheme, host and port of who answered.
     pub host: String,
-    /// The answer.
+    /// The answer's body, JSON.
     pub text: String,
 }
 
@@ -41,7 +41,7 @@ pub struct Listing {
     pub license: Option<String>,
     /// Scheme, host and port of who says all this: not the Hub's own where that sent the question on.
     pub host: String,
-    /// Its files.
+    /// Those of its files that are wanted, by path.
     pub files: Vec<Remote>,
 }
 
@@ -52,7 +52,7 @@ pub struct Remote {
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
-    /// Its checksum.
+    /// The checksum by which its content is known: of large files SHA-256, of others git's.
     pub etag: Etag,
 }
 
@@ -194,7 +194,7 @@ impl Listing {
         Ok(Self { commit: answer.sha, license, host: told.host.clone(), files })
     }
 
-    /// All bytes.
+    /// Bytes of all files together, at hand or not.
     pub fn bytes(&self) -> u64 {
         sum(&self.files)
     }

@@ -38,9 +38,9 @@ use transfer::Transfer;
 /// Which files of a repository are wanted: patterns whose `*` stand for any characters but `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Each of these must be there.
+    /// A repository without a file for each of these is refused.
     pub needed: Vec<String>,
-    /// These come along.
+    /// These come along where there are any.
     pub also: Vec<String>,
 }
 
@@ -96,22 +96,22 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// As the environment says.
+    /// With the settings of `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN` and their like; an error names the variable that cannot be used.
     pub fn from_env() -> Result<Self, HubError> {
         Ok(Self::new(Settings::from_env()?))
     }
 
-    /// As the settings say.
+    /// With these settings; nothing is asked or written yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings }
     }
 
-    /// Whether the network may not be used.
+    /// Whether the network may not be used (`HF_HUB_OFFLINE`).
     pub fn offline(&self) -> bool {
         self.settings.offline
     }
 
-    /// The Hub's address.
+    /// The Hub's address, without a slash at the end.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
     }

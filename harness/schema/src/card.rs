@@ -37,7 +37,7 @@ pub struct Card {
     /// the whole answer, not the beginning of a longer one. lm-evaluation-harness leaves it out.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub option_end: bool,
-    /// Which column holds what.
+    /// What each column of the parquet files holds.
     pub columns: Columns,
     /// How the choices are written.
     pub choices: Choices,
@@ -61,7 +61,7 @@ pub struct Card {
     /// Where the pictures are, if not in the questions' files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PictureFiles>,
-    /// The splits by name.
+    /// The splits by name: which files, and what is known of them.
     pub splits: BTreeMap<String, Split>,
     /// Of several datasets in one federation: their own cards, which say how each is read, asked and answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -196,7 +196,7 @@ pub enum ChoiceForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingChoices {
-    /// A bad row.
+    /// Such a row is an error that names it.
     #[default]
     Error,
     /// Left out, counted and listed.

@@ -17,10 +17,10 @@ pub struct Experiment {
     /// The seed of every random stream.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// The frozen model.
+    /// The frozen model, and where it computes.
     #[serde(default)]
     pub backbone: BackboneConfig,
-    /// The examples.
+    /// Which examples are trained on and judged.
     pub data: DataConfig,
     /// How they are split over clients.
     #[serde(default)]
@@ -135,7 +135,7 @@ impl Default for BackboneConfig {
     }
 }
 
-/// The examples.
+/// Which examples are trained on and judged, and how many.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
@@ -184,7 +184,7 @@ fn default_max_prompt_tokens() -> usize {
 pub struct PartitionConfig {
     /// The number of clients (for `natural` by a column: the number of its values, and this key is not used).
     pub clients: usize,
-    /// The scheme.
+    /// How examples are dealt out.
     pub scheme: PartitionScheme,
     /// The label to split by, for `dirichlet`, `pathological` and `natural`: `answer` or a tag of the card.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -322,7 +322,7 @@ pub struct OptimizerConfig {
     pub beta1: f64,
     /// Second-moment decay.
     pub beta2: f64,
-    /// Denominator floor.
+    /// What is added to the denominator, so that it is never 0.
     pub epsilon: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,

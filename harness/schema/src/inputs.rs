@@ -22,7 +22,7 @@ pub struct Inputs {
     /// SHA-256 of the partition's file, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_sha256: Option<String>,
-    /// The files.
+    /// Every file that was read, each with what it is part of.
     pub files: Vec<InputFile>,
 }
 
@@ -33,7 +33,7 @@ pub struct InputFile {
     pub part: String,
     /// Its path below the folder of what it is part of.
     pub path: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// The SHA-256 of its bytes.
     pub sha256: String,

@@ -30,15 +30,15 @@ const MOST_ENVIRONMENT_BYTES: u64 = 64 << 20;
 pub struct Manifest {
     /// The folder's format, [`FORMAT`].
     pub format: u32,
-    /// The files.
+    /// Every file of the folder but the manifest itself, by name.
     pub files: BTreeMap<String, Entry>,
 }
 
-/// One file.
+/// What a file was when it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// The SHA-256 of its content.
     pub sha256: String,
@@ -66,9 +66,9 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {what}")]
 pub struct Mismatch {
-    /// The file.
+    /// The file that is not as it was written, or should not be there.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong with it, behind its name in a message.
     pub what: String,
 }
 

@@ -19,7 +19,7 @@ pub struct Record {
     pub client: Option<u32>,
     /// What was measured; by its name on disk (`fedbench list metrics`).
     pub metric: Metric,
-    /// The value.
+    /// The value, in the unit of its metric.
     pub value: f64,
 }
 
@@ -120,7 +120,7 @@ pub struct Environment {
     pub command: Vec<String>,
     /// When the run started, UTC, RFC 3339.
     pub started: String,
-    /// The compiler.
+    /// The compiler's version.
     pub rustc: String,
     /// Versions of the libraries that compute.
     pub libraries: BTreeMap<String, String>,
@@ -156,7 +156,7 @@ pub struct Download {
     /// Scheme, host and port of who listed the files and their checksums; none where another program fetched them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The files.
+    /// The files that came, with their checksums.
     pub files: Vec<DownloadedFile>,
 }
 
@@ -175,7 +175,7 @@ pub enum RepoKind {
 pub struct DownloadedFile {
     /// Its path in the repository.
     pub path: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// SHA-256, for files in large file storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,17 +201,17 @@ pub struct RoundTiming {
     pub train_seconds: f64,
     /// Aggregation at the server.
     pub aggregate_seconds: f64,
-    /// Evaluation.
+    /// Judging after the round; next to 0 where nobody was judged.
     pub evaluate_seconds: f64,
 }
 
 /// A row that was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// The split.
+    /// The split that it is a row of.
     pub split: String,
     /// The row, from 0, over the split's files in order.
     pub row: usize,
-    /// Why.
+    /// Why, as a message says it.
     pub reason: String,
 }

@@ -8,7 +8,7 @@ const GAP: (f64, f64) = (30.0, 26.0);
 /// Room for marks at the right edge.
 const MARGIN: f64 = 8.0;
 
-/// A grid of cells.
+/// A grid of cells of one size, filled row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct Cells {
     columns: usize,

@@ -15,23 +15,23 @@ pub const FOLDER: &str = "figures";
 pub struct Figure {
     /// Its file's name without ending: letters, digits and `-` only, whatever the data are called.
     pub name: String,
-    /// What it shows.
+    /// What it shows: a heading on a page, a title in SVG.
     pub title: String,
     /// How to read it.
     pub caption: String,
     /// The groups in it: places in [`crate::Report::groups`].
     pub groups: Vec<usize>,
-    /// The picture.
+    /// What is drawn, in no format yet.
     pub scene: Scene,
 }
 
 impl Figure {
-    /// As an SVG file.
+    /// As an SVG file, on light ground, with title and caption for screen readers.
     pub fn svg(&self) -> String {
         svg::file(&self.scene, &self.title, &self.caption)
     }
 
-    /// As a PNG file.
+    /// As a PNG file, on light ground, without title and caption.
     pub fn png(&self) -> Result<Vec<u8>, ReportError> {
         raster::png(&self.scene)
     }

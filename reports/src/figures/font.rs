@@ -5,7 +5,12 @@
 
 use std::sync::LazyLock;
 
-use super::truetype::{Font, Step};
+use skrifa::charmap::Charmap;
+use skrifa::instance::{LocationRef, Size};
+use skrifa::metrics::GlyphMetrics;
+use skrifa::outline::pen::PathStyle;
+use skrifa::outline::{DrawSettings, OutlineGlyphCollection, OutlinePen};
+use skrifa::{FontRef, GlyphId, MetadataProvider};
 
 /// A subset of Arimo (SIL Open Font License 1.1, `assets/README.md`).
 static ARIMO: &[u8] = include_bytes!("../../assets/Arimo.ttf");
@@ -13,18 +18,43 @@ static ARIMO: &[u8] = include_bytes!("../../assets/Arimo.ttf");
 /// What SVG names, first what the layout was measured in.
 pub const FAMILY: &str = "Arimo, Arial, 'Liberation Sans', Helvetica, sans-serif";
 
-static FONT: LazyLock<Font> = LazyLock::new(|| Font::new(ARIMO).expect("the embedded font is sound: a test opens it"));
-
-fn advance(c: char) -> f64 {
-    FONT.advance(FONT.glyph(c)) / FONT.units()
+struct Font {
+    glyphs: Charmap<'static>,
+    metrics: GlyphMetrics<'static>,
+    outlines: OutlineGlyphCollection<'static>,
+    units: f64,
 }
 
-/// A text's width at a size.
+impl Font {
+    /// A character's glyph; the first one, of what is missing, where it has none.
+    fn glyph(&self, character: char) -> GlyphId {
+        self.glyphs.map(character).unwrap_or(GlyphId::NOTDEF)
+    }
+}
+
+static FONT: LazyLock<Font> = LazyLock::new(|| {
+    let font = FontRef::new(ARIMO).expect("the embedded font is sound: a test opens it");
+    let (size, location) = (Size::unscaled(), LocationRef::default());
+    let units = f64::from(font.metrics(size, location).units_per_em);
+    Font { glyphs: font.charmap(), metrics: font.glyph_metrics(size, location), outlines: font.outline_glyphs(), units }
+});
+
+/// Units of the font in an em.
+pub fn units() -> f64 {
+    FONT.units
+}
+
+/// How far the next letter stands off, in ems.
+pub fn advance(c: char) -> f64 {
+    f64::from(FONT.metrics.advance_width(FONT.glyph(c)).unwrap_or(0.0)) / FONT.units
+}
+
+/// A text's width where an em is `size` high, without kerning.
 pub fn width(text: &str, size: f64) -> f64 {
     text.chars().map(advance).sum::<f64>() * size
 }
 
-/// The widest of some texts.
+/// The width of the widest of some texts; 0 of none.
 pub fn widest<'a>(texts: impl IntoIterator<Item = &'a str>, size: f64) -> f64 {
     texts.into_iter().map(|text| width(text, size)).fold(0.0, f64::max)
 }
@@ -42,14 +72,12 @@ pub fn cut(text: &str, size: f64, most: f64) -> String {
     format!("{}…", text.chars().take_while(fits).collect::<String>().trim_end())
 }
 
-/// A text's outlines, step by step: the origin of a step's letter in ems, the first one's at 0, and the step in units of the font, of
-/// which an em has so many.
-pub fn outline(text: &str, mut draw: impl FnMut(f64, f64, Step)) {
-    let mut x = 0.0;
-    for c in text.chars() {
-        FONT.outline(FONT.glyph(c), &mut |step| draw(x, FONT.units(), step));
-        x += advance(c);
-    }
+/// Draws a letter's outline, in units of the font, y up; nothing of a letter without one, such as a space.
+pub fn outline(c: char, pen: &mut impl OutlinePen) {
+    let Some(glyph) = FONT.outlines.get(FONT.glyph(c)) else { return };
+    let settings = DrawSettings::unhinted(Size::unscaled(), LocationRef::default()).with_path_style(PathStyle::HarfBuzz);
+    // What ends in the middle stays as it is.
+    let _ = glyph.draw(settings, pen);
 }
 
 #[cfg(test)]

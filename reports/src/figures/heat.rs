@@ -8,28 +8,28 @@ use super::scene::{Anchor, Ink, Point, SMALL, Scene};
 pub struct Cell {
     /// From 0, the ground, to 1.
     pub shade: f64,
-    /// The number.
+    /// The number in the cell; empty where it would say nothing.
     pub text: String,
-    /// A sentence.
+    /// What it says to those who point at it.
     pub tip: String,
 }
 
 /// Rows and columns with their names, cells row by row; nothing where there is no cell.
 #[derive(Debug)]
 pub struct Heat {
-    /// The rows' names.
+    /// Names of the rows, top to bottom.
     pub rows: Vec<String>,
-    /// The columns' names.
+    /// Names of the columns, left to right.
     pub columns: Vec<String>,
-    /// The cells.
+    /// Cells by row, then column; none where there was nothing to count.
     pub cells: Vec<Vec<Option<Cell>>>,
 }
 
-/// A row's height.
+/// The height of a row, in units of the scene.
 pub const ROW: f64 = 20.0;
 
 impl Heat {
-    /// The width of the rows' names.
+    /// The room that the rows' names take, bounded: longer ones are cut.
     pub fn names(&self) -> f64 {
         font::widest(self.rows.iter().map(String::as_str), SMALL).min(190.0) + 10.0
     }

@@ -6,9 +6,9 @@ use super::scene::{Anchor, Ink, Point, SMALL, Scene};
 /// A point and its name.
 #[derive(Debug)]
 pub struct Label {
-    /// The point.
+    /// The middle of its mark.
     pub at: Point,
-    /// Its name.
+    /// What would be written beside it.
     pub text: String,
 }
 

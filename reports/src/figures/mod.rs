@@ -30,7 +30,6 @@ pub mod svg;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
-pub mod truetype;
 
 pub use figure::{FOLDER, Figure, PAGE};
 pub use illustrate::illustrate;

@@ -13,7 +13,7 @@ use crate::{Group, Run};
 pub struct Panel<'a> {
     /// The dataset, the backbone where there are several, and the split.
     pub title: String,
-    /// The groups.
+    /// The groups, in the report's order.
     pub members: Vec<Member<'a>>,
 }
 
@@ -22,7 +22,7 @@ pub struct Panel<'a> {
 pub struct Member<'a> {
     /// Its place in [`crate::Report::groups`].
     pub index: usize,
-    /// The group.
+    /// The group itself.
     pub group: &'a Group,
     /// The method's name, and what sets it apart from others of the panel.
     pub label: String,

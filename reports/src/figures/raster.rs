@@ -2,18 +2,18 @@
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
+use skrifa::outline::OutlinePen;
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
 
 use super::font;
 use super::scene::{Anchor, Form, Ink, Point, Scene};
 use super::svg::{self, LIGHT};
-use super::truetype::Step;
 use crate::ReportError;
 
 /// Pixels to a unit: sharp in print at a column's width.
 const SCALE: f32 = 2.0;
 
-/// A PNG file.
+/// An RGB PNG of two pixels to a unit; an error where that would be no size for a picture.
 pub fn png(scene: &Scene) -> Result<Vec<u8>, ReportError> {
     let (width, height) = ((scene.width as f32 * SCALE).ceil() as u32, (scene.height as f32 * SCALE).ceil() as u32);
     let mut pixmap =
@@ -91,28 +91,55 @@ fn paint(ink: Ink, opacity: f64) -> Paint<'static> {
 
 /// A text's outlines as one path.
 fn letters(text: &str, (x, y): Point, size: f64) -> Option<Path> {
-    let mut builder = PathBuilder::new();
-    font::outline(text, |advance, units, step| {
-        // Font units, y up, to units of the scene, y down.
-        let (left, base, scale) = ((x + advance * size) as f32, y as f32, (size / units) as f32);
-        let at = |x: f32, y: f32| (left + scale * x, base - scale * y);
-        match step {
-            Step::Move(x, y) => {
-                let (x, y) = at(x, y);
-                builder.move_to(x, y);
-            }
-            Step::Line(x, y) => {
-                let (x, y) = at(x, y);
-                builder.line_to(x, y);
-            }
-            Step::Quad(x1, y1, x, y) => {
-                let ((x1, y1), (x, y)) = (at(x1, y1), at(x, y));
-                builder.quad_to(x1, y1, x, y);
-            }
-            Step::Close => builder.close(),
-        }
-    });
-    builder.finish()
+    let scale = (size / font::units()) as f32;
+    let mut pen = Letters { path: PathBuilder::new(), left: 0.0, base: y as f32, scale };
+    let mut ems = 0.0;
+    for c in text.chars() {
+        pen.left = (x + ems * size) as f32;
+        font::outline(c, &mut pen);
+        ems += font::advance(c);
+    }
+    pen.path.finish()
+}
+
+/// Letters as they are drawn: from units of the font, y up, to units of the scene, y down.
+struct Letters {
+    path: PathBuilder,
+    left: f32,
+    base: f32,
+    scale: f32,
+}
+
+impl Letters {
+    fn at(&self, x: f32, y: f32) -> (f32, f32) {
+        (self.left + self.scale * x, self.base - self.scale * y)
+    }
+}
+
+impl OutlinePen for Letters {
+    fn move_to(&mut self, x: f32, y: f32) {
+        let (x, y) = self.at(x, y);
+        self.path.move_to(x, y);
+    }
+
+    fn line_to(&mut self, x: f32, y: f32) {
+        let (x, y) = self.at(x, y);
+        self.path.line_to(x, y);
+    }
+
+    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
+        let ((x1, y1), (x, y)) = (self.at(x1, y1), self.at(x, y));
+        self.path.quad_to(x1, y1, x, y);
+    }
+
+    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
+        let ((x1, y1), (x2, y2), (x, y)) = (self.at(x1, y1), self.at(x2, y2), self.at(x, y));
+        self.path.cubic_to(x1, y1, x2, y2, x, y);
+    }
+
+    fn close(&mut self) {
+        self.path.close();
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ impl Linear {
         Self { low, high: if high > low { high } else { low + (low.abs() / 1e9).max(1.0) }, from, to }
     }
 
-    /// The place of a value.
+    /// The pixel at which a value stands; values beyond the ends stand outside.
     pub fn at(&self, value: f64) -> f64 {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
@@ -54,12 +54,12 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// Positive values on pixels.
+    /// Positive numbers of bytes on pixels, with room at both ends.
     pub fn new((low, high): (f64, f64), pixels: (f64, f64)) -> Self {
         Self { log: Linear::new(((low / 1.7).log2(), (high * 1.7).log2()), pixels) }
     }
 
-    /// The place of a value.
+    /// The pixel at which a value stands; values beyond the ends stand outside.
     pub fn at(&self, value: f64) -> f64 {
         self.log.at(value.log2())
     }

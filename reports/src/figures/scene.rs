@@ -14,7 +14,7 @@ pub enum Ink {
     Muted,
     /// Lines of a grid, stripes.
     Grid,
-    /// The ground.
+    /// The colour of the ground, for rims that set marks off from what lies below.
     Paper,
     /// A field of a heat map, dark on either ground.
     Heat,
@@ -30,23 +30,23 @@ pub const SERIES: usize = 7;
 /// How a line is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dash {
-    /// Not at all.
+    /// One stroke.
     Solid,
     /// Long dashes.
     Dashed,
     /// Dots.
     Dotted,
-    /// Both in turn.
+    /// A dash and a dot in turn.
     Mixed,
 }
 
 impl Dash {
-    /// The n-th, for the n-th series.
+    /// The n-th, for the n-th series; they begin anew where there are no more.
     pub fn of(series: usize) -> Self {
         [Self::Solid, Self::Dashed, Self::Mixed, Self::Dotted][series % 4]
     }
 
-    /// Lengths of strokes and gaps.
+    /// Lengths of strokes and gaps in turn; none of a solid line.
     pub fn lengths(self) -> &'static [f32] {
         match self {
             Self::Solid => &[],
@@ -57,7 +57,7 @@ impl Dash {
     }
 }
 
-/// A point's form.
+/// The form of a mark, so that series are told apart without colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marker {
     /// ●
@@ -77,7 +77,7 @@ pub enum Marker {
 }
 
 impl Marker {
-    /// The n-th, for the n-th series.
+    /// The n-th, for the n-th series; they begin anew where there are no more.
     pub fn of(series: usize) -> Self {
         let all = [Self::Circle, Self::Square, Self::Triangle, Self::Diamond, Self::Down, Self::Plus, Self::Cross];
         all[series % all.len()]
@@ -117,7 +117,7 @@ const PLUS: [Point; 12] = [
     (-0.4, -0.4),
 ];
 
-/// Right and down, in pixels.
+/// Right and down, in units of the scene: a pixel of a page, two of a PNG.
 pub type Point = (f64, f64);
 
 /// Where a text stands relative to its point.
@@ -136,29 +136,29 @@ pub enum Anchor {
 pub enum Form {
     /// Joined points.
     Line {
-        /// The points.
+        /// Where it goes, in order.
         points: Vec<Point>,
-        /// Its width.
+        /// In units of the scene.
         width: f64,
-        /// How it is broken.
+        /// How it is broken into strokes.
         dash: Dash,
     },
     /// A filled area.
     Area {
-        /// Its corners.
+        /// Its corners; the last is joined to the first.
         points: Vec<Point>,
         /// From 0, not there, to 1.
         opacity: f64,
     },
     /// A line of text; the point is on its baseline.
     Text {
-        /// Its place.
+        /// Where it begins, is centred or ends, on the baseline.
         at: Point,
         /// What it says.
         text: String,
-        /// The height of an em.
+        /// The height of an em, in units of the scene.
         size: f64,
-        /// Its side.
+        /// Which part of it stands at its place.
         anchor: Anchor,
     },
 }
@@ -197,14 +197,14 @@ pub struct Shape {
     pub tip: String,
 }
 
-/// A picture.
+/// A picture as shapes, without colours or a format.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
-    /// Its width.
+    /// Its width, in the units of all its points.
     pub width: f64,
-    /// Its height.
+    /// Its height, in the same.
     pub height: f64,
-    /// Back to front.
+    /// Its shapes, the ones behind first.
     pub shapes: Vec<Shape>,
 }
 
@@ -214,7 +214,7 @@ pub const TEXT: f64 = 11.5;
 pub const SMALL: f64 = 10.0;
 
 impl Scene {
-    /// An empty one.
+    /// A picture of this size with nothing in it.
     pub fn new(width: f64, height: f64) -> Self {
         Self { width, height, shapes: Vec::new() }
     }
@@ -225,7 +225,7 @@ impl Scene {
         &mut self.shapes[at]
     }
 
-    /// A line.
+    /// Joins points by a line; a point out of all scale is left out.
     pub fn line(&mut self, points: Vec<Point>, ink: Ink, width: f64, dash: Dash) -> &mut Shape {
         self.push(Form::Line { points, width, dash }, ink)
     }
@@ -235,12 +235,12 @@ impl Scene {
         self.line(vec![from, to], ink, 1.0, Dash::Solid)
     }
 
-    /// A filled area.
+    /// Fills what points surround; opacity from 0, not there, to 1.
     pub fn area(&mut self, points: Vec<Point>, ink: Ink, opacity: f64) -> &mut Shape {
         self.push(Form::Area { points, opacity }, ink)
     }
 
-    /// A filled rectangle.
+    /// Fills a rectangle, from its top left corner.
     pub fn rect(&mut self, (x, y): Point, (width, height): Point, ink: Ink, opacity: f64) -> &mut Shape {
         self.area(vec![(x, y), (x + width, y), (x + width, y + height), (x, y + height)], ink, opacity)
     }
@@ -251,7 +251,7 @@ impl Scene {
         self.area(marker.outline(at, size), ink, 1.0)
     }
 
-    /// A line of text.
+    /// Writes a line of text; its baseline lies at the point.
     pub fn text(&mut self, at: Point, text: impl Into<String>, size: f64, ink: Ink, anchor: Anchor) -> &mut Shape {
         self.push(Form::Text { at, text: text.into(), size, anchor }, ink)
     }

@@ -9,9 +9,9 @@ use crate::shown::{breaks, sentence};
 /// Colours on a ground: text, muted, grid, paper, then the series.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
-    /// Text, muted, grid, paper.
+    /// Of [`Ink::Text`], [`Ink::Muted`], [`Ink::Grid`] and [`Ink::Paper`], as `#rrggbb`.
     pub plain: [&'static str; 4],
-    /// The series' colours.
+    /// Of each [`Ink::Series`].
     pub series: [&'static str; super::scene::SERIES],
 }
 

@@ -25,7 +25,7 @@ use crate::stats::{TwoSources, holm, mean, variance};
 use crate::{Group, Report, Run};
 use serde::Serialize;
 
-/// How the gate decides.
+/// How the gate decides: what is accepted, and how sure it must be.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Rule {
     /// The fall of accuracy that is accepted, a fraction.
@@ -38,7 +38,7 @@ pub struct Rule {
     pub allow_dirty: bool,
 }
 
-/// What became of a configuration.
+/// What became of a configuration by one quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -53,38 +53,38 @@ pub enum Verdict {
 /// One configuration's comparison by one quantity, in that quantity's unit.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// The dataset.
+    /// The dataset's name.
     pub dataset: String,
-    /// Method and setting.
+    /// Method and setting, as tables name them.
     pub label: String,
     /// What is compared.
     pub quantity: Quantity,
     /// Of the baseline, the mean over its seeds.
     pub baseline: f64,
-    /// Of the runs.
+    /// The same of the runs.
     pub found: f64,
     /// Runs minus baseline.
     pub difference: f64,
-    /// Its standard error.
+    /// The difference's standard error, over examples and seeds.
     pub standard_error: f64,
-    /// Examples compared.
+    /// Examples that both sides answered.
     pub examples: usize,
     /// Seeds: of the baseline, of the runs.
     pub seeds: [usize; 2],
     /// The one-sided p-value of becoming worse.
     pub p: f64,
-    /// The same, corrected.
+    /// The same, corrected for all checks of the gate (Holm).
     pub p_holm: f64,
     /// The harm that would have been seen four times of five.
     pub detectable: f64,
-    /// What follows.
+    /// What follows from difference, margin and corrected p-value.
     pub verdict: Verdict,
 }
 
-/// The gate's findings.
+/// What the gate found: any error, or any check that regressed, shuts it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Gate {
-    /// How it decided.
+    /// The rule that it decided by.
     pub rule: Rule,
     /// For each configuration of the baseline that could be compared, one by accuracy and, where the baseline tells it, one by
     /// log-loss.

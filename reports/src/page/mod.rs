@@ -29,7 +29,7 @@ use crate::{Report, ReportError};
 const SCRIPT: &str = include_str!("script.js");
 const STYLE: &str = include_str!("style.css");
 
-/// The page.
+/// The report as one HTML file that asks for no other.
 pub fn render(report: &Report, blocks: &[Block]) -> Result<String, ReportError> {
     let mut page = Page { report, body: String::new(), contents: Vec::new(), section: String::new(), heading: String::new() };
     for block in blocks {

@@ -18,9 +18,9 @@ const LARGEST: u32 = 16_384;
 pub struct Thumbnail {
     /// `data:image/...;base64,...`.
     pub uri: String,
-    /// Its width.
+    /// Its width in pixels.
     pub width: u32,
-    /// Its height.
+    /// Its height in pixels.
     pub height: u32,
 }
 

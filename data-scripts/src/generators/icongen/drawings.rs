@@ -10,7 +10,7 @@ use crate::generators::look::{Colour, Page, Shape, mix, some_colours, some_shape
 pub struct Repeat {
     /// What repeats: shape and colour of each element.
     pub kinds: Vec<(Shape, Colour)>,
-    /// The order in which the kinds repeat.
+    /// The order in which the kinds repeat: places in `kinds`.
     pub unit: Vec<usize>,
     /// Where in the unit the picture starts.
     pub start: usize,
@@ -36,7 +36,7 @@ impl Repeat {
         self.unit[(self.start + SHOWN) % self.unit.len()]
     }
 
-    /// The word for a kind.
+    /// The word for a kind: its shape where shapes differ, else its colour.
     pub fn word(&self, kind: usize) -> &'static str {
         let (shape, colour) = self.kinds[kind];
         if self.by_shape { shape.name() } else { colour.name() }
@@ -183,7 +183,7 @@ pub fn thermometer(page: &mut Page, s: &mut Stream, centre_x: f32, level: f32) {
     }
 }
 
-/// A glass filled to a share.
+/// A glass filled to a share from 0, empty, to 1.
 pub fn glass(page: &mut Page, s: &mut Stream, share: f32) {
     let (left, width, top, height) = (14.0 + s.range(-6.0, 8.0) as f32, s.range(24.0, 34.0) as f32, 8.0, 50.0);
     let rgb = page.rgb(some_colours(s, 1)[0]);

@@ -8,7 +8,7 @@ use crate::generators::item::say;
 use crate::generators::layout::{Area, spot, spots};
 use crate::generators::look::{Colour, Page, Shape, Theme, some_colours, some_shapes};
 
-/// A question between two pictures.
+/// A question answered by one of two pictures.
 pub struct PictureChoice {
     pub question: String,
     /// What is asked about.

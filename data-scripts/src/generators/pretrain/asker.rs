@@ -9,13 +9,13 @@ use crate::generators::look::{Colour, SHAPES, Shape, colour_words, shape_words};
 /// A question about a scene.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuestionAnswer {
-    /// The question.
+    /// Phrased in one of its topic's ways.
     pub question: String,
     /// The answer: mostly one word or one digit.
     pub answer: String,
     /// The answer and what else it might have been, in random order.
     pub choices: Vec<String>,
-    /// What it asks about.
+    /// What it asks about: `color`, `count check`.
     pub topic: &'static str,
 }
 
@@ -24,11 +24,11 @@ pub const NUMBERS: &[&str] = &["1", "2", "3", "4", "5", "6"];
 /// The two answers to a claim.
 pub const YES_NO: &[&str] = &["yes", "no"];
 
-/// The questions so far.
+/// Questions about one scene, and the stream that phrases them.
 pub struct Asker<'a> {
     /// What decides phrasings, options and what is asked for.
     pub s: &'a mut Stream,
-    /// The questions.
+    /// The questions so far, in the order of asking.
     pub qa: Vec<QuestionAnswer>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// "a" or "an".
+/// "a" or "an", by the first letter of the word that follows.
 pub fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }

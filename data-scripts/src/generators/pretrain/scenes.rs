@@ -14,11 +14,11 @@ const SYMBOLS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A"
 
 /// A drawn scene and all questions about it.
 pub struct Scene {
-    /// The picture.
+    /// What was drawn, and the marks of what stands where.
     pub page: Page,
-    /// What it shows.
+    /// What it shows, in at most twenty words.
     pub caption: String,
-    /// The questions.
+    /// All questions about it; a sample keeps some of them.
     pub qa: Vec<QuestionAnswer>,
 }
 

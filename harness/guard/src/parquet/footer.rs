@@ -19,7 +19,7 @@ const MAX_CHUNKS: usize = 250_000;
 /// What a footer says, as far as it matters for reading safely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footer {
-    /// Rows.
+    /// Rows of all row groups together.
     pub rows: u64,
     pub(super) leaves: Vec<Leaf>,
     pub(super) groups: Vec<Group>,

@@ -20,7 +20,7 @@ const DECODED: u64 = 1 << 30;
 const EXPANSION: u64 = 32;
 /// Values of a list column in a row group: all of them may be one row's.
 const MAX_LIST_VALUES: u64 = 1 << 24;
-/// Pages of the columns that are read.
+/// Pages of the columns that are read, in all row groups.
 const MAX_PAGES: u64 = 2_000_000;
 /// Bytes of a page's header; statistics may hold a value of the page.
 const MAX_HEADER: usize = 16 << 20;
@@ -28,7 +28,7 @@ const MAX_HEADER: usize = 16 << 20;
 /// How a file's columns may be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Rows to decode at a time.
+    /// Rows to decode at a time, at least 1.
     pub rows: usize,
     /// Bytes that all rows together may take decoded.
     pub budget: u64,
@@ -39,7 +39,7 @@ pub struct Plan {
 /// A chunk of a column whose pages have to be looked into before they are decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
-    /// The row group.
+    /// The row group, from 0.
     pub group: usize,
     /// The column among all without columns in them.
     pub leaf: usize,
@@ -55,11 +55,11 @@ pub struct Doubt {
 /// A page as it lies in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed {
-    /// Where it begins.
+    /// Its first byte in the file, behind its header.
     pub at: u64,
-    /// Its bytes there.
+    /// Its length in the file.
     pub packed: u64,
-    /// What it unpacks to, by its header.
+    /// Bytes that it unpacks to, if its header is right.
     pub unpacked: u64,
 }
 
@@ -68,7 +68,7 @@ pub struct Packed {
 struct Pages {
     /// The largest page, unpacked.
     largest: u64,
-    /// All of them.
+    /// All pages together, unpacked.
     unpacked: u64,
     /// The most bytes that a page has for each of its values.
     each: u64,
@@ -78,7 +78,7 @@ struct Pages {
     sharing: u64,
     unpacking: Vec<Packed>,
     counts: bool,
-    /// How many there are.
+    /// How many pages there are.
     count: u64,
 }
 

@@ -7,22 +7,22 @@ use crate::files::{LFS_ADVICE, is_lfs_pointer};
 /// Why a file cannot be read as parquet.
 #[derive(Debug)]
 pub enum Problem {
-    /// It could not be read at all.
+    /// The system would not let it be read.
     Io(std::io::Error),
     /// It is something else: what it looks like.
     Other(String),
     /// It begins as parquet does and does not end so.
     CutOff,
-    /// Its content is encrypted.
+    /// The footer, or a column of it, is encrypted.
     Encrypted,
     /// A column is compressed in a way that is not read here.
     Codec {
-        /// The column.
+        /// The column's name.
         column: String,
-        /// The way.
+        /// The name of the codec, or its number where it has none.
         codec: String,
     },
-    /// Something in it cannot be.
+    /// A number or name in it that cannot be: what, and where.
     Damaged(String),
     /// It asks for more than a limit allows.
     Limit(String),
