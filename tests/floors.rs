@@ -132,7 +132,13 @@ fn a_planted_circle_of_files_is_found() -> Test {
     // A parent defines what its child takes, and takes what its child defines.
     let parent = ("lib.rs", "mod child; pub struct Own; pub use child::made;");
     let told = circles(&[parent, ("child.rs", "pub fn made() -> super::Own { super::Own }")])?;
-    assert_eq!(told, "child.rs -> lib.rs: Own\nlib.rs -> child.rs: made\n");
+    assert_eq!(told, "lib.rs -> child.rs: made\nchild.rs -> lib.rs: Own\n");
+    // A macro makes what is taken.
+    let maker = ("b.rs", "made! { pub struct Made; }\npub fn b() -> crate::A { todo!() }");
+    assert_eq!(
+        circles(&[face, ("a.rs", "use crate::b::Made; pub struct A(Made);"), maker])?,
+        "a.rs -> b.rs: Made\nb.rs -> a.rs: A\n"
+    );
     // Three in a row, in folders.
     let files = [
         ("lib.rs", "mod x; mod z;"),
@@ -157,7 +163,8 @@ fn what_is_no_circle_is_none() -> Test {
     let apart = ("lib.rs", "mod a;\n#[cfg(test)]\nmod elsewhere;\n");
     assert_eq!(circles(&[apart, ("a.rs", "pub struct A;\n#[cfg(test)]\nuse crate::elsewhere;\n")])?, "");
     // Where the reader does not follow, it says so.
-    let error = circles(&[("lib.rs", "mod a;"), ("a.rs", "use crate::nowhere;")]).expect_err("no such name").to_string();
+    let error =
+        circles(&[("lib.rs", "mod a;"), ("a.rs", "use crate::nowhere; pub struct A;")]).expect_err("no such name").to_string();
     assert!(error.contains("`a.rs`: `crate::nowhere` leads nowhere"), "{error}");
     Ok(())
 }

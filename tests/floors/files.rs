@@ -67,6 +67,8 @@ struct Module {
     paths: BTreeSet<Vec<String>>,
     /// Nothing but declarations and imports.
     face: bool,
+    /// A macro may define more here: what names this reader does not know.
+    made: bool,
 }
 
 /// What a path leads to.
@@ -97,7 +99,8 @@ impl Modules {
     fn module(&mut self, items: &[Item], file: usize, top: &Path, folder: &Path, parent: usize) -> Result<usize> {
         let id = self.modules.len();
         let face = items.iter().all(|item| is_test(item) || matches!(item, Item::Use(_) | Item::Mod(_)));
-        self.modules.push(Module { file, parent, face, ..Module::default() });
+        let made = items.iter().any(|item| matches!(item, Item::Macro(item) if item.ident.is_none()));
+        self.modules.push(Module { file, parent, face, made, ..Module::default() });
         for item in items.iter().filter(|item| !is_test(item)) {
             let Item::Mod(child) = item else {
                 let module = &mut self.modules[id];
@@ -142,9 +145,10 @@ impl Modules {
                 "crate" => 0,
                 "self" => at,
                 "super" => self.modules[at].parent,
-                name => match self.named(at, name, seen)? {
-                    Place::Module(module) => module,
-                    item => return Some(item),
+                name => match self.named(at, name, seen) {
+                    Some(Place::Module(module)) => module,
+                    None if self.modules[at].made => return Some(Place::Item(self.modules[at].file, name.into())),
+                    other => return other,
                 },
             };
         }
