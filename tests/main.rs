@@ -10,6 +10,7 @@
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
+//! - [`metrics`]: do the files of runs say what the table of metrics says?
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
@@ -48,6 +49,7 @@ mod kinds;
 mod laws;
 mod lengths;
 mod methods;
+mod metrics;
 mod models;
 mod mutate;
 mod outputs;
