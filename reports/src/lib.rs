@@ -15,7 +15,7 @@
 //! - [`tables`]: a report as [`blocks`]; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON of
 //!   [`sheet`]s; `render` chooses;
 //! - [`figures`]: pictures among the blocks; [`page`]: all of it as one HTML file; [`library`]: what both need of the data;
-//! - and [`write`] writes files.
+//! - and [`mod@write`] writes files.
 //!
 //! ```no_run
 //! let report = reports::Report::read(&["runs".into()])?;

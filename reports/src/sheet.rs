@@ -98,7 +98,7 @@ impl Values {
     }
 }
 
-/// Rows as CSV; those with names have them as a header. No cell is a spreadsheet's formula ([`cell_text`]).
+/// Rows as CSV; those with names have them as a header. No cell is a spreadsheet's formula (`cell_text`).
 pub fn csv_text(rows: &[impl serde::Serialize]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
