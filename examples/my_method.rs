@@ -10,11 +10,11 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::aggregate::Mean;
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
-use harness::registry::{MethodRow, Registry, keys_of, options};
+use federation::Result;
+use federation::aggregate::Mean;
+use federation::registry::{MethodRow, Registry, keys_of, options};
+use federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ impl Method for FedNova {
     /// The client half: tune what was received, send it back.
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let fit = client.fit(received.get(ADAPTERS)?, &mut Plain)?;
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 
     /// The server half, for each update: what is needed of it goes into running sums.

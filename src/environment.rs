@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use harness::accounting::clock::now_utc;
-use harness::backbone::Backbone;
+use machine::clock::now_utc;
+use models::Backbone;
 use schema::record::Download;
 use schema::{Environment, Inputs, manifest};
 

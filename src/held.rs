@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use harness::backbone::{self, Backbone, folder, nano, smol};
+use models::{self, Backbone, folder, nano, smol};
 use schema::InputFile;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
@@ -44,7 +44,7 @@ impl BackbonePlace {
         }
         if let Some(weights) = &config.weights {
             let [name, weights] = [&config.name, weights].map(|text| guard::text::line(text, 80));
-            return Err(harness::Error::Usage(format!(
+            return Err(study::Error::Usage(format!(
                 "backbone.weights (--weights) `{weights}`: backbone `{name}` takes none, only `{}` does; leave it out",
                 smol::NAME
             ))
@@ -83,10 +83,10 @@ impl BackbonePlace {
 
     /// Reads it.
     pub fn load(&self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
-        let (dtype, device) = (backbone::parse_dtype(config.dtype.as_deref())?, parse_device(&config.device)?);
+        let (dtype, device) = (models::parse_dtype(config.dtype.as_deref())?, parse_device(&config.device)?);
         let loaded: Box<dyn Backbone> = match self {
-            Self::Embedded => backbone::load_as(&config.name, dtype, &device)?,
-            Self::Folder(path, _) => backbone::load_as(&path.display().to_string(), dtype, &device)?,
+            Self::Embedded => models::load_as(&config.name, dtype, &device)?,
+            Self::Folder(path, _) => models::load_as(&path.display().to_string(), dtype, &device)?,
             Self::Smol(path, _) => Box::new(smol::load(path, dtype, &device)?),
         };
         Ok(loaded.into())
@@ -135,9 +135,9 @@ fn find_smol(stated: Option<&str>) -> Result<(PathBuf, Option<Found>)> {
 }
 
 /// A path that leads nowhere is said to be one.
-pub(crate) fn nothing_there(what: &str, path: &Path) -> harness::Error {
+pub(crate) fn nothing_there(what: &str, path: &Path) -> study::Error {
     let path = guard::text::line(&path.display().to_string(), 200);
-    harness::Error::Usage(format!("{what}: there is no file or folder `{path}`"))
+    study::Error::Usage(format!("{what}: there is no file or folder `{path}`"))
 }
 
 /// `cpu` or `cuda:N`.
@@ -150,8 +150,8 @@ pub fn parse_device(name: &str) -> Result<Device> {
     }
 }
 
-fn bad_device(name: &str) -> harness::Error {
-    harness::Error::Usage(format!("device `{name}`: expected `cpu` or `cuda:N`"))
+fn bad_device(name: &str) -> study::Error {
+    study::Error::Usage(format!("device `{name}`: expected `cpu` or `cuda:N`"))
 }
 
 fn cuda(index: usize) -> Result<Device> {

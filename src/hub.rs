@@ -62,14 +62,14 @@ fn dataset_id(card: &Card, revision: Option<&str>) -> Result<HubId> {
     let name = card.hub.as_deref().ok_or_else(|| {
         let message =
             format!("dataset `{}` is not from the Hub: its card has no key `hub`; it comes from {}", card.name, card.source);
-        harness::Error::Usage(message)
+        study::Error::Usage(message)
     })?;
     Ok(HubId::new(RepoKind::Dataset, name, revision.unwrap_or(&card.revision))?)
 }
 
 fn not_at_hand(kind: &str, name: &str, id: &HubId, fetch: &str) -> anyhow::Error {
     let folder = Hub::from_env().map(|hub| hub.folder(id).display().to_string()).unwrap_or_default();
-    harness::Error::Usage(format!("{kind} `{name}` is not at hand: nothing of {id} in {folder}; {fetch}")).into()
+    study::Error::Usage(format!("{kind} `{name}` is not at hand: nothing of {id} in {folder}; {fetch}")).into()
 }
 
 /// A backbone that is named by a Hub id and lies in the cache.
@@ -119,7 +119,7 @@ pub fn fetch_dataset(card: &Card, revision: Option<&str>, splits: &[String], how
     let id = dataset_id(card, revision)?;
     let known = || card.splits.keys().map(String::as_str);
     if let Some(split) = splits.iter().find(|split| !card.splits.contains_key(*split)) {
-        return Err(harness::Error::unknown(&format!("split of dataset `{}`", card.name), split, known()).into());
+        return Err(study::Error::unknown(&format!("split of dataset `{}`", card.name), split, known()).into());
     }
     let chosen = card.splits.iter().filter(|(name, _)| splits.is_empty() || splits.contains(name));
     let patterns = chosen.flat_map(|(_, split)| split.patterns().cloned()).collect();
@@ -184,7 +184,7 @@ fn announce(plan: &Plan, license: Option<&str>, how: How) -> Result<()> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && agreed(&line) {
         return Ok(());
     }
-    Err(harness::Error::Usage(format!("{line}; `--yes` downloads it")).into())
+    Err(study::Error::Usage(format!("{line}; `--yes` downloads it")).into())
 }
 
 fn agreed(line: &str) -> bool {

@@ -3,7 +3,7 @@
 //! A user's own crate adds a method as a row and calls the same `main`:
 //!
 //! ```no_run
-//! use harness::registry::Registry;
+//! use federation::registry::Registry;
 //! // let registry = Registry::new(baselines::METHODS).method(my_row);
 //! fedbench::cli::main(Registry::new(baselines::METHODS));
 //! ```

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use harness::checksums::Checksums;
-use harness::data::{Dataset, Example};
+use data::{Dataset, Example};
 use reports::library::{Examples, Library, Part};
 use reports::{Run, library};
 use schema::{Card, InputFile, run_dir, toml_file};
+use study::checksums::Checksums;
 
 use crate::output::with_causes;
 use crate::session::{self, card_of, data_root, locate_all};

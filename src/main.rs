@@ -1,6 +1,6 @@
 //! `fedbench`: federated tuning of multimodal LLMs, benchmarked.
 
-use harness::registry::Registry;
+use federation::registry::Registry;
 
 /// Training makes and drops many middle-sized tensors; the system's allocator would hand their pages back each time.
 #[global_allocator]

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use harness::accounting::clock::Stopwatch;
-use harness::accounting::parameters::client_parameters;
-use harness::federation::link::Traffic;
-use harness::federation::{Placement, Scope, Task};
-use harness::metrics::evaluate::{largest_batch, predict};
-use harness::registry::MethodRow;
-use harness::study::Study;
+use federation::link::Traffic;
+use federation::registry::MethodRow;
+use federation::{Placement, Scope, Task};
+use machine::clock::Stopwatch;
 use schema::Inputs;
 use schema::experiment::Wire;
 use schema::inputs::judged_on_training_rows;
 use serde::Serialize;
+use study::Study;
+use study::parameters::client_parameters;
+use tasks::largest_batch;
+use tasks::predict::predict;
 
 use crate::progress::{bytes, duration};
 
@@ -70,7 +71,7 @@ impl Pace {
         if let Some(known) = self.steps.get(&key) {
             return Ok(*known);
         }
-        let timed = if pooled { timed_step(study)? } else { harness::threads::pool(1)?.install(|| timed_step(study))? };
+        let timed = if pooled { timed_step(study)? } else { machine::threads::pool(1)?.install(|| timed_step(study))? };
         self.steps.insert(key, timed);
         Ok(timed)
     }
@@ -81,7 +82,7 @@ impl Pace {
         if let Some(known) = self.evaluations.get(&key) {
             return Ok(*known);
         }
-        let timed = harness::threads::pool(1)?.install(|| timed_evaluation(study))?;
+        let timed = machine::threads::pool(1)?.install(|| timed_evaluation(study))?;
         self.evaluations.insert(key, timed);
         Ok(timed)
     }
@@ -105,7 +106,7 @@ impl Plan {
         let steps = steps(study, row, rounds);
         let placement = row.placement(study.adapter().is_split());
         let stored = client_parameters(spec, study.adapter(), placement);
-        let transfers = study.cohort(1, clients).len().saturating_mul(rounds) as u64;
+        let transfers = study.schedule().cohort(1, clients).len().saturating_mul(rounds) as u64;
         let [up, down] = (row.traffic)(study.adapter(), clients)
             .map(|numbers| numbers.saturating_mul(transfers).saturating_mul(spec.bytes_per_number as u64));
         let up = match federation.uplink {
@@ -134,7 +135,7 @@ impl Plan {
             method: row.name.into(),
             dataset: study.card().name.clone(),
             clients,
-            examples: (study.train().len(), study.num_test()),
+            examples: (study.train().len(), study.judge().examples.len()),
             rounds,
             steps,
             trainable_parameters: if trains { study.adapter().parameters() } else { 0 },
@@ -148,7 +149,7 @@ impl Plan {
             training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
             evaluation_seconds: {
                 let evaluations = if trains { evaluations(study.experiment().evaluation.every, rounds) } else { 1 };
-                pace.evaluation(study, inputs)? * evaluations as f64 * study.num_test() as f64 / threads as f64
+                pace.evaluation(study, inputs)? * evaluations as f64 * study.judge().examples.len() as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
             remarks: if trains { remarks(study, inputs) } else { Vec::new() },
@@ -193,10 +194,10 @@ fn remarks(study: &Study, inputs: &Inputs) -> Vec<String> {
     let (experiment, federation) = (study.experiment(), &study.experiment().federation);
     let same = judged_on_training_rows(experiment, Some(inputs), Some(study.card()));
     let mut remarks: Vec<String> = same.then(|| "judged on the rows that it is trained on".into()).into_iter().collect();
-    let cohort = study.cohort(1, study.shards().len());
+    let cohort = study.schedule().cohort(1, study.shards().len());
     let shares = [
-        ("dropout", federation.dropout, study.dropped(1, &cohort).len()),
-        ("stragglers", federation.stragglers, study.stragglers(1, &cohort).len()),
+        ("dropout", federation.dropout, study.schedule().dropped(1, &cohort).len()),
+        ("stragglers", federation.stragglers, study.schedule().stragglers(1, &cohort).len()),
     ];
     for (key, share, _) in shares.into_iter().filter(|(_, share, count)| *share > 0.0 && *count == 0) {
         remarks.push(format!("federation.{key} = {share} of a round's {} clients is nobody", cohort.len()));
@@ -210,13 +211,16 @@ const DRAWN: usize = 1_000_000;
 /// Optimizer steps over all clients and rounds.
 fn steps(study: &Study, row: &MethodRow, rounds: usize) -> usize {
     let clients = study.shards().len();
-    let of_all: usize = (0..clients).map(|client| study.steps_per_round(client)).sum();
-    let cohort = study.cohort(1, clients).len();
+    let of_all: usize = (0..clients).map(|client| study.schedule().steps()[client]).sum();
+    let cohort = study.schedule().cohort(1, clients).len();
     if row.scope == Scope::Pooled || cohort == clients {
         return rounds.saturating_mul(of_all);
     }
     if rounds.saturating_mul(clients) <= DRAWN {
-        return (1..=rounds).flat_map(|round| study.cohort(round, clients)).map(|client| study.steps_per_round(client)).sum();
+        return (1..=rounds)
+            .flat_map(|round| study.schedule().cohort(round, clients))
+            .map(|client| study.schedule().steps()[client])
+            .sum();
     }
     (rounds as f64 * cohort as f64 * of_all as f64 / clients as f64).round() as usize
 }
@@ -231,7 +235,7 @@ fn evaluations(every: usize, rounds: usize) -> usize {
 
 /// Bytes that judging takes, roughly: on every thread the mask of a batch, and its hidden states a few times.
 fn judging_bytes(study: &Study) -> u64 {
-    let (numbers, tokens) = largest_batch(study);
+    let (numbers, tokens) = largest_batch(study.judge());
     4 * rayon::current_num_threads() as u64 * (numbers as u64 + 16 * tokens as u64 * study.backbone().spec().d_model as u64)
 }
 
@@ -242,7 +246,7 @@ fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
     let stride = (study.train().len() / size.max(1)).max(1);
     let examples: Vec<usize> = (0..study.train().len()).step_by(stride).take(size).collect();
     let vars = study.initial().to_vars()?;
-    let adapters = harness::adapter::Adapters::from_vars(&vars);
+    let adapters = models::adapter::Adapters::from_vars(&vars);
     let clock = Stopwatch::start();
     let answers = study.answers(&examples, &adapters)?;
     answers.loss()?.backward()?;
@@ -253,11 +257,11 @@ fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
 
 /// Seconds to judge a test example, from one batch.
 fn timed_evaluation(study: &Study) -> Result<f64> {
-    let size = study.experiment().evaluation.batch_size.min(study.num_test());
-    let stride = (study.num_test() / size.max(1)).max(1);
-    let examples: Vec<usize> = (0..study.num_test()).step_by(stride).take(size).collect();
+    let size = study.experiment().evaluation.batch_size.min(study.judge().examples.len());
+    let stride = (study.judge().examples.len() / size.max(1)).max(1);
+    let examples: Vec<usize> = (0..study.judge().examples.len()).step_by(stride).take(size).collect();
     let clock = Stopwatch::start();
-    predict(study, &study.adapter().attach(study.initial())?, &examples, None)?;
+    predict(study.judge(), &study.adapter().attach(study.initial())?, &examples, None)?;
     Ok(clock.seconds() / examples.len().max(1) as f64)
 }
 

@@ -1,6 +1,6 @@
 //! Progress for people: a bar with an ETA on a terminal, a line per round, nothing when quiet.
 
-use harness::federation::{RoundReport, Watch};
+use federation::{RoundReport, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::note;

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use harness::accounting::flops::Flops;
-use harness::accounting::memory;
-use harness::accounting::parameters::client_parameters;
-use harness::federation::{self, Outcome, Scope};
-use harness::metrics::evaluate::trivial_accuracies;
-use harness::record::RunDir;
-use harness::registry::MethodRow;
-use harness::study::Study;
+use federation::registry::MethodRow;
+use federation::{self, Outcome, Scope};
+use machine::memory;
+use models::flops::Flops;
 use schema::card::BadRow;
 use schema::metrics::{Beside, Metric};
 use schema::record::Skipped;
 use schema::{Card, Experiment, Summary, manifest, run_dir};
+use study::Study;
+use study::parameters::client_parameters;
+use study::record::RunDir;
+use tasks::trivial::trivial_accuracies;
 
 use crate::environment::environment;
 use crate::hub;
@@ -87,7 +87,7 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: 
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
     let environment = environment(study.backbone(), &experiment.backbone.device, downloads, resolved.inputs);
     folder.write_setup(&study, &environment)?;
-    let outcome = federation::run(&study, &mut *resolved.method, &progress)?;
+    let outcome = study.run(&mut *resolved.method, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))
@@ -149,7 +149,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
     let placement = row.placement(study.adapter().is_split());
     let stored = client_parameters(spec, study.adapter(), placement);
     let [client_flops, server_flops] = train_flops(study, row, outcome).by_side(placement);
-    let (chance, majority) = trivial_accuracies(study);
+    let (chance, majority) = trivial_accuracies(study.judge());
     let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.timings.iter().map(of).sum::<f64>();
     let train_seconds = seconds(|round| round.train_seconds);
     let beside = Beside {
@@ -163,7 +163,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         rounds: if trains { experiment.federation.rounds as u32 } else { 0 },
         clients: study.shards().len() as u32,
         train_examples: study.train().len() as u64,
-        test_examples: study.num_test() as u64,
+        test_examples: study.judge().examples.len() as u64,
         scoring: study.card().scoring,
         chance_accuracy: chance,
         majority_accuracy: majority,

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use data::{self, Dataset, join_cards};
 use data_scripts::{cards, generators};
-use harness::adapter::AdapterSpec;
-use harness::checksums::{Checksum, Checksums};
-use harness::data::{self, Dataset, join_cards};
-use harness::federation::Method;
-use harness::registry::{MethodRow, Registry};
-use harness::study::{self, Split, Study};
+use federation::Method;
+use federation::registry::{MethodRow, Registry};
+use models::adapter::AdapterSpec;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs, toml_file};
+use study::Study;
+use study::checksums::{Checksum, Checksums};
+use tasks::Split;
 
 use crate::held::{BackbonePlace, Held, made_of, nothing_there};
 use crate::plan::Pace;
@@ -155,7 +156,7 @@ impl Session {
     /// What was read is what the run is named after.
     fn check_unchanged(&mut self, resolved: &Resolved) -> Result<()> {
         match self.complete_inputs(resolved)?.differing_files(&resolved.inputs).next() {
-            Some(file) => Err(harness::Error::Changed { path: file.path.clone().into() }.into()),
+            Some(file) => Err(study::Error::Changed { path: file.path.clone().into() }.into()),
             None => Ok(()),
         }
     }
@@ -191,7 +192,7 @@ impl Session {
         }
         let model = place.load(config)?;
         if checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)? != files {
-            return Err(harness::Error::Changed { path: place.folder() }.into());
+            return Err(study::Error::Changed { path: place.folder() }.into());
         }
         let download = place.download()?;
         let fetch =
@@ -264,7 +265,7 @@ impl Session {
         let pictures = pictures(&mut self.checksums, located, split, &dataset)?;
         if split_files(&mut self.checksums, located, split)? != key.files {
             let path = key.datasets.first().map(|(folder, _)| folder.clone()).unwrap_or_default();
-            return Err(harness::Error::Changed { path }.into());
+            return Err(study::Error::Changed { path }.into());
         }
         if sketch {
             dataset.images.truncate(1);
@@ -287,7 +288,7 @@ pub(crate) fn pictures(checksums: &mut Checksums, located: &[Located], split: &s
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut named = BTreeSet::new();
     for one in located {
-        let files = data::of_split(&one.folder, &one.card, split).map_err(harness::Error::from)?;
+        let files = data::of_split(&one.folder, &one.card, split).map_err(study::Error::from)?;
         named.extend(files.iter().map(|path| real(path)));
     }
     let others: BTreeSet<PathBuf> = dataset.files.iter().filter(|path| !named.contains(&real(path))).cloned().collect();
@@ -307,7 +308,7 @@ pub(crate) fn pictures(checksums: &mut Checksums, located: &[Located], split: &s
 pub(crate) fn split_files(checksums: &mut Checksums, located: &[Located], split: &str) -> Result<Vec<InputFile>> {
     let mut files = Vec::new();
     for dataset in located {
-        let paths = data::of_split(&dataset.folder, &dataset.card, split).map_err(harness::Error::from)?;
+        let paths = data::of_split(&dataset.folder, &dataset.card, split).map_err(study::Error::from)?;
         let found = checksums_of(checksums, &format!("split {split}"), &dataset.folder, &paths)?;
         let fetch = format!("data fetch {}", dataset.card.name);
         check_download(dataset.download.as_ref(), &dataset.folder, &found, &fetch)?;
@@ -356,7 +357,7 @@ fn check_download(download: Option<&Download>, folder: &Path, files: &[InputFile
 }
 
 /// Reads a split of one dataset, or of several as one.
-pub fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, harness::Error> {
+pub fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, study::Error> {
     let one = |located: &Located| Dataset::load(&located.folder, &located.card, split, limit);
     match located {
         [alone] => Ok(one(alone)?),
@@ -365,7 +366,7 @@ pub fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Da
 }
 
 /// The card of one dataset, or of several as one.
-pub fn card_of(located: &[Located]) -> Result<Card, harness::Error> {
+pub fn card_of(located: &[Located]) -> Result<Card, study::Error> {
     match located {
         [alone] => Ok(alone.card.clone()),
         several => Ok(join_cards(&several.iter().map(|located| located.card.clone()).collect::<Vec<_>>())?),
@@ -387,7 +388,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
     let path = Path::new(dataset);
     if path.extension().is_some_and(|extension| extension == "toml") {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        let card: Card = toml_file::read(path).map_err(harness::Error::from)?;
+        let card: Card = toml_file::read(path).map_err(study::Error::from)?;
         return if card.hub.is_some() { hub::dataset(card, None) } else { Ok(Located { folder, card, download: None }) };
     }
     // A known name has neither folder nor extension, whatever lies here.
@@ -395,7 +396,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
     if (is_path && path.is_file()) || path.extension().is_some_and(|extension| extension == "parquet") {
         let shown = guard::text::line(dataset, 200);
         let what = if path.is_file() { "is a file" } else { "does not exist, and would be a file" };
-        return Err(harness::Error::Usage(format!(
+        return Err(study::Error::Usage(format!(
             "dataset `{shown}` {what}: a dataset is a folder with a `card.toml`, a card (a `.toml` file, which names its parquet files), or a \
              known name"
         ))
@@ -417,7 +418,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
         return hub::dataset(card, revision);
     }
     if !folder.is_dir() {
-        return Err(harness::Error::Usage(format!(
+        return Err(study::Error::Usage(format!(
             "dataset `{dataset}` is not at hand: expected its parquet files in {} (FEDBENCH_DATA names the folder above); it comes from {}",
             folder.display(),
             card.source
@@ -433,7 +434,7 @@ fn in_folder(folder: &Path) -> Result<Located> {
     let named = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let card = match own.is_file() {
-        true => toml_file::read(&own).map_err(harness::Error::from)?,
+        true => toml_file::read(&own).map_err(study::Error::from)?,
         false => known_card(&name)
             .with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
     };
@@ -443,8 +444,8 @@ fn in_folder(folder: &Path) -> Result<Located> {
 pub(crate) fn known_card(name: &str) -> Result<Card> {
     let known = cards::CARDS.iter().map(|(name, _)| *name);
     match cards::CARDS.iter().any(|(known, _)| *known == name) {
-        true => cards::card(name).map_err(|message| harness::Error::Usage(message).into()),
-        false => Err(harness::Error::unknown("dataset", name, known).into()),
+        true => cards::card(name).map_err(|message| study::Error::Usage(message).into()),
+        false => Err(study::Error::unknown("dataset", name, known).into()),
     }
 }
 
@@ -467,7 +468,7 @@ fn check_partition_key(experiment: &Experiment, card: &Card) -> Result<()> {
     match &experiment.partition.key {
         Some(key) if !card.partition_keys.contains(key) => {
             let kind = format!("partition.key for dataset `{}`", card.name);
-            Err(harness::Error::unknown(&kind, key, card.partition_keys.iter().map(String::as_str)).into())
+            Err(study::Error::unknown(&kind, key, card.partition_keys.iter().map(String::as_str)).into())
         }
         _ => Ok(()),
     }

@@ -5,17 +5,17 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
-use harness::adapter::{AdapterSpec, Adapters, KINDS};
-use harness::federation::{Answers, Client, Method, Round, Scope, Task, Update};
-use harness::study::Study;
+use federation::{Answers, Client, Method, Round, Scope, Task, Update};
+use models::adapter::{AdapterSpec, Adapters, KINDS};
 use schema::Experiment;
+use study::Study;
 
 use crate::support::{Test, distance, normal, within};
 use crate::tiny::{difference_in_effect, effect, experiment, study};
 
 /// FedDAT on a spec's adapters, after a first and a second round of one client.
 fn feddat_client<'s>(study: &'s Study, method: &dyn Method) -> Result<(Client<'s>, Vec<Adapters>, Vec<Update>)> {
-    let mut client = study.clients(Scope::Shard).remove(0);
+    let mut client = study.federation().clients(Scope::Shard).remove(0);
     let (mut local, mut updates) = (vec![study.initial().clone()], Vec::new());
     for index in 1..=2 {
         let round = Round { index, total: 2, clients: 3 };
@@ -76,7 +76,7 @@ fn distillation_is_scaled_by_its_temperature() -> Test {
         let same = baselines::feddat::distill(&student, &student, temperature)?.to_scalar::<f64>()?;
         within("distillation of the same", same.abs(), 1e-12);
         let gradients = baselines::feddat::distill(&teacher, &student, temperature)?.backward()?;
-        let soft = |x: &Tensor| harness::backbone::nn::softmax(&(x / temperature)?);
+        let soft = |x: &Tensor| models::nn::softmax(&(x / temperature)?);
         let wanted = ((soft(&student)? - soft(&teacher)?)? * (temperature / 4.0))?;
         within("gradient of distillation", distance(gradients.get(&student).context("no gradient")?, &wanted)?, 1e-12);
         assert!(gradients.get(&teacher).is_none(), "the teacher got a gradient");
@@ -118,6 +118,10 @@ impl Task for Witness<'_> {
         Task::initial(self.study)
     }
 
+    fn examples(&self) -> usize {
+        self.study.examples()
+    }
+
     fn length(&self, example: usize) -> usize {
         self.study.length(example)
     }
@@ -126,7 +130,7 @@ impl Task for Witness<'_> {
         self.study.raw_bytes(example)
     }
 
-    fn answers(&self, examples: &[usize], adapters: &Adapters) -> harness::Result<Answers> {
+    fn answers(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
         let answers = self.study.answers(examples, adapters)?;
         self.passes.lock().expect("one thread").push((adapters.clone(), answers.logits.clone()));
         Ok(answers)

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
-use harness::adapter::{AdapterSpec, Adapters, Untouched};
-use harness::backbone::folder::Folder;
-use harness::backbone::llava::Llava;
-use harness::backbone::minigpt4::MiniGpt4;
-use harness::backbone::smolvlm::SmolVlm;
-use harness::backbone::{self, Backbone, Batch, Branch, Sequence, adapter_dtype, nn};
-use harness::data::Tiles;
+use data::Tiles;
+use models::adapter::{AdapterSpec, Adapters, Untouched};
+use models::folder::Folder;
+use models::llava::Llava;
+use models::minigpt4::MiniGpt4;
+use models::smolvlm::SmolVlm;
+use models::{self, Backbone, Batch, Branch, Sequence, adapter_dtype, nn};
 use schema::experiment::AdapterConfig;
 
 use crate::support::{Test, flat, ids, relative, setup, within};
@@ -54,7 +54,7 @@ impl Fixture {
         setup();
         let path = folder(name);
         let expect = candle_core::safetensors::load(path.join("expect.safetensors"), &Device::Cpu)?;
-        let model = backbone::load_as(path.to_str().context("a path in UTF-8")?, dtype, &Device::Cpu)?;
+        let model = models::load_as(path.to_str().context("a path in UTF-8")?, dtype, &Device::Cpu)?;
         Ok(Self { name, model, expect })
     }
 
@@ -144,7 +144,7 @@ fn tokenizers_neither_cut_nor_pad() -> Test {
     let pad = r#""padding": {"strategy": {"Fixed": 999999999999}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
         "pad_type_id": 0, "pad_token": "<unk>"}"#;
     copy.edit("tokenizer.json", r#""truncation": null"#, cut)?.edit("tokenizer.json", r#""padding": null"#, pad)?;
-    let model = backbone::load(copy.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu)?;
+    let model = models::load(copy.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu)?;
     for (prompt, _, _) in CASES {
         let prefix = |model: &dyn Backbone| model.text().prefix(prompt, &[Tiles::WHOLE], usize::MAX);
         assert_eq!(prefix(&*model)?, prefix(&*plain.model)?);
@@ -332,7 +332,7 @@ impl Copy {
     /// Loading fails, and all of these are said.
     fn fails(&self, texts: &[&str]) -> Test {
         setup();
-        let loaded = backbone::load(self.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu);
+        let loaded = models::load(self.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu);
         let said = loaded.err().context("a damaged folder was loaded")?.to_string();
         for text in texts {
             assert!(said.contains(text), "expected {text:?} in: {said}");
@@ -401,7 +401,7 @@ fn damaged_folders() -> Test {
 /// Every prefix of a checkpoint, and every byte of its header changed, is an error or a model: never a panic.
 #[test]
 fn damaged_weights() -> Test {
-    use harness::backbone::checkpoint::Checkpoint;
+    use models::checkpoint::Checkpoint;
     let bytes = std::fs::read(folder("llava").join("model-00006-of-00006.safetensors"))?;
     let open = |bytes: &[u8]| Checkpoint::held("w", bytes, str::to_owned).map(|_| ());
     for length in (0..bytes.len()).step_by(7) {
@@ -446,11 +446,11 @@ fn published_configs() -> Test {
     for (config, parameters, image_tokens) in published {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("config.json"), config)?;
-        let spec = backbone::spec(folder.path().to_str().context("a path in UTF-8")?)?;
+        let spec = models::spec(folder.path().to_str().context("a path in UTF-8")?)?;
         assert_eq!((spec.parameters.total(), spec.image_tokens), (parameters, image_tokens));
         // The shapes known by name are the same.
         let name = if image_tokens == 64 { "smolvlm-256m" } else { "llava-1.5-7b" };
-        let known = backbone::spec(name)?;
+        let known = models::spec(name)?;
         assert_eq!((known.parameters, known.sites), (spec.parameters, spec.sites));
     }
     Ok(())

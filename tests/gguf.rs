@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::backbone::gguf::Gguf;
-use harness::backbone::llama::Llama;
-use harness::backbone::smol::{self, Llm};
-use harness::backbone::{Backbone, Batch, Branch, Sequence, nn};
-use harness::data::Tiles;
+use data::Tiles;
+use models::adapter::{AdapterSpec, Adapters};
+use models::gguf::Gguf;
+use models::llama::Llama;
+use models::smol::{self, Llm};
+use models::{Backbone, Batch, Branch, Sequence, nn};
 use tempfile::TempDir;
 
 use crate::support::{Test, decoder_logits, flat, ids, relative, setup, within};
@@ -95,7 +95,7 @@ fn smol_is_what_its_shapes_say_and_can_be_tuned() -> Test {
     let Some(path) = smollm2() else { return Ok(()) };
     setup();
     let model = smol::load(&path, DType::F32, &Device::Cpu)?;
-    assert_eq!(model.spec(), &harness::backbone::spec(smol::NAME)?);
+    assert_eq!(model.spec(), &models::spec(smol::NAME)?);
     let size = model.preprocess().size;
     let features = model.encode(&Tensor::zeros((1, 3, size, size), DType::F32, &Device::Cpu)?)?;
     let (prefix, _) = model.text().prefix("Which letter?\nA. yes\nB. no", &[Tiles::WHOLE], 64)?;

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use harness::adapter::{self, Adapt, AdapterSpec, Adapters, KINDS, fisher};
-use harness::backbone::kernels::{self, Real};
-use harness::backbone::llava::Llava;
-use harness::backbone::{Backbone, Batch, Branch, Sequence, nano, nn};
+use models::adapter::{self, Adapt, AdapterSpec, Adapters, KINDS, fisher};
+use models::kernels::{self, Real};
+use models::llava::Llava;
+use models::{Backbone, Batch, Branch, Sequence, nano, nn};
 use schema::experiment::AdapterConfig;
 
 use crate::support::{Test, distance, flat, length, nan_max, normal, relative, within};
@@ -462,7 +462,7 @@ fn fisher_of_a_client_does_not_depend_on_batches() -> Test {
         let mut experiment = tiny::experiment("fednano");
         experiment.federation.batch_size = batch_size;
         let (row, study) = tiny::study(&experiment)?;
-        let mut clients = study.clients(row.scope);
+        let mut clients = study.federation().clients(row.scope);
         let start: Adapters = study
             .initial()
             .iter()

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::accounting::clock::Stopwatch;
+use machine::clock::Stopwatch;
 use seed::{Seed, Stream};
 
 use crate::support::{Test, setup};

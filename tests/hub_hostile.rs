@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use data_scripts::hub::{Hub, HubError, Limits, Settings, Wanted};
-use harness::accounting::clock::Stopwatch;
+use machine::clock::Stopwatch;
 use serde_json::{Value, json};
 
 use crate::hub::{BYTES, COMMIT, Desk, LARGE, Program, SMALL, TOKEN, id};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use harness::accounting::clock::Stopwatch;
+use machine::clock::Stopwatch;
 
 use crate::cli::{Desk, MINIMAL};
 

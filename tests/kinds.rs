@@ -5,9 +5,9 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use harness::adapter::{Adapt, AdapterSpec, Adapters, Untouched};
-use harness::backbone::llava::Llava;
-use harness::backbone::{Backbone, Batch, Branch, Sequence, SiteSpec, connector};
+use models::adapter::{Adapt, AdapterSpec, Adapters, Untouched};
+use models::llava::Llava;
+use models::{Backbone, Batch, Branch, Sequence, SiteSpec};
 use schema::experiment::AdapterConfig;
 use seed::Seed;
 
@@ -98,7 +98,7 @@ fn vectors_are_changed_weights() -> Test {
 #[test]
 fn pairs_at_the_connector_are_changed_weights() -> Test {
     let plain = tiny::llava(&tiny::config(), DType::F64, None)?;
-    let sites = Some(vec![connector::GROUP.into()]);
+    let sites = Some(vec![models::sites::CONNECTOR.into()]);
     let config = AdapterConfig { kind: Some("lora".into()), rank: Some(3), alpha: Some(2.0), sites };
     let spec = AdapterSpec::resolve(&config, "lora", plain.spec())?;
     assert!(spec.reaches_connector() && spec.is_split());

@@ -9,22 +9,23 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::{DType, Device};
-use harness::adapter::{AdapterSpec, Adapters, KINDS, Untouched};
-use harness::backbone::{Backbone, Batch, Branch, Sequence};
-use harness::federation::aggregate::Mean;
-use harness::federation::method::merge;
-use harness::federation::run::Unwatched;
-use harness::federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Update};
-use harness::metrics::evaluate::{judge_global, predict};
-use harness::record::{RunDir, predictions, records};
-use harness::registry::MethodRow;
-use harness::study::Study;
-use harness::threads;
+use federation::Unwatched;
+use federation::aggregate::Mean;
+use federation::merge;
+use federation::registry::MethodRow;
+use federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Update};
+use machine::threads;
+use models::adapter::{AdapterSpec, Adapters, KINDS, Untouched};
+use models::{Backbone, Batch, Branch, Sequence};
 use schema::card::Scoring;
 use schema::experiment::PartitionScheme;
 use schema::metrics::Metric;
 use schema::partition::Partition;
 use schema::run_dir;
+use study::Study;
+use study::record::{RunDir, predictions, records};
+use tasks::judgement::judge_global;
+use tasks::predict::predict;
 
 use crate::support::{Test, distance, flat, normal, within};
 use crate::tiny::{self, difference, difference_in_effect, effect, experiment, run, study, uploading};
@@ -60,7 +61,7 @@ fn after_one_round(row: &MethodRow) -> Result<BeforeAggregation> {
         let received = method.send(client.id(), &global, FIRST)?;
         Ok(method.train(&mut client, &received)?)
     };
-    let updates = study.clients(row.scope).into_iter().map(train).collect::<Result<_>>()?;
+    let updates = study.federation().clients(row.scope).into_iter().map(train).collect::<Result<_>>()?;
     Ok((updates, method, global, study))
 }
 
@@ -74,9 +75,9 @@ fn fresh_adapters_change_nothing() -> Test {
         experiment.adapter.kind = Some(kind.name.into());
         experiment.adapter.sites = Some(kind.allowed.iter().map(|&site| site.into()).collect());
         let (_, study) = study(&experiment)?;
-        let all: Vec<usize> = (0..study.num_test()).collect();
-        let fresh = predict(&study, &study.adapter().attach(study.initial())?, &all, None)?;
-        assert_eq!(fresh, predict(&study, &Untouched, &all, None)?, "{}", kind.name);
+        let all: Vec<usize> = (0..study.judge().examples.len()).collect();
+        let fresh = predict(study.judge(), &study.adapter().attach(study.initial())?, &all, None)?;
+        assert_eq!(fresh, predict(study.judge(), &Untouched, &all, None)?, "{}", kind.name);
     }
     Ok(())
 }
@@ -232,12 +233,12 @@ fn robust_means_do_not_follow_one_client() -> Test {
 struct Watched(Arc<Mutex<Vec<Vec<usize>>>>);
 
 impl Method for Watched {
-    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+    fn train(&self, client: &mut Client, received: &Sets) -> federation::Result<Update> {
         let fit = client.fit(received.get("adapters")?, &mut Plain)?;
-        Ok(Update::new(client, fit.work).with("adapters", fit.adapters))
+        Ok(client.update(fit.work).with("adapters", fit.adapters))
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> harness::Result<()> {
+    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> federation::Result<()> {
         let mut rounds = self.0.lock().expect("no thread panicked");
         rounds.resize(round.index, Vec::new());
         rounds[round.index - 1].push(update.client);
@@ -255,7 +256,7 @@ fn updates_come_in_client_order() -> Test {
     experiment.federation.local_steps = Some(1);
     let (_, study) = study(&experiment)?;
     let seen = Arc::new(Mutex::new(Vec::new()));
-    federation::run(&study, &mut Watched(seen.clone()), &Unwatched)?;
+    study.run(&mut Watched(seen.clone()), &Unwatched)?;
     let seen = seen.lock().expect("no thread panicked").clone();
     assert_eq!(seen.len(), 6);
     for cohort in &seen {
@@ -272,12 +273,12 @@ struct Counted {
 }
 
 impl Method for Counted {
-    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+    fn train(&self, client: &mut Client, received: &Sets) -> federation::Result<Update> {
         self.most.fetch_max(1 + self.waiting.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
-        Ok(Update::new(client, Default::default()).with("adapters", received.get("adapters")?.clone()))
+        Ok(client.update(Default::default()).with("adapters", received.get("adapters")?.clone()))
     }
 
-    fn receive(&mut self, _update: Update, _global: &Adapters, _round: Round) -> harness::Result<()> {
+    fn receive(&mut self, _update: Update, _global: &Adapters, _round: Round) -> federation::Result<()> {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         Ok(())
     }
@@ -291,7 +292,7 @@ fn updates_are_taken_in_as_they_come() -> Test {
         experiment.partition.clients = clients;
         let mut method = Counted { waiting: AtomicUsize::new(0), most: AtomicUsize::new(0) };
         let (_, study) = study(&experiment)?;
-        threads::pool(1)?.install(|| federation::run(&study, &mut method, &Unwatched))?;
+        threads::pool(1)?.install(|| study.run(&mut method, &Unwatched))?;
         Ok(method.most.into_inner())
     };
     assert_eq!((most(3)?, most(6)?, most(12)?), (3, 4, 4));
@@ -318,7 +319,7 @@ fn bytes_are_the_payloads() -> Test {
         let mut experiment = experiment(row.name);
         experiment.federation.cohort = if row.needs_all_clients { 1.0 } else { 0.67 };
         let (_, study, outcome) = run(&experiment)?;
-        let cohort = study.cohort(1, 3).len() as u64;
+        let cohort = study.schedule().cohort(1, 3).len() as u64;
         let [up, down] = numbers(row, study.adapter(), cohort);
         let header = 12 * cohort * (8 + 160 * study.initial().iter().count() as u64);
         for (what, numbers, bytes) in [("up", up, outcome.adapters.uplink), ("down", down, outcome.adapters.downlink)] {
@@ -355,8 +356,8 @@ fn bytes_are_the_payloads() -> Test {
 fn zero_shot_is_the_backbone() -> Test {
     let (_, study, outcome) = run(&experiment("zero-shot"))?;
     assert_eq!((outcome.steps, outcome.adapters, outcome.activations), (0, Default::default(), Default::default()));
-    let all: Vec<usize> = (0..study.num_test()).collect();
-    assert_eq!(outcome.predictions, predict(&study, &Untouched, &all, None)?);
+    let all: Vec<usize> = (0..study.judge().examples.len()).collect();
+    assert_eq!(outcome.predictions, predict(study.judge(), &Untouched, &all, None)?);
     Ok(())
 }
 
@@ -431,8 +432,8 @@ fn batch_size_changes_no_prediction() -> Test {
         for size in [1, 7, 32] {
             experiment.evaluation.batch_size = size;
             let (_, study) = study(&experiment)?;
-            let mut answers = judge_global(&study, &trained)?.1;
-            answers.extend(judge_global(&study, study.initial())?.1);
+            let mut answers = judge_global(study.judge(), &trained)?.1;
+            answers.extend(judge_global(study.judge(), study.initial())?.1);
             if first.is_empty() {
                 first = answers;
                 continue;
@@ -492,7 +493,7 @@ fn runs_do_not_touch_each_other() -> Test {
         let (_, study) = study(&experiment(row.name))?;
         for _ in 0..2 {
             let mut method = (row.build)(&BTreeMap::new())?;
-            let outcome = federation::run(&study, &mut *method, &Unwatched)?;
+            let outcome = study.run(&mut *method, &Unwatched)?;
             assert!(before[row.name] == bytes(&outcome)?, "{}", row.name);
         }
     }
@@ -522,7 +523,7 @@ fn partitions_cover() -> Test {
         train.sort_unstable();
         test.sort_unstable();
         assert_eq!(train, (0..study.train().len()).collect::<Vec<_>>(), "{scheme:?}");
-        assert_eq!(test, (0..study.num_test()).collect::<Vec<_>>(), "{scheme:?}");
+        assert_eq!(test, (0..study.judge().examples.len()).collect::<Vec<_>>(), "{scheme:?}");
         assert_eq!(study.shards().len(), 3, "{scheme:?}");
         assert_eq!(Partition::hash_of(&study.partition().shards), study.partition().hash);
         for row in METHODS {

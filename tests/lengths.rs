@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
-use harness::adapter::Attached;
-use harness::backbone::llama::{Llama, LlamaConfig};
-use harness::backbone::{Batch, Branch, Sequence, nn};
+use models::adapter::Attached;
+use models::llama::{Llama, LlamaConfig};
+use models::{Batch, Branch, Sequence, nn};
 use serde_json::json;
 
 use crate::support::{Test, adapted_logits, distance, flat, ids, nan_max, relative, setup, within};

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::{DType, Device, Tensor};
-use harness::adapter::{Adapt, AdapterSpec, Adapters, lora};
-use harness::backbone::SiteSpec;
-use harness::federation::method::merge;
-use harness::federation::{Answers, Client, Method, Round, Task};
+use federation::merge;
+use federation::{Answers, Client, Method, Round, Task};
+use models::SiteSpec;
+use models::adapter::{Adapt, AdapterSpec, Adapters, lora};
 use schema::Experiment;
 
 use crate::support::{Test, distance, setup, within};
@@ -93,6 +93,10 @@ impl Task for Toy {
         &self.initial
     }
 
+    fn examples(&self) -> usize {
+        self.shards.iter().map(Vec::len).sum()
+    }
+
     fn length(&self, _example: usize) -> usize {
         1
     }
@@ -101,9 +105,9 @@ impl Task for Toy {
         0
     }
 
-    fn answers(&self, examples: &[usize], adapters: &Adapters) -> harness::Result<Answers> {
+    fn answers(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
         let attached = self.spec.attach(adapters)?;
-        let linear = |site: usize, x: &Tensor| -> harness::Result<Tensor> {
+        let linear = |site: usize, x: &Tensor| -> federation::Result<Tensor> {
             let (b, t, d) = x.dims3()?;
             let y = x.reshape((b * t, d))?.matmul(&self.weights[site].t()?)?.reshape((b, t, ()))?;
             match attached.delta(&self.spec.sites[site].name, x)? {
@@ -234,7 +238,7 @@ fn flora_is_exact() -> Test {
     let start = method.start(toy.initial.clone(), &toy.spec);
     let round = |index: usize| Round { index, total: ROUNDS, clients: CLIENTS };
     let updates = (0..CLIENTS).map(|client| {
-        let update = harness::federation::Update { client, num_examples: toy.shards[client].len(), ..Default::default() };
+        let update = federation::Update { client, num_examples: toy.shards[client].len(), ..Default::default() };
         Ok(update.with("adapters", pairs(&fixture, &format!("input.flora.{client}"), &toy.spec)?))
     });
     let global = merge(&mut *method, &start, updates.collect::<Result<Vec<_>>>()?, round(1))?;

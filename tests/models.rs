@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
-use harness::backbone::smol::Llm;
-use harness::backbone::{self, Backbone};
-use harness::data::Tiles;
+use data::Tiles;
+use models::smol::Llm;
+use models::{self, Backbone};
 use serde_json::{Value, json};
 
 use crate::support::{Test, setup};
@@ -68,7 +68,7 @@ impl Model {
     }
 
     fn load_as(&self, dtype: DType) -> Result<Box<dyn Backbone>> {
-        Ok(backbone::load_as(self.folder.path().to_str().context("a path in UTF-8")?, dtype, &Device::Cpu)?)
+        Ok(models::load_as(self.folder.path().to_str().context("a path in UTF-8")?, dtype, &Device::Cpu)?)
     }
 
     fn load(&self) -> Result<Box<dyn Backbone>> {
@@ -177,8 +177,8 @@ fn what_is_missing_is_said_with_the_way_out() -> Test {
         std::fs::rename(pieces.path("tokenizer.json"), pieces.path(name))?;
         pieces.fails(&[name, whose, "no tokenizer.json", "AutoTokenizer.from_pretrained(", ").save_pretrained("])?;
     }
-    let load = |name: &str| backbone::load(name, &Device::Cpu).err().map(anyhow::Error::from);
-    let spec = |name: &str| backbone::spec(name).err().map(anyhow::Error::from);
+    let load = |name: &str| models::load(name, &Device::Cpu).err().map(anyhow::Error::from);
+    let spec = |name: &str| models::spec(name).err().map(anyhow::Error::from);
     for path in ["./nowhere", "no/where", "/no/where", "nowhere/", "~/llava"] {
         said(load(path), &[path, "there is no such folder"])?;
         said(spec(path), &[path, "there is no such folder"])?;
@@ -240,7 +240,7 @@ fn scales_of_quantised_weights_are_finite() -> Test {
     std::fs::write(&path, &bytes)?;
     let llm = Llm::open(&path)?;
     let config = llm.config().clone();
-    let built = harness::backbone::llama::Llama::new(&config, &llm.weights(DType::F32, &Device::Cpu));
+    let built = models::llama::Llama::new(&config, &llm.weights(DType::F32, &Device::Cpu));
     said(built.err().map(|error| anyhow::anyhow!("{error}")), &["damaged.gguf: tensor `", "not finite"])
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use guard::lock::Lock;
-use harness::accounting::clock::Stopwatch;
+use machine::clock::Stopwatch;
 
 use crate::cli::Desk;
 use crate::support::Test;

@@ -7,21 +7,22 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
+use data::{Answer, Dataset};
 use data_scripts::generators;
 use fedbench::runner;
-use harness::adapter::Adapters;
-use harness::backbone::llava::Llava;
-use harness::backbone::{Backbone, nano};
-use harness::data::{Answer, Dataset};
-use harness::federation::run::Unwatched;
-use harness::federation::{self, Client, Method, Round, Sets, Update};
-use harness::record::RunDir;
-use harness::registry::Registry;
-use harness::study::{Split, Study};
+use federation::Unwatched;
+use federation::registry::Registry;
+use federation::{self, Client, Method, Round, Sets, Update};
+use models::adapter::Adapters;
+use models::llava::Llava;
+use models::{Backbone, nano};
 use reports::Report;
 use reports::gate::{Gate, Quantity, Rule, Verdict};
 use schema::{Environment, Experiment};
 use serde_json::Value;
+use study::Study;
+use study::record::RunDir;
+use tasks::Split;
 use tempfile::TempDir;
 
 use crate::support::{Test, setup};
@@ -99,18 +100,18 @@ struct Broken {
 }
 
 impl Method for Broken {
-    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+    fn train(&self, client: &mut Client, received: &Sets) -> federation::Result<Update> {
         self.method.train(client, received)
     }
 
-    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> harness::Result<()> {
+    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> federation::Result<()> {
         match self.plant {
             Plant::FisherInverted => self.method.receive(with_inverted_fisher(&update)?, global, round),
             _ => self.method.receive(update, global, round),
         }
     }
 
-    fn aggregate(&mut self, global: &Adapters, round: Round) -> harness::Result<Adapters> {
+    fn aggregate(&mut self, global: &Adapters, round: Round) -> federation::Result<Adapters> {
         let merged = self.method.aggregate(global, round)?;
         Ok(if self.plant == Plant::AdaptersNotSent { global.clone() } else { merged })
     }
@@ -120,9 +121,9 @@ impl Method for Broken {
     }
 }
 
-fn with_inverted_fisher(update: &Update) -> harness::Result<Update> {
+fn with_inverted_fisher(update: &Update) -> federation::Result<Update> {
     let invert = |(name, fisher): (&String, &candle_core::Tensor)| Ok((name.clone(), (fisher + 1e-12)?.recip()?));
-    let fisher = update.set("fisher")?.iter().map(invert).collect::<harness::Result<Adapters>>()?;
+    let fisher = update.set("fisher")?.iter().map(invert).collect::<federation::Result<Adapters>>()?;
     Ok(update.clone().with("fisher", fisher))
 }
 
@@ -171,7 +172,7 @@ fn runs(method: &str, clients: &str, seeds: impl IntoIterator<Item = u64>, plant
         let mut experiment = experiment(method, clients, seed, plant)?;
         let study = Study::new(experiment.clone(), &row, world.backbone.clone(), train.clone(), world.test.clone())?;
         let mut broken = Broken { method: (row.build)(&BTreeMap::new())?, plant };
-        let outcome = federation::run(&study, &mut broken, &Unwatched)?;
+        let outcome = study.run(&mut broken, &Unwatched)?;
         // A bug is not in the config: the gate sees the same experiment.
         experiment.optimizer.learning_rate = 5e-3;
         let name = format!("{method}-s{seed}");

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::{Device, Tensor};
-use harness::adapter::Adapters;
-use harness::federation::privacy::{arrives, epsilon, leaves};
-use harness::federation::{Sets, Update};
+use federation::privacy::{arrives, epsilon, leaves};
+use federation::{Sets, Update};
+use models::adapter::Adapters;
 use schema::experiment::{PrivacyConfig, PrivacyMode};
 use schema::metrics::Metric;
 use seed::Seed;
@@ -107,7 +107,7 @@ fn every_method_keeps_secrets() -> Test {
             let privacy = config(mode, 0.1, 1.0);
             experiment.privacy = Some(privacy.clone());
             if row.check(&experiment).is_err() {
-                let pooled = row.scope == harness::federation::Scope::Pooled;
+                let pooled = row.scope == federation::Scope::Pooled;
                 assert!(pooled || (mode == PrivacyMode::Central && !row.mean_only), "{}, {mode:?}", row.name);
                 continue;
             }

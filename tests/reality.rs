@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::Tensor;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::data::Dataset;
-use harness::federation::aggregate::Mean;
-use harness::federation::run::Unwatched;
-use harness::federation::{self, Client, Method, Outcome, Round, Scope, Sets, Update};
-use harness::study::Split;
+use data::Dataset;
+use federation::Unwatched;
+use federation::aggregate::Mean;
+use federation::{self, Client, Method, Outcome, Round, Scope, Sets, Update};
+use models::adapter::{AdapterSpec, Adapters};
 use schema::experiment::{Budget, PartitionScheme, Wire};
 use schema::metrics::Metric;
+use tasks::Split;
 
 use crate::support::{Test, within};
 use crate::tiny::{self, difference, difference_in_effect, experiment, run, study, uploading};
@@ -30,7 +30,7 @@ enum Harm {
 struct Poisoned(&'static [usize], Harm, Mean);
 
 impl Method for Poisoned {
-    fn train(&self, client: &mut Client, received: &Sets) -> harness::Result<Update> {
+    fn train(&self, client: &mut Client, received: &Sets) -> federation::Result<Update> {
         let adapters = received.get("adapters")?;
         let harmed = match (self.0.contains(&client.id()), self.1) {
             (false, _) => adapters.scale(2.0)?,
@@ -38,15 +38,15 @@ impl Method for Poisoned {
             (true, Harm::WrongRank) => adapters.map(|x| Tensor::cat(&[x, x], 0))?,
             (true, Harm::UnknownName) => adapters.iter().map(|(name, x)| (format!("my.{name}"), x.clone())).collect(),
         };
-        Ok(Update::new(client, Default::default()).with("adapters", harmed))
+        Ok(client.update(Default::default()).with("adapters", harmed))
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> harness::Result<()> {
+    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> federation::Result<()> {
         assert!(!self.0.contains(&update.client), "the broken update of client {} arrived", update.client);
         self.2.add(update.set("adapters")?, 1.0)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> harness::Result<Adapters> {
+    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> federation::Result<Adapters> {
         self.2.take()
     }
 }
@@ -64,13 +64,13 @@ fn broken_updates_are_left_out() -> Test {
         let mut experiment = experiment("fedavg-nano");
         experiment.federation.uplink = uplink;
         let (_, study) = study(&experiment)?;
-        let outcome = federation::run(&study, &mut Poisoned(&[1], harm, Mean::default()), &Unwatched)?;
+        let outcome = study.run(&mut Poisoned(&[1], harm, Mean::default()), &Unwatched)?;
         let left_out: Vec<_> =
             outcome.records.iter().filter(|record| record.metric == Metric::LeftOut).map(|r| (r.round, r.client)).collect();
         assert_eq!(left_out, [(1, Some(1)), (2, Some(1))], "{said}");
         let bound = if uplink == Wire::F32 { 1e-6 } else { 0.5 };
         within("the others' update", difference(&outcome.global, &study.initial().scale(4.0)?)?, bound);
-        let nobody = federation::run(&study, &mut Poisoned(&[0, 1, 2], harm, Mean::default()), &Unwatched);
+        let nobody = study.run(&mut Poisoned(&[0, 1, 2], harm, Mean::default()), &Unwatched);
         let error = nobody.err().context("nothing was left to average")?.to_string();
         assert!(error.contains("every update was left out") && error.contains(said), "{error}");
     }
@@ -154,7 +154,7 @@ fn the_budget_may_be_work() -> Test {
             let mut experiment = experiment(row.name);
             experiment.federation.local_steps = Some(10);
             experiment.federation.budget = budget;
-            Ok(study(&experiment)?.1.steps_per_round(0))
+            Ok(study(&experiment)?.1.schedule().steps()[0])
         };
         assert_eq!((steps(Budget::Steps)?, steps(Budget::Flops)?), (10, (10.0 / row.compute).round() as usize), "{}", row.name);
     }
@@ -181,7 +181,7 @@ fn clients_may_hold_a_dataset_each() -> Test {
         assert_eq!(datasets(&shard.train), datasets(&shard.test));
     }
     let mut method = tiny::method("fedavg-nano")?;
-    let outcome = federation::run(&study, &mut *method, &Unwatched)?;
-    assert!(outcome.judgement.clients.iter().all(Option::is_some) && outcome.predictions.len() == study.num_test());
+    let outcome = study.run(&mut *method, &Unwatched)?;
+    assert!(outcome.judgement.clients.iter().all(Option::is_some) && outcome.predictions.len() == study.judge().examples.len());
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use harness::backbone::llama::{Llama, LlamaConfig};
-use harness::backbone::rope::Rope;
-use harness::backbone::{Batch, Branch, Sequence};
+use models::llama::{Llama, LlamaConfig};
+use models::rope::Rope;
+use models::{Batch, Branch, Sequence};
 
 use crate::support::{Test, decoder_logits, distance, flat, ids, relative, setup, within};
 

@@ -9,16 +9,18 @@ use arrow_reader::scores_of;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use data::{Answer, Dataset};
 use data_scripts::generators;
-use harness::adapter::{Adapters, Untouched};
-use harness::backbone::{Backbone, Batch, Sequence, nn};
-use harness::data::{Answer, Dataset};
-use harness::federation::{self, run::Unwatched};
-use harness::metrics::evaluate::{judge_global, largest_batch};
-use harness::registry::Registry;
-use harness::study::{Split, Study};
+use federation::Unwatched;
+use federation::registry::Registry;
+use models::adapter::{Adapters, Untouched};
+use models::{Backbone, Batch, Sequence, nn};
 use schema::Prediction;
 use schema::card::OptionScore;
+use study::Study;
+use tasks::Split;
+use tasks::judgement::judge_global;
+use tasks::largest_batch;
 
 use crate::cli::Desk;
 use crate::support::{Test, within};
@@ -61,7 +63,7 @@ mod arrow_reader {
 }
 
 /// A few rows of a generated dataset, text alone, changed.
-fn rows(split: &str, change: impl Fn(usize, &mut harness::data::Example)) -> Result<Dataset> {
+fn rows(split: &str, change: impl Fn(usize, &mut data::Example)) -> Result<Dataset> {
     let folder = tempfile::tempdir()?;
     let card = generators::write(generators::find("scigen").context("no scigen")?, folder.path(), Some((12, 12)), 3)?;
     let mut dataset = Dataset::load(folder.path(), &card, split, None)?;
@@ -93,7 +95,7 @@ fn closed_set(count: usize, examples: usize, batch: usize) -> Result<Study> {
 }
 
 fn judged(study: &Study) -> Result<Vec<Prediction>> {
-    Ok(judge_global(study, study.initial())?.1)
+    Ok(judge_global(study.judge(), study.initial())?.1)
 }
 
 /// Scores of a sequence's branches as one batch of one sequence, however many they are: what pieces are held against.
@@ -112,7 +114,7 @@ fn whole(backbone: &dyn Backbone, sequence: &Sequence) -> Result<Vec<f64>> {
 fn options_beside_a_thousand_others_score_as_alone() -> Test {
     let study = closed_set(1000, 3, 1)?;
     let found = judged(&study)?;
-    let (mask, _) = largest_batch(&study);
+    let (mask, _) = largest_batch(study.judge());
     assert!(mask < 8 * 2200 * 2200, "a mask of {mask} numbers: nothing was cut");
     let again = judged(&closed_set(1000, 3, 32)?)?;
     for (prediction, other) in found.iter().zip(&again) {
@@ -124,12 +126,12 @@ fn options_beside_a_thousand_others_score_as_alone() -> Test {
     let text = tiny::backbone().text();
     let rendered = |prompt: &str| -> Result<Sequence> {
         let (prefix, _) = text.prefix(prompt, &[], 40)?;
-        let branches = (0..1000).map(|i| Ok(harness::backbone::Branch::answer(text.answer(&format!("value {i}"))?)));
+        let branches = (0..1000).map(|i| Ok(models::Branch::answer(text.answer(&format!("value {i}"))?)));
         Ok(Sequence { prefix, images: vec![], branches: branches.collect::<Result<_>>()? })
     };
     let example = &rows("test", |_, _| {})?.examples[0];
     let template = study.card().prompts.get("default").context("no prompt")?;
-    let sequence = rendered(&harness::data::prompt::render(example, template).text)?;
+    let sequence = rendered(&data::prompt::render(example, template).text)?;
     let one_piece = whole(tiny::backbone(), &sequence)?;
     let spread = |scores: &[f64], wanted: &[f64]| scores.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     within("scores in one piece", spread(&found[0].option_scores, &one_piece), 1e-4);
@@ -144,7 +146,7 @@ fn options_beside_a_thousand_others_score_as_alone() -> Test {
 #[test]
 fn what_stands_beside_a_branch_leaves_its_score() -> Test {
     let text = tiny::backbone().text();
-    let branches = (0..40).map(|i| Ok(harness::backbone::Branch::answer(text.answer(&format!("value {i}"))?)));
+    let branches = (0..40).map(|i| Ok(models::Branch::answer(text.answer(&format!("value {i}"))?)));
     let all = Sequence { prefix: text.prefix("which?", &[], 40)?.0, images: vec![], branches: branches.collect::<Result<_>>()? };
     let scores = whole(tiny::backbone(), &all)?;
     for piece in [0..1, 0..2, 3..8, 17..39, 39..40] {
@@ -216,7 +218,7 @@ fn on_changed(name: &'static str, factor: f64, free: bool) -> Result<(Study, Box
     let backend = Box::new(Changed { name, factor });
     let weights = VarBuilder::from_backend(backend, DType::F32, Device::Cpu);
     let backbone: Arc<dyn Backbone> = Arc::new(tiny::llava(&tiny::config(), DType::F32, Some(weights))?);
-    let change = |_: usize, example: &mut harness::data::Example| {
+    let change = |_: usize, example: &mut data::Example| {
         if free {
             example.answer = Answer::Text("three".into());
             example.choices.clear();
@@ -230,7 +232,7 @@ fn on_changed(name: &'static str, factor: f64, free: bool) -> Result<(Study, Box
     Ok((Study::new(experiment, &row, backbone, train?, test?)?, method))
 }
 
-fn message<T>(result: harness::Result<T>) -> String {
+fn message<T, E: std::fmt::Display>(result: Result<T, E>) -> String {
     match result {
         Ok(_) => panic!("numbers that are not finite were taken"),
         Err(error) => error.to_string(),
@@ -243,11 +245,11 @@ fn scores_that_are_not_finite_rank_nothing() -> Test {
     for name in ["model.norm.weight", "layers.0.self_attn.k_proj.weight", "layers.1.mlp.up_proj.weight", "embed_tokens.weight"] {
         for (factor, free) in [(f64::NAN, false), (f64::NAN, true), (f64::INFINITY, false)] {
             let (study, mut method) = on_changed(name, factor, free)?;
-            let said = message(judge_global(&study, study.initial()));
+            let said = message(judge_global(study.judge(), study.initial()));
             assert!(said.contains("example `") && said.contains("the backbone gives it without adapters too"), "{name}: {said}");
             assert!(said.contains(if free { "token 1 of its answer" } else { "option 1 (`" }), "{name}: {said}");
             // Nor is the learning rate to blame.
-            let said = message(federation::run(&study, &mut *method, &Unwatched));
+            let said = message(study.run(&mut *method, &Unwatched));
             assert!(said.contains("before the first step") && said.contains("example `"), "{name}: {said}");
             assert!(!said.contains("lower"), "{name}: {said}");
         }
@@ -260,9 +262,9 @@ fn scores_that_are_not_finite_rank_nothing() -> Test {
 fn adapters_are_blamed_for_what_they_do() -> Test {
     let study = closed_set(4, 3, 8)?;
     let spoilt = |value: f64| -> Result<Adapters> { Ok(study.initial().map(|tensor| (tensor.zeros_like()? + 1.0)? * value)?) };
-    let said = message(judge_global(&study, &spoilt(f64::NAN)?));
+    let said = message(judge_global(study.judge(), &spoilt(f64::NAN)?));
     assert!(said.contains("the global adapters: adapter tensor `layers.0.q_proj.lora_A`"), "{said}");
-    let said = message(judge_global(&study, &spoilt(1e30)?));
+    let said = message(judge_global(study.judge(), &spoilt(1e30)?));
     assert!(said.contains("example `") && said.contains("the adapters are to blame"), "{said}");
     Ok(())
 }

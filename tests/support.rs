@@ -3,9 +3,9 @@
 use std::sync::Once;
 
 use candle_core::{DType, Device, Shape, Tensor};
-use harness::adapter::{Adapt, Untouched};
-use harness::backbone::llama::Llama;
-use harness::backbone::{Batch, Embeddings};
+use models::adapter::{Adapt, Untouched};
+use models::llama::Llama;
+use models::{Batch, Embeddings};
 use seed::Seed;
 
 /// What a test returns.
@@ -16,7 +16,7 @@ pub fn setup() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // The pool may exist already; the thread counts that candle reads are set before that is known.
-        let _ = harness::threads::init(None);
+        let _ = machine::threads::init(None);
     });
 }
 

@@ -8,16 +8,17 @@ use baselines::METHODS;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use data::Dataset;
 use data_scripts::generators;
-use harness::adapter::{Adapt, AdapterSpec, Adapters};
-use harness::backbone::llava::{Llava, LlavaConfig};
-use harness::backbone::{Backbone, SiteSpec, pretrain};
-use harness::data::Dataset;
-use harness::federation::{self, Method, Outcome, run::Unwatched};
-use harness::registry::{MethodRow, Registry};
-use harness::study::{Split, Study};
+use federation::registry::{MethodRow, Registry};
+use federation::{Method, Outcome, Unwatched};
+use models::adapter::{Adapt, AdapterSpec, Adapters};
+use models::llava::{Llava, LlavaConfig};
+use models::{Backbone, SiteSpec, pretrain};
 use schema::Experiment;
 use seed::Seed;
+use study::Study;
+use tasks::Split;
 
 use crate::support::{distance, nan_max, normal, relative, setup};
 
@@ -152,7 +153,7 @@ pub fn study_over(experiment: &Experiment, train: Arc<Split>, test: Arc<Split>) 
 pub fn run(experiment: &Experiment) -> Result<(MethodRow, Study, Outcome)> {
     let (row, study) = study(experiment)?;
     let mut method = (row.build)(&experiment.method.options)?;
-    let outcome = federation::run(&study, &mut *method, &Unwatched)?;
+    let outcome = study.run(&mut *method, &Unwatched)?;
     Ok((row, study, outcome))
 }
 

@@ -1,7 +1,7 @@
 //! VQA's soft accuracy against the official script's own normalisation (`fixtures/vqa.py`).
 
-use harness::metrics::vqa;
 use serde::Deserialize;
+use tasks::vqa;
 
 use crate::support::Test;
 

@@ -1,9 +1,9 @@
 //! Centralized tuning: all shards pooled at the server, with as many steps as all clients take together.
 
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::aggregate::Mean;
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
+use federation::Result;
+use federation::aggregate::Mean;
+use federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
+use models::adapter::Adapters;
 
 use crate::fedavg;
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
+use models::adapter::Adapters;
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

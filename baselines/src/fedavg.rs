@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,5 +51,5 @@ impl Method for FedAvg {
 /// The received adapters, tuned and sent back.
 pub(crate) fn tuned(client: &mut Client, received: &Sets, objective: &mut dyn Objective) -> Result<Update> {
     let fit = client.fit(received.get(ADAPTERS)?, objective)?;
-    Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+    Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
 }

@@ -12,11 +12,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use harness::Result;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::backbone::nn;
-use harness::federation::{ADAPTERS, Client, Method, Pass, Round, Sets, Trainer, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Pass, Round, Sets, Trainer, Update};
+use models::adapter::{AdapterSpec, Adapters};
+use models::nn;
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,7 +99,7 @@ impl Method for FedDat {
         let mut local = client.trainer(&client.recall(LOCAL, || client.initial()))?;
         let work = client.each_batch(|client, examples, _| self.teach(client, examples, received, &mut shared, &mut local))?;
         client.memory.insert(LOCAL.into(), local.values()?);
-        Ok(Update::new(client, work).with(ADAPTERS, shared.values()?))
+        Ok(client.update(work).with(ADAPTERS, shared.values()?))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
-use harness::limits::ROUNDS;
-use harness::registry::{keys_of, options};
-use harness::{Error, Result};
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
+use federation::{Error, Result};
+use models::adapter::{AdapterSpec, Adapters};
+use schema::limits::ROUNDS;
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,7 +74,7 @@ impl Method for FedDpaF {
         };
         let fit = client.fit(&start, &mut Plain)?;
         client.memory.insert(LOCAL.into(), fit.adapters);
-        Ok(Update::new(client, fit.work))
+        Ok(client.update(fit.work))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> Result<()> {

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::aggregate::{Mean, Sum};
-use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::aggregate::{Mean, Sum};
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ impl Method for FedDyn {
         let fit = client.fit(anchor, &mut Dynamic { alpha: self.alpha, anchor, pull: &pull })?;
         let moved = fit.adapters.sub(anchor)?;
         client.memory.insert(PULL.into(), pull.sub(&moved.scale(self.alpha)?)?);
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 
     fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {

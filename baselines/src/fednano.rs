@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use harness::adapter::Adapters;
-use harness::federation::aggregate::{FisherMean, Sum};
-use harness::federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update};
-use harness::limits::EXAMPLES;
-use harness::registry::{keys_of, options};
-use harness::{Error, Result};
+use federation::aggregate::{FisherMean, Sum};
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update};
+use federation::{Error, Result};
+use models::adapter::Adapters;
+use schema::limits::EXAMPLES;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ impl Method for FedNano {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let fit = client.fit(received.get(ADAPTERS)?, &mut Plain)?;
         let fisher = client.fisher(&fit.adapters, self.examples)?;
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
@@ -149,7 +149,7 @@ impl Method for FedNanoEf {
         let steps = last_epoch.steps.max(1) as f64;
         let no_step = || Error::Usage(format!("client {} took no step, so there is no gradient to square", client.id()));
         let fisher = last_epoch.sum.total().ok_or_else(no_step)?.scale(1.0 / steps)?;
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

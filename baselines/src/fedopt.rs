@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::{Client, Method, Plain, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{Client, Method, Plain, Round, Sets, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl FedOpt {
         let method: Self = options("fedavgm", given)?;
         for (key, value) in [("beta2", method.beta2), ("tau", method.tau)] {
             if value.is_some() {
-                return Err(harness::Error::Usage(format!(
+                return Err(federation::Error::Usage(format!(
                     "[method] name = \"fedavgm\": {key}: momentum alone has none; leave it out"
                 )));
             }

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

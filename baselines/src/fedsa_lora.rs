@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
+use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ impl Method for FedSaLora {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let fit = client.fit(&received.get(ADAPTERS)?.with(&own_b(client)), &mut Plain)?;
         client.memory.insert(B.into(), fit.adapters.filter(pairs::is_b));
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters.filter(pairs::is_a)))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters.filter(pairs::is_a)))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
-use harness::registry::{keys_of, options};
-use harness::{Error, Result};
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
+use federation::{Error, Result};
+use models::adapter::{AdapterSpec, Adapters};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ impl Method for Flora {
         let fresh = self.sites.map(&client.fresh()?, |pair| pair.first(rank))?;
         let fit = client.fit(&fresh, &mut OnBase(&base))?;
         client.memory.insert(BASE.into(), base);
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

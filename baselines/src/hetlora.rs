@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::aggregate::Mean;
-use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
-use harness::registry::{keys_of, options};
-use harness::{Error, Result};
+use federation::aggregate::Mean;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use federation::{Error, Result};
+use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -123,7 +123,7 @@ impl Method for HetLora {
         } else {
             fit.adapters
         };
-        Ok(Update::new(client, fit.work).with(ADAPTERS, adapters))
+        Ok(client.update(fit.work).with(ADAPTERS, adapters))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Checks of methods' own keys.
 
-use harness::limits::{LARGEST, SMALLEST};
-use harness::{Error, Result};
+use federation::{Error, Result};
+use schema::limits::{LARGEST, SMALLEST};
 
 /// A finite number above 0.
 pub fn positive(method: &str, key: &str, value: f64) -> Result<()> {

@@ -25,10 +25,10 @@ pub mod zero_shot;
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::AdapterSpec;
-use harness::federation::{Method, Scope};
-use harness::registry::{MethodRow, options};
+use federation::Result;
+use federation::registry::{MethodRow, options};
+use federation::{Method, Scope};
+use models::adapter::AdapterSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ const DEFAULTS: MethodRow = MethodRow {
     needs_all_clients: false,
     mean_only: true,
     scope: Scope::Shard,
-    build: |_| Err(harness::Error::Usage("a method row without a builder".into())),
+    build: |_| Err(federation::Error::Usage("a method row without a builder".into())),
 };
 
 /// A method on LoRA unless an experiment asks for other adapters.

@@ -1,8 +1,8 @@
 //! Local tuning (LocFT): each client on its own shard, from round to round, without communication.
 
-use harness::Result;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{Client, Method, Plain, Round, Sets, Update};
+use federation::Result;
+use federation::{Client, Method, Plain, Round, Sets, Update};
+use models::adapter::{AdapterSpec, Adapters};
 
 /// Adapters that never leave their client.
 pub struct Local;
@@ -22,7 +22,7 @@ impl Method for Local {
     fn train(&self, client: &mut Client, _received: &Sets) -> Result<Update> {
         let start = client.recall(OWN, || client.initial());
         let fit = client.fit(&start, &mut Plain)?;
-        let update = Update::new(client, fit.work);
+        let update = client.update(fit.work);
         client.memory.insert(OWN.into(), fit.adapters);
         Ok(update)
     }

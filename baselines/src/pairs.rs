@@ -1,9 +1,9 @@
 //! LoRA's matrices taken together: what the methods that look at the product `B A` share.
 
 use candle_core::Tensor;
-use harness::adapter::{AdapterSpec, Adapters, lora};
-use harness::federation::{ADAPTERS, Update};
-use harness::{Error, Result};
+use federation::{ADAPTERS, Update};
+use federation::{Error, Result};
+use models::adapter::{AdapterSpec, Adapters, lora};
 
 /// Whether a tensor is an A, the matrix that goes down to the rank.
 pub fn is_a(name: &str) -> bool {
@@ -114,7 +114,7 @@ pub fn rank_of(ranks: &[usize], client: usize, spec: &AdapterSpec) -> usize {
 
 /// Refuses a rank of 0.
 pub fn check_ranks(method: &str, ranks: &[usize]) -> Result<()> {
-    if ranks.contains(&0) || ranks.len() > harness::limits::CLIENTS {
+    if ranks.contains(&0) || ranks.len() > schema::limits::CLIENTS {
         let shown = &ranks[..ranks.len().min(8)];
         return Err(Error::Usage(format!(
             "[method] name = \"{method}\": ranks = {shown:?}: expected numbers from 1 to adapter.rank, one for each client at most"

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use harness::adapter::Adapters;
-use harness::federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update, aggregate};
-use harness::registry::{keys_of, options};
-use harness::{Error, Result};
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update, aggregate};
+use federation::{Error, Result};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::aggregate::Sum;
-use harness::federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Step, Update};
-use harness::registry::{keys_of, options};
+use federation::Result;
+use federation::aggregate::Sum;
+use federation::registry::{keys_of, options};
+use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Step, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ impl Method for Scaffold {
         };
         let change = new.sub(&own)?;
         client.memory.insert(CONTROL.into(), new);
-        Ok(Update::new(client, fit.work).with(ADAPTERS, fit.adapters).with(CONTROL, change))
+        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(CONTROL, change))
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> Result<()> {

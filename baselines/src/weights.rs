@@ -1,9 +1,9 @@
 //! How much each client's update counts.
 
-use harness::Result;
-use harness::adapter::Adapters;
-use harness::federation::aggregate::Mean;
-use harness::federation::{ADAPTERS, Update};
+use federation::Result;
+use federation::aggregate::Mean;
+use federation::{ADAPTERS, Update};
+use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 
 /// The weights p_k of an average over clients.

@@ -1,8 +1,8 @@
 //! Zero-shot: nothing is trained, nothing is sent.
 
-use harness::Result;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::federation::{Client, Method, Round, Scope, Sets, Update};
+use federation::Result;
+use federation::{Client, Method, Round, Scope, Sets, Update};
+use models::adapter::{AdapterSpec, Adapters};
 
 /// The untouched backbone.
 pub struct ZeroShot;

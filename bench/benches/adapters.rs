@@ -6,10 +6,10 @@ use std::hint::black_box;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use harness::adapter::{Adapt, AdapterKind, AdapterSpec, Adapters, bottleneck, fisher, lora, nano};
-use harness::backbone::SiteSpec;
-use harness::federation::aggregate::{FisherMean, Mean};
-use harness::federation::{Sets, Update};
+use federation::aggregate::{FisherMean, Mean};
+use federation::{Sets, Update};
+use models::SiteSpec;
+use models::adapter::{Adapt, AdapterKind, AdapterSpec, Adapters, bottleneck, fisher, lora, nano};
 use seed::Seed;
 
 fn main() {
@@ -108,13 +108,13 @@ fn aggregation(criterion: &mut Criterion) {
     }
 }
 
-fn mean(updates: &[Update]) -> harness::Result<Adapters> {
+fn mean(updates: &[Update]) -> federation::Result<Adapters> {
     let mut mean = Mean::default();
     updates.iter().try_for_each(|update| mean.add(update.set("adapters")?, update.num_examples as f64))?;
     mean.take()
 }
 
-fn fisher_mean(updates: &[Update]) -> harness::Result<Adapters> {
+fn fisher_mean(updates: &[Update]) -> federation::Result<Adapters> {
     let mut mean = FisherMean::default();
     let add = |update: &Update| mean.add(update.set("adapters")?, update.set("fisher")?, update.num_examples as f64);
     updates.iter().try_for_each(add)?;

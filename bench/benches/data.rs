@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use harness::data::Dataset;
-use harness::metrics::evaluate::judge_global;
+use data::Dataset;
+use tasks::judgement::judge_global;
 
 const ROWS: usize = 200;
 
@@ -34,7 +34,7 @@ fn main() {
             }
         });
     });
-    group.bench_function("judge", |bench| bench.iter(|| judge_global(study, study.initial()).expect("a judgement")));
+    group.bench_function("judge", |bench| bench.iter(|| judge_global(study.judge(), study.initial()).expect("a judgement")));
     group.finish();
     criterion.final_summary();
 }

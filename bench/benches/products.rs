@@ -3,8 +3,8 @@
 
 use candle_core::{CustomOp1, DType, Device, Tensor};
 use criterion::{Criterion, Throughput};
-use harness::backbone::kernels::FrozenLinear;
-use harness::threads;
+use machine::threads;
+use models::kernels::FrozenLinear;
 use seed::Seed;
 
 /// Rows, columns out, columns in: projections of shape S's and M's decoders, over as many rows as a thread has of them.
@@ -18,10 +18,10 @@ const SHAPES: [(&str, [usize; 3]); 4] = [
 fn main() {
     bench::start(Some(1)).expect("threads start once");
     // On the thread itself: waking another takes as long as a small product.
-    threads::pool(1).and_then(|pool| pool.install(products)).expect("a pool of one thread");
+    threads::pool(1).expect("a pool of one thread").install(products).expect("products");
 }
 
-fn products() -> harness::Result<()> {
+fn products() -> study::Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("products");
     let square = [drawn("square", &[1024, 1024]), drawn("other", &[1024, 1024])];

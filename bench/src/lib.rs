@@ -21,8 +21,8 @@ const _: () = assert!(PURGE_DELAY == 15);
 
 /// Sets allocator and threads up as `fedbench` does; first thing in `main`.
 #[allow(unsafe_code, reason = "the allocator's options are set through its C interface")]
-pub fn start(threads: Option<usize>) -> harness::Result<()> {
+pub fn start(threads: Option<usize>) -> Result<(), machine::threads::Error> {
     // SAFETY: setting an option that exists has no precondition.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) }
-    harness::threads::init(threads)
+    machine::threads::init(threads)
 }

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{AdamW, Init, Optimizer, ParamsAdamW};
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::backbone::llava::{Llava, LlavaConfig};
-use harness::backbone::{Backbone, Batch, Branch, Sequence, nn, precision, pretrain};
+use models::adapter::{AdapterSpec, Adapters};
+use models::llava::{Llava, LlavaConfig};
+use models::{Backbone, Batch, Branch, Sequence, nn, precision, pretrain};
 use schema::experiment::AdapterConfig;
 use seed::Seed;
 

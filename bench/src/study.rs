@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
+use data::Dataset;
 use data_scripts::generators;
-use harness::backbone::{Backbone, nano};
-use harness::data::Dataset;
-use harness::registry::Registry;
-use harness::study::{Split, Study};
+use federation::registry::Registry;
+use models::{Backbone, nano};
 use schema::card::Card;
+use study::Study;
+use tasks::Split;
 
 /// A study, and the folder its rows were read from.
 pub struct Task {

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use guard::text::line;
-use harness::adapter::{AdapterSpec, Adapters};
-use harness::metrics::evaluate::check_finite;
-use harness::study::Study;
-use harness::{Error, Result};
+use models::adapter::{AdapterSpec, Adapters};
 use schema::{Environment, Inputs, run_dir};
+use study::Study;
+use study::{Error, Result};
+use tasks::judgement::check_finite;
 
 /// More than an `environment.json` holds, a line for each file of a dataset included; bytes.
 const MOST_ENVIRONMENT: u64 = 256 << 20;

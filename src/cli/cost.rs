@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use harness::accounting::flops;
-use harness::accounting::parameters::{ClientParameters, client_parameters};
-use harness::adapter::{self, AdapterSpec, Rank};
-use harness::backbone::{self, Branch, Sequence, Spec};
-use harness::federation::{Placement, Scope};
+use federation::{Placement, Scope};
+use models::adapter::{self, AdapterSpec, Rank};
+use models::flops;
+use models::{self, Branch, Sequence, Spec};
 use reports::markdown::code;
 use schema::experiment::AdapterConfig;
 use serde::Serialize;
+use study::parameters::{ClientParameters, client_parameters};
 
 use super::{say, say_json};
 use crate::session::Session;
@@ -57,7 +57,7 @@ struct Ledgers {
     placement: Placement,
     rank: usize,
     model_parameters: u64,
-    components: backbone::ComponentParameters,
+    components: models::ComponentParameters,
     adapter_parameters: u64,
     client_parameters: ClientParameters,
     uploaded_parameters_paper: u64,
@@ -75,7 +75,7 @@ impl Cost {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let row = *session.registry().find(&self.method)?;
         let folder = crate::hub::find_backbone(&self.backbone)?.map(|found| found.folder().display().to_string());
-        let spec = backbone::spec(folder.as_deref().unwrap_or(&self.backbone))?;
+        let spec = models::spec(folder.as_deref().unwrap_or(&self.backbone))?;
         let fixed = matches!(adapter::kind(row.adapter)?.rank, Rank::Fixed(_));
         let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));
         let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone() };
@@ -88,7 +88,7 @@ impl Cost {
         Ok(())
     }
 
-    fn ledgers(&self, row: &harness::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> Ledgers {
+    fn ledgers(&self, row: &federation::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> Ledgers {
         let placement = row.placement(adapter.is_split());
         let [up, down] = (row.traffic)(adapter, self.clients as usize);
         let hidden = match placement {
@@ -124,7 +124,7 @@ impl Cost {
 impl Cost {
     /// An example with one image and an answer of one token, forward and backward, as often as the method's step does it: clients'
     /// operations, the server's.
-    fn train_flops(&self, row: &harness::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> [f64; 2] {
+    fn train_flops(&self, row: &federation::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> [f64; 2] {
         let tokens = spec.image_tokens + self.text_tokens as usize;
         let sequence = Sequence { prefix: vec![0; tokens], images: vec![0], branches: vec![Branch::answer(vec![0])] };
         let [mut both, backward] = flops::passes(&[&sequence], spec, adapter);

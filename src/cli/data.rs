@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
+use data::{Dataset, draw, inspect, label_table, resolve, save};
 use data_scripts::generators;
 use data_scripts::hflb;
 use data_scripts::hub::{HubId, Wanted};
-use harness::data::{Dataset, draw, inspect, label_table, resolve, save};
 use schema::experiment::{PartitionConfig, PartitionScheme};
 use schema::record::RepoKind;
 use schema::toml_file;
@@ -161,7 +161,7 @@ fn say_splits(card: &schema::Card, out: &Path) {
 impl Prepare {
     fn run(self) -> Result<()> {
         let names = generators::GENERATORS.iter().map(|generator| generator.name);
-        let generator = generators::find(&self.name).ok_or_else(|| harness::Error::unknown("generator", &self.name, names))?;
+        let generator = generators::find(&self.name).ok_or_else(|| study::Error::unknown("generator", &self.name, names))?;
         let sizes = pair(self.rows.as_deref());
         let Some(out) = self.out else {
             say(&format!("{}", locate(generator.name)?.folder.display()));
@@ -209,7 +209,7 @@ impl Fetch {
     fn card(&self) -> Result<Option<schema::Card>> {
         let (name, _) = self.named();
         if name.ends_with(".toml") {
-            return Ok(Some(toml_file::read(Path::new(name)).map_err(harness::Error::from)?));
+            return Ok(Some(toml_file::read(Path::new(name)).map_err(study::Error::from)?));
         }
         if name.contains('/') { Ok(None) } else { known_card(name).map(Some) }
     }
@@ -244,7 +244,7 @@ impl Import {
 impl Inspect {
     fn run(self) -> Result<()> {
         let located = locate(&self.dataset)?;
-        let inspection = inspect(&located.folder, &located.card).map_err(harness::Error::from)?;
+        let inspection = inspect(&located.folder, &located.card).map_err(study::Error::from)?;
         match self.format {
             InspectFormat::Text => say(&inspection.to_string()),
             InspectFormat::Json => say_json(&serde_json::to_string_pretty(&inspection)?),
@@ -256,7 +256,7 @@ impl Inspect {
 impl Partition {
     fn run(self) -> Result<()> {
         let located = locate(&self.dataset)?;
-        let load = |split: &str| Dataset::load(&located.folder, &located.card, split, None).map_err(harness::Error::from);
+        let load = |split: &str| Dataset::load(&located.folder, &located.card, split, None).map_err(study::Error::from);
         let (train, test) = (load(&self.splits[0])?, load(&self.splits[1])?);
         let config = PartitionConfig {
             clients: self.clients,
@@ -267,14 +267,14 @@ impl Partition {
             ..PartitionConfig::default()
         };
         let partition =
-            draw(&config, self.seed, &located.card.name, &train.examples, &test.examples).map_err(harness::Error::from)?;
-        let shards = resolve(&partition, &train.examples, &test.examples).map_err(harness::Error::from)?;
+            draw(&config, self.seed, &located.card.name, &train.examples, &test.examples).map_err(study::Error::from)?;
+        let shards = resolve(&partition, &train.examples, &test.examples).map_err(study::Error::from)?;
         let key = self.key.or_else(|| located.card.partition_keys.first().cloned()).unwrap_or_else(|| "answer".into());
         say(&label_table(&shards, &train.examples, &key).to_string());
         say(&format!("hash {}", partition.hash));
         if let Some(out) = &self.out {
             check_place(out, &partition)?;
-            save(&partition, out).map_err(harness::Error::from)?;
+            save(&partition, out).map_err(study::Error::from)?;
             say(&format!("saved: {}", out.display()));
         }
         Ok(())
@@ -295,13 +295,13 @@ fn check_place(out: &Path, partition: &schema::partition::Partition) -> Result<(
         _ => {
             let message =
                 format!("{} is there already and holds something else; remove it, or give another --out", out.display());
-            Err(harness::Error::Usage(message).into())
+            Err(study::Error::Usage(message).into())
         }
     }
 }
 
-fn scheme(name: &str) -> Result<PartitionScheme, harness::Error> {
+fn scheme(name: &str) -> Result<PartitionScheme, study::Error> {
     const NAMES: [&str; 5] = ["iid", "dirichlet", "pathological", "quantity", "natural"];
     serde_json::from_value(serde_json::Value::String(name.into()))
-        .map_err(|_| harness::Error::unknown("partition scheme", name, NAMES))
+        .map_err(|_| study::Error::unknown("partition scheme", name, NAMES))
 }

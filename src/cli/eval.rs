@@ -5,17 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use harness::adapter::{Adapters, Shape};
-use harness::federation::Scope;
-use harness::metrics::breakdown::breakdown;
-use harness::record::RunDir;
-use harness::registry::Registry;
+use federation::Scope;
+use federation::registry::Registry;
+use models::adapter::{Adapters, Shape};
 use schema::experiment::{
     AdapterConfig, BackboneConfig, DataConfig, EvaluationConfig, FederationConfig, MethodConfig, OptimizerConfig, PartitionConfig,
 };
 use schema::metrics::Metric;
 use schema::{Experiment, Inputs, manifest, run_dir};
 use serde::Serialize;
+use study::record::RunDir;
 
 use super::adapters::{self, Whose};
 use super::{note, place, say};
@@ -105,7 +104,7 @@ impl Eval {
         let adapter = self.adapter_config(session.registry())?;
         let experiment = self.experiment(adapter);
         let located = locate_all(&self.dataset)?;
-        harness::study::check(&experiment, &card_of(&located)?)?;
+        study::check(&experiment, &card_of(&located)?)?;
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
         let mut row = *session.registry().find("zero-shot")?;
@@ -119,13 +118,13 @@ impl Eval {
         }
         let identity = self.identity(&experiment, &inputs, session)?;
         place::check_same(&self.out, &identity)?;
-        let study = harness::study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
+        let study = study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
         let adapters = match &self.adapters {
             Some(path) => adapters::read(path, self.client, &study)?,
             None => Adapters::default(),
         };
-        let (judgement, predictions) = harness::metrics::evaluate::judge_global(&study, &adapters)?;
-        let (chance, majority) = harness::metrics::evaluate::trivial_accuracies(&study);
+        let (judgement, predictions) = tasks::judgement::judge_global(study.judge(), &adapters)?;
+        let (chance, majority) = tasks::trivial::trivial_accuracies(study.judge());
         let evaluation = Evaluation {
             identity,
             backbone: self.backbone.clone(),
@@ -137,19 +136,19 @@ impl Eval {
                 Some(Whose::Client(client)) => Some(client),
                 Some(Whose::Shared) | None => None,
             },
-            examples: study.num_test(),
+            examples: study.judge().examples.len(),
             skipped: study.test_split().dataset.skipped.len(),
-            prompts_cut: study.test_prompts_cut(),
+            prompts_cut: study.judge().prompts_cut,
             accuracy: judgement.accuracy.unwrap_or_default(),
             chance_accuracy: chance,
             majority_accuracy: majority,
             unparsed_rate: judgement.unparsed_rate,
             metric: study.card().metric.clone(),
-            breakdown: breakdown(&study.test_split().dataset, &predictions),
+            breakdown: study.judge().breakdown(&predictions),
         };
         folder.remove(place::EVALUATION)?;
         let downloads = session.downloads(&located, &backbone);
-        folder.write(run_dir::PREDICTIONS, &harness::record::predictions(&predictions)?)?;
+        folder.write(run_dir::PREDICTIONS, &study::record::predictions(&predictions)?)?;
         folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads, inputs))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
         folder.write_json(place::EVALUATION, &evaluation)?;
@@ -244,5 +243,5 @@ impl Eval {
 
 /// Whether adapters of this kind are tokens of their own.
 fn stands_in_front(kind: &str) -> bool {
-    harness::adapter::kind(kind).is_ok_and(|kind| matches!(kind.shape, Shape::Tokens { .. }))
+    models::adapter::kind(kind).is_ok_and(|kind| matches!(kind.shape, Shape::Tokens { .. }))
 }

@@ -48,7 +48,7 @@ enum Format {
 
 impl RunGate {
     pub(crate) fn run(self) -> Result<()> {
-        let wrong = |message: String| Err(harness::Error::Usage(message).into());
+        let wrong = |message: String| Err(study::Error::Usage(message).into());
         if !(self.margin.is_finite() && self.margin >= 0.0) {
             return wrong(format!("--margin {}: expected percentage points, 0 or more", self.margin));
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_scripts::{cards, generators};
-use harness::backbone::BACKBONES;
+use models::BACKBONES;
 use schema::metrics;
 use serde::Serialize;
 
@@ -77,7 +77,7 @@ fn items<T>(rows: &[T], parts: impl Fn(&T) -> (&'static str, &'static str, &'sta
 
 fn datasets() -> Result<Vec<Item>> {
     let item = |name: &str| {
-        let card = cards::card(name).map_err(harness::Error::Usage)?;
+        let card = cards::card(name).map_err(study::Error::Usage)?;
         let (files, sentence) = (Some(files(&card)?), format!("{} Licence: {}.", card.description, card.license));
         Ok(Item { name: card.name, sentence, source: card.source, files })
     };

@@ -28,7 +28,7 @@ use clap::{Args, Parser, Subcommand};
 use data_scripts::OutputError;
 use data_scripts::hflb::ImportError;
 use data_scripts::hub::{HubError, HubId};
-use harness::registry::Registry;
+use federation::registry::Registry;
 use schema::experiment::MOST_SEED;
 use schema::{Experiment, toml_file};
 
@@ -108,7 +108,7 @@ pub(crate) struct Overrides {
 
 impl Overrides {
     /// Lays the changes over a config.
-    fn apply(&self, table: &mut toml::Table) -> Result<(), harness::Error> {
+    fn apply(&self, table: &mut toml::Table) -> Result<(), study::Error> {
         for assignment in &self.set {
             toml_file::set(table, assignment)?;
         }
@@ -125,7 +125,7 @@ impl Overrides {
 
 impl ExperimentFile {
     /// The experiment with its changes.
-    fn resolve(&self) -> Result<Experiment, harness::Error> {
+    fn resolve(&self) -> Result<Experiment, study::Error> {
         let mut table = toml_file::read_table(&self.experiment)?;
         self.overrides.apply(&mut table)?;
         Ok(toml_file::from_table(&self.experiment.display().to_string(), table)?)
@@ -137,7 +137,7 @@ impl ExperimentFile {
 pub fn main(registry: Registry) -> ExitCode {
     let done = match Cli::try_parse() {
         Ok(cli) => {
-            harness::threads::init(cli.threads).map_err(anyhow::Error::from).and_then(|()| dispatch(cli.command, registry))
+            machine::threads::init(cli.threads).map_err(anyhow::Error::from).and_then(|()| dispatch(cli.command, registry))
         }
         // It holds what was typed: never in colours, which are escape sequences, too.
         Err(wrong) if wrong.use_stderr() => {
@@ -181,7 +181,11 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
 /// Whether the person at the keyboard can mend it by typing something else.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        matches!(cause.downcast_ref::<harness::Error>(), Some(harness::Error::Usage(_) | harness::Error::Toml(_)))
+        cause.downcast_ref::<study::Error>().is_some_and(study::Error::is_usage)
+            || cause.downcast_ref::<federation::Error>().is_some_and(federation::Error::is_usage)
+            || cause.downcast_ref::<tasks::Error>().is_some_and(tasks::Error::is_usage)
+            || matches!(cause.downcast_ref::<models::Error>(), Some(models::Error::Usage(_)))
+            || cause.downcast_ref::<machine::threads::Error>().is_some()
             || cause.downcast_ref::<toml_file::TomlError>().is_some()
             || matches!(
                 cause.downcast_ref::<ImportError>(),

@@ -29,7 +29,7 @@ fn holds_a_run(folder: &Path) -> bool {
 }
 
 /// Runs go below a folder; in a run's own folder no report would find them.
-pub(crate) fn check_for_runs(out: &Path) -> Result<(), harness::Error> {
+pub(crate) fn check_for_runs(out: &Path) -> Result<(), study::Error> {
     match holds_a_run(out) {
         true => Err(taken(out, "that folder is a run's own; give the folder above it, or another one")),
         false => check_outside_runs(out),
@@ -37,7 +37,7 @@ pub(crate) fn check_for_runs(out: &Path) -> Result<(), harness::Error> {
 }
 
 /// Nothing goes into a run's folder, however deep: there it is found by nobody, and lost when the run is run again.
-pub(crate) fn check_outside_runs(out: &Path) -> Result<(), harness::Error> {
+pub(crate) fn check_outside_runs(out: &Path) -> Result<(), study::Error> {
     let absolute = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
     let Some(there) = absolute.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return Ok(()) };
     // An experiment alone may lie anywhere.
@@ -51,7 +51,7 @@ pub(crate) fn check_outside_runs(out: &Path) -> Result<(), harness::Error> {
 }
 
 /// An evaluation goes into a folder of its own: an empty one, or one that holds an evaluation ([`check_same`] asks which) and no run
-/// ([`harness::record::RunDir::beside_runs`]).
+/// ([`study::record::RunDir::beside_runs`]).
 pub(crate) fn check_for_evaluation(out: &Path) -> Result<()> {
     check_outside_runs(out)?;
     for entry in std::fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
@@ -66,7 +66,7 @@ pub(crate) fn check_for_evaluation(out: &Path) -> Result<()> {
 }
 
 /// An evaluation may replace itself, and no other one.
-pub(crate) fn check_same(out: &Path, identity: &str) -> Result<(), harness::Error> {
+pub(crate) fn check_same(out: &Path, identity: &str) -> Result<(), study::Error> {
     let path = out.join(EVALUATION);
     if path.symlink_metadata().is_err() {
         return Ok(());
@@ -78,6 +78,6 @@ pub(crate) fn check_same(out: &Path, identity: &str) -> Result<(), harness::Erro
     }
 }
 
-fn taken(out: &Path, why: &str) -> harness::Error {
-    harness::Error::Usage(format!("--out {}: {why}", out.display()))
+fn taken(out: &Path, why: &str) -> study::Error {
+    study::Error::Usage(format!("--out {}: {why}", out.display()))
 }

@@ -10,10 +10,10 @@ use clap::{Args, Subcommand};
 use data_scripts::generators::pretrain as lessons;
 use guard::files::{self, Growing};
 use guard::lock::Lock;
-use harness::accounting::clock::{Stopwatch, now_utc};
-use harness::backbone::llava::Llava;
-use harness::backbone::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepReport, align, judge, pretrain, train_tokenizer};
-use harness::backbone::{nano, parse_dtype, smol};
+use machine::clock::{Stopwatch, now_utc};
+use models::llava::Llava;
+use models::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepReport, align, judge, pretrain, train_tokenizer};
+use models::{nano, parse_dtype, smol};
 use seed::Seed;
 
 use super::{note, say};

@@ -56,8 +56,8 @@ impl MakeReport {
     }
 }
 
-fn parse(name: &str) -> Result<Format, harness::Error> {
-    name.parse().map_err(|_| harness::Error::unknown("report format", name, Format::ALL.iter().map(|format| format.name())))
+fn parse(name: &str) -> Result<Format, study::Error> {
+    name.parse().map_err(|_| study::Error::unknown("report format", name, Format::ALL.iter().map(|format| format.name())))
 }
 
 /// Tries whether a report can be written somewhere, before the work that it is about.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use harness::accounting::clock::Stopwatch;
+use machine::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
 use super::tune::Tune;
@@ -104,7 +104,7 @@ impl RunSuite {
     }
 
     /// Its experiments with every seed.
-    pub(crate) fn experiments(&self) -> Result<(Suite, Vec<Experiment>), harness::Error> {
+    pub(crate) fn experiments(&self) -> Result<(Suite, Vec<Experiment>), study::Error> {
         let (origin, suite) = read(&self.suite)?;
         let experiments = members(&origin, &suite, &self.overrides)?;
         Ok((suite, experiments))
@@ -147,35 +147,35 @@ impl RunSuite {
 }
 
 /// What `fedbench suite` would run: every experiment of a suite, a file or one that ships with the program, with every seed.
-pub fn experiments_of(suite: &str) -> Result<Vec<Experiment>, harness::Error> {
+pub fn experiments_of(suite: &str) -> Result<Vec<Experiment>, study::Error> {
     Ok(RunSuite::plain(suite, PathBuf::new(), true, false).experiments()?.1)
 }
 
 /// A suite's file, or one that ships with the program.
-fn read(name: &str) -> Result<(String, Suite), harness::Error> {
+fn read(name: &str) -> Result<(String, Suite), study::Error> {
     let shipped = baselines::SUITES.iter().find(|(shipped, _)| *shipped == name);
     match shipped {
         Some((name, text)) => Ok((format!("suite {name}"), toml_file::from_table(name, toml_file::parse_table(name, text)?)?)),
         None if Path::new(name).extension().is_some() || Path::new(name).exists() => {
             Ok((name.into(), toml_file::read(Path::new(name))?))
         }
-        None => Err(harness::Error::unknown("suite", name, baselines::SUITES.iter().map(|(name, _)| *name))),
+        None => Err(study::Error::unknown("suite", name, baselines::SUITES.iter().map(|(name, _)| *name))),
     }
 }
 
 /// Every experiment of a suite with every seed: `base`, then the axes' combinations and the single experiments over it.
-pub(crate) fn members(origin: &str, suite: &Suite, overrides: &Overrides) -> Result<Vec<Experiment>, harness::Error> {
+pub(crate) fn members(origin: &str, suite: &Suite, overrides: &Overrides) -> Result<Vec<Experiment>, study::Error> {
     check(origin, suite)?;
     let mut tables = combinations(suite);
     tables.extend(suite.experiments.iter().map(|over| laid(&suite.base, over)));
     if tables.is_empty() {
-        return Err(harness::Error::Usage(format!("{origin}: no experiments: expected `[[experiments]]` or `[axes]`")));
+        return Err(study::Error::Usage(format!("{origin}: no experiments: expected `[[experiments]]` or `[axes]`")));
     }
     let (mut members, mut known) = (Vec::new(), BTreeMap::new());
     for (place, mut table) in tables.into_iter().enumerate() {
         overrides.apply(&mut table)?;
         if table.contains_key("seed") {
-            return Err(harness::Error::Usage(format!(
+            return Err(study::Error::Usage(format!(
                 "{origin}: `seed` is set in `base`, `axes`, `experiments` or by --set: expected it nowhere, since a suite runs each \
                  experiment with every one of its `seeds`"
             )));
@@ -185,7 +185,7 @@ pub(crate) fn members(origin: &str, suite: &Suite, overrides: &Overrides) -> Res
         let identity = serde_json::to_string(&Experiment { name: String::new(), seed: 0, ..alone }).unwrap_or_default();
         if let Some(first) = known.insert(identity, place) {
             let what = guard::text::line(&what, 80);
-            return Err(harness::Error::Usage(format!(
+            return Err(study::Error::Usage(format!(
                 "{origin}: experiments {} and {} are the same ({what}): expected each once, since both are one run",
                 first + 1,
                 place + 1
@@ -206,8 +206,8 @@ const MOST_RUNS: u64 = 10_000;
 const MOST_TEXT: u64 = 64 << 20;
 
 /// Counts a suite's runs before any is built, and looks for seeds that are there twice.
-fn check(origin: &str, suite: &Suite) -> Result<(), harness::Error> {
-    let wrong = |message: String| Err(harness::Error::Usage(format!("{origin}: {message}")));
+fn check(origin: &str, suite: &Suite) -> Result<(), study::Error> {
+    let wrong = |message: String| Err(study::Error::Usage(format!("{origin}: {message}")));
     if suite.seeds.is_empty() {
         return wrong("`seeds` is empty: expected at least one seed".into());
     }
@@ -249,7 +249,7 @@ fn all_different(session: &mut Session, suite: &Suite, experiments: &[Experiment
                 of_all(experiments, first),
                 of_all(experiments, place)
             );
-            return Err(harness::Error::Usage(message).into());
+            return Err(study::Error::Usage(message).into());
         }
     }
     Ok(())

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use harness::federation::Scope;
-use harness::record::RunDir;
+use federation::Scope;
 use schema::{Experiment, Suite, Summary, run_dir};
 use serde::Serialize;
+use study::record::RunDir;
 
 use super::say;
 use crate::runner::{self, Options};
@@ -80,8 +80,8 @@ impl Tune {
         Ok(())
     }
 
-    fn check(&self, experiments: &[&Experiment], seeds: &[u64]) -> Result<(), harness::Error> {
-        let wrong = |message: String| Err(harness::Error::Usage(message));
+    fn check(&self, experiments: &[&Experiment], seeds: &[u64]) -> Result<(), study::Error> {
+        let wrong = |message: String| Err(study::Error::Usage(message));
         if let Some(seed) = seeds.iter().enumerate().find(|(i, seed)| seeds[..*i].contains(seed)) {
             return wrong(format!("--seeds holds {} twice: expected each seed once", seed.1));
         }
@@ -147,10 +147,7 @@ impl Tune {
 
 /// Whether a learning rate was too large for every client.
 fn diverged(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(|error| {
-        use harness::Error::{AdaptersNotFinite, Diverged, NothingLeft, Score};
-        matches!(error, Diverged { .. } | NothingLeft { .. } | AdaptersNotFinite { .. } | Score { by_adapters: true, .. })
-    })
+    matches!(error.downcast_ref(), Some(study::Error::Federation(error)) if error.has_diverged())
 }
 
 /// The rate of the best accuracy; of equals, the smallest rate.
@@ -166,7 +163,7 @@ fn read_summary(folder: &Path) -> Result<Summary> {
     let bytes =
         guard::files::read_here(&path, run_dir::MOST_SUMMARY).with_context(|| format!("cannot read {}", path.display()))?;
     let summary: Summary = serde_json::from_slice(&bytes).with_context(|| format!("{}: not a run's summary", path.display()))?;
-    summary.check().map_err(|what| harness::Error::Usage(format!("{}: {what}", path.display())))?;
+    summary.check().map_err(|what| study::Error::Usage(format!("{}: {what}", path.display())))?;
     Ok(summary)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use harness::data::label_table;
+use data::label_table;
 
 use super::{ExperimentFile, say};
 use crate::plan::Plan;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+use data::{Dataset, Preprocess, inspect};
 use data_scripts::hflb;
-use harness::data::{Dataset, Preprocess, inspect};
 use image::{ImageFormat, RgbImage};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
-use harness::adapter::Untouched;
-use harness::backbone::llama::Llama;
-use harness::backbone::smol::Llm;
-use harness::backbone::{self, Backbone, Batch, Branch, Sequence};
+use models::adapter::Untouched;
+use models::llama::Llama;
+use models::smol::Llm;
+use models::{self, Backbone, Batch, Branch, Sequence};
 use seed::Stream;
 
 use super::{attack, fixtures};
@@ -36,7 +36,7 @@ impl Folder {
     /// Loads the model with this in the file's place; then a picture and a prompt go through it.
     fn with(&self, name: &str, bytes: &[u8]) -> Result<()> {
         std::fs::write(self.folder.path().join(name), bytes)?;
-        use_it(&*backbone::load(self.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu)?)
+        use_it(&*models::load(self.folder.path().to_str().context("a path in UTF-8")?, &Device::Cpu)?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fedbench::plan::Plan;
 use fedbench::session::Session;
-use harness::registry::Registry;
+use federation::registry::Registry;
 use reports::read::Trust;
 use reports::{Format, NoLibrary, Report};
 use schema::{Experiment, toml_file};

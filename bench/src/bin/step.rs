@@ -5,9 +5,8 @@
 use anyhow::Result;
 use bench::{Shape, Step};
 use clap::Parser;
-use harness::accounting::clock::Stopwatch;
-use harness::accounting::memory;
-use harness::backbone;
+use machine::clock::Stopwatch;
+use machine::memory;
 
 /// Training steps through a frozen decoder.
 #[derive(Parser)]
@@ -44,7 +43,7 @@ fn main() -> Result<()> {
     let mut shape = Shape::find(&options.shape)?;
     shape.tokens = options.tokens.map_or(shape.tokens, |tokens| tokens as usize);
     shape.batch = options.batch.map_or(shape.batch, |batch| batch as usize);
-    let mut step = Step::new(shape, &options.kind, backbone::parse_dtype(Some(&options.dtype))?)?;
+    let mut step = Step::new(shape, &options.kind, models::parse_dtype(Some(&options.dtype))?)?;
     for _ in 0..options.warm_up {
         step.run()?;
     }

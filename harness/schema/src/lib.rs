@@ -3,24 +3,30 @@
 //! - [`card`]: what a dataset is, and how its columns become examples and prompts;
 //! - [`experiment`]: one configuration, and [`experiment::Suite`], a list of them;
 //! - [`inputs`]: what a run read, by content;
+//! - [`limits`]: how much a config may ask for;
 //! - [`manifest`]: the checksums by which a finished run is known to be as it was written;
 //! - [`metrics`]: the one table of what is measured, and what follows from it;
 //! - [`partition`]: which example belongs to which client;
 //! - [`record`]: what a run measured: records, predictions, environment;
 //! - [`run_dir`]: where each of these lies in a run folder;
+//! - [`tag`]: kinds of example that every dataset has;
 //! - [`toml_file`]: reading any of them, with errors that name the file, the key and what exists;
-//! - [`sha256_hex`], [`nearest`]: how all of the suite writes checksums, and lists what exists.
+//! - [`Placement`], [`Scope`]: where a model lives, and whose examples a method trains on;
+//! - [`sha256_hex`], [`nearest`], [`unknown`]: how all of the suite writes checksums, and lists what exists.
 
 pub mod card;
 mod digest;
 pub mod experiment;
 pub mod inputs;
+pub mod limits;
 pub mod manifest;
 pub mod metrics;
 mod names;
 pub mod partition;
+mod placement;
 pub mod record;
 pub mod run_dir;
+pub mod tag;
 pub mod toml_file;
 mod toml_text;
 
@@ -30,5 +36,6 @@ pub use experiment::{Experiment, Suite};
 pub use inputs::{InputFile, Inputs};
 pub use manifest::Manifest;
 pub use metrics::Summary;
-pub use names::nearest;
+pub use names::{nearest, unknown};
+pub use placement::{Placement, Scope};
 pub use record::{Environment, Prediction, Record};

@@ -18,6 +18,12 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Ve
     names.into_iter().map(|(_, name)| name).collect()
 }
 
+/// "unknown method `x`; nearest first, there are: ..."
+pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let listed: Vec<String> = nearest(name, known).into_iter().map(|name| format!("`{name}`")).collect();
+    format!("unknown {kind} `{name}`; nearest first, there are: {}", listed.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

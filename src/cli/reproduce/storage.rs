@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use harness::accounting::parameters::{ClientParameters, client_parameters};
-use harness::adapter::AdapterSpec;
-use harness::backbone::llama::PROJECTIONS;
-use harness::backbone::{self, Spec};
-use harness::federation::Placement;
+use federation::Placement;
+use models::adapter::AdapterSpec;
+use models::sites::PROJECTIONS;
+use models::{self, Spec};
 use schema::experiment::AdapterConfig;
 use serde::Serialize;
+use study::parameters::{ClientParameters, client_parameters};
 
 use super::super::{say, say_json};
 
@@ -27,7 +27,7 @@ enum Format {
 }
 
 /// The paper's backbones.
-const BACKBONES: [&str; 2] = [backbone::llava::LLAVA_7B, backbone::minigpt4::MINIGPT4_7B];
+const BACKBONES: [&str; 2] = [models::llava::LLAVA_7B, models::minigpt4::MINIGPT4_7B];
 
 /// The paper's rank, of NanoAdapters and of the LoRA it is compared with.
 const RANK: usize = 64;
@@ -37,7 +37,7 @@ const RANK: usize = 64;
 struct Sizes {
     backbone: String,
     model: u64,
-    components: backbone::ComponentParameters,
+    components: models::ComponentParameters,
     nano_adapters: u64,
     nano_edge: ClientParameters,
     nano_upload: ClientParameters,
@@ -47,7 +47,7 @@ struct Sizes {
 
 impl Sizes {
     fn new(name: &str) -> Result<Self> {
-        let spec = backbone::spec(name)?;
+        let spec = models::spec(name)?;
         let (nano, lora) = (adapter("nano", None, &spec)?, adapter("lora", Some(&PROJECTIONS), &spec)?);
         let adapters = nano.parameters();
         Ok(Self {
@@ -103,7 +103,7 @@ impl Sizes {
 
 const ABSTRACT: &str = "FedNano, arXiv 2506.14824, abstract";
 
-fn adapter(kind: &str, sites: Option<&[&str]>, spec: &Spec) -> Result<AdapterSpec, harness::Error> {
+fn adapter(kind: &str, sites: Option<&[&str]>, spec: &Spec) -> models::Result<AdapterSpec> {
     let sites = sites.map(|sites| sites.iter().map(|&site| site.into()).collect());
     AdapterSpec::resolve(&AdapterConfig { kind: Some(kind.into()), rank: Some(RANK), alpha: None, sites }, kind, spec)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use harness::accounting::clock::Stopwatch;
+use machine::clock::Stopwatch;
 use reports::claims::{self, Claim};
 use reports::{Report, markdown, terminal};
 use schema::{Experiment, toml_file};
@@ -71,12 +71,12 @@ impl Reproduction {
     }
 }
 
-fn read(name: &str) -> Result<Locked, harness::Error> {
+fn read(name: &str) -> Result<Locked, study::Error> {
     let names = || baselines::REPRODUCTIONS.iter().map(|(name, _)| *name);
     let (name, text) = baselines::REPRODUCTIONS
         .iter()
         .find(|(known, _)| *known == name)
-        .ok_or_else(|| harness::Error::unknown("reproduction", name, names()))?;
+        .ok_or_else(|| study::Error::unknown("reproduction", name, names()))?;
     Ok(toml_file::from_table(name, toml_file::parse_table(name, text)?)?)
 }
 

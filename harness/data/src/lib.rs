@@ -1,0 +1,47 @@
+//! From parquet to what a client trains on, in the order data flows.
+//!
+//! It may know what is on disk (`schema`) and how to meet it (`guard`), and draws from named streams (`seed`). It must not know tensors
+//! (no candle), models or methods: pixels and texts leave it as numbers and strings.
+//!
+//! - [`examples`]: a split's parquet files become [`Example`]s, through the dataset's card;
+//! - [`inspect`](mod@inspect): what is in a dataset, for a person who has just written a card;
+//! - [`image`]: an encoded picture becomes the pixels that a backbone's image processor makes of it;
+//! - [`partition`]: which example belongs to which client;
+//! - [`prompt`]: what the model is asked, and what a generated answer means.
+
+pub mod examples;
+pub mod image;
+pub mod inspect;
+pub mod partition;
+pub mod prompt;
+
+#[cfg(test)]
+mod cells_tests;
+mod choices;
+mod columns;
+mod decode;
+mod error;
+mod files;
+mod list_text;
+mod parquet_file;
+mod parquet_pages;
+#[cfg(test)]
+mod parquet_tests;
+mod people;
+mod picture_cell;
+mod pictures;
+mod pillow;
+mod row;
+#[cfg(test)]
+mod testing;
+mod tiles;
+
+pub use error::DataError;
+pub use examples::{Answer, Dataset, Example, Origin, join_cards};
+pub use files::of_split;
+pub use image::{Filter, Fit, Preprocess};
+pub use inspect::{Inspection, inspect};
+pub use list_text::list;
+pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};
+pub use prompt::{Rendered, letter, normalize, parse_choice, render};
+pub use tiles::Tiles;

@@ -1,0 +1,306 @@
+//! A client: its shard, its memory, and the one epoch loop of the suite.
+
+use std::collections::BTreeMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
+use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use seed::Seed;
+
+use models::adapter::{AdapterSpec, Adapters, fisher};
+use models::flops::Flops;
+
+use crate::aggregate;
+use crate::link::Traffic;
+use crate::objective::Objective;
+pub use crate::round::Work;
+use crate::task::{Answers, Task};
+use crate::{Error, Result, Round, Step, Update};
+
+/// One participant. It offers a method its shard, freshly initialised adapters, a memory that survives rounds, and training.
+pub struct Client<'s> {
+    id: usize,
+    task: &'s dyn Task,
+    shard: Vec<usize>,
+    steps_per_round: usize,
+    round: Round,
+    share_of_steps: f64,
+    /// The batch it is at, and how many came before it in this round.
+    at: (usize, Vec<usize>),
+    /// Named adapter sets that stay with the client across rounds.
+    pub memory: BTreeMap<String, Adapters>,
+    activations: Traffic,
+    flops: Flops,
+}
+
+/// What a round of local training gave.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    /// The trained adapters.
+    pub adapters: Adapters,
+    /// What it took.
+    pub work: Work,
+}
+
+/// Tensors in training, with their optimizer.
+pub struct Trainer {
+    vars: BTreeMap<String, Var>,
+    optimizer: AdamW,
+}
+
+impl Trainer {
+    /// The tensors, so that gradients reach them.
+    pub fn tensors(&self) -> Adapters {
+        Adapters::from_vars(&self.vars)
+    }
+
+    /// Their present values, cut off from any graph.
+    pub fn values(&self) -> Result<Adapters> {
+        Ok(Adapters::from_var_values(&self.vars)?)
+    }
+
+    /// One optimizer step.
+    pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        Ok(self.optimizer.step(gradients)?)
+    }
+
+    /// One optimizer step down an objective's gradients.
+    fn descend(&mut self, objective: &mut dyn Objective, step: Step, mut gradients: GradStore) -> Result<()> {
+        if objective.wants_gradients() {
+            let wanted = objective.gradients(step, gradients_of(&self.vars, &gradients)?)?;
+            for (name, gradient) in wanted.iter() {
+                if let Some(var) = self.vars.get(name) {
+                    gradients.insert(var, gradient.clone());
+                }
+            }
+        }
+        self.step(&gradients)
+    }
+}
+
+impl<'s> Client<'s> {
+    /// A client that trains `steps_per_round` steps a round on `shard`.
+    pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
+        let round = Round { index: 0, total: 0, clients: 0 };
+        let (memory, activations, flops) = (BTreeMap::new(), Traffic::default(), Flops::default());
+        let at = (0, Vec::new());
+        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, activations, flops }
+    }
+
+    /// Its id, from 0.
+    pub fn id(&self) -> usize {
+        self.id
+    }
+
+    /// Its training examples.
+    pub fn num_examples(&self) -> usize {
+        self.shard.len()
+    }
+
+    /// Where the run stands.
+    pub fn round(&self) -> Round {
+        self.round
+    }
+
+    /// What is trained.
+    pub fn spec(&self) -> &'s AdapterSpec {
+        self.task.adapter()
+    }
+
+    /// The adapters every client of this experiment and seed starts from.
+    pub fn initial(&self) -> Adapters {
+        self.task.initial().clone()
+    }
+
+    /// Adapters drawn anew for this round, the same for every client.
+    pub fn fresh(&self) -> Result<Adapters> {
+        let Some((_, like)) = self.task.initial().iter().next() else { return Ok(Adapters::default()) };
+        let mut stream = self.seed().round("fresh adapters", self.round.index);
+        Ok(self.spec().draw(&mut stream, like.dtype(), like.device())?)
+    }
+
+    /// What it remembers under a name, or else what it is given.
+    pub fn recall(&self, name: &str, or: impl FnOnce() -> Adapters) -> Adapters {
+        self.memory.get(name).cloned().unwrap_or_else(or)
+    }
+
+    /// Begins a round: batches are drawn from the stream of this round and client.
+    pub fn begin_round(&mut self, round: Round) {
+        self.round = round;
+        self.share_of_steps = 1.0;
+        self.activations = Traffic::default();
+    }
+
+    /// In this round, only so much of its steps.
+    pub(crate) fn slow_down(&mut self, share_of_steps: f64) {
+        self.share_of_steps = share_of_steps;
+    }
+
+    /// An update that sends nothing yet, of a round that took so much.
+    pub fn update(&self, work: Work) -> Update {
+        Update::new(self.id, self.num_examples(), work)
+    }
+
+    /// What split training moved since the round began.
+    pub(crate) fn activations(&self) -> Traffic {
+        self.activations
+    }
+
+    /// What its passes have computed since the run began.
+    pub(crate) fn flops(&self) -> Flops {
+        self.flops
+    }
+
+    /// What sending the shard's raw rows costs.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        self.shard.iter().map(|&example| self.task.raw_bytes(example)).sum()
+    }
+
+    fn seed(&self) -> Seed {
+        Seed::new(self.task.experiment().seed)
+    }
+
+    /// Trains from `start` on this round's batches with a fresh AdamW: what nearly every method's local work is.
+    pub fn fit(&mut self, start: &Adapters, objective: &mut dyn Objective) -> Result<Fit> {
+        let mut trainer = self.trainer(start)?;
+        let work = self.each_batch(|client, examples, step| {
+            let trained = trainer.tensors();
+            let at_work = objective.attach(client.spec(), &trained)?;
+            let plain = client.answers(examples, &at_work, Pass::Training)?.loss()?;
+            let value = client.finite(&plain)?;
+            let gradients = objective.loss(plain, &trained)?.backward()?;
+            trainer.descend(objective, step, gradients)?;
+            Ok(value)
+        })?;
+        Ok(Fit { adapters: trainer.values()?, work })
+    }
+
+    /// Tensors in training from `start`, with a fresh AdamW.
+    pub fn trainer(&self, start: &Adapters) -> Result<Trainer> {
+        let (vars, config) = (start.to_vars()?, &self.task.experiment().optimizer);
+        let params = ParamsAdamW {
+            lr: config.learning_rate,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            eps: config.epsilon,
+            weight_decay: config.weight_decay,
+        };
+        Ok(Trainer { optimizer: AdamW::new(vars.values().cloned().collect(), params)?, vars })
+    }
+
+    /// Does something with each of this round's batches, in order: every method's epoch loop. What it returns is the loss.
+    pub fn each_batch(&mut self, mut train: impl FnMut(&mut Self, &[usize], Step) -> Result<f64>) -> Result<Work> {
+        let batches = self.batches();
+        let mut work = Work { steps: batches.len(), ..Work::default() };
+        for (index, (examples, in_last_epoch)) in batches.iter().enumerate() {
+            let step = Step { index, total: batches.len(), in_last_epoch: *in_last_epoch };
+            self.at = (index, examples.clone());
+            work.loss += train(self, examples, step)? / batches.len() as f64;
+            work.examples += examples.len();
+        }
+        Ok(work)
+    }
+
+    /// What the model says at a batch's answer tokens; in the split setting this is where activations travel.
+    pub fn answers(&mut self, examples: &[usize], adapters: &Adapters, pass: Pass) -> Result<Answers> {
+        let answers = self.task.answers(examples, adapters)?;
+        let count = if pass == Pass::Training { 2 } else { 1 };
+        answers.passes[..count].iter().for_each(|pass| self.activations += *pass);
+        answers.flops[..count].iter().for_each(|pass| self.flops += *pass);
+        Ok(answers)
+    }
+
+    /// A loss as a number; an error if it is not finite.
+    pub fn finite(&self, loss: &Tensor) -> Result<f64> {
+        let value = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+        if value.is_finite() {
+            return Ok(value);
+        }
+        if self.round.index <= 1 && self.at.0 == 0 {
+            return Err(Error::NotFiniteAtFirst { client: self.id, example: self.first_not_finite()?, loss: value });
+        }
+        let learning_rate = self.task.experiment().optimizer.learning_rate;
+        Err(Error::Diverged { client: self.id, round: self.round.index, loss: value, learning_rate })
+    }
+
+    /// The first example of the batch whose own loss is not finite before training; the batch's first if all are.
+    fn first_not_finite(&self) -> Result<String> {
+        let batch = &self.at.1;
+        for &example in batch {
+            let loss = self.task.answers(&[example], self.task.initial())?.loss()?;
+            if !loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?.is_finite() {
+                return Ok(self.task.name(example));
+            }
+        }
+        Ok(batch.first().map(|&example| self.task.name(example)).unwrap_or_default())
+    }
+
+    /// The diagonal of the empirical Fisher at `adapters`, averaged over at most `cap` examples of the shard (all without one).
+    pub fn fisher(&mut self, adapters: &Adapters, cap: Option<usize>) -> Result<Adapters> {
+        let mut examples = self.shard.clone();
+        if let Some(cap) = cap {
+            self.seed().client("fisher", self.round.index, self.id).shuffle(&mut examples);
+            examples.truncate(cap.max(1));
+        }
+        examples.sort_by_key(|&example| (self.task.length(example), example));
+        let mut sum = aggregate::Sum::default();
+        for chunk in examples.chunks(self.task.experiment().federation.batch_size) {
+            sum.add(self.squared_gradients(chunk, adapters)?)?;
+        }
+        let sum = sum.total().ok_or_else(|| Error::Usage(format!("client {} has no example to take a Fisher from", self.id)))?;
+        Ok(sum.scale(1.0 / examples.len() as f64)?)
+    }
+
+    fn squared_gradients(&mut self, examples: &[usize], adapters: &Adapters) -> Result<Adapters> {
+        let copies = fisher::copies(adapters, examples.len())?;
+        let answers = self.answers(examples, &Adapters::from_vars(&copies), Pass::Training)?;
+        Ok(fisher::sum_of_squares(&copies, &answers.log_likelihoods()?.sum_all()?.neg()?.backward()?)?)
+    }
+
+    /// This round's batches in order, each with whether it belongs to the last pass over the shard.
+    fn batches(&self) -> Vec<(Vec<usize>, bool)> {
+        let size = self.task.experiment().federation.batch_size;
+        let steps = ((self.steps_per_round as f64 * self.share_of_steps).round() as usize).max(self.steps_per_round.min(1));
+        let mut stream = self.seed().client("batches", self.round.index, self.id);
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut last_epoch = 0;
+        while batches.len() < steps && !self.shard.is_empty() {
+            last_epoch = batches.len();
+            batches.extend(epoch(&self.shard, size, |example| self.task.length(example), &mut stream));
+        }
+        batches.truncate(steps);
+        batches.into_iter().enumerate().map(|(i, batch)| (batch, i >= last_epoch)).collect()
+    }
+}
+
+/// Whether a pass goes backward too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Forward and backward.
+    Training,
+    /// Forward alone: a teacher's.
+    Forward,
+}
+
+/// One pass over a shard in batches: shuffled, then sorted by length within windows of eight batches so that little is padded,
+/// then the batches shuffled.
+pub(crate) fn epoch(shard: &[usize], size: usize, length: impl Fn(usize) -> usize, stream: &mut seed::Stream) -> Vec<Vec<usize>> {
+    const WINDOW: usize = 8;
+    let mut order = shard.to_vec();
+    stream.shuffle(&mut order);
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for window in order.chunks_mut(WINDOW * size) {
+        window.sort_by_key(|&example| length(example));
+        batches.extend(window.chunks(size).map(<[usize]>::to_vec));
+    }
+    stream.shuffle(&mut batches);
+    batches
+}
+
+fn gradients_of(vars: &BTreeMap<String, Var>, gradients: &GradStore) -> Result<Adapters> {
+    let one = |(name, var): (&String, &Var)| match gradients.get(var) {
+        Some(gradient) => Ok((name.clone(), gradient.clone())),
+        None => Err(Error::Usage(format!("adapter tensor `{name}` got no gradient: its site is not on the path to the loss"))),
+    };
+    vars.iter().map(one).collect()
+}

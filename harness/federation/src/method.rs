@@ -1,0 +1,83 @@
+//! What a federated tuning algorithm is.
+
+use std::collections::BTreeMap;
+
+use schema::metrics::Variant;
+
+use models::adapter::{AdapterSpec, Adapters};
+
+use crate::{ADAPTERS, Client, Result, Round, Scope, Sets, Update};
+
+/// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::send`],
+/// [`Method::receive`], [`Method::aggregate`]).
+///
+/// A method opens no file, prints nothing, reads no clock, draws no unseeded number, counts no byte and never sees a test
+/// example: nothing it is handed offers that.
+pub trait Method: Send + Sync {
+    /// The global adapters before the first round, given freshly initialised ones. The default is these.
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        let _ = spec;
+        initial
+    }
+
+    /// What the server sends a client at the start of a round. The default is the global adapters.
+    fn send(&self, client: usize, global: &Adapters, round: Round) -> Result<Sets> {
+        let _ = (client, round);
+        Ok(Sets::default().with(ADAPTERS, global.clone()))
+    }
+
+    /// A client's work in a round, from what it received.
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update>;
+
+    /// The server takes in one of the cohort's updates; they come in client-id order. What it keeps is its own affair: a running
+    /// mean has the size of one update, however many clients there are. Some of the cohort may still have to be sent to and to
+    /// train, so nothing that [`Method::send`] and [`Method::train`] answer in this round may change. The default keeps nothing.
+    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {
+        let _ = (update, global, round);
+        Ok(())
+    }
+
+    /// The server's work once it has all updates of a round: the next global adapters. The default leaves them as they are.
+    fn aggregate(&mut self, global: &Adapters, round: Round) -> Result<Adapters> {
+        let _ = round;
+        Ok(global.clone())
+    }
+
+    /// The adapters a client is judged with, where they are its own; the global ones by default.
+    fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
+        let _ = (client, global);
+        Ok(None)
+    }
+
+    /// Other adapters that a client is also judged with, on its own test shard after the last round.
+    fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
+        let _ = (client, global);
+        Ok(Vec::new())
+    }
+
+    /// Its own keys with their values, defaults included: what a run folder keeps.
+    fn config(&self) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::new()
+    }
+
+    /// Whether updates may be of other ranks than the experiment's.
+    fn unequal_ranks(&self) -> bool {
+        false
+    }
+
+    /// Whose examples a client of this method trains on.
+    fn scope(&self) -> Scope {
+        Scope::Shard
+    }
+}
+
+/// The server's half of a round by itself: the next global adapters from these updates, which are in client-id order.
+pub fn merge(
+    method: &mut dyn Method,
+    global: &Adapters,
+    updates: impl IntoIterator<Item = Update>,
+    round: Round,
+) -> Result<Adapters> {
+    updates.into_iter().try_for_each(|update| method.receive(update, global, round))?;
+    method.aggregate(global, round)
+}

@@ -1,0 +1,228 @@
+//! A run: rounds of training, aggregation and evaluation, from prepared examples to an outcome.
+
+use std::collections::BTreeMap;
+
+use schema::metrics::{Metric, Variant};
+use schema::record::RoundTiming;
+use schema::{Prediction, Record};
+
+use crate::Result;
+use crate::exchange::{Arrived, Exchange, Exchanged};
+use crate::parts::Federation;
+use crate::privacy;
+use crate::watch::{RoundReport, Watch};
+use crate::{Client, Link, Method, Round, Scope};
+use machine::clock::Stopwatch;
+use models::adapter::Adapters;
+use models::flops::Flops;
+use tasks::judgement::{Judgement, check_finite, judge_clients, judge_global};
+
+/// What a run gave.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// One row per measured value.
+    pub records: Vec<Record>,
+    /// One row per judged example, from the last evaluation.
+    pub predictions: Vec<Prediction>,
+    /// The last evaluation.
+    pub judgement: Judgement,
+    /// The global adapters after the last round.
+    pub global: Adapters,
+    /// The clients' own adapters, where the method has them: (client, adapters).
+    pub personal: Vec<(usize, Adapters)>,
+    /// Seconds per round.
+    pub timings: Vec<RoundTiming>,
+    /// All adapter traffic.
+    pub adapters: crate::link::Traffic,
+    /// All activation traffic.
+    pub activations: crate::link::Traffic,
+    /// What training computed, without the images' way through the frozen tower.
+    pub flops: Flops,
+    /// Optimizer steps over all clients and rounds.
+    pub steps: usize,
+    /// The most numbers that a client uploaded in a round.
+    pub uploaded_parameters: u64,
+    /// Training examples seen, repeats counted.
+    pub examples_seen: usize,
+}
+
+/// Runs an experiment with a method.
+pub fn run(federation: Federation, method: &mut dyn Method, watch: &dyn Watch) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut clients = federation.clients(method.scope());
+    let mut global = method.start(federation.task.initial().clone(), federation.task.adapter());
+    let total = if method.scope() == Scope::Nothing { 0 } else { federation.schedule.rounds() };
+
+    if total == 0 {
+        let evaluation = Stopwatch::start();
+        outcome.evaluate(federation, &*method, &clients, &global, Round { index: 0, total, clients: clients.len() })?;
+        outcome.timings.push(RoundTiming { evaluate_seconds: evaluation.seconds(), ..RoundTiming::default() });
+        watch.round_done(&outcome.report(0, &[], &Link::default()));
+    }
+    for index in 1..=total {
+        let round = Round { index, total, clients: clients.len() };
+        let mut exchange = Exchange::new(federation, round);
+        let mut timing = RoundTiming::default();
+
+        for wave in exchange.waves() {
+            let training = Stopwatch::start();
+            let trained = exchange.train(&*method, &mut clients, &wave, &global, watch)?;
+            timing.train_seconds += training.seconds();
+
+            let aggregation = Stopwatch::start();
+            exchange.arrive(method, &clients, trained, &global)?;
+            timing.aggregate_seconds += aggregation.seconds();
+        }
+        let exchanged = exchange.finish()?;
+        let aggregation = Stopwatch::start();
+        global = method.aggregate(&global, round)?;
+        check_finite(&global, || format!("round {index}, the server's aggregate"))?;
+        timing.aggregate_seconds += aggregation.seconds();
+
+        let evaluation = Stopwatch::start();
+        outcome.record_exchange(index, &exchanged);
+        if federation.schedule.evaluates_after(index) {
+            outcome.evaluate(federation, &*method, &clients, &global, round)?;
+        }
+        timing.evaluate_seconds = evaluation.seconds();
+
+        outcome.timings.push(timing);
+        watch.round_done(&outcome.report(index, &exchanged.arrived, &exchanged.link));
+    }
+    clients.iter().for_each(|client| outcome.flops += client.flops());
+    outcome.record_privacy(federation, total);
+    outcome.personal = personal(&*method, &clients, &global)?;
+    outcome.global = global;
+    Ok(outcome)
+}
+
+/// The clients' own adapters, where the method has them.
+fn personal(method: &dyn Method, clients: &[Client], global: &Adapters) -> Result<Vec<(usize, Adapters)>> {
+    let own = clients.iter().map(|client| Ok((client.id(), method.personalize(client, global)?)));
+    let own = own.collect::<Result<Vec<_>>>()?;
+    Ok(own.into_iter().filter_map(|(id, adapters)| Some((id, adapters?))).collect())
+}
+
+impl Outcome {
+    /// A metric's recorded values, in the order of their recording.
+    pub fn recorded(&self, metric: Metric) -> impl Iterator<Item = f64> {
+        self.records.iter().filter(move |record| record.metric == metric).map(|record| record.value)
+    }
+
+    fn push(&mut self, round: usize, client: Option<usize>, metric: Metric, value: f64) {
+        self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric, value });
+    }
+
+    /// What differential privacy has cost the client with the most rounds.
+    fn record_privacy(&mut self, federation: Federation, round: usize) {
+        let Some(privacy) = &federation.experiment().privacy else { return };
+        let mut rounds = BTreeMap::<u32, usize>::new();
+        for record in self.records.iter().filter(|record| record.metric == Metric::UplinkBytes && record.value > 0.0) {
+            *rounds.entry(record.client.unwrap_or_default()).or_default() += 1;
+        }
+        let most = rounds.into_values().max().unwrap_or(0);
+        self.push(round, None, Metric::PrivacyEpsilon, privacy::epsilon(privacy, most));
+    }
+
+    fn record_exchange(&mut self, round: usize, exchanged: &Exchanged) {
+        self.records.extend(exchanged.records.iter().cloned());
+        for update in &exchanged.arrived {
+            self.push(round, Some(update.client), Metric::TrainLoss, update.loss);
+            self.push(round, Some(update.client), Metric::OptimizerSteps, update.steps as f64);
+            self.steps += update.steps;
+            self.examples_seen += update.examples;
+            self.uploaded_parameters = self.uploaded_parameters.max(update.parameters);
+        }
+        for client in exchanged.link.per_client() {
+            self.push(round, Some(client.client), Metric::UplinkBytes, client.adapters.uplink as f64);
+            self.push(round, Some(client.client), Metric::DownlinkBytes, client.adapters.downlink as f64);
+            self.push(round, Some(client.client), Metric::ActivationUplinkBytes, client.activations.uplink as f64);
+            self.push(round, Some(client.client), Metric::ActivationDownlinkBytes, client.activations.downlink as f64);
+        }
+        let (adapters, activations) = exchanged.link.totals();
+        self.adapters += adapters;
+        self.activations += activations;
+    }
+
+    fn evaluate(
+        &mut self,
+        federation: Federation,
+        method: &dyn Method,
+        clients: &[Client],
+        global: &Adapters,
+        at: Round,
+    ) -> Result<()> {
+        let (round, last) = (at.index, at.is_last());
+        let personal = personal(method, clients, global)?;
+        let (judgement, predictions) = if personal.is_empty() {
+            judge_global(federation.judge, global)?
+        } else {
+            judge_clients(federation.judge, &personal, last)?
+        };
+        for (metric, value) in [(Metric::Accuracy, judgement.accuracy), (Metric::ClientAccuracyMean, judgement.client_mean())] {
+            if let Some(value) = value {
+                self.push(round, None, metric, value);
+            }
+        }
+        for (client, accuracy) in judgement.clients.iter().enumerate() {
+            if let Some(accuracy) = accuracy {
+                self.push(round, Some(client), Metric::ClientAccuracy, *accuracy);
+            }
+        }
+        self.judgement = judgement;
+        if last {
+            for (metric, value) in federation.judge.breakdown(&predictions) {
+                self.push(round, None, metric, value);
+            }
+            self.predictions = predictions;
+            self.evaluate_variants(federation, method, clients, global, round)?;
+        }
+        Ok(())
+    }
+
+    /// What else a method's clients can answer with, each on its own test shard.
+    fn evaluate_variants(
+        &mut self,
+        federation: Federation,
+        method: &dyn Method,
+        clients: &[Client],
+        global: &Adapters,
+        round: usize,
+    ) -> Result<()> {
+        let mut variants: BTreeMap<Variant, Vec<(usize, Adapters)>> = BTreeMap::new();
+        for client in clients {
+            for (variant, adapters) in method.variants(client, global)? {
+                variants.entry(variant).or_default().push((client.id(), adapters));
+            }
+        }
+        for (variant, adapters) in variants {
+            if let Some(mean) = judge_clients(federation.judge, &adapters, false)?.0.client_mean() {
+                self.push(round, None, Metric::client_accuracy_mean_of(variant), mean);
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, round: usize, arrived: &[Arrived], link: &Link) -> RoundReport {
+        let judged = |metric: Metric| {
+            self.records
+                .iter()
+                .rev()
+                .take_while(|record| record.round == round as u32)
+                .find(|record| record.metric == metric)
+                .map(|record| record.value)
+        };
+        let (adapters, activations) = link.totals();
+        let examples: usize = arrived.iter().map(|update| update.num_examples).sum();
+        let share = |update: &Arrived| update.num_examples as f64 / examples.max(1) as f64;
+        let loss = arrived.iter().map(|update| update.loss * share(update)).sum();
+        RoundReport {
+            round,
+            loss: (!arrived.is_empty()).then_some(loss),
+            accuracy: judged(Metric::Accuracy),
+            client_accuracy: judged(Metric::ClientAccuracyMean),
+            adapters,
+            activations,
+        }
+    }
+}

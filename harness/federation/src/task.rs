@@ -1,0 +1,65 @@
+//! What clients train on, as a client sees it.
+
+use candle_core::Tensor;
+use schema::Experiment;
+
+use crate::Result;
+use crate::link::Traffic;
+use models::adapter::{AdapterSpec, Adapters};
+use models::flops::Flops;
+use models::nn;
+
+/// Training examples behind a frozen model with adapters. A prepared study is the real one; a test may bring a problem small
+/// enough to be solved elsewhere too.
+pub trait Task: Sync {
+    /// The experiment: optimizer, batches, rounds, seed.
+    fn experiment(&self) -> &Experiment;
+
+    /// What is trained.
+    fn adapter(&self) -> &AdapterSpec;
+
+    /// The adapters everybody starts from.
+    fn initial(&self) -> &Adapters;
+
+    /// How many examples there are.
+    fn examples(&self) -> usize;
+
+    /// An example's length in tokens; batches hold examples of like length.
+    fn length(&self, example: usize) -> usize;
+
+    /// An example's id, for messages.
+    fn name(&self, example: usize) -> String {
+        example.to_string()
+    }
+
+    /// What sending an example's raw row costs.
+    fn raw_bytes(&self, example: usize) -> u64;
+
+    /// What the model says at a batch's answer tokens, with these adapters.
+    fn answers(&self, examples: &[usize], adapters: &Adapters) -> Result<Answers>;
+}
+
+/// What the model says at a batch's answer tokens.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// `[rows, vocabulary]`.
+    pub logits: Tensor,
+    /// The right tokens, `[rows]`.
+    pub targets: Tensor,
+    /// What the pass moves in the split setting: forward, and backward if there is one.
+    pub passes: [Traffic; 2],
+    /// What the pass computes: forward, and backward if there is one.
+    pub flops: [Flops; 2],
+}
+
+impl Answers {
+    /// Log-likelihood of every answer token, `[rows]`.
+    pub fn log_likelihoods(&self) -> Result<Tensor> {
+        Ok(nn::log_likelihood(&self.logits, &self.targets)?)
+    }
+
+    /// Mean negative log-likelihood over the answer tokens: what every method descends.
+    pub fn loss(&self) -> Result<Tensor> {
+        Ok(self.log_likelihoods()?.mean_all()?.neg()?)
+    }
+}

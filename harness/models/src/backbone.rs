@@ -1,0 +1,83 @@
+//! A frozen multimodal model, as everybody else sees it.
+
+use candle_core::{DType, Device, Result, Tensor};
+use data::Preprocess;
+
+use crate::adapter::Adapt;
+use crate::nn::{self, Rotary};
+use crate::{Batch, Spec, TextCodec};
+
+/// A batch as the decoder will see it: frozen, without adapters.
+#[derive(Debug, Clone)]
+pub struct Embeddings {
+    /// Image and text embeddings in place, `[b, t, d]`; zero at image tokens where there is `seen`.
+    pub hidden: Tensor,
+    /// What enters the connector at image tokens, `[b, t, d_seen]`, where the connector is still to run.
+    pub seen: Option<Tensor>,
+    /// Which virtual token is where, `[b, t, p]`; none of none.
+    pub virtual_tokens: Option<Tensor>,
+    /// 1 at image tokens, `[b, t, 1]`.
+    pub image_mask: Tensor,
+    /// 1 at text tokens, `[b, t, 1]`.
+    pub text_mask: Tensor,
+    /// Added to attention scores, `[b, 1, t, t]`.
+    pub mask: Tensor,
+    /// Rotary tables.
+    pub rotary: Rotary,
+    /// The places at which anything is read, `[b * r]` into `[b * t]`.
+    pub read: Tensor,
+    /// Where the read logits are, into `[b * r]`.
+    pub rows: Tensor,
+}
+
+/// A frozen multimodal model.
+pub trait Backbone: Send + Sync {
+    /// Shapes, parameter counts, sites.
+    fn spec(&self) -> &Spec;
+
+    /// Tokenizer and chat format.
+    fn text(&self) -> &TextCodec;
+
+    /// How images become pixels.
+    fn preprocess(&self) -> &Preprocess;
+
+    /// SHA-256 of the weights; of a folder, of its configuration and tokenizer too.
+    fn weights_sha256(&self) -> &str;
+
+    /// The weights' element type.
+    fn weights_dtype(&self) -> DType;
+
+    /// The element type of pixels and hidden states ([`precision`]).
+    fn dtype(&self) -> DType;
+
+    /// Where the weights are.
+    fn device(&self) -> &Device;
+
+    /// Frozen vision encoder: pixels `[n, 3, s, s]` to what enters the connector's linear layers, `[n, tokens, d_seen]`.
+    fn see(&self, pixels: &Tensor) -> Result<Tensor>;
+
+    /// Frozen vision encoder and connector: pixels `[n, 3, s, s]` to image tokens `[n, tokens, d]`. Never depends on an adapter,
+    /// so it is computed once per image.
+    fn encode(&self, pixels: &Tensor) -> Result<Tensor>;
+
+    /// Token embeddings with the images' features (`[images, tokens, d]`, a row per image of the feature store) in their places.
+    fn embed(&self, batch: &Batch, features: &Tensor) -> Result<Embeddings>;
+
+    /// The same with what [`Backbone::see`] gives (`[images, tokens, d_seen]`), for adapters at the connector, which runs in
+    /// [`Backbone::decode`] then.
+    fn embed_unconnected(&self, batch: &Batch, seen: &Tensor) -> Result<Embeddings>;
+
+    /// Adapters and decoder: logits `[rows, vocabulary]` at the rows asked for.
+    fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor>;
+
+    /// The same as log-likelihoods of `targets` `[rows]`, `[rows]`, without a gradient: no more than some rows' logits exist at a
+    /// time.
+    fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        nn::log_likelihood(&self.decode(embeddings, adapt)?, targets)
+    }
+}
+
+/// The type of adapters on a backbone: its own, but f32 where that has 16 bits.
+pub fn adapter_dtype(backbone: &dyn Backbone) -> DType {
+    if nn::is_half(backbone.dtype()) { DType::F32 } else { backbone.dtype() }
+}

@@ -1,0 +1,241 @@
+//! A model's folder in Hugging Face's layout: `config.json`, safetensors (one file, or shards with an index), `tokenizer.json`, and
+//! the image processor's settings. Nothing in it is trusted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use guard::text::line;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use super::checkpoint::{self, Checkpoint, Shared};
+use super::files::{read, there};
+use super::processor::{self, Kind};
+use super::text::{ChatFormat, TextCodec};
+use super::{Spec, fit, precision, tokenizer};
+use crate::{Error, Result};
+use data::Preprocess;
+
+/// What a folder holds, by its `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// `llava`, and configs of ours, which name none.
+    Llava,
+    /// `idefics3`, `smolvlm`.
+    SmolVlm,
+    /// `minigpt4`, and `blip-2` around a Llama decoder.
+    MiniGpt4,
+}
+
+/// The `model_type`s that are read.
+const MODEL_TYPES: [(&str, Architecture); 5] = [
+    ("llava", Architecture::Llava),
+    ("idefics3", Architecture::SmolVlm),
+    ("smolvlm", Architecture::SmolVlm),
+    ("minigpt4", Architecture::MiniGpt4),
+    ("blip-2", Architecture::MiniGpt4),
+];
+
+/// The files beside the weights that say what a model is, how it is asked and what it is shown.
+const SAID: [&str; 4] = ["config.json", "tokenizer.json", "preprocessor_config.json", "processor_config.json"];
+
+/// A table of settings larger than this is refused; bytes. (A published config has some thousand.)
+const MAX_TABLE: u64 = 4 << 20;
+
+/// A tokenizer larger than this is refused; bytes. (One with 260,000 tokens and all their merges just fits.)
+const MAX_TOKENIZER: u64 = 32 << 20;
+
+/// More tokens than a picture takes in any model: 256 x 256.
+const MAX_IMAGE_TOKENS: usize = 1 << 16;
+
+/// An opened folder.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    config: Value,
+}
+
+impl Folder {
+    /// Reads its `config.json`.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { config: table(&path.join("config.json"))?, path: path.into() })
+    }
+
+    /// Its last part, the model's name in reports.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Which architecture it is of.
+    pub fn architecture(&self) -> Result<Architecture> {
+        let Some(name) = self.config.get("model_type") else { return Ok(Architecture::Llava) };
+        let found = MODEL_TYPES.iter().find(|(known, _)| name.as_str() == Some(known)).map(|(_, architecture)| *architecture);
+        found.ok_or_else(|| {
+            let known = MODEL_TYPES.map(|(known, _)| format!("\"{known}\""));
+            let name = line(&name.to_string(), 80);
+            self.wrong(&format!("model_type = {name} is not supported; there are {}", known.join(", ")))
+        })
+    }
+
+    /// The config as an architecture has it, `check` telling what of it cannot be run.
+    pub fn config<C: DeserializeOwned>(&self, check: impl FnOnce(&C) -> Option<String>) -> Result<C> {
+        let tables = [Some(&self.config), self.config.get("text_config"), self.config.get("vision_config")];
+        let quantised = |table: &&Value| table.get("quantization_config").is_some_and(|quantised| !quantised.is_null());
+        if tables.iter().flatten().any(quantised) {
+            return Err(self.wrong("it has a quantization_config; quantised weights are not read: give them as F32, F16 or BF16"));
+        }
+        let config = C::deserialize(&self.config).map_err(|error| self.wrong(&line(&error.to_string(), 300)))?;
+        match check(&config).map(|what| line(&what, 300)) {
+            Some(what) => Err(self.wrong(&format!("{what} is not supported; the model would be wrong"))),
+            None => Ok(config),
+        }
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::Backbone(format!("{}: {what}", self.path.join("config.json").display()))
+    }
+
+    /// `tokenizer.json` with a chat format, for images of so many tokens; `image_token` is the id that the config has for the
+    /// placeholder, if it has one.
+    pub fn text(&self, chat: ChatFormat, image_tokens: usize, image_token: Option<u32>, vocabulary: usize) -> Result<TextCodec> {
+        let path = self.path.join("tokenizer.json");
+        let failed = |what: String| Error::Backbone(format!("{}: {what}", path.display()));
+        if image_tokens > MAX_IMAGE_TOKENS {
+            return Err(self.wrong(&format!("a picture would take {image_tokens} tokens; at most {MAX_IMAGE_TOKENS} are read")));
+        }
+        chat.check().map_err(|what| self.wrong(&format!("chat.{what}")))?;
+        let codec = TextCodec::new(self.tokenizer()?, chat, image_tokens).map_err(|error| failed(error.to_string()))?;
+        if let Some(id) = image_token.filter(|&id| id != codec.image_token()) {
+            return Err(failed(format!("the image token's id is {}, but config.json says {id}", codec.image_token())));
+        }
+        match codec.largest_token() {
+            Some(id) if id as usize >= vocabulary => {
+                Err(failed(format!("token id {id} has no row in an embedding of {vocabulary} (text_config.vocab_size)")))
+            }
+            _ => Ok(codec),
+        }
+    }
+
+    /// `tokenizer.json`.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        let path = self.path.join("tokenizer.json");
+        let other = ["tokenizer.model", "vocab.json"].into_iter().find(|name| there(&self.path.join(name)));
+        if let Some(other) = other.filter(|_| !there(&path)) {
+            let folder = self.path.display();
+            let what = if other == "tokenizer.model" { "SentencePiece's" } else { "GPT-2's" };
+            return Err(Error::Backbone(format!(
+                "{folder}: holds {other} ({what}) and no tokenizer.json, which alone is read; in Python, with transformers: \
+                 AutoTokenizer.from_pretrained(\"{folder}\").save_pretrained(\"{folder}\")"
+            )));
+        }
+        let bytes = read(&path, MAX_TOKENIZER)?;
+        tokenizer::read(bytes).map_err(|what| Error::Backbone(format!("{}: {what}", path.display())))
+    }
+
+    /// The image processor, for pictures of `image_size` pixels on a side: the table `image_processor` of `processor_config.json`,
+    /// where transformers 5 writes it, otherwise `preprocessor_config.json`, as transformers 5 reads them. A config of ours needs
+    /// neither.
+    pub fn preprocess(&self, kind: Kind, image_size: usize) -> Result<Preprocess> {
+        let (own, shared) = (self.path.join("preprocessor_config.json"), self.path.join("processor_config.json"));
+        let nested = match there(&shared) {
+            true => table(&shared)?.get("image_processor").filter(|nested| !nested.is_null()).cloned(),
+            false => None,
+        };
+        let (path, table) = match nested {
+            Some(nested) => (shared, Some(nested)),
+            None if there(&own) => (own.clone(), Some(table(&own)?)),
+            None if self.config.get("model_type").is_none() => (self.path.join("config.json"), None),
+            None => {
+                let folder = self.path.display();
+                return Err(Error::Backbone(format!(
+                    "{folder}: holds neither a processor_config.json with a table `image_processor` nor a \
+                     preprocessor_config.json; without its image processor's settings the model would see other pictures"
+                )));
+            }
+        };
+        processor::preprocess(kind, table.as_ref(), image_size)
+            .map_err(|what| Error::Backbone(format!("{}: {}", path.display(), line(&what, 300))))
+    }
+
+    /// The weights, to be asked for under the names that `rename` gives them, if memory can hold them, and the SHA-256 of all that makes the model.
+    /// `tied` says whether the head is the token embedding.
+    pub fn weights(&self, spec: &Spec, tied: bool, rename: fn(&str) -> String, dtype: DType, device: &Device) -> Result<Weights> {
+        fit::check(spec, dtype, device)?;
+        let (checkpoint, sha256) = self.checkpoint(rename)?;
+        self.head(&checkpoint, "language_model.", tied)?;
+        let checkpoint = Arc::new(checkpoint);
+        Ok(Weights { builder: precision::builder(Box::new(Shared(checkpoint.clone())), dtype, device), checkpoint, sha256 })
+    }
+
+    /// The weights, none of them read yet, and the SHA-256 of all that makes the model.
+    pub fn checkpoint(&self, rename: fn(&str) -> String) -> Result<(Checkpoint<'static>, String)> {
+        let checkpoint = Checkpoint::open(&self.path, rename)?;
+        let sha256 = self.sha256(checkpoint.sha256())?;
+        Ok((checkpoint, sha256))
+    }
+
+    /// Fails if a head lies in the file that is not the embedding it is said to be: transformers then leaves the two apart.
+    /// `decoder` is what the decoder's names begin with.
+    pub(super) fn head(&self, checkpoint: &Checkpoint, decoder: &str, tied: bool) -> Result<()> {
+        let [head, embedding] = ["lm_head.weight", "model.embed_tokens.weight"].map(|name| format!("{decoder}{name}"));
+        match tied && checkpoint.same(&head, &embedding)? == Some(false) {
+            true => Err(self.wrong(
+                "tie_word_embeddings = true, but the weights hold a head (lm_head.weight) that is not the token embedding: set it \
+                 to false, or leave the head out of the file",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Over the weights' hash and the files that say what the model is, how it is asked and what it is shown: with another chat format
+    /// a run is another run.
+    fn sha256(&self, weights: &str) -> Result<String> {
+        let mut said = weights.as_bytes().to_vec();
+        for name in SAID {
+            let path = self.path.join(name);
+            if there(&path) {
+                said.extend(read(&path, MAX_TOKENIZER)?);
+            }
+        }
+        Ok(schema::sha256_hex(&said))
+    }
+}
+
+/// What a model is built of.
+pub struct Weights {
+    /// Asked for the weights one by one.
+    pub builder: VarBuilder<'static>,
+    /// The SHA-256 of all that makes the model.
+    pub sha256: String,
+    checkpoint: Arc<Checkpoint<'static>>,
+}
+
+impl Weights {
+    /// Fails if the built model left weights of its own kind aside ([`Checkpoint::all_asked`]).
+    pub fn all_asked(&self) -> Result<()> {
+        self.checkpoint.all_asked()
+    }
+}
+
+/// All files of a model's folder that are read, where they are there.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = SAID.iter().map(|name| folder.join(name)).filter(|path| there(path)).collect();
+    files.extend(checkpoint::files(folder)?);
+    Ok(files)
+}
+
+/// A JSON table of settings. (Of a key that is there twice the last counts, as in transformers.)
+fn table(path: &Path) -> Result<Value> {
+    let failed = |what: String| Error::Backbone(format!("{}: {what}", path.display()));
+    let bytes = read(path, MAX_TABLE)?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| failed(line(&error.to_string(), 300)))?;
+    if value.is_object() { Ok(value) } else { Err(failed("it is no JSON table; expected { \"key\": value, ... }".into())) }
+}
+
+/// A failure while a model is built, without the layer that it passed through.
+pub fn building(error: candle_core::Error) -> Error {
+    Error::Backbone(error.to_string())
+}

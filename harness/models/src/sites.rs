@@ -1,0 +1,76 @@
+//! What is known of a backbone without its weights: shapes, counts, and the sites where an adapter may attach.
+
+use serde::Serialize;
+
+/// The decoder projections an adapter may attach to, by the names a config uses.
+pub const PROJECTIONS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+/// The residual stream behind a block's FFN, where a bottleneck adapter attaches.
+pub const FFN: &str = "ffn";
+
+/// The weights of norms that an adapter may change: before attention, before the FFN, and behind the last block.
+pub const NORMS: [&str; 3] = ["input_layernorm", "post_attention_layernorm", FINAL_NORM];
+
+/// The norm behind the last block: a group and a site.
+pub const FINAL_NORM: &str = "norm";
+
+/// The group of the sites at a connector's linear layers.
+pub const CONNECTOR: &str = "connector";
+
+/// A place where an adapter may attach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SiteSpec {
+    /// Its full name: `image`, `text`, `layers.<i>.q_proj`, ...
+    pub name: String,
+    /// The name a config selects it by: `image`, `text`, `q_proj`, ...
+    pub group: String,
+    /// Width of what enters.
+    pub d_in: usize,
+    /// Width of what leaves.
+    pub d_out: usize,
+    /// Whether it lies before the decoder, so that a client can hold it while the LLM stays on the server.
+    pub before_decoder: bool,
+}
+
+/// Parameters by component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ComponentParameters {
+    /// The vision tower.
+    pub vision: u64,
+    /// The connector.
+    pub connector: u64,
+    /// The text-token embedding.
+    pub embedding: u64,
+    /// The rest of the decoder, an untied head included.
+    pub decoder: u64,
+}
+
+impl ComponentParameters {
+    /// The whole frozen model.
+    pub fn total(&self) -> u64 {
+        self.vision + self.connector + self.embedding + self.decoder
+    }
+}
+
+/// What is known of a backbone without its weights.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Spec {
+    /// The name a user types.
+    pub name: String,
+    /// Parameters by component.
+    pub parameters: ComponentParameters,
+    /// The decoder's width d.
+    pub d_model: usize,
+    /// The decoder's blocks.
+    pub layers: usize,
+    /// Vocabulary.
+    pub vocabulary: usize,
+    /// Tokens of an image that is not cut, and of each square of one that is.
+    pub image_tokens: usize,
+    /// Floating-point operations of such a square on its way through tower and connector.
+    pub image_flops: f64,
+    /// Bytes of one number as it is held and as it crosses a link.
+    pub bytes_per_number: usize,
+    /// Where adapters may attach.
+    pub sites: Vec<SiteSpec>,
+}

@@ -1,0 +1,240 @@
+//! What a config may not ask for, whatever the data's rows: every count has a limit and every number a range. Beyond them arithmetic
+//! would wrap, memory would not do, or a number would come out that means nothing.
+
+use schema::experiment::MOST_SEED;
+use schema::limits::{
+    BATCH, CLIENTS, EPOCHS, EXAMPLES, LARGEST, LEAST, LEAST_NOISE, NEW_TOKENS, POOLED_STEPS, ROUNDS, SMALLEST, STEPS,
+};
+use schema::{Card, Experiment};
+
+use crate::{Error, Result};
+use models::batch::SEQUENCE_TOKENS;
+use tasks::prepare::template;
+
+/// Nothing, or what does something.
+fn none_or_some(x: f64) -> bool {
+    x == 0.0 || (SMALLEST..=LARGEST).contains(&x)
+}
+
+/// A key that is a number and the range it must lie in, in numbers and in words.
+type Number = (&'static str, f64, fn(f64) -> bool, &'static str);
+
+/// Refuses counts and numbers that make no sense, and a prompt variant that the card does not have.
+pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
+    counts(experiment)?;
+    numbers(experiment)?;
+    card_and_parts(card).try_for_each(|card| Ok(template(card, &experiment.data.prompt).map(|_| ())?))
+}
+
+fn wrong(key: &str, value: &dyn std::fmt::Display, right: &str) -> Error {
+    Error::Usage(format!("{key} = {value}: expected {right}"))
+}
+
+fn counts(experiment: &Experiment) -> Result<()> {
+    let (federation, data, evaluation) = (&experiment.federation, &experiment.data, &experiment.evaluation);
+    if federation.rounds == 0 {
+        return Err(wrong("federation.rounds", &0, "at least 1 (method `zero-shot` trains nothing)"));
+    }
+    if experiment.seed > MOST_SEED {
+        return Err(wrong("seed", &experiment.seed, &format!("at most {MOST_SEED}, the largest integer of TOML")));
+    }
+    let epochs = if federation.local_steps.is_some() { 0 } else { 1 };
+    let within = [
+        ("federation.rounds", federation.rounds, 1, ROUNDS),
+        ("federation.local_epochs", federation.local_epochs, epochs, EPOCHS),
+        ("federation.local_steps", federation.local_steps.unwrap_or(1), 1, STEPS),
+        ("federation.batch_size", federation.batch_size, 1, BATCH),
+        ("evaluation.batch_size", evaluation.batch_size, 1, BATCH),
+        ("evaluation.every", evaluation.every, 0, ROUNDS),
+        ("evaluation.max_new_tokens", evaluation.max_new_tokens, 1, NEW_TOKENS),
+        ("partition.clients", experiment.partition.clients, 1, CLIENTS),
+        ("partition.min_examples", experiment.partition.min_examples, 0, EXAMPLES),
+        ("partition.classes_per_client", experiment.partition.classes_per_client, 0, EXAMPLES),
+        ("data.train_limit", data.train_limit.unwrap_or(1), 1, EXAMPLES),
+        ("data.test_limit", data.test_limit.unwrap_or(1), 1, EXAMPLES),
+        ("data.max_prompt_tokens", data.max_prompt_tokens, 1, SEQUENCE_TOKENS),
+    ];
+    match within.into_iter().find(|&(_, value, least, most)| value < least || value > most) {
+        Some((key, value, least, most)) => Err(wrong(key, &value, &format!("{least} to {most}"))),
+        None => Ok(()),
+    }
+}
+
+fn numbers(experiment: &Experiment) -> Result<()> {
+    let (federation, optimizer) = (&experiment.federation, &experiment.optimizer);
+    let some: [Number; 11] = [
+        ("federation.cohort", federation.cohort, |x| x > 0.0 && x <= 1.0, "a share of the clients in (0, 1]"),
+        ("federation.dropout", federation.dropout, |x| (0.0..1.0).contains(&x), "a share of the cohort in [0, 1)"),
+        ("federation.stragglers", federation.stragglers, |x| (0.0..=1.0).contains(&x), "a share of the cohort in [0, 1]"),
+        (
+            "federation.straggler_steps",
+            federation.straggler_steps,
+            |x| x > 0.0 && x <= 1.0,
+            "a share of a client's steps in (0, 1]",
+        ),
+        ("optimizer.learning_rate", optimizer.learning_rate, none_or_some, "0, or a number from 1e-30 to 1000000"),
+        ("optimizer.beta1", optimizer.beta1, |x| (0.0..1.0).contains(&x), "a decay in [0, 1)"),
+        ("optimizer.beta2", optimizer.beta2, |x| (0.0..1.0).contains(&x), "a decay in [0, 1)"),
+        ("optimizer.epsilon", optimizer.epsilon, |x| (SMALLEST..=1.0).contains(&x), "a number from 1e-30 to 1"),
+        ("optimizer.weight_decay", optimizer.weight_decay, none_or_some, "0, or a number from 1e-30 to 1000000"),
+        ("partition.alpha", experiment.partition.alpha, |x| (LEAST..=LARGEST).contains(&x), "a number from 1e-6 to 1000000"),
+        (
+            "adapter.alpha",
+            experiment.adapter.alpha.unwrap_or(1.0),
+            |x| (LEAST..=LARGEST).contains(&x),
+            "a number from 1e-6 to 1000000",
+        ),
+    ];
+    let of_privacy = experiment.privacy.as_ref().map(|privacy| -> [Number; 3] {
+        [
+            ("privacy.clip", privacy.clip, |x| (LEAST..=LARGEST).contains(&x), "a length from 1e-6 to 1000000"),
+            (
+                "privacy.noise_multiplier",
+                privacy.noise_multiplier,
+                |x| x == 0.0 || (LEAST_NOISE..=LARGEST).contains(&x),
+                "0 (no privacy: epsilon is infinite), or a number from 0.000001 to 1000000",
+            ),
+            ("privacy.delta", privacy.delta, |x| (SMALLEST..1.0).contains(&x), "a probability in (0, 1), at least 1e-30"),
+        ]
+    });
+    // A comparison with NaN is false, so that none gets through.
+    match some.into_iter().chain(of_privacy.into_iter().flatten()).find(|(_, value, fits, _)| !fits(*value)) {
+        Some((key, value, _, right)) => Err(wrong(key, &value, right)),
+        None => Ok(()),
+    }
+}
+
+/// Steps that could not be listed: of a client in a round, or of all where they are pooled.
+pub(crate) fn check_steps(of_clients: &[usize], pooled: bool) -> Result<()> {
+    let message = |whose: String, steps: usize, most: usize| {
+        Error::Usage(format!(
+            "{whose} would take {steps} optimizer steps in a round; at most {most} are: lower `federation.local_epochs` or \
+             `federation.local_steps`, or raise `federation.batch_size`"
+        ))
+    };
+    if let Some((client, &steps)) = of_clients.iter().enumerate().find(|(_, steps)| **steps > STEPS) {
+        return Err(message(format!("client {client}"), steps, STEPS));
+    }
+    let all = of_clients.iter().sum();
+    if pooled && all > POOLED_STEPS {
+        return Err(message("the pooled shards".into(), all, POOLED_STEPS));
+    }
+    Ok(())
+}
+
+/// The cards that say how rows are asked: the parts' where there are some.
+fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
+    let alone = card.parts.is_empty().then_some(card);
+    card.parts.iter().chain(alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card of the ScienceQA shape.
+    fn card() -> Card {
+        let text = "name = \"mini\"\ntitle = \"Mini\"\ndescription = \"d\"\nsource = \"s\"\nlicense = \"MIT\"\nrevision = \"1\"\n\
+                    metric = \"accuracy\"\nscoring = \"option-likelihood\"\nanswer = \"index\"\n\
+                    [columns]\nquestion = \"question\"\nanswer = \"answer\"\nchoices = \"choices\"\nhint = \"hint\"\ntags = [\"topic\"]\n\
+                    [choices]\nform = \"list\"\n\
+                    [prompts.default]\ntemplate = \"{question}\"\ntarget = \"text\"\n\
+                    [splits.train]\nfiles = [\"train.parquet\"]\n";
+        let table = schema::toml_file::parse_table("mini.toml", text).expect("toml");
+        schema::toml_file::from_table("mini.toml", table).expect("card")
+    }
+
+    fn refuses(key: &str, value: &str) -> bool {
+        let mut table = schema::toml_file::parse_table("x", "[data]\ndataset = \"x\"\n[method]\nname = \"m\"\n").expect("TOML");
+        if key.starts_with("privacy") {
+            for rest in ["privacy.mode=local", "privacy.clip=1.0", "privacy.noise_multiplier=1.0"] {
+                schema::toml_file::set(&mut table, rest).expect(rest);
+            }
+        }
+        schema::toml_file::set(&mut table, &format!("{key}={value}")).expect(key);
+        let experiment: Experiment = schema::toml_file::from_table("x", table).expect(key);
+        let error = check(&experiment, &card()).err().map(|error| error.to_string());
+        if let Some(error) = &error {
+            assert!(error.starts_with(&format!("{key} = ")) && error.contains("expected"), "{error}");
+        }
+        error.is_some()
+    }
+
+    const COUNTS: [&str; 12] = [
+        "federation.rounds",
+        "federation.local_epochs",
+        "federation.local_steps",
+        "federation.batch_size",
+        "evaluation.batch_size",
+        "evaluation.every",
+        "evaluation.max_new_tokens",
+        "partition.clients",
+        "partition.min_examples",
+        "data.train_limit",
+        "data.test_limit",
+        "data.max_prompt_tokens",
+    ];
+
+    #[test]
+    fn counts_near_the_end_of_integers_are_refused() {
+        for key in COUNTS {
+            for value in ["4611686018427387904", "9223372036854775807", "1000000001"] {
+                assert!(refuses(key, value), "{key} = {value}");
+            }
+            assert!(!refuses(key, "2"), "{key} = 2");
+        }
+    }
+
+    /// Every number of an experiment: no NaN, no infinity, nothing huge or below zero; and what is usual stays allowed.
+    #[test]
+    fn numbers_that_mean_nothing_are_refused() {
+        let keys = [
+            ("federation.cohort", "0.5"),
+            ("federation.dropout", "0.5"),
+            ("federation.stragglers", "0.5"),
+            ("federation.straggler_steps", "0.5"),
+            ("optimizer.learning_rate", "0.001"),
+            ("optimizer.beta1", "0.9"),
+            ("optimizer.beta2", "0.999"),
+            ("optimizer.epsilon", "1e-8"),
+            ("optimizer.weight_decay", "0.01"),
+            ("partition.alpha", "0.1"),
+            ("adapter.alpha", "16.0"),
+            ("privacy.clip", "1.0"),
+            ("privacy.noise_multiplier", "0.0"),
+            ("privacy.delta", "1e-5"),
+        ];
+        for (key, usual) in keys {
+            for value in ["nan", "-nan", "inf", "-inf", "-1.0", "1e300"] {
+                assert!(refuses(key, value), "{key} = {value}");
+            }
+            assert!(!refuses(key, usual), "{key} = {usual}");
+        }
+        for (key, value) in [
+            ("optimizer.beta1", "1.0"),
+            ("optimizer.beta2", "2.0"),
+            ("optimizer.epsilon", "0.0"),
+            ("optimizer.epsilon", "1e-50"),
+            ("adapter.alpha", "0.0"),
+            ("privacy.noise_multiplier", "1e-320"),
+            ("privacy.noise_multiplier", "9e-7"),
+            ("adapter.alpha", "1e-320"),
+            ("partition.alpha", "1e-320"),
+            ("privacy.clip", "1e-320"),
+            ("privacy.delta", "1e-320"),
+            ("optimizer.learning_rate", "1e-320"),
+            ("optimizer.weight_decay", "1e-320"),
+            ("data.max_prompt_tokens", "0"),
+        ] {
+            assert!(refuses(key, value), "{key} = {value}");
+        }
+    }
+
+    #[test]
+    fn steps_that_cannot_be_listed_are_refused() {
+        let error = |steps: &[usize], pooled| check_steps(steps, pooled).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error(&[3, STEPS + 1], false).starts_with("client 1 would take 1000001"));
+        assert!(error(&[STEPS; 11], true).starts_with("the pooled shards would take 11000000"));
+        assert_eq!(error(&[STEPS; 11], false), "");
+    }
+}

@@ -1,0 +1,246 @@
+//! One experiment, put together: what is prepared, who takes part when, and who judges.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use data::{Example, ShardIndices, partition};
+use federation::link::{Traffic, split_passes};
+use federation::registry::MethodRow;
+use federation::{Answers, Federation, Method, Outcome, Schedule, Task, Watch};
+use models::adapter::{AdapterSpec, Adapters};
+use models::{Backbone, Batch, Sequence, flops};
+use schema::partition::Partition;
+use schema::{Card, Experiment, Scope};
+use seed::Seed;
+use tasks::prepare::{Asking, TrainExample, check_memory};
+use tasks::{Judge, Split};
+
+use crate::Result;
+use crate::check::check_steps;
+
+/// One experiment, prepared: all that training and evaluation read.
+pub struct Study {
+    experiment: Experiment,
+    backbone: Arc<dyn Backbone>,
+    adapter: AdapterSpec,
+    initial: Adapters,
+    train_split: Arc<Split>,
+    train: Vec<TrainExample>,
+    judge: Judge,
+    partition: Partition,
+    shards: Vec<ShardIndices>,
+    schedule: Schedule,
+    prompts_cut: usize,
+}
+
+impl Study {
+    /// Prepares an experiment over loaded splits: samples, partitions, renders and tokenizes. The row is its method's.
+    pub fn new(
+        experiment: Experiment,
+        row: &MethodRow,
+        backbone: Arc<dyn Backbone>,
+        train_split: Arc<Split>,
+        test_split: Arc<Split>,
+    ) -> Result<Self> {
+        let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
+        let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
+        let initial = adapter.init(seed, models::adapter_dtype(&*backbone), backbone.device())?;
+        let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
+        let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
+        let test_examples = &test_split.dataset.examples;
+        if trains {
+            train_split.prepare(&train_examples, &*backbone, &adapter)?;
+        }
+        test_split.prepare(test_examples, &*backbone, &adapter)?;
+
+        let partition = partition_of(&experiment, &train_split.dataset.card.name, &train_examples, test_examples)?;
+        let shards = partition::resolve(&partition, &train_examples, test_examples)?;
+        let asking = Asking {
+            backbone: &*backbone,
+            prompt: &experiment.data.prompt,
+            max_prompt_tokens: experiment.data.max_prompt_tokens,
+            virtual_tokens: if trains { adapter.virtual_tokens() } else { 0 },
+        };
+        let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
+        if trains {
+            check_memory(&train, experiment.federation.batch_size, &*backbone)?;
+        }
+        let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
+        let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
+        let schedule = Schedule::new(
+            &experiment.federation,
+            &experiment.evaluation,
+            seed,
+            shards.iter().map(|shard| shard.train.len()),
+            row.compute,
+        );
+        if trains {
+            check_steps(schedule.steps(), row.scope == Scope::Pooled)?;
+        }
+        Ok(Self { experiment, backbone, adapter, initial, train_split, train, judge, partition, shards, schedule, prompts_cut })
+    }
+
+    /// As the loop of rounds sees it.
+    pub fn federation(&self) -> Federation<'_> {
+        let (judge, schedule, shards) = (&self.judge, &self.schedule, &*self.shards);
+        Federation { task: self, judge, schedule, shards, device: self.backbone.device() }
+    }
+
+    /// Runs it with a method.
+    pub fn run(&self, method: &mut dyn Method, watch: &dyn Watch) -> Result<Outcome> {
+        Ok(federation::run(self.federation(), method, watch)?)
+    }
+
+    /// The experiment.
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// The frozen model.
+    pub fn backbone(&self) -> &dyn Backbone {
+        &*self.backbone
+    }
+
+    /// What is trained.
+    pub fn adapter(&self) -> &AdapterSpec {
+        &self.adapter
+    }
+
+    /// The adapters everybody starts from.
+    pub fn initial(&self) -> &Adapters {
+        &self.initial
+    }
+
+    /// The dataset's card.
+    pub fn card(&self) -> &Card {
+        &self.train_split.dataset.card
+    }
+
+    /// The training split.
+    pub fn train_split(&self) -> &Split {
+        &self.train_split
+    }
+
+    /// The test split.
+    pub fn test_split(&self) -> &Split {
+        &self.judge.split
+    }
+
+    /// Training examples.
+    pub fn train(&self) -> &[TrainExample] {
+        &self.train
+    }
+
+    /// Who says what adapters are worth.
+    pub fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    /// The partition as it is saved.
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// The partition as indices.
+    pub fn shards(&self) -> &[ShardIndices] {
+        &self.shards
+    }
+
+    /// Who takes part when.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Prompts of either split that were longer than `data.max_prompt_tokens` and lost their beginning.
+    pub fn prompts_cut(&self) -> usize {
+        self.prompts_cut + self.judge.prompts_cut
+    }
+
+    /// Training examples as a batch.
+    pub fn train_batch(&self, examples: &[usize]) -> candle_core::Result<Batch> {
+        let (sequences, backbone) = (self.sequences(examples), self.backbone());
+        Batch::new(&sequences, backbone.text().image_token(), backbone.dtype(), backbone.device())
+    }
+
+    fn sequences(&self, examples: &[usize]) -> Vec<&Sequence> {
+        examples.iter().map(|&i| &self.train[i].sequence).collect()
+    }
+
+    fn answers_to(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
+        let (batch, backbone) = (self.train_batch(examples)?, self.backbone());
+        let embeddings = self.train_split.embed(&batch, backbone, &self.adapter)?;
+        let logits = backbone.decode(&embeddings, &self.adapter.attach(adapters)?)?;
+        let passes = match self.adapter.is_split() {
+            true => split_passes(&batch, backbone.spec(), self.experiment.federation.loss_at),
+            false => [Traffic::default(); 2],
+        };
+        let flops = flops::passes(&self.sequences(examples), backbone.spec(), &self.adapter);
+        Ok(Answers { logits, targets: batch.targets, passes, flops })
+    }
+}
+
+impl Task for Study {
+    fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    fn adapter(&self) -> &AdapterSpec {
+        &self.adapter
+    }
+
+    fn initial(&self) -> &Adapters {
+        &self.initial
+    }
+
+    fn examples(&self) -> usize {
+        self.train.len()
+    }
+
+    fn length(&self, example: usize) -> usize {
+        self.train[example].sequence.len()
+    }
+
+    fn name(&self, example: usize) -> String {
+        self.train[example].id.clone()
+    }
+
+    fn raw_bytes(&self, example: usize) -> u64 {
+        self.train[example].raw_bytes
+    }
+
+    fn answers(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
+        self.answers_to(examples, adapters)
+    }
+}
+
+/// The partition that the experiment's file holds, or one that is drawn.
+fn partition_of(experiment: &Experiment, dataset: &str, train: &[Example], test: &[Example]) -> Result<Partition> {
+    let Some(file) = &experiment.partition.file else {
+        return Ok(partition::draw(&experiment.partition, experiment.seed, dataset, train, test)?);
+    };
+    let path = Path::new(file);
+    let partition = partition::load(path)?;
+    partition::check(&partition, path, &experiment.partition, dataset)?;
+    Ok(partition)
+}
+
+/// A seeded sample of `limit` of each dataset's examples, in their order.
+fn sample(examples: &[Example], limit: Option<usize>, seed: Seed) -> Vec<usize> {
+    let mut by_dataset: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, example) in examples.iter().enumerate() {
+        by_dataset.entry(&example.card.name).or_default().push(index);
+    }
+    let mut stream = seed.stream("train-limit");
+    let mut kept: Vec<usize> = Vec::new();
+    for of_dataset in by_dataset.into_values() {
+        match limit {
+            Some(limit) if limit < of_dataset.len() => {
+                kept.extend(stream.sample(of_dataset.len(), limit).into_iter().map(|i| of_dataset[i]));
+            }
+            _ => kept.extend(of_dataset),
+        }
+    }
+    kept.sort_unstable();
+    kept
+}

@@ -1,0 +1,102 @@
+//! Accuracies over the test split and over clients, from answers.
+
+use models::adapter::Adapters;
+use schema::Prediction;
+use schema::card::Scoring;
+
+use crate::judge::Judge;
+use crate::predict::predict;
+use crate::{Error, Result};
+
+/// Accuracies from one evaluation.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    /// On the whole test split; the mean over clients where they have their own adapters. None where that was left out.
+    pub accuracy: Option<f64>,
+    /// Each client on its own test shard; none for an empty one.
+    pub clients: Vec<Option<f64>>,
+    /// Share of generated answers that could not be parsed.
+    pub unparsed_rate: f64,
+}
+
+impl Judgement {
+    fn known(&self) -> Vec<f64> {
+        self.clients.iter().flatten().copied().collect()
+    }
+
+    /// Mean over clients that have test examples.
+    pub fn client_mean(&self) -> Option<f64> {
+        let known = self.known();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    /// How many clients that is the mean of; none where it is of none.
+    pub fn clients_judged(&self) -> Option<usize> {
+        Some(self.known().len()).filter(|judged| *judged > 0)
+    }
+
+    /// The worst client.
+    pub fn client_min(&self) -> Option<f64> {
+        self.known().into_iter().reduce(f64::min)
+    }
+
+    /// Standard deviation (n - 1) over clients; 0 for a single one.
+    pub fn client_std(&self) -> f64 {
+        let known = self.known();
+        let Some(mean) = self.client_mean().filter(|_| known.len() > 1) else { return 0.0 };
+        (known.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (known.len() - 1) as f64).sqrt()
+    }
+}
+
+/// Judges one set of adapters on the whole test split.
+pub fn judge_global(judge: &Judge, adapters: &Adapters) -> Result<(Judgement, Vec<Prediction>)> {
+    check_finite(adapters, || "the global adapters".into())?;
+    let all: Vec<usize> = (0..judge.examples.len()).collect();
+    let predictions = predict(judge, &judge.adapter.attach(adapters)?, &all, None)?;
+    let clients =
+        (0..judge.shards.len()).map(|client| accuracy(predictions.iter().filter(|p| p.shard == Some(client as u32)))).collect();
+    let judgement = Judgement { accuracy: accuracy(&predictions), clients, unparsed_rate: unparsed_rate(&predictions) };
+    Ok((judgement, predictions))
+}
+
+/// Judges each client's own adapters on its own test shard, and (if `everywhere`) on the whole test split.
+pub fn judge_clients(judge: &Judge, personal: &[(usize, Adapters)], everywhere: bool) -> Result<(Judgement, Vec<Prediction>)> {
+    let all: Vec<usize> = (0..judge.examples.len()).collect();
+    let mut predictions = Vec::new();
+    let mut judgement = Judgement { clients: vec![None; judge.shards.len()], ..Judgement::default() };
+    let mut on_all = Vec::new();
+    for (client, adapters) in personal {
+        check_finite(adapters, || format!("client {client}'s own adapters"))?;
+        let examples = if everywhere { &all } else { &judge.shards[*client] };
+        let answered = predict(judge, &judge.adapter.attach(adapters)?, examples, Some(*client))?;
+        judgement.clients[*client] = accuracy(answered.iter().filter(|p| p.shard == Some(*client as u32)));
+        on_all.extend(accuracy(&answered));
+        predictions.extend(answered);
+    }
+    judgement.accuracy = (everywhere && !on_all.is_empty()).then(|| on_all.iter().sum::<f64>() / on_all.len() as f64);
+    judgement.unparsed_rate = unparsed_rate(&predictions);
+    Ok((judgement, predictions))
+}
+
+/// Adapters that hold a number that is not finite would answer like nobody, and still be right at times.
+pub fn check_finite(adapters: &Adapters, whose: impl FnOnce() -> String) -> Result<()> {
+    match adapters.not_finite()? {
+        Some(tensor) => Err(Error::AdaptersNotFinite { whose: whose(), tensor: tensor.into() }),
+        None => Ok(()),
+    }
+}
+
+fn accuracy<'p>(predictions: impl IntoIterator<Item = &'p Prediction>) -> Option<f64> {
+    let (mut sum, mut n) = (0.0, 0usize);
+    for prediction in predictions {
+        sum += prediction.value();
+        n += 1;
+    }
+    (n > 0).then(|| sum / n as f64)
+}
+
+fn unparsed_rate(predictions: &[Prediction]) -> f64 {
+    let generated = predictions.iter().filter(|p| p.scoring == Scoring::Generation);
+    let (n, unparsed) = generated.fold((0usize, 0usize), |(n, unparsed), p| (n + 1, unparsed + usize::from(!p.parsed)));
+    if n == 0 { 0.0 } else { unparsed as f64 / n as f64 }
+}

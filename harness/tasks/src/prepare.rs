@@ -1,0 +1,121 @@
+//! Examples as token sequences: to train on, and to be asked.
+
+use std::sync::Arc;
+
+use data::{Example, prompt};
+use machine::memory::available_bytes;
+use models::{Backbone, Sequence};
+use schema::Card;
+use schema::card::Scoring;
+
+use crate::example::{Options, TestExample};
+use crate::lengths::check_lengths;
+use crate::options::{check_told_apart, options_of};
+use crate::split::Split;
+use crate::{Error, Result};
+
+/// A training example, ready for batches.
+#[derive(Debug, Clone)]
+pub struct TrainExample {
+    /// Its id.
+    pub id: String,
+    /// Prompt and gold answer.
+    pub sequence: Sequence,
+    /// What sending the raw row costs.
+    pub raw_bytes: u64,
+}
+
+/// How a backbone is asked.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// Who is asked.
+    pub backbone: &'a dyn Backbone,
+    /// The card's prompt variant.
+    pub prompt: &'a str,
+    /// A longer prompt loses its beginning; tokens.
+    pub max_prompt_tokens: usize,
+    /// Embeddings in front of every sequence ([`models::adapter::AdapterSpec::virtual_tokens`]).
+    pub virtual_tokens: usize,
+}
+
+impl Asking<'_> {
+    /// Some of a split's examples with their gold answers, and how many prompts lost their beginning.
+    pub fn to_train(&self, split: &Split, examples: &[Example]) -> Result<(Vec<TrainExample>, usize)> {
+        let (mut train, mut prompts_cut) = (Vec::with_capacity(examples.len()), 0);
+        for example in examples {
+            let rendered = prompt::render(example, template(&example.card, self.prompt)?);
+            let text = self.backbone.text();
+            let (sequence, cut) = text.training(&rendered, &split.pictures(example), self.max_prompt_tokens)?;
+            prompts_cut += usize::from(cut);
+            let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
+            check_lengths(&example.id, &sequence, &sequence.branches)?;
+            train.push(TrainExample { id: example.id.clone(), sequence, raw_bytes: example.raw_bytes });
+        }
+        Ok((train, prompts_cut))
+    }
+
+    /// All of a split's examples with what they may be answered, and how many prompts lost their beginning. `owners` says whose test
+    /// shard holds each.
+    pub fn to_judge(&self, split: &Split, owners: &[Option<usize>]) -> Result<(Vec<TestExample>, usize)> {
+        let (mut test, mut prompts_cut) = (Vec::with_capacity(owners.len()), 0);
+        let mut options = Arc::<Options>::default();
+        let mut told_apart = options.clone();
+        for (example, &shard) in split.dataset.examples.iter().zip(owners) {
+            let template = template(&example.card, self.prompt)?;
+            let mut rendered = prompt::render(example, template);
+            let texts = std::mem::take(&mut rendered.targets);
+            let scoring = if texts.is_empty() { Scoring::Generation } else { example.card.scoring };
+            let text = self.backbone.text();
+            let (sequence, cut) = text.scoring(&rendered, &split.pictures(example), self.max_prompt_tokens)?;
+            prompts_cut += usize::from(cut);
+            let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
+            options = options_of(texts, example, text, options)?;
+            if scoring == Scoring::OptionLikelihood && !Arc::ptr_eq(&options, &told_apart) {
+                check_told_apart(&example.id, &options)?;
+                told_apart = options.clone();
+            }
+            check_lengths(&example.id, &sequence, &options.branches)?;
+            let inputs = options.branches.iter().map(|branch| branch.tokens.len().saturating_sub(1)).sum::<usize>();
+            test.push(TestExample {
+                id: example.id.clone(),
+                tokens: sequence.len() + inputs,
+                sequence,
+                options: options.clone(),
+                rendered,
+                target: template.target,
+                scoring,
+                option_score: example.card.option_score,
+                shard,
+            });
+        }
+        Ok((test, prompts_cut))
+    }
+}
+
+/// The card's prompt variant of this name.
+pub fn template<'c>(card: &'c Card, name: &str) -> Result<&'c schema::card::Prompt> {
+    card.prompts.get(name).ok_or_else(|| {
+        Error::unknown(&format!("prompt of dataset `{}`", card.name), name, card.prompts.keys().map(String::as_str))
+    })
+}
+
+/// A batch of the longest examples must fit into memory: its masks, and what a backward pass keeps of every block.
+pub fn check_memory(train: &[TrainExample], batch_size: usize, backbone: &dyn Backbone) -> Result<()> {
+    let (Some(free), true) = (available_bytes(), backbone.device().is_cpu()) else { return Ok(()) };
+    let Some(longest) = train.iter().max_by_key(|example| example.sequence.len()) else { return Ok(()) };
+    let (tokens, spec) = (longest.sequence.len() as u64, backbone.spec());
+    let count = batch_size.min(train.len()) as u64;
+    // Queries, keys, values and so on: about 8 times the width for each token and block.
+    let numbers = count * tokens * (tokens + 8 * (spec.d_model * spec.layers) as u64);
+    let bytes = numbers.saturating_mul(4);
+    if bytes <= free {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "federation.batch_size = {count}: a batch of the longest examples (`{}` has {tokens} tokens) takes about {} MiB, and {} MiB are \
+         free; lower it, or `data.max_prompt_tokens`",
+        guard::text::line(&longest.id, 80),
+        bytes >> 20,
+        free >> 20
+    )))
+}

@@ -1,0 +1,106 @@
+//! A dataset's split with what a frozen backbone makes of its images.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::Tensor;
+use data::{Dataset, Example};
+use machine::clock::Stopwatch;
+use machine::memory::available_bytes;
+use models::adapter::AdapterSpec;
+use models::{Backbone, Batch, Embeddings, Shown};
+
+use crate::Result;
+use crate::features::Features;
+
+/// A dataset's split with its images' frozen features, shared by all experiments that use it with one backbone. The frozen tower
+/// never changes, so each image that an experiment wants is computed once.
+pub struct Split {
+    /// The examples.
+    pub dataset: Dataset,
+    /// Where each of the dataset's images is among the features.
+    shown: Vec<Shown>,
+    /// What leaves the connector.
+    features: Features,
+    /// What enters the connector, for adapters that lie there.
+    seen: Features,
+    seconds: Mutex<f64>,
+}
+
+impl Split {
+    /// A loaded split, no image of it computed yet. Of what is free now, a quarter may be taken by its images' features.
+    pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
+        let shown = shown(backbone, &dataset)?;
+        let squares = shown.iter().map(|shown| shown.tiles.squares()).sum();
+        let room = available_bytes().map_or(u64::MAX, |free| free / 8);
+        let [features, seen] = [(); 2].map(|()| Features::new(squares, room));
+        Ok(Self { dataset, shown, features, seen, seconds: Mutex::new(0.0) })
+    }
+
+    /// Seconds that its images took.
+    pub fn features_seconds(&self) -> f64 {
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers of its images' features in memory.
+    pub fn features_in_memory(&self) -> usize {
+        self.features.numbers_in_memory() + self.seen.numbers_in_memory()
+    }
+
+    /// An example's pictures among the features.
+    pub(crate) fn pictures(&self, example: &Example) -> Vec<Shown> {
+        example.images.iter().map(|&image| self.shown[image]).collect()
+    }
+
+    /// Computes the features of some examples' images, unless they are there.
+    pub fn prepare<'e>(
+        &self,
+        examples: impl IntoIterator<Item = &'e Example>,
+        backbone: &dyn Backbone,
+        adapter: &AdapterSpec,
+    ) -> Result<()> {
+        let clock = Stopwatch::start();
+        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| (image, self.shown[image].rows()));
+        match adapter.reaches_connector() {
+            true => self.seen.prepare(wanted, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
+            false => self.features.prepare(wanted, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,
+        }
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner) += clock.seconds();
+        Ok(())
+    }
+
+    /// Images as the tower sees them, `[squares, 3, size, size]`.
+    fn pixels(&self, images: &[usize], backbone: &dyn Backbone) -> Result<Tensor> {
+        let preprocess = backbone.preprocess();
+        let size = preprocess.size;
+        let mut pixels = Vec::with_capacity(images.len() * 3 * size * size);
+        for &image in images {
+            pixels.extend(self.dataset.pixels(image, preprocess)?);
+        }
+        let squares = pixels.len() / (3 * size * size);
+        let pixels = Tensor::from_vec(pixels, (squares, 3, size, size), backbone.device())?;
+        Ok(pixels.to_dtype(backbone.dtype())?)
+    }
+
+    /// A batch of this split's sequences as the decoder will see it.
+    pub fn embed(&self, batch: &Batch, backbone: &dyn Backbone, adapter: &AdapterSpec) -> Result<Embeddings> {
+        let (images, device) = (batch.images.to_vec1()?, batch.images.device());
+        let in_order = Batch { images: Tensor::arange(0, images.len() as u32, device)?, ..batch.clone() };
+        let (spec, dtype) = (backbone.spec(), backbone.dtype());
+        let none = || Tensor::zeros((0, spec.image_tokens, spec.d_model), dtype, device);
+        match adapter.reaches_connector() {
+            true => Ok(backbone.embed_unconnected(&in_order, &self.seen.of(&images, none)?)?),
+            false => Ok(backbone.embed(&in_order, &self.features.of(&images, none)?)?),
+        }
+    }
+}
+
+/// Where the squares of a dataset's images will be, one image after the other.
+fn shown(backbone: &dyn Backbone, dataset: &Dataset) -> Result<Vec<Shown>> {
+    let mut squares = 0;
+    let place = |image: &Arc<[u8]>| {
+        let shown = Shown { first: squares, tiles: backbone.preprocess().tiles(image)? };
+        squares += shown.tiles.squares();
+        Ok(shown)
+    };
+    dataset.images.iter().map(place).collect()
+}
