@@ -3,7 +3,7 @@
 //! What Miri has no instruction for (dot products of bf16 pairs) is run outside it only.
 
 #[allow(dead_code, reason = "one of the kernels' callers is enough")]
-#[path = "../../../harness/src/backbone/kernels/avx512.rs"]
+#[path = "../../../harness/models/src/kernels/avx512.rs"]
 mod avx512;
 
 use avx512::{Left, Right, Words, product, rounded};

@@ -192,7 +192,7 @@ summary! {
         trainable_parameters: u64,
         /// Parameters (or equally large statistics) that a client uploads in a round.
         uploaded_parameters_per_round: u64,
-        /// Floating-point operations of all clients' training, from shapes (`harness/src/accounting/flops.rs`); none in old runs.
+        /// Floating-point operations of all clients' training, from shapes (`harness/models/src/flops.rs`); none in old runs.
         client_train_flops: Option<f64>,
         /// The same of the server's part of split training, or of pooled training.
         server_train_flops: Option<f64>,
