@@ -8,7 +8,7 @@ use data_scripts::generators::{self, Generator};
 use guard::leftovers::{remove, sweep};
 use guard::lock::Lock;
 
-use crate::session::{GENERATOR_SEED, Located, cache_root};
+use crate::located::{GENERATOR_SEED, Located, cache_root};
 
 /// A generated dataset, made now if it is not in the cache.
 pub(crate) fn located(generator: &Generator) -> Result<Located> {

@@ -12,9 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use schema::Card;
 use schema::record::{Download, RepoKind};
 
+use crate::located::Located;
 use crate::output::{ask, note};
 use crate::progress::bytes;
-use crate::session::Located;
 
 /// A file's name is shown up to so many characters: a line of a terminal.
 const LONGEST_NAME: usize = 80;

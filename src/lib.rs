@@ -14,6 +14,8 @@ mod generate;
 pub mod held;
 pub mod hub;
 mod library;
+mod locate;
+pub mod located;
 mod output;
 pub mod plan;
 mod progress;

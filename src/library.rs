@@ -10,8 +10,10 @@ use reports::{Run, library};
 use schema::{Card, InputFile, run_dir, toml_file};
 use study::checksums::Checksums;
 
+use crate::locate::locate_all;
+use crate::located::{self, card_of, data_root};
 use crate::output::with_causes;
-use crate::session::{self, card_of, data_root, locate_all};
+use crate::session;
 
 /// A split with more rows is not read for a few pictures.
 const MOST_ROWS: usize = 50_000;
@@ -58,7 +60,7 @@ impl AtHand {
     }
 }
 
-/// Whether a dataset is meant by where it lies rather than by its name, as [`session::locate`] tells it.
+/// Whether a dataset is meant by where it lies rather than by its name, as [`locate`](crate::locate::locate) tells it.
 fn is_path(dataset: &str) -> bool {
     let path = Path::new(dataset);
     let is_card = path.extension().is_some_and(|extension| extension == "toml");
@@ -99,7 +101,7 @@ fn load(run: &Run, split: &str, limit: Option<usize>, checksums: &mut Checksums)
     if !was_read(&files) {
         return Err(other_version(run));
     }
-    let dataset = session::load(&located, split, limit).map_err(|error| error.to_string())?;
+    let dataset = located::load(&located, split, limit).map_err(|error| error.to_string())?;
     let pictures = session::pictures(checksums, &located, split, &dataset).map_err(|error| with_causes(&error))?;
     if was_read(&pictures) { Ok(dataset) } else { Err(other_version(run)) }
 }

@@ -4,36 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use data::{self, Dataset, join_cards};
-use data_scripts::{cards, generators};
+use anyhow::Result;
+use data::Dataset;
 use federation::Method;
 use federation::registry::{MethodRow, Registry};
 use models::adapter::AdapterSpec;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
-use schema::{Card, Experiment, InputFile, Inputs, toml_file};
+use schema::{Card, Experiment, InputFile, Inputs};
 use study::Study;
 use study::checksums::{Checksum, Checksums};
 use tasks::Split;
 
-use crate::held::{BackbonePlace, Held, made_of, nothing_there};
+use crate::held::{BackbonePlace, Held, made_of};
+use crate::locate::locate_all;
+use crate::located::{Located, cache_root, card_of, load};
 use crate::plan::Pace;
-use crate::{generate, hub};
-
-/// The seed that the embedded datasets are generated with; part of their cards' revision.
-pub const GENERATOR_SEED: u64 = 0;
-
-/// Where a dataset lies and what it is.
-#[derive(Debug, Clone)]
-pub struct Located {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Its card.
-    pub card: Card,
-    /// What of it came from the Hub.
-    pub download: Option<Download>,
-}
 
 /// An experiment with its defaults filled in, and what it names.
 pub struct Resolved {
@@ -354,113 +340,6 @@ fn check_download(download: Option<&Download>, folder: &Path, files: &[InputFile
         ),
         None => Ok(()),
     }
-}
-
-/// Reads a split of one dataset, or of several as one.
-pub fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, study::Error> {
-    let one = |located: &Located| Dataset::load(&located.folder, &located.card, split, limit);
-    match located {
-        [alone] => Ok(one(alone)?),
-        several => Ok(Dataset::join(several.iter().map(one).collect::<Result<_, _>>()?)?),
-    }
-}
-
-/// The card of one dataset, or of several as one.
-pub fn card_of(located: &[Located]) -> Result<Card, study::Error> {
-    match located {
-        [alone] => Ok(alone.card.clone()),
-        several => Ok(join_cards(&several.iter().map(|located| located.card.clone()).collect::<Vec<_>>())?),
-    }
-}
-
-/// Finds the datasets of a federation: one, or several with a `+` between their names.
-pub fn locate_all(datasets: &str) -> Result<Vec<Located>> {
-    if Path::new(datasets).exists() {
-        return Ok(vec![locate(datasets)?]);
-    }
-    datasets.split('+').map(str::trim).map(locate).collect()
-}
-
-/// Finds a dataset: a card's path, a folder (with a `card.toml`, or named as a known card), or a known card's name, whose files
-/// are generated, lie in `$FEDBENCH_DATA/<name>` (without the variable, `data/<name>`) or in the Hub's cache (`name@revision` takes
-/// another revision than the card's).
-pub fn locate(dataset: &str) -> Result<Located> {
-    let path = Path::new(dataset);
-    if path.extension().is_some_and(|extension| extension == "toml") {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        let card: Card = toml_file::read(path).map_err(study::Error::from)?;
-        return if card.hub.is_some() { hub::dataset(card, None) } else { Ok(Located { folder, card, download: None }) };
-    }
-    // A known name has neither folder nor extension, whatever lies here.
-    let is_path = dataset.contains(std::path::MAIN_SEPARATOR) || path.extension().is_some();
-    if (is_path && path.is_file()) || path.extension().is_some_and(|extension| extension == "parquet") {
-        let shown = guard::text::line(dataset, 200);
-        let what = if path.is_file() { "is a file" } else { "does not exist, and would be a file" };
-        return Err(study::Error::Usage(format!(
-            "dataset `{shown}` {what}: a dataset is a folder with a `card.toml`, a card (a `.toml` file, which names its parquet files), or a \
-             known name"
-        ))
-        .into());
-    }
-    if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()) {
-        return in_folder(path);
-    }
-    if let Some(generator) = generators::find(dataset) {
-        return generate::located(generator);
-    }
-    if dataset.contains(std::path::MAIN_SEPARATOR) && !path.exists() {
-        return Err(nothing_there("dataset", path).into());
-    }
-    let (name, revision) = dataset.split_once('@').map_or((dataset, None), |(name, revision)| (name, Some(revision)));
-    let card = known_card(name)?;
-    let folder = data_root().join(name);
-    if revision.is_some() || (card.hub.is_some() && !folder.is_dir()) {
-        return hub::dataset(card, revision);
-    }
-    if !folder.is_dir() {
-        return Err(study::Error::Usage(format!(
-            "dataset `{dataset}` is not at hand: expected its parquet files in {} (FEDBENCH_DATA names the folder above); it comes from {}",
-            folder.display(),
-            card.source
-        ))
-        .into());
-    }
-    Ok(Located { folder, card, download: None })
-}
-
-fn in_folder(folder: &Path) -> Result<Located> {
-    let own = folder.join("card.toml");
-    // `..` and links have no name of their own.
-    let named = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let card = match own.is_file() {
-        true => toml_file::read(&own).map_err(study::Error::from)?,
-        false => known_card(&name)
-            .with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
-    };
-    Ok(Located { folder: folder.into(), card, download: None })
-}
-
-pub(crate) fn known_card(name: &str) -> Result<Card> {
-    let known = cards::CARDS.iter().map(|(name, _)| *name);
-    match cards::CARDS.iter().any(|(known, _)| *known == name) {
-        true => cards::card(name).map_err(|message| study::Error::Usage(message).into()),
-        false => Err(study::Error::unknown("dataset", name, known).into()),
-    }
-}
-
-/// Where datasets that are not generated are looked for.
-pub(crate) fn data_root() -> PathBuf {
-    std::env::var_os("FEDBENCH_DATA").map_or_else(|| PathBuf::from("data"), PathBuf::from)
-}
-
-/// Where generated datasets are kept: `$FEDBENCH_CACHE`, else the user's cache folder.
-pub fn cache_root() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("FEDBENCH_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("fedbench")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/fedbench")))
-        .unwrap_or_else(|| PathBuf::from(".fedbench-cache"))
 }
 
 /// A partition's key must be one that the card offers.

@@ -274,8 +274,8 @@ fn a_full_cache_keeps_nothing_half_made() {
 #[test]
 fn a_damaged_cache_is_refused() {
     let desk = desk();
-    let name = format!("icongen-v{}-s{}", data_scripts::generators::VERSION, fedbench::session::GENERATOR_SEED);
-    let (kept, copy) = (fedbench::session::cache_root().join(&name), desk.path().join("cache").join(&name));
+    let name = format!("icongen-v{}-s{}", data_scripts::generators::VERSION, fedbench::located::GENERATOR_SEED);
+    let (kept, copy) = (fedbench::located::cache_root().join(&name), desk.path().join("cache").join(&name));
     desk.expect(&["data", "inspect", "icongen"], 0, &[]);
     fs::create_dir_all(&copy).expect("a folder");
     for file in fs::read_dir(kept).expect("the cache").map(|file| file.expect("readable").path()) {

@@ -15,7 +15,8 @@ use schema::toml_file;
 
 use super::{say, say_json};
 use crate::hub::{self, How};
-use crate::session::{GENERATOR_SEED, data_root, known_card, locate};
+use crate::locate::{known_card, locate};
+use crate::located::{GENERATOR_SEED, data_root};
 
 /// Make, fetch, import, inspect and partition datasets.
 #[derive(Subcommand)]

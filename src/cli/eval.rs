@@ -20,7 +20,9 @@ use super::adapters::{self, Whose};
 use super::{note, place, say};
 use crate::environment::environment;
 use crate::held::nothing_there;
-use crate::session::{Session, card_of, locate_all};
+use crate::locate::locate_all;
+use crate::located::card_of;
+use crate::session::Session;
 
 /// Judge a backbone, with or without adapters; writes predictions.
 #[derive(Args)]

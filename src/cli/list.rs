@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::{say, say_json};
 use crate::hub;
-use crate::session::{Session, data_root};
+use crate::located::data_root;
+use crate::session::Session;
 
 /// What there is: methods, backbones, datasets, metrics.
 #[derive(Args)]

@@ -6,9 +6,8 @@ use schema::card::{AnswerForm, Card, ChoiceForm, MissingChoices, Scoring, Target
 
 use super::columns::{AnswerCell, ChoiceCell};
 use super::error::{brief, listed};
-use super::examples::Answer;
+use super::example::{Answer, Rejection};
 use super::list_text;
-use super::row::Rejection;
 
 /// Choices of a row, at most: published sets of answers have up to ten thousand.
 pub(super) const MAX_CHOICES: usize = 10_000;

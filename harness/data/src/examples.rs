@@ -16,10 +16,11 @@ use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
 use super::error::{DataError, brief, listed};
+use super::example::{Answer, Example, Origin, Rejection};
 use super::image::Preprocess;
 use super::parquet_file::{Opened, open};
 use super::picture_cell::{Beside, Found, ImageCell};
-use super::row::{Rejection, Row};
+use super::row::Row;
 use super::{choices, columns, decode, files, pictures, prompt};
 use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 
@@ -32,63 +33,6 @@ const MAX_SKIPPED: usize = 1_000_000;
 
 /// Characters of a picture's name that a message shows.
 const SHOWN_ID: usize = 80;
-
-/// One question with its answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Example {
-    /// Unique in its split: the card's id column, or `<split>-<row>`.
-    pub id: String,
-    /// The question.
-    pub question: String,
-    /// A context shown before the question; may be empty.
-    pub hint: String,
-    /// The options as a prompt shows them; empty for free text.
-    pub choices: Vec<String>,
-    /// The right answer.
-    pub answer: Answer,
-    /// Its pictures, as indices into [`Dataset::images`].
-    pub images: Vec<usize>,
-    /// How its dataset is asked and answered.
-    pub card: Arc<Card>,
-    /// The card's tag columns by name; null is "".
-    pub tags: BTreeMap<String, String>,
-    /// Bytes of its encoded pictures and its text: what sending the raw row would cost.
-    pub raw_bytes: u64,
-}
-
-/// The right answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// The index of the right choice.
-    Choice(usize),
-    /// Free text.
-    Text(String),
-    /// What several people said, in their order, and the answer that most of them gave (of equally frequent ones, the first).
-    People {
-        /// The most frequent answer.
-        gold: String,
-        /// All answers.
-        all: Vec<String>,
-    },
-}
-
-impl Example {
-    /// What a partition splits by: the tag `key`, or for `answer` the right answer's text; none for an unknown key.
-    pub fn label(&self, key: &str) -> Option<String> {
-        match self.tags.get(key) {
-            Some(tag) => Some(tag.clone()),
-            None => (key == "answer").then(|| self.answer_text().to_string()),
-        }
-    }
-
-    /// The text of the right choice, or the free-text answer.
-    pub fn answer_text(&self) -> &str {
-        match &self.answer {
-            Answer::Choice(index) => &self.choices[*index],
-            Answer::Text(text) | Answer::People { gold: text, .. } => text,
-        }
-    }
-}
 
 /// A split in memory.
 #[derive(Debug, Clone)]
@@ -107,15 +51,6 @@ pub struct Dataset {
     pub skipped: Vec<Skipped>,
     /// Every file that was read for it: parquet, and pictures that cells name by their path.
     pub files: Vec<PathBuf>,
-}
-
-/// Where a picture stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The parquet file.
-    pub file: Arc<Path>,
-    /// Row and column, or the picture's name.
-    pub place: String,
 }
 
 impl fmt::Display for Origin {

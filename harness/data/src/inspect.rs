@@ -11,7 +11,8 @@ use schema::record::Skipped;
 use serde::Serialize;
 
 use super::error::{DataError, brief};
-use super::examples::{Dataset, Example};
+use super::example::Example;
+use super::examples::Dataset;
 use super::parquet_file::{Opened, open};
 use super::{columns, decode, files};
 

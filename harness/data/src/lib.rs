@@ -21,6 +21,7 @@ mod choices;
 mod columns;
 mod decode;
 mod error;
+mod example;
 mod files;
 mod list_text;
 mod parquet_file;
@@ -37,7 +38,8 @@ mod testing;
 mod tiles;
 
 pub use error::DataError;
-pub use examples::{Answer, Dataset, Example, Origin, join_cards};
+pub use example::{Answer, Example, Origin};
+pub use examples::{Dataset, join_cards};
 pub use files::of_split;
 pub use image::{Filter, Fit, Preprocess};
 pub use inspect::{Inspection, inspect};

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::error::brief;
-use super::examples::Answer;
+use super::example::{Answer, Rejection};
 use super::list_text::list;
-use super::row::Rejection;
 
 /// The answers of a cell, as it holds them.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use schema::card::{AnswerForm, Card};
 
 use super::columns::Cells;
-use super::examples::Answer;
+use super::example::{Answer, Rejection};
 use super::picture_cell::{Beside, Found, MAX_PICTURES};
 use super::{choices, people};
 
@@ -11,25 +11,6 @@ use super::{choices, people};
 const MAX_TEXT: usize = 200_000;
 /// Characters of an id, a picture's name or a tag.
 const MAX_NAME: usize = 4_096;
-
-/// Why a row gives no example.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rejection {
-    /// It cannot be read; the card says what happens then.
-    Bad(String),
-    /// The same, because its answer is the choice just before the first or just behind the last: as if choices were counted from
-    /// another number than the card says.
-    Beyond(String),
-    /// The card leaves such rows out.
-    Skip(String),
-}
-
-impl Rejection {
-    /// A row that cannot be read.
-    pub(super) fn bad(reason: impl Into<String>) -> Self {
-        Self::Bad(reason.into())
-    }
-}
 
 /// What a row holds, checked; its pictures still where the reader has them.
 #[derive(Debug, Clone, PartialEq)]

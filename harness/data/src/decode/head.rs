@@ -4,7 +4,8 @@ use image::metadata::Orientation;
 
 use super::exif::{self, Directory};
 use super::format::Format;
-use super::{gif, png};
+use super::numbers::{bytes, u16_le};
+use super::{gif_size, png};
 
 /// What is known of a picture without decoding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,13 @@ impl Head {
             Format::Png => of_png(encoded),
             Format::Jpeg => of_jpeg(encoded),
             Format::WebP => of_webp(encoded),
-            Format::Gif => gif::head(encoded),
+            Format::Gif => gif_size::of(encoded).map(|(width, height, ends)| Head {
+                format,
+                width,
+                height,
+                orientation: Orientation::NoTransforms,
+                ends,
+            }),
             Format::Bmp => of_bmp(encoded)?,
             Format::Tiff => of_tiff(encoded)?,
         };
@@ -49,16 +56,6 @@ impl Head {
     pub fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
-}
-
-/// So many bytes of a file.
-pub fn bytes<const N: usize>(encoded: &[u8], at: usize) -> Option<[u8; N]> {
-    encoded.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-/// A number of two bytes, the lower one first.
-pub fn u16_le(encoded: &[u8], at: usize) -> Option<u16> {
-    bytes(encoded, at).map(u16::from_le_bytes)
 }
 
 fn u32_le(encoded: &[u8], at: usize) -> Option<u32> {

@@ -16,8 +16,10 @@ mod colours;
 mod exif;
 mod format;
 mod gif;
+mod gif_size;
 mod head;
 mod jpeg;
+mod numbers;
 mod png;
 
 use std::io::Cursor;
