@@ -7,7 +7,7 @@ use std::sync::Arc;
 use data::{Dataset, Example};
 use reports::library::{Examples, Library, Part};
 use reports::{Run, library};
-use schema::{Card, InputFile, run_dir, toml_file};
+use schema::{Card, InputFile, run_dir};
 use study::checksums::Checksums;
 
 use crate::locate::locate_all;
@@ -112,7 +112,7 @@ fn other_version(run: &Run) -> String {
 
 /// Ids mean something in the version that the run read, and in no other.
 fn check_card(run: &Run, card: &Card) -> Result<(), String> {
-    let read: Card = toml_file::read_here(&run.dir.join(run_dir::CARD)).map_err(|error| error.to_string())?;
+    let read: Card = run.source.toml(run_dir::CARD).map_err(|error| error.to_string())?;
     match read == *card {
         true => Ok(()),
         false => Err(other_version(run)),

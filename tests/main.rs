@@ -19,6 +19,7 @@
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
 //! - [`kept`]: do `compare`, `reproduce` and `report` say what kept runs say?
+//! - [`packs`]: is a pack what the runs were that it was made from, and is a damaged one ever taken for it?
 //! - [`kinds`]: are biases, norms and prompts what they stand for?
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
@@ -53,6 +54,7 @@ mod metrics;
 mod models;
 mod mutate;
 mod outputs;
+mod packs;
 mod parity;
 mod planted;
 mod printed;

@@ -68,10 +68,10 @@ fn measured(run: &Path) -> Vec<Vec<u8>> {
     names.map(|name| fs::read(run.join(name)).expect(name)).to_vec()
 }
 
-type Damage = (&'static str, fn(&Path));
+pub type Damage = (&'static str, fn(&Path));
 
 /// What may become of a file.
-const DAMAGES: [Damage; 8] = [
+pub const DAMAGES: [Damage; 8] = [
     ("emptied", |path| fs::write(path, "").expect("written")),
     ("{}", |path| fs::write(path, "{}").expect("written")),
     ("zeros", |path| fs::write(path, vec![0; fs::metadata(path).expect("a file").len() as usize]).expect("written")),

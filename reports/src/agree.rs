@@ -1,14 +1,10 @@
 //! Do the files of a run say the same? An accuracy that was changed by hand is not the one its predictions give.
 
-use std::path::Path;
-
-use schema::{Card, Experiment, Inputs, Summary, run_dir};
+use schema::{Card, Experiment, Inputs, Summary};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::ReportError;
 use crate::columns::{Judged, Predictions, Recorded};
-use crate::files::{MOST_BYTES, json};
 
 /// Sums are taken in the order of the run, so only a rounding may differ.
 const TOLERANCE: f64 = 1e-9;
@@ -51,13 +47,6 @@ pub fn disagreement(
 #[derive(Deserialize)]
 pub struct Shards {
     shards: Vec<IgnoredAny>,
-}
-
-impl Shards {
-    /// From `partition.json` of a run folder; only their number is kept.
-    pub fn read(dir: &Path) -> Result<Self, ReportError> {
-        json(&dir.join(run_dir::PARTITION), MOST_BYTES)
-    }
 }
 
 /// The first thing in which the files of a run that has a manifest do not give its summary: its name, its counts, and an answer of
@@ -141,12 +130,13 @@ fn close(a: f64, b: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
-    use super::*;
     use crate::fixture::Fixture;
-    use crate::{Report, Trust};
+    use crate::{Report, ReportError, Trust};
 
     /// Two runs, of global adapters and of a client's own, with one number of their summaries changed.
     fn changed(own: bool, key: &str, value: Value) -> TempDir {

@@ -5,14 +5,10 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 use arrow_array::{Array, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
-use guard::panics::caught;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use schema::metrics::{Metric, Unit};
 
-use crate::ReportError;
-
-const BATCH_ROWS: usize = 65_536;
+use crate::error::ReportError;
+use crate::rows::{Rows, bad, column};
 
 /// What a run's predictions say.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -82,12 +78,13 @@ impl Tally {
 }
 
 /// Reads `predictions.parquet`; if asked, the options' scores, too, which must say what `correct` says.
-pub fn predictions(path: &Path, with_scores: bool) -> Result<Predictions, ReportError> {
+pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, ReportError> {
+    let path = rows.path();
     let mut read = Predictions::default();
     let (mut answers, mut tally) = (Answers::default(), Tally::default());
     let names = ["example", "client", "shard", "scoring", "correct", "parsed", "score", "option_scores", "gold_option"];
-    for batch in open(path, if with_scores { &names } else { &names[..7] })? {
-        let batch = batch.map_err(|error| bad(path, &error))?;
+    for batch in rows.batches(if with_scores { &names } else { &names[..7] })? {
+        let batch = batch?;
         if with_scores {
             check_ranks(path, &batch)?;
         }
@@ -192,10 +189,11 @@ fn means(mut answers: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
 /// The log-loss of each example that was answered by option likelihood, in nats: minus the logarithm of the right option's share in a
 /// softmax over all options' scores; the mean over clients where they answered with adapters of their own. By the hash of the
 /// example's id, sorted. None of a run that does not say which option is the right one.
-pub fn losses(path: &Path) -> Result<Option<Vec<(u64, f64)>>, ReportError> {
+pub fn losses(rows: &Rows) -> Result<Option<Vec<(u64, f64)>>, ReportError> {
+    let path = rows.path();
     let mut answers = Answers::default();
-    for batch in open(path, &["example", "client", "option_scores", "gold_option"])? {
-        let batch = batch.map_err(|error| bad(path, &error))?;
+    for batch in rows.batches(&["example", "client", "option_scores", "gold_option"])? {
+        let batch = batch?;
         if batch.column_by_name("gold_option").is_none() {
             return Ok(None);
         }
@@ -234,10 +232,11 @@ pub struct Given {
 }
 
 /// Every example's answer with its words: the global one, or for methods without, that of the client whose shard holds it.
-pub fn given(path: &Path) -> Result<BTreeMap<String, Given>, ReportError> {
+pub fn given(rows: &Rows) -> Result<BTreeMap<String, Given>, ReportError> {
+    let path = rows.path();
     let mut read: BTreeMap<String, Given> = BTreeMap::new();
-    for batch in open(path, &["example", "client", "shard", "prediction", "gold", "correct"])? {
-        let batch = batch.map_err(|error| bad(path, &error))?;
+    for batch in rows.batches(&["example", "client", "shard", "prediction", "gold", "correct"])? {
+        let batch = batch?;
         let example: &StringArray = column(path, &batch, "example")?;
         let [client, shard]: [&UInt32Array; 2] = [column(path, &batch, "client")?, column(path, &batch, "shard")?];
         let [prediction, gold]: [&StringArray; 2] = [column(path, &batch, "prediction")?, column(path, &batch, "gold")?];
@@ -284,10 +283,11 @@ pub struct Recorded {
 }
 
 /// Reads the rows of `records.parquet` that a report shows.
-pub fn recorded(path: &Path) -> Result<Recorded, ReportError> {
+pub fn recorded(rows: &Rows) -> Result<Recorded, ReportError> {
+    let path = rows.path();
     let mut read = Recorded::default();
-    for batch in open(path, &["round", "client", "metric", "value"])? {
-        let batch = batch.map_err(|error| bad(path, &error))?;
+    for batch in rows.batches(&["round", "client", "metric", "value"])? {
+        let batch = batch?;
         let round: &UInt32Array = column(path, &batch, "round")?;
         let client: &UInt32Array = column(path, &batch, "client")?;
         let metric: &StringArray = column(path, &batch, "metric")?;
@@ -327,60 +327,4 @@ impl Recorded {
 
 fn is_unit(metric: &Metric, unit: Unit) -> bool {
     metric.row().is_some_and(|row| row.unit == unit)
-}
-
-/// Rows of some columns, in batches. The file is looked at before the library sees it, whose panics are errors.
-fn open(path: &Path, columns: &[&str]) -> Result<Batches, ReportError> {
-    let read = |source| ReportError::Read { path: path.into(), source };
-    let file = guard::files::open_here(path).map_err(read)?;
-    let plan = guard::parquet::footer(&file).and_then(|footer| footer.plan(&file, columns, BATCH_ROWS));
-    let plan = plan.map_err(|problem| bad(path, &problem))?;
-    if !plan.doubts.is_empty() {
-        return Err(bad(path, &"is damaged: its pages are not written as those of a run are"));
-    }
-    // An embedded Arrow schema says nothing that parquet's own types do not.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let reader = caught("parquet", || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        builder.with_projection(mask).with_batch_size(plan.rows).build()
-    });
-    let reader = reader.map_err(|panic| bad(path, &panic))?.map_err(|error| bad(path, &error))?;
-    Ok(Batches { reader: Some(reader), left: plan.budget })
-}
-
-/// Batches of rows, up to the first error; what they take together has a budget.
-struct Batches {
-    reader: Option<ParquetRecordBatchReader>,
-    left: u64,
-}
-
-impl Iterator for Batches {
-    type Item = Result<RecordBatch, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut reader = self.reader.take()?;
-        let batch = match caught("parquet", || reader.next()) {
-            Err(panic) => return Some(Err(panic)),
-            Ok(None) => return None,
-            Ok(Some(Err(error))) => return Some(Err(guard::text::line(&error.to_string(), 300))),
-            Ok(Some(Ok(batch))) => batch,
-        };
-        let Some(left) = self.left.checked_sub(batch.get_array_memory_size() as u64) else {
-            return Some(Err("asks for too much: its rows take over a gigabyte and 32 times its length once decoded".into()));
-        };
-        self.left = left;
-        self.reader = Some(reader);
-        Some(Ok(batch))
-    }
-}
-
-fn column<'a, A: Array + 'static>(path: &Path, batch: &'a RecordBatch, name: &str) -> Result<&'a A, ReportError> {
-    let column = batch.column_by_name(name).ok_or_else(|| bad(path, &format!("no column `{name}`")))?;
-    let wrong = || bad(path, &format!("column `{name}` has the unexpected type {}", column.data_type()));
-    column.as_any().downcast_ref().ok_or_else(wrong)
-}
-
-fn bad(path: &Path, error: &impl ToString) -> ReportError {
-    ReportError::Parquet { path: path.into(), message: error.to_string() }
 }

@@ -43,6 +43,19 @@ pub enum ReportError {
         "{0}; the run is not as it was written: `fedbench run` or `fedbench suite` runs it again, --no-verify skips the checksums"
     )]
     Changed(#[from] schema::manifest::Mismatch),
+    /// A pack's file is not the one that was written, or says what no pack says.
+    #[error(
+        "{0}; the pack is not as it was written: get it again, or make it anew from its runs (`fedbench keep`); --no-verify skips the checksums"
+    )]
+    Pack(schema::manifest::Mismatch),
+    /// Runs that cannot be kept as they are, or not there.
+    #[error("{path}: {what}")]
+    Keep {
+        /// The run, or the place.
+        path: PathBuf,
+        /// Why not, and what would be right.
+        what: String,
+    },
     /// A run's files do not say the same.
     #[error(
         "{}: {what}; something was changed after the run: `fedbench run` or `fedbench suite` runs it again, --no-verify reads it as it is",

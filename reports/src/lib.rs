@@ -1,6 +1,8 @@
 //! Run folders to tables: means and deviations over seeds, paired comparisons, and every doubt beside its number.
 //!
-//! - [`read`]: folders to [`Run`]s, from their `files`; [`columns`]: the parquet files, only the columns that are needed;
+//! - [`read`]: folders and packs to [`Run`]s; [`source`]: a run's files, wherever they lie; [`pack`]: many runs in a few files,
+//!   [`keep`] and [`unpack`]: into them and out again, `written` as their files;
+//! - [`columns`]: the parquet files, only the columns that are needed, batch by batch ([`rows`]);
 //! - [`agree`]: do a run's files say the same?
 //! - [`identity`]: which runs are the same configuration, by what they read; `differences`: and in which keys others differ;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
@@ -35,26 +37,29 @@ pub mod data;
 mod differences;
 pub mod error;
 pub mod figures;
-mod files;
 #[cfg(test)]
 mod fixture;
 pub mod format;
 pub mod gate;
 pub mod identity;
+pub mod keep;
 pub mod kinds;
 pub mod latex;
 pub mod library;
 pub mod markdown;
 #[cfg(test)]
 mod nasty;
+pub mod pack;
 pub mod page;
 pub mod paired;
 pub mod provenance;
 pub mod read;
 mod render;
 mod report;
+pub mod rows;
 pub mod sheet;
 mod shown;
+pub mod source;
 pub mod stats;
 #[cfg(test)]
 mod stats_tests;
@@ -63,8 +68,10 @@ pub mod targets;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+pub mod unpack;
 pub mod warnings;
 pub mod write;
+mod written;
 
 pub use aggregate::Group;
 pub use error::ReportError;

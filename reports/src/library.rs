@@ -137,7 +137,7 @@ pub fn collect(runs: &[Run], groups: &[Group], library: &mut dyn Library) -> Res
 fn counts(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Result<Option<Counts>, String>, ReportError> {
     let run = &runs[panel.members[0].group.runs[0]];
     let by_label = run.experiment.partition.scheme == PartitionScheme::Natural;
-    let Some(partition) = read::partition(&run.dir)?.filter(|_| !by_label) else { return Ok(Ok(None)) };
+    let Some(partition) = read::partition(run)?.filter(|_| !by_label) else { return Ok(Ok(None)) };
     let examples = match library.examples(run, Part::Train) {
         Ok(examples) => examples,
         Err(why) => return Ok(Err(why)),
@@ -168,7 +168,7 @@ fn samples(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Opt
     let Some(reference) = panel.members.iter().max_by(best) else { return Ok(None) };
     let mut answers = Vec::new();
     for member in &panel.members {
-        answers.push((member.label.clone(), columns::given(&run(member).dir.join(schema::run_dir::PREDICTIONS))?));
+        answers.push((member.label.clone(), columns::given(&run(member).source.rows(schema::run_dir::PREDICTIONS)?)?));
     }
     let Some((_, judged)) = answers.iter().find(|(label, _)| *label == reference.label) else { return Ok(None) };
     let (known, missing) = match library.examples(run(reference), Part::Test) {

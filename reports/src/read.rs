@@ -1,27 +1,31 @@
-//! Folders to runs: what is complete, what is not, and what each one holds.
+//! Folders and packs to runs: what is complete, what is not, and what each one holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schema::experiment::PartitionScheme;
 use schema::inputs::judged_on_training_rows;
-use schema::manifest::{self, Mismatch, Standing};
+use schema::manifest::{Mismatch, Standing};
 use schema::partition::Partition;
 use schema::record::Skipped;
-use schema::{Card, Environment, Experiment, Summary, run_dir};
+use schema::{Card, Environment, Experiment, Summary, pack as packs, run_dir};
 
+use crate::agree;
 use crate::columns::{self, Predictions, Recorded};
-use crate::files::{MOST_BYTES, is_there, json};
+use crate::error::ReportError;
 use crate::identity::Identity;
-use crate::{ReportError, agree};
+use crate::pack::{self, Pack};
+use crate::source::{MOST_BYTES, Source};
 
 /// A finished run, without its tensors.
 #[derive(Debug)]
 pub struct Run {
-    /// Its folder.
+    /// Its folder; of a packed run, the folder that it would be in the pack's.
     pub dir: PathBuf,
+    /// Its files.
+    pub source: Source,
     /// `summary.json`.
     pub summary: Summary,
     /// `experiment.toml`.
@@ -62,15 +66,15 @@ pub enum Trust {
 }
 
 impl Run {
-    /// Reads a run folder.
-    pub fn read(dir: &Path, trust: Trust) -> Result<Self, ReportError> {
+    /// Reads a run.
+    pub fn read(source: Source, trust: Trust) -> Result<Self, ReportError> {
         let standing = match trust {
-            Trust::Verified => Some(manifest::check(dir)?),
+            Trust::Verified => Some(source.standing()?),
             Trust::AsTheyAre => None,
         };
-        let run = Self::unchecked(dir, standing)?;
+        let run = Self::unchecked(source, standing)?;
         match &run.disagreement {
-            Some(what) if trust == Trust::Verified => Err(ReportError::Disagrees { dir: dir.into(), what: what.clone() }),
+            Some(what) if trust == Trust::Verified => Err(ReportError::Disagrees { dir: run.dir, what: what.clone() }),
             _ => Ok(run),
         }
     }
@@ -86,18 +90,18 @@ impl Run {
             && self.experiment.privacy.as_ref().is_some_and(|privacy| privacy.noise_multiplier == 0.0)
     }
 
-    fn unchecked(dir: &Path, standing: Option<Standing>) -> Result<Self, ReportError> {
-        let experiment: Experiment = schema::toml_file::read_here(&dir.join(run_dir::EXPERIMENT))?;
-        let environment: Environment = json(&dir.join(run_dir::ENVIRONMENT), MOST_BYTES)?;
+    fn unchecked(source: Source, standing: Option<Standing>) -> Result<Self, ReportError> {
+        let experiment: Experiment = source.toml(run_dir::EXPERIMENT)?;
+        let environment: Environment = source.json(run_dir::ENVIRONMENT, MOST_BYTES)?;
         let identity = Identity::of(&experiment, environment.inputs.as_ref());
-        let summary = summary(&dir.join(run_dir::SUMMARY))?;
+        let summary = summary(&source)?;
         let is_new = environment.format > 0;
-        let predictions = columns::predictions(&dir.join(run_dir::PREDICTIONS), is_new)?;
-        let recorded = columns::recorded(&dir.join(run_dir::RECORDS))?;
-        let card_here: Option<Card> = schema::toml_file::read_here(&dir.join(run_dir::CARD)).ok();
+        let predictions = columns::predictions(&source.rows(run_dir::PREDICTIONS)?, is_new)?;
+        let recorded = columns::recorded(&source.rows(run_dir::RECORDS)?)?;
+        let card_here: Option<Card> = source.toml(run_dir::CARD).ok();
         let mut disagreement = agree::disagreement(&summary, &experiment, &predictions, &recorded);
         if is_new && disagreement.is_none() {
-            let shards = agree::Shards::read(dir)?;
+            let shards = source.json(run_dir::PARTITION, MOST_BYTES)?;
             let inputs = environment.inputs.as_ref();
             disagreement = agree::whole(&summary, &experiment, inputs, card_here.as_ref(), &shards, &predictions, &recorded);
         }
@@ -108,11 +112,12 @@ impl Run {
             overfit,
             environment,
             dataset: summary.dataset.clone(),
-            skipped: json::<Vec<Skipped>>(&dir.join(run_dir::SKIPPED), MOST_BYTES)?.len(),
-            card: card(dir)?,
-            client_labels: client_labels(dir, &experiment)?,
+            skipped: source.json::<Vec<Skipped>>(run_dir::SKIPPED, MOST_BYTES)?.len(),
+            card: source.optional(run_dir::CARD, MOST_BYTES)?.map(|card| schema::sha256_hex(&card)),
+            client_labels: client_labels(&source, &experiment)?,
             identity: identity.sha256,
-            dir: dir.into(),
+            dir: source.dir(),
+            source,
             summary,
             predictions,
             recorded,
@@ -123,49 +128,65 @@ impl Run {
     }
 }
 
-fn summary(path: &Path) -> Result<Summary, ReportError> {
-    let summary: Summary = json(path, run_dir::MOST_SUMMARY)?;
-    summary.check().map_err(|what| Mismatch { path: path.into(), what })?;
+fn summary(source: &Source) -> Result<Summary, ReportError> {
+    let summary: Summary = source.json(run_dir::SUMMARY, run_dir::MOST_SUMMARY)?;
+    summary.check().map_err(|what| Mismatch { path: source.path(run_dir::SUMMARY), what })?;
     Ok(summary)
 }
 
-/// The hash of a run's card, where it has one.
-fn card(dir: &Path) -> Result<Option<String>, ReportError> {
-    let path = dir.join(run_dir::CARD);
-    match guard::files::read_here(&path, MOST_BYTES) {
-        Ok(card) => Ok(Some(schema::sha256_hex(&card))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ReportError::Read { path, source }),
-    }
-}
-
 /// Partitions are large: only those that have labels are read.
-fn client_labels(dir: &Path, experiment: &Experiment) -> Result<Vec<String>, ReportError> {
+fn client_labels(source: &Source, experiment: &Experiment) -> Result<Vec<String>, ReportError> {
     if experiment.partition.scheme != PartitionScheme::Natural {
         return Ok(Vec::new());
     }
-    let partition: Partition = json(&dir.join(run_dir::PARTITION), MOST_BYTES)?;
+    let partition: Partition = source.json(run_dir::PARTITION, MOST_BYTES)?;
     Ok(partition.shards.into_iter().filter_map(|shard| shard.label).collect())
 }
 
-/// Who has which examples; none where the folder does not say.
-pub fn partition(dir: &Path) -> Result<Option<Partition>, ReportError> {
-    let path = dir.join(run_dir::PARTITION);
-    if is_there(&path) { json(&path, MOST_BYTES).map(Some) } else { Ok(None) }
+/// Who has which examples; none where the run does not say.
+pub fn partition(run: &Run) -> Result<Option<Partition>, ReportError> {
+    run.source.optional_json(run_dir::PARTITION, MOST_BYTES)
 }
 
-/// Run folders, finished or not, sorted and each once.
+/// Run folders, finished or not, and packs, sorted and each once.
 #[derive(Debug, Default)]
 pub struct Found {
     /// With a summary, or a manifest.
     pub complete: BTreeSet<PathBuf>,
+    /// Folders of packs.
+    pub packs: BTreeSet<PathBuf>,
     /// With an experiment but no summary.
     pub incomplete: BTreeSet<PathBuf>,
     /// How many links to folders were not followed.
     pub links: usize,
 }
 
-/// Searches folders for run folders; none at all is an error.
+impl Found {
+    /// Reads all runs; of a pack that holds one experiment with one seed twice, an error.
+    pub fn read(&self, trust: Trust) -> Result<Vec<Run>, ReportError> {
+        let read = |dir: &PathBuf| Run::read(Source::Folder(dir.clone()), trust);
+        let mut runs = self.complete.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        for folder in &self.packs {
+            runs.extend(packed(folder, trust)?);
+        }
+        Ok(runs)
+    }
+}
+
+/// The runs of a pack.
+fn packed(folder: &Path, trust: Trust) -> Result<Vec<Run>, ReportError> {
+    let pack = Arc::new(match trust {
+        Trust::Verified => Pack::verified(folder)?,
+        Trust::AsTheyAre => Pack::open(folder)?,
+    });
+    let read = |run| Run::read(Source::Packed(pack.clone(), run), trust);
+    let runs = (0..pack.entered().len()).map(read).collect::<Result<Vec<_>, _>>()?;
+    let identities: Vec<_> = runs.iter().map(|run| (run.identity.clone(), run.summary.seed)).collect();
+    pack::check_once(&pack, &identities)?;
+    Ok(runs)
+}
+
+/// Searches folders for run folders and packs; none at all is an error.
 pub fn find(dirs: &[PathBuf]) -> Result<Found, ReportError> {
     let mut found = Found::default();
     for dir in dirs {
@@ -175,7 +196,7 @@ pub fn find(dirs: &[PathBuf]) -> Result<Found, ReportError> {
         let dir = fs::canonicalize(dir).map_err(|source| ReportError::Read { path: dir.clone(), source })?;
         search(&dir, &mut found)?;
     }
-    if found.complete.is_empty() {
+    if found.complete.is_empty() && found.packs.is_empty() {
         let searched: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
         let (searched, incomplete) = (searched.join(", "), found.incomplete.len());
         return Err(ReportError::NoRuns { searched, incomplete, links: found.links });
@@ -183,8 +204,12 @@ pub fn find(dirs: &[PathBuf]) -> Result<Found, ReportError> {
     Ok(found)
 }
 
-/// A run folder is not searched further; links to folders are not followed, so the search ends.
+/// A run folder or a pack is not searched further; links to folders are not followed, so the search ends.
 fn search(dir: &Path, found: &mut Found) -> Result<(), ReportError> {
+    if packs::is_there(dir) {
+        found.packs.insert(dir.into());
+        return Ok(());
+    }
     if is_there(&dir.join(run_dir::SUMMARY)) || is_there(&dir.join(run_dir::MANIFEST)) {
         found.complete.insert(dir.into());
         return Ok(());
@@ -203,4 +228,9 @@ fn search(dir: &Path, found: &mut Found) -> Result<(), ReportError> {
         }
     }
     Ok(())
+}
+
+/// Whether anything has this name: what it is, is asked where it is opened.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }

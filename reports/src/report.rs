@@ -28,8 +28,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads run folders, or folders searched recursively for run folders (those with a `summary.json`); an error where one is not as
-    /// it was written.
+    /// Reads run folders and packs, or folders searched recursively for them; an error where one is not as it was written.
     pub fn read(dirs: &[PathBuf]) -> Result<Self, ReportError> {
         Self::read_with(dirs, Trust::Verified)
     }
@@ -37,7 +36,7 @@ impl Report {
     /// The same, with or without asking whether they are as they were written.
     pub fn read_with(dirs: &[PathBuf], trust: Trust) -> Result<Self, ReportError> {
         let found = read::find(dirs)?;
-        let mut runs = found.complete.iter().map(|dir| Run::read(dir, trust)).collect::<Result<Vec<_>, _>>()?;
+        let mut runs = found.read(trust)?;
         let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
         let told_apart = differences::tell_apart(&mut runs);
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);

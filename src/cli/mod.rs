@@ -6,6 +6,7 @@ mod cost;
 mod data;
 mod eval;
 mod gate;
+mod keep;
 mod list;
 mod model;
 mod place;
@@ -66,6 +67,8 @@ enum Command {
     Compare(compare::RunCompare),
     /// Compare runs with a baseline: exit 1 only if accuracy fell by more than the margin and by more than chance.
     Gate(gate::RunGate),
+    /// Runs into a pack: a few files that reports read as they read the folders; and out again.
+    Keep(keep::Keep),
     /// What a client stores and sends, in both ledgers, without weights.
     Cost(cost::Cost),
     /// Make, fetch, inspect and partition datasets.
@@ -169,6 +172,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Reproduce(command) => command.run(&mut session),
         Command::Compare(command) => command.run(),
         Command::Gate(command) => command.run(),
+        Command::Keep(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),
         Command::Model(command) => command.run(),

@@ -162,6 +162,53 @@ fn run_folders_unverified() -> Test {
     damaged_runs("run folders unverified", Trust::AsTheyAre)
 }
 
+/// Each file of a pack of a run, whose checksums are not compared: whatever is damaged is read as far as it goes.
+#[test]
+fn packs() -> Test {
+    let desk = Desk::new();
+    finished(&desk)?;
+    desk.expect(&["keep", "runs", "--out", "pack"], 0, &[]);
+    let pack = desk.path().join("pack");
+    let paths = schema::pack::FILES.map(|name| pack.join(name));
+    let files = paths.iter().map(|path| Ok(std::fs::read(path)?)).collect::<Result<Vec<_>>>()?;
+    let out = desk.path().join("report");
+    let report = || -> Result<()> {
+        let mut report = Report::read_with(std::slice::from_ref(&pack), Trust::AsTheyAre)?;
+        report.illustrate(&mut NoLibrary)?;
+        report.write(&out, Format::ALL)?;
+        Ok(())
+    };
+    report().context("sound")?;
+    let damage = |file: &[u8], stream: &mut seed::Stream| match stream.chance(0.5) {
+        true => mutate::parquet_footer(file, stream),
+        false => mutate::bytes(file, stream),
+    };
+    attack("packs", &files, damage, |which, bytes| {
+        std::fs::write(&paths[which], bytes)?;
+        let folder = tempfile::tempdir()?;
+        let (reported, unpacked) = (report(), reports::unpack::unpack(&pack, folder.path(), Trust::AsTheyAre));
+        std::fs::write(&paths[which], &files[which])?;
+        unpacked?;
+        reported
+    })
+}
+
+/// A pack's manifest: what is damaged in it is an error, or damaged nothing.
+#[test]
+fn pack_manifests() -> Test {
+    let desk = Desk::new();
+    finished(&desk)?;
+    desk.expect(&["keep", "runs", "--out", "pack"], 0, &[]);
+    let pack = desk.path().join("pack");
+    let path = pack.join(schema::pack::MANIFEST);
+    let whole = std::fs::read(&path)?;
+    attack("pack manifests", &[whole], mutate::json, |_, bytes| {
+        std::fs::write(&path, bytes)?;
+        Report::read_with(std::slice::from_ref(&pack), Trust::Verified)?;
+        Ok(())
+    })
+}
+
 /// Each file of a finished run in turn, the rest as they are; then the report of it in every format.
 fn damaged_runs(target: &str, trust: Trust) -> Test {
     let desk = Desk::new();

@@ -6,6 +6,7 @@
 //! - [`limits`]: how much a config may ask for;
 //! - [`manifest`]: the checksums by which a finished run is known to be as it was written;
 //! - [`metrics`]: the one table of what is measured, and what follows from it;
+//! - [`pack`]: many runs in a few files;
 //! - [`partition`]: which example belongs to which client;
 //! - [`record`]: what a run measured: records, predictions, environment;
 //! - [`run_dir`]: where each of these lies in a run folder;
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod manifest;
 pub mod metrics;
 mod names;
+pub mod pack;
 pub mod partition;
 mod placement;
 pub mod record;

@@ -49,6 +49,11 @@ impl Entry {
     pub fn of(content: &[u8]) -> Self {
         Self { bytes: content.len() as u64, sha256: crate::sha256_hex(content) }
     }
+
+    /// Of an open file, without holding it.
+    pub fn of_file(file: File) -> io::Result<Self> {
+        Ok(Self { bytes: file.metadata()?.len(), sha256: sha256(file)? })
+    }
 }
 
 /// What a run folder is.
@@ -128,7 +133,12 @@ fn format(folder: &Path) -> Result<u32, Mismatch> {
 impl Manifest {
     /// Reads a manifest that names all that a run must have, and nothing outside its folder.
     pub fn read(path: &Path) -> Result<Self, Mismatch> {
-        let manifest: Self = json(path, MOST_BYTES)?;
+        Self::parse(path, &bytes(path, MOST_BYTES)?)
+    }
+
+    /// The same of its text; `path` names it in errors.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, Mismatch> {
+        let manifest: Self = parsed(path, text)?;
         let wrong = |what: String| Err(Mismatch { path: path.into(), what });
         if manifest.format != FORMAT {
             return wrong(format!("format {}: this version knows format {FORMAT}", manifest.format));
@@ -144,33 +154,38 @@ impl Manifest {
 
     /// Compares every file that it names with what lies in a folder.
     pub fn compare(&self, folder: &Path) -> Result<(), Mismatch> {
-        for (name, entry) in &self.files {
-            let path = folder.join(name);
-            let found = entry.differs(&path).unwrap_or_else(|error| Some(unreadable(&error)));
-            if let Some(what) = found {
-                return Err(Mismatch { path, what });
-            }
-        }
-        Ok(())
+        compare(&self.files, folder, run_dir::MANIFEST)
     }
+}
+
+/// Compares files with what a manifest of this name says of them; an error names the first that differs.
+pub(crate) fn compare(files: &BTreeMap<String, Entry>, folder: &Path, manifest: &str) -> Result<(), Mismatch> {
+    for (name, entry) in files {
+        let path = folder.join(name);
+        let found = entry.differs(&path, manifest).unwrap_or_else(|error| Some(unreadable(&error, manifest)));
+        if let Some(what) = found {
+            return Err(Mismatch { path, what });
+        }
+    }
+    Ok(())
 }
 
 impl Entry {
     /// In what a file differs from what was written.
-    fn differs(&self, path: &Path) -> io::Result<Option<String>> {
+    fn differs(&self, path: &Path, manifest: &str) -> io::Result<Option<String>> {
         let file = guard::files::open_here(path)?;
         let bytes = file.metadata()?.len();
         if bytes != self.bytes {
-            return Ok(Some(format!("it has {bytes} bytes, {} says {}", run_dir::MANIFEST, self.bytes)));
+            return Ok(Some(format!("it has {bytes} bytes, {manifest} says {}", self.bytes)));
         }
-        let changed = format!("its content was changed: its SHA-256 is not the one in {}", run_dir::MANIFEST);
+        let changed = format!("its content was changed: its SHA-256 is not the one in {manifest}");
         Ok((sha256(file)? != self.sha256).then_some(changed))
     }
 }
 
-fn unreadable(error: &io::Error) -> String {
+fn unreadable(error: &io::Error, manifest: &str) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => format!("is missing, and {} names it", run_dir::MANIFEST),
+        io::ErrorKind::NotFound => format!("is missing, and {manifest} names it"),
         _ => format!("cannot be read: {error}"),
     }
 }
@@ -188,14 +203,21 @@ fn sha256(mut file: File) -> io::Result<String> {
 }
 
 /// One component, and none that leads elsewhere.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
 }
 
 fn json<T: serde::de::DeserializeOwned>(path: &Path, most: u64) -> Result<T, Mismatch> {
-    let wrong = |what: String| Mismatch { path: path.into(), what };
-    let bytes = guard::files::read_here(path, most).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is not what a run writes: {error}")))
+    parsed(path, &bytes(path, most)?)
+}
+
+pub(crate) fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, Mismatch> {
+    guard::files::read_here(path, most).map_err(|error| Mismatch { path: path.into(), what: format!("cannot be read: {error}") })
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, Mismatch> {
+    serde_json::from_slice(text)
+        .map_err(|error| Mismatch { path: path.into(), what: format!("is not what a run writes: {error}") })
 }
 
 #[cfg(test)]

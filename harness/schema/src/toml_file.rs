@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::toml_text;
 
 /// Whoever writes a longer experiment, card or suite has named the wrong file.
-const MOST_BYTES: u64 = 4 << 20;
+pub const MOST_BYTES: u64 = 4 << 20;
 
 /// Why a TOML file could not become what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,12 @@ pub fn read_table(path: &Path) -> Result<toml::Table, TomlError> {
 
 /// The same of a file that must lie there itself, not behind a link: one of a run folder.
 pub fn read_here<T: DeserializeOwned>(path: &Path) -> Result<T, TomlError> {
-    let text = text(path, guard::files::read_here(path, MOST_BYTES))?;
+    parsed(path, guard::files::read_here(path, MOST_BYTES))
+}
+
+/// The same of a file's content, read or not; `path` names it in errors.
+pub fn parsed<T: DeserializeOwned>(path: &Path, content: std::io::Result<Vec<u8>>) -> Result<T, TomlError> {
+    let text = text(path, content)?;
     let origin = path.display().to_string();
     from_table(&origin, parse_table(&origin, &text)?)
 }

@@ -66,8 +66,8 @@ impl Quantity {
             match self {
                 Self::Accuracy => measured.add(run.summary.accuracy, &run.predictions.scores),
                 Self::Loss => {
-                    let path = run.dir.join(run_dir::PREDICTIONS);
-                    let Some(losses) = columns::losses(&path).map_err(|error| error.to_string())? else { return Ok(None) };
+                    let losses = run.source.rows(run_dir::PREDICTIONS).and_then(|rows| columns::losses(&rows));
+                    let Some(losses) = losses.map_err(|error| error.to_string())? else { return Ok(None) };
                     if losses.is_empty() {
                         return Ok(None);
                     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use schema::run_dir;
 
-use crate::figures::svg::escape;
-use crate::files;
+use super::escape;
 use crate::{Group, Report, ReportError, Run, provenance};
 
 /// A fold for each group, then one for each card.
@@ -26,7 +25,7 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 
 fn fold(report: &Report, group: &Group) -> Result<String, ReportError> {
     let runs: Vec<&Run> = group.runs.iter().map(|&run| &report.runs[run]).collect();
-    let config = files::text(&runs[0].dir.join(run_dir::EXPERIMENT))?;
+    let config = runs[0].source.text(run_dir::EXPERIMENT)?;
     let facts: String = provenance::lines_of(&runs).iter().map(|line| format!("<li>{}</li>", escape(line))).collect();
     Ok(format!(
         "<details class=\"run\"><summary>{} <span>on {}</span></summary>\n{}<p>experiment.toml of seed {}; the others differ in \
@@ -66,7 +65,7 @@ fn cards(report: &Report) -> Result<Vec<(String, String)>, ReportError> {
     }
     let card = |((name, hash), run): ((&str, &str), &Run)| {
         let short: String = hash.chars().take(12).collect();
-        Ok((format!("{name} (sha256 {short})"), files::text(&run.dir.join(run_dir::CARD))?))
+        Ok((format!("{name} (sha256 {short})"), run.source.text(run_dir::CARD)?))
     };
     first.into_iter().map(card).collect()
 }

@@ -88,6 +88,19 @@ pub fn footer(file: &File) -> Result<Footer, Problem> {
     read(&bytes, end)
 }
 
+impl Footer {
+    /// Rows of each row group, in order.
+    pub fn group_rows(&self) -> impl Iterator<Item = u64> {
+        self.groups.iter().map(|group| group.rows)
+    }
+
+    /// What it says of some row groups alone; those that it does not have are none.
+    pub fn of_groups(&self, groups: std::ops::Range<usize>) -> Self {
+        let groups: Vec<Group> = self.groups.iter().take(groups.end).skip(groups.start).cloned().collect();
+        Self { rows: groups.iter().map(|group| group.rows).sum(), groups, leaves: self.leaves.clone(), end: self.end }
+    }
+}
+
 /// Checks a footer whose pages end where it begins, at `end`.
 fn read(bytes: &[u8], end: u64) -> Result<Footer, Problem> {
     let mut raw = Raw::default();
