@@ -191,7 +191,7 @@ impl Fetch {
             }
             None => {
                 let id = self.dataset.strip_prefix("hf:").unwrap_or(&self.dataset);
-                let id = super::with_revision(HubId::parse(RepoKind::Dataset, id)?, self.revision)?;
+                let id = super::arguments::with_revision(HubId::parse(RepoKind::Dataset, id)?, self.revision)?;
                 let wanted = if self.include.is_empty() { Wanted::parquet() } else { Wanted::exactly(self.include) };
                 let snapshot = hub::fetch(&id, &wanted, None, self.how)?;
                 (id.name, snapshot)

@@ -1,6 +1,7 @@
 //! The command line: what a user types, and what they get back.
 
 mod adapters;
+mod arguments;
 mod compare;
 mod cost;
 mod data;
@@ -20,18 +21,15 @@ mod validate;
 
 pub use suite::experiments_of;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::builder::RangedU64ValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use data_scripts::OutputError;
 use data_scripts::hflb::ImportError;
-use data_scripts::hub::{HubError, HubId};
+use data_scripts::hub::HubError;
 use federation::registry::Registry;
-use schema::experiment::MOST_SEED;
-use schema::{Experiment, toml_file};
+use schema::toml_file;
 
 use crate::output;
 pub(crate) use crate::output::{note, say, say_json};
@@ -84,55 +82,6 @@ enum Command {
     /// Make the embedded backbone's weights again.
     #[command(subcommand)]
     Pretrain(pretrain::Pretrain),
-}
-
-/// An experiment's file and what is changed of it.
-#[derive(Args)]
-pub(crate) struct ExperimentFile {
-    /// The experiment.
-    experiment: PathBuf,
-    #[command(flatten)]
-    overrides: Overrides,
-}
-
-/// Changes to a config.
-#[derive(Args)]
-pub(crate) struct Overrides {
-    /// Set a key: `--set federation.rounds=3`; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// At most so many training and so many test examples: a quick look, marked as such in the report.
-    #[arg(long)]
-    limit: Option<usize>,
-    /// `cpu` or `cuda:N`.
-    #[arg(long)]
-    device: Option<String>,
-}
-
-impl Overrides {
-    /// Lays the changes over a config.
-    fn apply(&self, table: &mut toml::Table) -> Result<(), study::Error> {
-        for assignment in &self.set {
-            toml_file::set(table, assignment)?;
-        }
-        if let Some(limit) = self.limit {
-            toml_file::set(table, &format!("data.train_limit={limit}"))?;
-            toml_file::set(table, &format!("data.test_limit={limit}"))?;
-        }
-        if let Some(device) = &self.device {
-            toml_file::set(table, &format!("backbone.device={device:?}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl ExperimentFile {
-    /// The experiment with its changes.
-    fn resolve(&self) -> Result<Experiment, study::Error> {
-        let mut table = toml_file::read_table(&self.experiment)?;
-        self.overrides.apply(&mut table)?;
-        Ok(toml_file::from_table(&self.experiment.display().to_string(), table)?)
-    }
 }
 
 /// Parses the command line, does it, and says how it went: 0, 1 (the run or check failed, or its result could not be written), 2
@@ -198,17 +147,4 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || matches!(cause.downcast_ref::<OutputError>(), Some(OutputError::Foreign { .. }))
             || matches!(cause.downcast_ref::<HubError>(), Some(HubError::Id { .. } | HubError::Variable { .. }))
     })
-}
-
-/// An id with the revision of `--revision`, where there is one.
-pub(crate) fn with_revision(id: HubId, revision: Option<String>) -> Result<HubId> {
-    Ok(match revision {
-        Some(revision) => HubId::new(id.kind, &id.name, &revision)?,
-        None => id,
-    })
-}
-
-/// A seed as TOML can hold it: a larger one could be run, and its folder never read.
-pub(crate) fn seed() -> RangedU64ValueParser<u64> {
-    clap::value_parser!(u64).range(..=MOST_SEED)
 }

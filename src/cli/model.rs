@@ -38,7 +38,7 @@ impl Model {
 impl Fetch {
     fn run(self) -> Result<()> {
         let id = self.id.strip_prefix("hf:").unwrap_or(&self.id);
-        let id = super::with_revision(HubId::parse(RepoKind::Model, id)?, self.revision)?;
+        let id = super::arguments::with_revision(HubId::parse(RepoKind::Model, id)?, self.revision)?;
         let snapshot = hub::fetch(&id, &Wanted::model(), None, self.how)?;
         say(&format!("{} at commit {}: {}", id.name, snapshot.commit, snapshot.folder.display()));
         say(&format!("its name as a backbone: {}@{}", id.name, snapshot.commit));

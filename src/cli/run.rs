@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::{ExperimentFile, place, say};
+use super::arguments::ExperimentFile;
+use super::{place, say};
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
 
@@ -15,7 +16,7 @@ pub(crate) struct Run {
     #[command(flatten)]
     file: ExperimentFile,
     /// The seed, instead of the file's.
-    #[arg(long, value_parser = super::seed())]
+    #[arg(long, value_parser = super::arguments::seed())]
     seed: Option<u64>,
     /// Where run folders go.
     #[arg(long, default_value = "runs")]

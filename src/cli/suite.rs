@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 use machine::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
+use super::arguments::Overrides;
 use super::tune::Tune;
-use super::{Overrides, note, place, report, say};
+use super::{note, place, report, say};
 use crate::progress::duration;
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;

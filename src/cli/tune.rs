@@ -29,7 +29,7 @@ pub(crate) struct Tune {
     #[arg(long, default_value = "validation")]
     split: String,
     /// Seeds of the search; accuracies are their mean. The suite's first one without it.
-    #[arg(long, value_delimiter = ',', value_parser = super::seed())]
+    #[arg(long, value_delimiter = ',', value_parser = super::arguments::seed())]
     seeds: Vec<u64>,
 }
 

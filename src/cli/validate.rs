@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use data::label_table;
 
-use super::{ExperimentFile, say};
+use super::arguments::ExperimentFile;
+use super::say;
 use crate::plan::Plan;
 use crate::session::Session;
 

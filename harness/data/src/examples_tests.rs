@@ -373,8 +373,8 @@ fn real_data_loads() {
         ("tabmwp", "dev1k", 1000, 0),
         ("iconqa-examples", "val", 132, 18),
     ] {
-        let cards = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data-scripts/cards");
-        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+        let cards = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data-scripts/cards");
+        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
         let dir = std::env::var_os("FEDBENCH_DATA").map_or_else(beside, PathBuf::from).join(dataset);
         if !dir.is_dir() {
             eprintln!("{} is absent: not tested", dir.display());

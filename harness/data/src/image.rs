@@ -14,8 +14,9 @@ use fast_image_resize as fir;
 use fir::images::{Image, ImageRef};
 use image::RgbImage;
 
+use super::pillow::{self, Filter};
 use super::tiles::{self, Tiles};
-use super::{DataError, decode, pillow};
+use super::{DataError, decode};
 
 /// A picture that would have more pixels than this when its shortest edge is resized is refused.
 const MAX_RESIZED: u64 = 1 << 27;
@@ -34,17 +35,6 @@ pub enum Fit {
     /// The longest edge becomes so many pixels, then both edges multiples of the square's, by which the picture is cut; the whole as
     /// one square comes last.
     LongestThenCut(u32),
-}
-
-/// The filter of a resize, with Pillow's window and antialiasing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
-    /// Triangle.
-    Bilinear,
-    /// Cubic with a = -0.5.
-    Bicubic,
-    /// Sinc over three lobes.
-    Lanczos,
 }
 
 /// An image processor.
@@ -209,7 +199,7 @@ mod tests {
     use super::*;
 
     fn fixtures() -> PathBuf {
-        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/preprocess");
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/preprocess");
         here.canonicalize().expect("fixtures of the repository")
     }
 

@@ -9,10 +9,19 @@
 
 use image::RgbImage;
 
-use super::Filter;
-
 /// Binary digits of a weight.
 const DIGITS: u32 = 22;
+
+/// The filter of a resize, with Pillow's window and antialiasing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Triangle.
+    Bilinear,
+    /// Cubic with a = -0.5.
+    Bicubic,
+    /// Sinc over three lobes.
+    Lanczos,
+}
 
 impl Filter {
     /// How far the filter reaches, in source pixels where nothing shrinks.

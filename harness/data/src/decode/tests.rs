@@ -12,7 +12,7 @@ const MANY: u64 = 1_000_000;
 
 /// The fixtures that are read in other tests, by name.
 fn fixtures() -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/preprocess");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/preprocess");
     let paths = std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("entry").path());
     let kind = |path: &PathBuf| path.extension().is_some_and(|kind| kind != "rgb" && kind != "py");
     let mut all: Vec<_> =

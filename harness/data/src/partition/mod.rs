@@ -1,6 +1,7 @@
 //! Which example belongs to which client: drawn, saved, read back, tabulated.
 
 mod draw;
+mod shard;
 mod table;
 
 use std::collections::BTreeMap;
@@ -13,16 +14,8 @@ use super::error::{brief, listed};
 use super::{DataError, Example};
 
 pub use draw::draw;
+pub use shard::ShardIndices;
 pub use table::{LabelTable, label_table};
-
-/// One client's part, as indices into the examples of the train and the test split.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardIndices {
-    /// Into the training examples.
-    pub train: Vec<usize>,
-    /// Into the test examples.
-    pub test: Vec<usize>,
-}
 
 /// Bytes of a saved partition, at most: ten million ids.
 const MAX_FILE_BYTES: u64 = 256 << 20;

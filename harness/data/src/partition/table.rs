@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Example, ShardIndices};
+use super::Example;
+use super::shard::ShardIndices;
 
 /// Label columns that the terminal shows; the rest are summed as "other".
 const SHOWN: usize = 12;
