@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
+use reports::Trust;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::cli::Desk;
 
@@ -11,10 +14,21 @@ fn baseline() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate-baseline")
 }
 
+/// The baseline's runs as folders: what is kept is a pack.
+pub fn folders() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let unpacked = FOLDER.get_or_init(|| {
+        let folder = TempDir::new().expect("a folder");
+        reports::unpack::unpack(&baseline(), folder.path(), Trust::Verified).expect("a sound pack");
+        folder
+    });
+    unpacked.path()
+}
+
 /// The baseline's runs of a method, copied below the desk, their summaries changed.
 fn copied(desk: &Desk, folder: &str, method: &str, change: impl Fn(&mut Value)) {
     let of_method = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(method));
-    for run in std::fs::read_dir(baseline()).expect("a baseline").map(|entry| entry.expect("readable").path()).filter(of_method) {
+    for run in std::fs::read_dir(folders()).expect("a baseline").map(|entry| entry.expect("readable").path()).filter(of_method) {
         let copy = desk.path().join(folder).join(run.file_name().expect("a name"));
         std::fs::create_dir_all(&copy).expect("a folder");
         for file in std::fs::read_dir(&run).expect("a run").map(|entry| entry.expect("readable").path()) {

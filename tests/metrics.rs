@@ -15,9 +15,7 @@ use crate::support::Test;
 
 /// The runs that are kept for the gate's own test.
 fn kept() -> Result<Vec<PathBuf>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate-baseline");
-    let all = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    Ok(all.into_iter().filter(|path| path.join(run_dir::SUMMARY).is_file()).collect())
+    fs::read_dir(crate::kept::folders())?.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn records(run: &Path) -> Result<Vec<Record>> {

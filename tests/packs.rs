@@ -18,7 +18,7 @@ use crate::rundir::DAMAGES;
 
 /// Runs that have no manifest, of an older version.
 fn old() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate-baseline")
+    crate::kept::folders().into()
 }
 
 /// A desk with two finished runs in `runs`, made once; its files are copied, never changed.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use reports::{Format, NoLibrary, Report};
+use reports::{Format, NoLibrary, Report, Trust};
 
 const RANKS: u64 = 5;
 const SEEDS: u64 = 10;
@@ -16,7 +16,8 @@ fn main() {
     bench::start(None).expect("threads start once");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (runs, out) = (folder.path().join("runs"), folder.path().join("report"));
-    (1..=RANKS).for_each(|rank| (1..=SEEDS).for_each(|seed| copy(&kept_run(), &runs, rank, seed).expect("a copy")));
+    let kept = kept_run(&folder.path().join("kept"));
+    (1..=RANKS).for_each(|rank| (1..=SEEDS).for_each(|seed| copy(&kept, &runs, rank, seed).expect("a copy")));
     let read = || Report::read(std::slice::from_ref(&runs)).expect("fifty runs");
 
     let mut criterion = Criterion::default().configure_from_args();
@@ -33,10 +34,11 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A run that is kept in the repository.
-fn kept_run() -> PathBuf {
+/// A run that is kept in the repository, unpacked.
+fn kept_run(to: &Path) -> PathBuf {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/gate-baseline");
-    let runs = fs::read_dir(kept).expect("the baseline").map(|entry| entry.expect("readable").path());
+    reports::unpack::unpack(&kept, to, Trust::Verified).expect("the baseline");
+    let runs = fs::read_dir(to).expect("the baseline").map(|entry| entry.expect("readable").path());
     let fednano = |path: &PathBuf| path.to_string_lossy().contains("icongen-fednano-s1-");
     runs.into_iter().find(fednano).expect("a run of fednano with seed 1")
 }

@@ -73,7 +73,7 @@ fn write_run(pack: &Pack, run: usize, dir: &Path, unpacked: &mut Unpacked) -> Re
     Ok(())
 }
 
-/// The bytes that a run writes of such rows (`record` of the crate that runs are written by).
+/// The bytes that a run writes of such rows (`record` of the crate `study`).
 fn rows(pack: &Pack, run: usize, name: &str, columns: &[(String, bool)]) -> Result<Vec<u8>, ReportError> {
     let rows = pack.rows(run, name)?;
     let wrong = |error: &dyn std::fmt::Display| bad(rows.path(), &error.to_string());
