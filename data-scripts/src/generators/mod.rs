@@ -1,6 +1,6 @@
 //! Generators: pictures with questions, made from a seed alone.
 //!
-//! [`GENERATORS`] lists the datasets, [`write`] puts one on disk as ordinary parquet in a Hub schema, with a card, and
+//! [`GENERATORS`] lists the datasets, [`write()`] puts one on disk as ordinary parquet in a Hub schema, with a card, and
 //! [`shortcuts::measure`] says how far one gets in it without looking. [`pretrain`] is the separate stream from which the tiny
 //! backbone learns to see.
 
@@ -99,7 +99,7 @@ pub fn write(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, s
     Ok(card)
 }
 
-/// The card of a dataset that [`write`] put into a folder earlier; an error unless it and all files are as they were written.
+/// The card of a dataset that [`write()`] put into a folder earlier; an error unless it and all files are as they were written.
 pub fn check(generator: &Generator, dir: &Path, sizes: Option<(usize, usize)>, seed: u64) -> Result<Card, OutputError> {
     output::check(dir, &bare_card(generator, sizes, seed)?)
 }

@@ -19,7 +19,7 @@ pub struct Example {
     pub choices: Vec<String>,
     /// The right answer.
     pub answer: Answer,
-    /// Its pictures, as indices into [`Dataset::images`].
+    /// Its pictures, as indices into [`crate::Dataset::images`].
     pub images: Vec<usize>,
     /// How its dataset is asked and answered.
     pub card: Arc<Card>,

@@ -13,6 +13,7 @@ use guard::text::line;
 use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, Fold, PictureFiles};
 use schema::metrics::Score;
 use schema::record::Skipped;
+use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 use sha2::{Digest, Sha256};
 
 use super::error::{DataError, brief, listed};
@@ -22,7 +23,6 @@ use super::parquet_file::{Opened, open};
 use super::picture_cell::{Beside, Found, ImageCell};
 use super::row::Row;
 use super::{choices, columns, decode, files, pictures, prompt};
-use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 
 /// Bytes that a split's texts may take in memory: a million questions of two hundred words.
 const MAX_TEXT_BYTES: usize = 1 << 30;

@@ -2,10 +2,10 @@
 //! and hold no more than their result.
 
 use candle_core::{DType, Tensor};
+use models::adapter::Adapters;
 
 use super::Update;
 use crate::{Error, Result};
-use models::adapter::Adapters;
 
 /// A running sum of tensor sets.
 #[derive(Debug, Clone, Default)]

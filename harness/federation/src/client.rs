@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use seed::Seed;
-
 use models::adapter::{AdapterSpec, Adapters, fisher};
 use models::flops::Flops;
+use seed::Seed;
 
-use crate::aggregate;
 use crate::link::Traffic;
 use crate::objective::Objective;
-pub use crate::round::Work;
 use crate::task::{Answers, Task};
-use crate::{Error, Result, Round, Step, Update};
+use crate::{Error, Result, Round, Step, Update, Work, aggregate};
 
 /// One participant. It offers a method its shard, freshly initialised adapters, a memory that survives rounds, and training.
 pub struct Client<'s> {

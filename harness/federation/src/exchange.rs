@@ -3,17 +3,15 @@
 //! Clients go in waves, so that a round holds the tensors of a few clients and never of the whole cohort; what has arrived is handed
 //! on, one update after the other, in client-id order. No number depends on how large a wave is.
 
+use models::adapter::Adapters;
 use rayon::prelude::*;
 use schema::Record;
 use schema::experiment::PrivacyMode;
 use schema::metrics::Metric;
 
 use crate::parts::Federation;
-use crate::privacy;
 use crate::watch::Watch;
-use crate::{ADAPTERS, Client, Link, Method, Round, Scope, Sets, Update};
-use crate::{Error, Result};
-use models::adapter::Adapters;
+use crate::{ADAPTERS, Client, Error, Link, Method, Result, Round, Scope, Sets, Update, privacy};
 
 /// One round's exchange, so far.
 pub(crate) struct Exchange<'a> {

@@ -24,13 +24,13 @@ pub mod task;
 mod watch;
 pub mod wire;
 
-pub use client::{Client, Fit, Pass, Trainer, Work};
+pub use client::{Client, Fit, Pass, Trainer};
 pub use error::{Error, Result};
 pub use link::Link;
 pub use method::{Method, merge};
 pub use objective::{Objective, Plain};
 pub use parts::Federation;
-pub use round::{Round, Step};
+pub use round::{Round, Step, Work};
 pub use run::{Outcome, run};
 pub use schedule::Schedule;
 pub use schema::{Placement, Scope};

@@ -5,12 +5,11 @@
 //! the raw rows that centralized tuning collects once).
 
 use candle_core::Device;
+use models::{Batch, Spec};
 use schema::experiment::{LossAt, Wire};
 
-use crate::Result;
 use crate::wire::carry;
-use crate::{ADAPTERS, Sets, Update};
-use models::{Batch, Spec};
+use crate::{ADAPTERS, Result, Sets, Update};
 
 /// Bytes in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schema::metrics::Variant;
-
 use models::adapter::{AdapterSpec, Adapters};
+use schema::metrics::Variant;
 
 use crate::{ADAPTERS, Client, Result, Round, Scope, Sets, Update};
 

@@ -13,12 +13,11 @@
 //! The noise comes from the run's seed, so that the run can be repeated: this measures what privacy costs and protects nobody.
 
 use candle_core::{DType, Tensor};
+use models::adapter::Adapters;
 use schema::experiment::{PrivacyConfig, PrivacyMode};
 use seed::Stream;
 
-use crate::Result;
-use crate::{Sets, Update};
-use models::adapter::Adapters;
+use crate::{Result, Sets, Update};
 
 /// A client's update as it leaves the client, and whether it had to be clipped. What has been learnt is the difference to what was
 /// received under the same name and in the same shape, or else the whole.

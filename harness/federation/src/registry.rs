@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use models::adapter::AdapterSpec;
 use schema::Experiment;
 use schema::experiment::PrivacyMode;
 use serde_json::Value;
 
-use crate::{Error, Result};
-use crate::{Method, Placement, Scope};
-use models::adapter::AdapterSpec;
+use crate::{Error, Method, Placement, Result, Scope};
 
 /// Builds a method from its own config keys.
 pub type BuildMethod = fn(&BTreeMap<String, Value>) -> Result<Box<dyn Method>>;

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use schema::metrics::{Metric, Variant};
-use schema::record::RoundTiming;
-use schema::{Prediction, Record};
-
-use crate::Result;
-use crate::exchange::{Arrived, Exchange, Exchanged};
-use crate::parts::Federation;
-use crate::privacy;
-use crate::watch::{RoundReport, Watch};
-use crate::{Client, Link, Method, Round, Scope};
 use machine::clock::Stopwatch;
 use models::adapter::Adapters;
 use models::flops::Flops;
+use schema::metrics::{Metric, Variant};
+use schema::record::RoundTiming;
+use schema::{Prediction, Record};
 use tasks::judgement::{Judgement, check_finite, judge_clients, judge_global};
+
+use crate::exchange::{Arrived, Exchange, Exchanged};
+use crate::parts::Federation;
+use crate::watch::{RoundReport, Watch};
+use crate::{Client, Link, Method, Result, Round, Scope, privacy};
 
 /// What a run gave.
 #[derive(Debug, Default)]

@@ -1,13 +1,13 @@
 //! What clients train on, as a client sees it.
 
 use candle_core::Tensor;
+use models::adapter::{AdapterSpec, Adapters};
+use models::flops::Flops;
+use models::nn;
 use schema::Experiment;
 
 use crate::Result;
 use crate::link::Traffic;
-use models::adapter::{AdapterSpec, Adapters};
-use models::flops::Flops;
-use models::nn;
 
 /// Training examples behind a frozen model with adapters. A prepared study is the real one; a test may bring a problem small
 /// enough to be solved elsewhere too.

@@ -5,10 +5,10 @@
 //! number, then whole multiples of it (symmetric, rounded to nearest, ties to even). All of it is payload, and counted.
 
 use candle_core::{DType, Device, Tensor};
+use models::adapter::Adapters;
 use schema::experiment::Wire;
 
 use crate::{Error, Result};
-use models::adapter::Adapters;
 
 /// Numbers that share a scale.
 const BLOCK: usize = 64;

@@ -127,7 +127,7 @@ fn write_by(aside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// A file that grows aside, where [`write`] writes too, for whoever holds the folder's lock: [`Growing::finish`] gives it its name,
+/// A file that grows aside, where [`write()`] writes too, for whoever holds the folder's lock: [`Growing::finish`] gives it its name,
 /// and without that it is removed.
 #[derive(Debug)]
 pub struct Growing {
@@ -185,7 +185,7 @@ pub fn sync_folder(folder: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
-/// Where [`write`] writes before it renames: `.NAME.part`, beside the file.
+/// Where [`write()`] writes before it renames: `.NAME.part`, beside the file.
 pub fn aside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());

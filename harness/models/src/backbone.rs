@@ -47,7 +47,7 @@ pub trait Backbone: Send + Sync {
     /// The weights' element type.
     fn weights_dtype(&self) -> DType;
 
-    /// The element type of pixels and hidden states ([`precision`]).
+    /// The element type of pixels and hidden states ([`crate::precision`]).
     fn dtype(&self) -> DType;
 
     /// Where the weights are.

@@ -2,17 +2,12 @@
 
 use std::path::PathBuf;
 
-use data::DataError;
-
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// Data is missing, mistyped or broken.
-    #[error(transparent)]
-    Data(#[from] DataError),
     /// A file could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
@@ -20,14 +15,6 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write {path}: {reason}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
     },
     /// A config asks for something that does not exist or does not fit.
     #[error("{0}")]

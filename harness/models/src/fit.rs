@@ -1,10 +1,10 @@
 //! Whether a model fits into memory, asked before it is loaded.
 
 use candle_core::{DType, Device};
+use machine::memory::available_bytes;
 
 use super::Spec;
 use crate::{Error, Result};
-use machine::memory::available_bytes;
 
 /// Fails if the weights alone are larger than the memory that is free. Only the CPU's is known here; where the system does not
 /// tell, nothing is refused.

@@ -14,10 +14,11 @@
 //! activations, rotations, look-ups, optimizer, aggregation and evaluation are not counted. This is what the mathematics asks for, not
 //! what a processor did: kernels that skip what nobody reads, or compute something twice, change the time and not this count.
 
+use schema::Placement;
+
 use crate::Sequence;
 use crate::adapter::AdapterSpec;
 use crate::sites::{CONNECTOR, PROJECTIONS, SiteSpec, Spec};
-use schema::Placement;
 
 /// Operations on both sides of where split training cuts a model.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

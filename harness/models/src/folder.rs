@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
+use data::Preprocess;
 use guard::text::line;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,7 +18,6 @@ use super::processor::{self, Kind};
 use super::text::{ChatFormat, TextCodec};
 use super::{Spec, fit, precision, tokenizer};
 use crate::{Error, Result};
-use data::Preprocess;
 
 /// What a folder holds, by its `model_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

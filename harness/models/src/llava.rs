@@ -6,6 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use data::Preprocess;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
@@ -21,7 +22,6 @@ use super::text::{ChatFormat, TextCodec};
 use super::{ComponentParameters, Spec, precision};
 use crate::adapter::Adapt;
 use crate::{Error, Result};
-use data::Preprocess;
 
 /// The name under which LLaVA-1.5-7B's shapes are known.
 pub const LLAVA_7B: &str = "llava-1.5-7b";

@@ -1,11 +1,11 @@
 //! A frozen multimodal model: eyes, a Llama decoder and the text side. Every architecture is this with eyes of its own.
 
 use candle_core::{DType, Device, Result, Tensor};
+use data::Preprocess;
 
 use super::llama::{Llama, LlamaConfig};
 use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec, TextCodec, kernels, nn};
 use crate::adapter::{Adapt, Form, Untouched};
-use data::Preprocess;
 
 /// A vision tower with its connector.
 pub trait Vision: Send + Sync {

@@ -3,10 +3,9 @@
 //! Keys that are not there have the defaults of transformers' processor of that kind. What would change a pixel and is not known
 //! here is an error.
 
+use data::{Filter, Fit, Preprocess};
 use serde::Deserialize;
 use serde_json::Value;
-
-use data::{Filter, Fit, Preprocess};
 
 /// The kinds there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

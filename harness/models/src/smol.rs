@@ -10,6 +10,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use data::Preprocess;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::checkpoint::{Checkpoint, Shared};
@@ -21,7 +22,6 @@ use super::llava::{Llava, LlavaConfig};
 use super::text::{ChatFormat, TextCodec};
 use super::{Spec, fit, nano, precision};
 use crate::{Error, Result};
-use data::Preprocess;
 
 /// Its name.
 pub const NAME: &str = "smol";

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use data::{Rendered, Tiles};
 use guard::text::line;
 use tokenizers::{Encoding, ModelWrapper, Tokenizer};
 
 use super::tokenizer::Limits;
 use super::{Branch, Sequence};
 use crate::{Error, Result};
-use data::{Rendered, Tiles};
 
 pub use super::chat::ChatFormat;
 

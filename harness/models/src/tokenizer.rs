@@ -11,11 +11,10 @@ use std::time::Duration;
 use fancy_regex::Regex;
 use guard::panics::caught;
 use guard::text::line;
+use machine::clock::Stopwatch;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{Encoding, ModelWrapper, NormalizedString, Normalizer, Tokenizer};
-
-use machine::clock::Stopwatch;
 
 /// The bytes that normalizer and pre-tokenizer may make of a text, at worst. (Each may become a piece with a token, some hundred
 /// bytes of memory.)

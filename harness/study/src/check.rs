@@ -1,15 +1,15 @@
 //! What a config may not ask for, whatever the data's rows: every count has a limit and every number a range. Beyond them arithmetic
 //! would wrap, memory would not do, or a number would come out that means nothing.
 
+use models::batch::SEQUENCE_TOKENS;
 use schema::experiment::MOST_SEED;
 use schema::limits::{
     BATCH, CLIENTS, EPOCHS, EXAMPLES, LARGEST, LEAST, LEAST_NOISE, NEW_TOKENS, POOLED_STEPS, ROUNDS, SMALLEST, STEPS,
 };
 use schema::{Card, Experiment};
+use tasks::prepare::template;
 
 use crate::{Error, Result};
-use models::batch::SEQUENCE_TOKENS;
-use tasks::prepare::template;
 
 /// Nothing, or what does something.
 fn none_or_some(x: f64) -> bool {
@@ -132,16 +132,10 @@ fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
 mod tests {
     use super::*;
 
-    /// A card of the ScienceQA shape.
+    /// A card that ships with the suite.
     fn card() -> Card {
-        let text = "name = \"mini\"\ntitle = \"Mini\"\ndescription = \"d\"\nsource = \"s\"\nlicense = \"MIT\"\nrevision = \"1\"\n\
-                    metric = \"accuracy\"\nscoring = \"option-likelihood\"\nanswer = \"index\"\n\
-                    [columns]\nquestion = \"question\"\nanswer = \"answer\"\nchoices = \"choices\"\nhint = \"hint\"\ntags = [\"topic\"]\n\
-                    [choices]\nform = \"list\"\n\
-                    [prompts.default]\ntemplate = \"{question}\"\ntarget = \"text\"\n\
-                    [splits.train]\nfiles = [\"train.parquet\"]\n";
-        let table = schema::toml_file::parse_table("mini.toml", text).expect("toml");
-        schema::toml_file::from_table("mini.toml", table).expect("card")
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-scripts/cards/scienceqa.toml");
+        schema::toml_file::read(path.as_ref()).expect("a card")
     }
 
     fn refuses(key: &str, value: &str) -> bool {

@@ -10,12 +10,12 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use machine::clock;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
-use machine::clock;
 
 /// A file whose times lie less than so many nanoseconds back (or ahead) is read again each time.
 const SETTLED: i64 = 2_000_000_000;

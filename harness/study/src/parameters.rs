@@ -4,11 +4,10 @@
 //! NanoAdapters. *deployed*: everything a client must hold to do its work: the connector and, to adapt text tokens, the token
 //! embedding too.
 
-use serde::Serialize;
-
 use models::Spec;
 use models::adapter::AdapterSpec;
 use schema::Placement;
+use serde::Serialize;
 
 /// A client's storage in both ledgers, in parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::builder::{Float64Builder, ListBuilder};
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array};
+use federation::Outcome;
 use guard::lock::Lock;
+use models::adapter::Adapters;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -18,8 +20,6 @@ use serde::Serialize;
 
 use crate::study::Study;
 use crate::{Error, Result};
-use federation::Outcome;
-use models::adapter::Adapters;
 
 /// A run folder being written, by this process alone.
 #[derive(Debug)]

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use data::{Dataset, Example, list};
 use schema::Prediction;
 use schema::metrics::Metric;
-
 use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 
 /// Mean scores and how many examples are of that kind, for every tag that the card breaks down by.
@@ -60,16 +59,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    /// A card of the ScienceQA shape.
+    /// A card that ships with the suite.
     fn card() -> Card {
-        let text = "name = \"mini\"\ntitle = \"Mini\"\ndescription = \"d\"\nsource = \"s\"\nlicense = \"MIT\"\nrevision = \"1\"\n\
-                    metric = \"accuracy\"\nscoring = \"option-likelihood\"\nanswer = \"index\"\n\
-                    [columns]\nquestion = \"question\"\nanswer = \"answer\"\nchoices = \"choices\"\nhint = \"hint\"\ntags = [\"topic\"]\n\
-                    [choices]\nform = \"list\"\n\
-                    [prompts.default]\ntemplate = \"{question}\"\ntarget = \"text\"\n\
-                    [splits.train]\nfiles = [\"train.parquet\"]\n";
-        let table = schema::toml_file::parse_table("mini.toml", text).expect("toml");
-        schema::toml_file::from_table("mini.toml", table).expect("card")
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-scripts/cards/scienceqa.toml");
+        schema::toml_file::read(path.as_ref()).expect("a card")
     }
 
     use schema::Card;

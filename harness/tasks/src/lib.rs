@@ -1,7 +1,7 @@
 //! What a model is asked, and how its answers are judged.
 //!
 //! [`split`] holds a dataset with its images' features; [`prepare`] makes token sequences of its examples; a [`judge::Judge`] answers
-//! them with any adapters ([`predict`], by [`likelihood`] or by [`generation`]), and [`judgement`] says what the answers are worth.
+//! them with any adapters ([`predict`], by likelihood or by generation), and [`judgement`] says what the answers are worth.
 //!
 //! It may know data and models. It must not know methods, clients that train, or rounds.
 

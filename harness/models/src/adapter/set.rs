@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use machine::memory::available_bytes;
 
 use crate::Error;
 use crate::checkpoint::Checkpoint;
 use crate::stored::SHOWN;
-use machine::memory::available_bytes;
 
 /// Tensors by name, in name order wherever they are walked.
 #[derive(Debug, Clone, Default)]

@@ -17,10 +17,10 @@ use std::sync::Mutex;
 
 use candle_core::quantized::{GgmlDType, ggml_file::qtensor_from_ggml};
 use candle_core::{DType, Device, Tensor};
+use header::{Header, Stored};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result, stored};
-use header::{Header, Stored};
 
 /// A value of the metadata.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use super::Gguf;
-use crate::Result;
-use crate::tokenizer;
+use crate::{Result, tokenizer};
 
 /// Token types of llama.cpp.
 const NORMAL: i64 = 1;

@@ -3,10 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::Lesson;
-use crate::Result;
 use crate::adapter::Untouched;
 use crate::llava::Llava;
-use crate::{Backbone, Batch, Branch, Sequence, nn};
+use crate::{Backbone, Batch, Branch, Result, Sequence, nn};
 
 /// Lessons as sequences.
 pub(super) struct Dialogues(Vec<Sequence>);

@@ -6,9 +6,8 @@
 use candle_core::{Device, Tensor};
 
 use super::Lesson;
-use crate::Result;
 use crate::llava::Llava;
-use crate::{Backbone, nn};
+use crate::{Backbone, Result, nn};
 
 /// The word of a place where nothing is.
 const EMPTY: &str = "empty";

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device};
+use data::Tiles;
 
 use super::{Lesson, pixels};
-use crate::Result;
 use crate::adapter::Untouched;
 use crate::llava::Llava;
-use crate::{Backbone, Batch, Branch, Sequence, nn};
-use data::Tiles;
+use crate::{Backbone, Batch, Branch, Result, Sequence, nn};
 
 /// Share of questions whose right option is the likeliest, by topic: (right, asked).
 pub fn judge(model: &Llava, lessons: &[Lesson]) -> Result<BTreeMap<&'static str, (usize, usize)>> {

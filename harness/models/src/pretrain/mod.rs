@@ -1,7 +1,7 @@
 //! Pretraining a small LLaVA-shaped backbone from scratch, seeded, in two phases, each with warm-up and cosine decay; AdamW, and
-//! Muon for the hidden matrices ([`muon`]).
+//! Muon for the hidden matrices (`muon`).
 //!
-//! *Grounding* teaches tower, connector and embeddings to name what stands where ([`grounding`]); the decoder does not run.
+//! *Grounding* teaches tower, connector and embeddings to name what stands where (`grounding`); the decoder does not run.
 //! *Dialogue* then trains everything on captions, questions and plain sentences: they are branches of one sequence, so a picture's
 //! tokens are computed once per lesson (see [`super::batch`]); grounding stays as a second term of the loss.
 
@@ -17,17 +17,17 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder};
+use dialogue::Dialogues;
+use grounding::Names;
+use muon::Muon;
 use rayon::prelude::*;
 use seed::Seed;
 use tokenizers::Tokenizer;
+use weights::SeededWeights;
 
 use super::llava::{Llava, LlavaConfig};
 use super::{Backbone, smol};
 use crate::{Error, Result};
-use dialogue::Dialogues;
-use grounding::Names;
-use muon::Muon;
-use weights::SeededWeights;
 
 pub use judge::judge;
 pub use tokenizer::train_tokenizer;
