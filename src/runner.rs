@@ -8,6 +8,8 @@ use federation::registry::MethodRow;
 use federation::{self, Outcome, Scope};
 use machine::memory;
 use models::flops::Flops;
+use reports::source::Source;
+use reports::{Run, Trust};
 use schema::card::BadRow;
 use schema::metrics::{Beside, Metric};
 use schema::record::Skipped;
@@ -128,9 +130,9 @@ fn standing(folder: &Path, options: Options) -> Standing {
         return if folder.join(run_dir::SUMMARY).is_file() { Standing::Complete } else { Standing::Unfinished };
     }
     match manifest::check(folder) {
-        Ok(manifest::Standing::Whole) => match manifest::check_name(folder) {
-            Ok(()) => Standing::Complete,
-            Err(mismatch) => Standing::Again(mismatch.to_string()),
+        Ok(manifest::Standing::Whole) => match contradiction(folder) {
+            None => Standing::Complete,
+            Some(why) => Standing::Again(why),
         },
         Ok(manifest::Standing::Unfinished) => Standing::Unfinished,
         Ok(manifest::Standing::Unverified) => Standing::Again(format!(
@@ -138,6 +140,18 @@ fn standing(folder: &Path, options: Options) -> Standing {
             run_dir::MANIFEST
         )),
         Err(mismatch) => Standing::Again(mismatch.to_string()),
+    }
+}
+
+/// Why a folder that is as its manifest says holds no run of its name, or one whose files contradict its summary.
+fn contradiction(folder: &Path) -> Option<String> {
+    if let Err(mismatch) = manifest::check_name(folder) {
+        return Some(mismatch.to_string());
+    }
+    // The manifest has been compared.
+    match Run::read(Source::Folder(folder.into()), Trust::AsTheyAre) {
+        Ok(run) => run.disagreement,
+        Err(error) => Some(error.to_string()),
     }
 }
 

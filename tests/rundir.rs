@@ -151,6 +151,14 @@ fn a_damaged_run_is_run_again_aloud() {
         assert_eq!(measured(&run), whole, "{name} {damage}");
         desk.expect(&["run", "x.toml", "--quiet", "--out", "runs"], 0, &["complete already"]);
     }
+    // A number that was changed together with its checksum.
+    let (desk, run) = with_run();
+    edit(&run.join(run_dir::SUMMARY), |summary| summary["accuracy"] = 0.99.into());
+    sealed(&run);
+    let why = ["run again, because", "says accuracy = 0.99, predictions.parquet gives"];
+    desk.expect(&["run", "x.toml", "--quiet", "--out", "runs"], 0, &why);
+    assert_eq!(measured(&run), whole);
+    desk.expect(&["run", "x.toml", "--quiet", "--out", "runs"], 0, &["complete already"]);
 }
 
 #[test]
@@ -430,7 +438,16 @@ fn numbers_without_the_answers_behind_them_are_refused() {
         ("rounds", 7.into(), "says rounds = 7, experiment.toml gives 1"),
         ("clients", 3.into(), "says clients = 3, partition.json gives 2"),
         ("test_examples", 3.into(), "says test_examples = 3, predictions.parquet gives"),
+        ("train_examples", 99.into(), "says train_examples = 99, partition.json gives"),
         ("client_accuracy_std", 0.77.into(), "says client_accuracy_std = 0.77"),
+        ("uplink_bytes", 1.into(), "says uplink_bytes = 1, records.parquet gives"),
+        ("activation_downlink_bytes", 0.into(), "says activation_downlink_bytes = 0, records.parquet gives"),
+        ("optimizer_steps", 1.into(), "says optimizer_steps = 1, records.parquet gives"),
+        ("local_client_accuracy_mean", 0.5.into(), "says local_client_accuracy_mean = 0.5, records.parquet gives none"),
+        ("chance_accuracy", 0.99.into(), "says chance_accuracy = 0.99, predictions.parquet gives"),
+        ("majority_accuracy", 0.01.into(), "says majority_accuracy = 0.01, predictions.parquet gives"),
+        ("backbone", "llava".into(), "has the backbone `llava`, experiment.toml `nano`"),
+        ("scoring", "generation".into(), "has the scoring `generation`, card.toml `option-likelihood`"),
         ("clients_judged", 1.into(), "says clients_judged"),
         ("privacy_epsilon", 1.0.into(), "no [privacy]"),
         ("privacy_epsilon", (-1.0).into(), "privacy_epsilon = -1"),

@@ -46,7 +46,12 @@ pub fn disagreement(
 /// A run's partition, without the ids in it.
 #[derive(Deserialize)]
 pub struct Shards {
-    shards: Vec<IgnoredAny>,
+    shards: Vec<Shard>,
+}
+
+#[derive(Deserialize)]
+struct Shard {
+    train: Vec<IgnoredAny>,
 }
 
 /// The first thing in which the files of a run that has a manifest do not give its summary: its name, its counts, and an answer of
@@ -63,9 +68,8 @@ pub fn whole(
     if let Some(what) = inputs.and_then(|inputs| summary.misnamed(experiment, inputs)) {
         return Some(what);
     }
-    let name = |text: &str| guard::text::line(text, 80);
-    if let Some(card) = card.filter(|card| card.name != summary.dataset) {
-        return Some(format!("summary.json has the dataset `{}`, card.toml `{}`", name(&summary.dataset), name(&card.name)));
+    if let Some(what) = misquoted(summary, experiment, card) {
+        return Some(what);
     }
     if summary.privacy_epsilon.is_some() && experiment.privacy.is_none() {
         return Some("summary.json has a privacy_epsilon, experiment.toml no [privacy]".into());
@@ -76,6 +80,12 @@ pub fn whole(
     let counts = [
         ("rounds", u64::from(summary.rounds), "experiment.toml", rounds),
         ("clients", u64::from(summary.clients), "partition.json", shards.shards.len() as u64),
+        (
+            "train_examples",
+            summary.train_examples,
+            "partition.json",
+            shards.shards.iter().map(|shard| shard.train.len() as u64).sum(),
+        ),
         ("test_examples", summary.test_examples, "predictions.parquet", predictions.scores.len() as u64),
         (
             "clients_judged (0: all)",
@@ -87,7 +97,50 @@ pub fn whole(
     if let Some((what, said, file, found)) = counts.into_iter().find(|(_, said, _, found)| said != found) {
         return Some(format!("summary.json says {what} = {said}, {file} gives {found}"));
     }
-    answers(summary, judged).or_else(|| clients(summary, judged, recorded))
+    answers(summary, judged).or_else(|| clients(summary, judged, recorded)).or_else(|| follows(summary, predictions, recorded))
+}
+
+/// A word of the summary that the experiment or the card has otherwise.
+fn misquoted(summary: &Summary, experiment: &Experiment, card: Option<&Card>) -> Option<String> {
+    let differs = |what: &str, said: &str, file: &str, found: &str| {
+        let [said, found] = [said, found].map(|name| guard::text::line(name, 80));
+        Some(format!("summary.json has the {what} `{said}`, {file} `{found}`"))
+    };
+    if let Some(card) = card.filter(|card| card.name != summary.dataset) {
+        return differs("dataset", &summary.dataset, run_dir::CARD, &card.name);
+    }
+    if let Some(card) = card.filter(|card| card.scoring != summary.scoring) {
+        return differs("scoring", summary.scoring.name(), run_dir::CARD, card.scoring.name());
+    }
+    if !is_backbone(&summary.backbone, &experiment.backbone.name) {
+        return differs("backbone", &summary.backbone, run_dir::EXPERIMENT, &experiment.backbone.name);
+    }
+    let kind = experiment.adapter.kind.as_ref().filter(|kind| summary.adapter != "none" && **kind != summary.adapter);
+    kind.and_then(|kind| differs("adapter", &summary.adapter, run_dir::EXPERIMENT, kind))
+}
+
+/// Whether a backbone that is called so in tables may be the one that an experiment names: by its name, its id, or its folder's name.
+fn is_backbone(shown: &str, named: &str) -> bool {
+    let folder = Path::new(named).file_name().map(|name| name.to_string_lossy());
+    // `.` and `..` are folders of any name.
+    shown == named || folder.is_none_or(|folder| folder == shown)
+}
+
+/// What follows from records, and what guessing would have reached by the answers.
+fn follows(summary: &Summary, predictions: &Predictions, recorded: &Recorded) -> Option<String> {
+    if let Some((field, said, found)) = recorded.follows.differs(summary) {
+        return Some(format!("summary.json says {field} = {said}, records.parquet gives {found}"));
+    }
+    let trivial = &predictions.trivial;
+    let ranges = [
+        ("chance_accuracy", summary.chance_accuracy, trivial.chance),
+        ("majority_accuracy", summary.majority_accuracy, trivial.majority),
+    ];
+    let outside = |said: f64, (least, most): (f64, f64)| said < least - TOLERANCE || said > most + TOLERANCE;
+    let (field, said, (least, most)) =
+        ranges.into_iter().find_map(|(field, said, range)| Some((field, said, range.filter(|range| outside(said, *range))?)))?;
+    let found = if close(least, most) { format!("{least}") } else { format!("{least} to {most}") };
+    Some(format!("summary.json says {field} = {said}, predictions.parquet gives {found}"))
 }
 
 /// Everybody who was judged has an answer to each test example.
@@ -207,6 +260,24 @@ mod tests {
                 let error = read(&changed(false, key, value.clone()), trust).expect_err("refused").to_string();
                 assert!(error.contains("summary.json: ") && error.contains(key) && error.contains("expected"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_backbone_is_called_by_its_name_its_id_or_its_folder() {
+        for (shown, named) in [
+            ("nano", "nano"),
+            ("hf:a/b@main", "hf:a/b@main"),
+            ("a/b", "a/b"),
+            ("tiny", "models/tiny"),
+            ("tiny", "./tiny/"),
+            ("anything", "."),
+            ("anything", "models/.."),
+        ] {
+            assert!(is_backbone(shown, named), "{shown}, {named}");
+        }
+        for (shown, named) in [("llava", "nano"), ("nano", "models/tiny"), ("b", "nano")] {
+            assert!(!is_backbone(shown, named), "{shown}, {named}");
         }
     }
 

@@ -8,6 +8,8 @@ use arrow_array::{Array, BooleanArray, Float64Array, ListArray, RecordBatch, Str
 use schema::metrics::{Metric, Unit};
 
 use crate::error::ReportError;
+use crate::follows::Follows;
+use crate::guesses::{Guesses, Trivial};
 use crate::rows::{Rows, bad, column};
 
 /// What a run's predictions say.
@@ -25,6 +27,8 @@ pub struct Predictions {
     pub own: bool,
     /// What the run's summary should say.
     pub judged: Judged,
+    /// What answering without looking reaches; nothing where that was not asked for.
+    pub trivial: Trivial,
     /// The hash of each example's id and what its answer was worth, from 0 to 1; the mean over clients where they answered with
     /// adapters of their own. Sorted, each example once: two runs pair by one merge.
     pub scores: Vec<(u64, f64)>,
@@ -81,17 +85,19 @@ impl Tally {
 pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, ReportError> {
     let path = rows.path();
     let mut read = Predictions::default();
-    let (mut answers, mut tally) = (Answers::default(), Tally::default());
-    let names = ["example", "client", "shard", "scoring", "correct", "parsed", "score", "option_scores", "gold_option"];
+    let (mut answers, mut tally, mut guesses) = (Answers::default(), Tally::default(), Guesses::default());
+    let names = ["example", "client", "shard", "scoring", "correct", "parsed", "score", "option_scores", "gold_option", "gold"];
     for batch in rows.batches(if with_scores { &names } else { &names[..7] })? {
         let batch = batch?;
         if with_scores {
             check_ranks(path, &batch)?;
+            count_guesses(path, &batch, &mut guesses)?;
         }
         count_predictions(path, &batch, &mut read, &mut answers, &mut tally)?;
     }
     tally.generated = (read.unparsed, read.generation);
     read.judged = tally.judged();
+    read.trivial = guesses.trivial();
     let Answers { mut global, own } = answers;
     let rows = global.len();
     global.sort_by_key(|answer| answer.0);
@@ -175,6 +181,27 @@ fn check_ranks(path: &Path, batch: &RecordBatch) -> Result<(), ReportError> {
             let said = correct.value(row);
             return Err(bad(path, &format!("example `{}`: correct = {said}, its option_scores say {}", name(), best == right)));
         }
+    }
+    Ok(())
+}
+
+/// What guessing would be worth, by the first answerer's rows: there is one to each example.
+fn count_guesses(path: &Path, batch: &RecordBatch, guesses: &mut Guesses) -> Result<(), ReportError> {
+    let client: &UInt32Array = column(path, batch, "client")?;
+    let gold: &StringArray = column(path, batch, "gold")?;
+    let scores: &ListArray = column(path, batch, "option_scores")?;
+    let option: Option<&UInt32Array> =
+        batch.column_by_name("gold_option").map(|_| column(path, batch, "gold_option")).transpose()?;
+    let soft = batch.column_by_name("score");
+    for row in 0..batch.num_rows() {
+        let of = |ids: &UInt32Array| ids.is_valid(row).then(|| ids.value(row));
+        guesses.take(
+            of(client),
+            scores.value_length(row) as usize,
+            option.and_then(of),
+            hash(gold.value(row)),
+            soft.is_some_and(|score| score.is_valid(row)),
+        );
     }
     Ok(())
 }
@@ -280,6 +307,8 @@ pub struct Recorded {
     pub examples_of_kind: BTreeMap<String, f64>,
     /// Values among all of these that are not finite.
     pub not_finite: usize,
+    /// What a summary's numbers follow from.
+    pub follows: Follows,
 }
 
 /// Reads the rows of `records.parquet` that a report shows.
@@ -311,6 +340,7 @@ impl Recorded {
     fn take(&mut self, round: u32, client: Option<u32>, metric: Metric, value: f64) {
         let is_shown = is_unit(&metric, Unit::Bytes) || is_unit(&metric, Unit::Examples);
         self.not_finite += usize::from(is_shown && !value.is_finite());
+        self.follows.take(&metric, (round, client, value));
         match (metric, client) {
             (Metric::Accuracy, None) => self.by_round.push((round, value)),
             (Metric::ClientAccuracy, Some(client)) => drop(self.by_client.insert(client, value)),

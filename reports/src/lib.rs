@@ -3,7 +3,7 @@
 //! - [`read`]: folders and packs to [`Run`]s; [`source`]: a run's files, wherever they lie; [`pack`]: many runs in a few files,
 //!   [`keep`] and [`unpack`]: into them and out again, `written` as their files;
 //! - [`columns`]: the parquet files, only the columns that are needed, batch by batch ([`rows`]);
-//! - [`agree`]: do a run's files say the same?
+//! - [`agree`]: do a run's files say the same? By what [`follows`] from its records, and what [`guesses`] would have reached;
 //! - [`identity`]: which runs are the same configuration, by what they read; `differences`: and in which keys others differ;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`kinds`]: accuracy by subject, sub-task or skill;
@@ -39,8 +39,10 @@ pub mod error;
 pub mod figures;
 #[cfg(test)]
 mod fixture;
+pub mod follows;
 pub mod format;
 pub mod gate;
+pub mod guesses;
 pub mod identity;
 pub mod keep;
 pub mod kinds;

@@ -146,6 +146,20 @@ fn lists_written_as_text_are_lists() {
 }
 
 #[test]
+fn distractors_that_commas_may_have_cut_make_a_bad_row() {
+    let mut comma = Card { choices: schema::card::Choices { form: ChoiceForm::Comma, ..card().choices }, ..card() };
+    comma.answer = AnswerForm::OptionText;
+    let columns = |joined: &'static str| {
+        let columns = with(good_columns(), "choices", strings(&[Some(joined), Some("1,2")]));
+        with(columns, "answer", strings(&[Some("1,000"), Some("2")]))
+    };
+    assert_eq!(load(&comma, columns("1,000,7")).expect("sure").examples[0].choices, ["1,000", "7"]);
+    let message = error(&comma, columns("1,000,2,000"));
+    assert!(message.contains("row 0") && message.contains("(a comma may part thousands)"), "{message}");
+    assert!(message.contains("`1,000` does not settle which; write them as a list (`choices.form = \"list\"`)"), "{message}");
+}
+
+#[test]
 fn an_empty_list_written_as_text_is_no_choices() {
     let open = || with(good_columns(), "choices", strings(&[Some("[]"), Some("['1', '2']")]));
     let message = error(&card(), open());

@@ -66,7 +66,10 @@ fn written(card: &Card, cell: &ChoiceCell<'_>, answer: AnswerCell<'_>) -> Result
             if matches!(card.answer, AnswerForm::Index | AnswerForm::IndexFromOne | AnswerForm::Letter) {
                 check_places(text)?;
             }
-            Ok(Some(split(text, &answer_text(answer).unwrap_or_default())))
+            let answer = answer_text(answer).unwrap_or_default();
+            let options = split(text, &answer);
+            check_rest(text, &options, &answer)?;
+            Ok(Some(options))
         }
         (_, ChoiceCell::List(options)) => {
             let all: Option<Vec<String>> = options.iter().map(|option| option.map(|text| text.trim().to_string())).collect();
@@ -124,25 +127,71 @@ fn check_places(joined: &str) -> Result<(), Rejection> {
     } else {
         return Ok(());
     };
-    Err(Rejection::bad(format!(
-        "the choices `{}` split in more ways than one ({doubt}), and the answer is a place among them; write them as a list \
-         (`choices.form = \"list\"`)",
+    Err(in_doubt(joined, doubt, "and the answer is a place among them"))
+}
+
+fn in_doubt(joined: &str, doubt: &str, and: &str) -> Rejection {
+    Rejection::bad(format!(
+        "the choices `{}` split in more ways than one ({doubt}), {and}; write them as a list (`choices.form = \"list\"`)",
         brief(joined)
-    )))
+    ))
+}
+
+/// Where an answer is one of the choices by its text, it says where its own commas are, but nothing of the others': no other choice may
+/// look cut.
+fn check_rest(joined: &str, options: &[String], answer: &str) -> Result<(), Rejection> {
+    let pieces: Vec<&str> = joined.split(',').collect();
+    let others = || options.iter().map(String::as_str).filter(|option| *option != answer);
+    // The number of an option's first piece, and of the first behind it.
+    let mut end = 0;
+    let places = options.iter().map(|option| {
+        let start = end;
+        end += 1 + option.matches(',').count();
+        (option, start, end)
+    });
+    let places: Vec<_> = places.collect();
+    let cut = |pair: &[(&String, usize, usize)]| {
+        pair.iter().all(|(option, ..)| *option != answer) && parts_digits(pieces[pair[0].2 - 1], pieces[pair[1].1])
+    };
+    let doubt = if places.windows(2).any(cut) {
+        "a comma may part thousands"
+    } else if opens_and_closes(others) {
+        "a comma stands within brackets or quotes"
+    } else {
+        return Ok(());
+    };
+    Err(in_doubt(joined, doubt, &format!("and the answer `{}` does not settle which", brief(answer))))
 }
 
 /// Whether three digits follow a comma that follows a digit.
 fn grouped_digits(joined: &str) -> bool {
     let pieces: Vec<&str> = joined.split(',').collect();
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    pieces.windows(2).any(|pair| pair[0].ends_with(|c: char| c.is_ascii_digit()) && digits(pair[1]) == 3)
+    pieces.windows(2).any(|pair| parts_digits(pair[0], pair[1]))
 }
+
+/// Whether a comma between two texts may part the thousands of one number.
+fn parts_digits(before: &str, behind: &str) -> bool {
+    before.ends_with(|c: char| c.is_ascii_digit()) && behind.bytes().take_while(u8::is_ascii_digit).count() == 3
+}
+
+/// Whether one text leaves a bracket open that a later one closes, or begins with a quote that a later one ends with.
+fn opens_and_closes<'a, T: Iterator<Item = &'a str>>(texts: impl Fn() -> T) -> bool {
+    let count = |text: &str, wanted: char| text.matches(wanted).count();
+    let brackets = BRACKETS.iter().any(|&(open, close)| {
+        let opened = texts().position(|text| count(text, open) > count(text, close));
+        opened.is_some_and(|at| texts().skip(at + 1).any(|text| count(text, close) > count(text, open)))
+    });
+    let half = |text: &&str| count(text, '"') % 2 == 1;
+    let opened = texts().position(|text| half(&text) && text.starts_with('"'));
+    brackets || opened.is_some_and(|at| texts().skip(at + 1).any(|text| half(&text) && text.ends_with('"')))
+}
+
+const BRACKETS: [(char, char); 3] = [('(', ')'), ('[', ']'), ('{', '}')];
 
 /// Whether each bracket of a text is closed in it, and each double quote.
 fn balanced(text: &str) -> bool {
     let count = |wanted: char| text.matches(wanted).count();
-    let pairs = [('(', ')'), ('[', ']'), ('{', '}')];
-    count('"') % 2 == 0 && pairs.iter().all(|(open, close)| count(*open) == count(*close))
+    count('"') % 2 == 0 && BRACKETS.iter().all(|(open, close)| count(*open) == count(*close))
 }
 
 /// Where a text is generated, choices are told apart by [`super::normalize`]d texts. The error is a reason.
@@ -448,6 +497,40 @@ mod tests {
             ("a,b;c", "parts it, too"),
         ] {
             let Err(Rejection::Bad(reason)) = check_places(joined) else { panic!("{joined}") };
+            assert!(reason.contains(why) && reason.contains("`choices.form = \"list\"`"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn other_choices_than_the_answer_must_not_look_cut() {
+        let check = |joined: &str, answer: &str| check_rest(joined, &split(joined, answer), answer);
+        for (joined, answer) in [
+            ("4,5,6", "5"),
+            ("1,000,7", "1,000"),
+            ("100, 200, 300", "300"),
+            ("100,20,300", "20"),
+            ("go up, then left,stop", "stop"),
+            ("(1, 2),(3, 4)", "(3, 4)"),
+            ("a) red,b) green", "b) green"),
+            ("6\",8\",10\"", "8\""),
+            ("6:00 A.M.,6:00 P.M.", "6:00 P.M."),
+            ("a,a,b,c", "a,b"),
+            ("about 90,about 40", "about 40"),
+        ] {
+            assert!(check(joined, answer).is_ok(), "{joined}");
+        }
+        for (joined, answer, why) in [
+            ("1,000,2,000", "1,000", "thousands"),
+            ("1,000,2,000", "2,000", "thousands"),
+            ("1,000, 2,000", "2,000", "thousands"),
+            ("$1,000,$2,000", "$1,000", "thousands"),
+            ("1,500,2,600,3", "3", "thousands"),
+            ("a, b,1,000", "a, b", "thousands"),
+            ("(1, 2), (3, 4)", "(1, 2)", "brackets"),
+            ("f(a,x,b),c", "x", "brackets"),
+            ("\"red, dark\", green", "green", "quotes"),
+        ] {
+            let Err(Rejection::Bad(reason)) = check(joined, answer) else { panic!("{joined}") };
             assert!(reason.contains(why) && reason.contains("`choices.form = \"list\"`"), "{reason}");
         }
     }

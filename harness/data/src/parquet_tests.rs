@@ -63,8 +63,11 @@ fn every_codec_and_encoding_reads_the_same() {
         Compression::ZSTD(ZstdLevel::default()),
     ];
     for codec in codecs {
-        let (dir, _) = folder(good_columns(), WriterProperties::builder().set_compression(codec));
-        assert_eq!(load(&dir).expect("a codec").examples, expect, "{codec}");
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            let properties = WriterProperties::builder().set_compression(codec).set_writer_version(version);
+            let (dir, _) = folder(good_columns(), properties);
+            assert_eq!(load(&dir).expect("a codec").examples, expect, "{codec} {version:?}");
+        }
     }
     for encoding in [Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY, Encoding::PLAIN] {
         for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
@@ -73,6 +76,24 @@ fn every_codec_and_encoding_reads_the_same() {
             let properties = properties.set_column_encoding("hint".into(), encoding);
             let (dir, _) = folder(good_columns(), properties);
             assert_eq!(load(&dir).expect("an encoding").examples, expect, "{encoding}");
+        }
+    }
+}
+
+/// Pages of a megabyte are unpacked on trial, those of the second version behind their levels.
+#[test]
+fn large_pages_are_read_in_both_versions() {
+    let mut stream = Seed::new(1).stream("text");
+    let texts: Vec<String> = (0..8).map(|_| (0..100_000).map(|_| char::from(33 + stream.below(90) as u8)).collect()).collect();
+    let cells: Vec<Option<&str>> = texts.iter().map(|text| Some(text.as_str())).collect();
+    let card = card_with("", "", "form = \"none\"", "answer = \"text\"");
+    for codec in [Compression::GZIP(GzipLevel::default()), Compression::BROTLI(BrotliLevel::default()), Compression::LZ4] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            let columns: Columns = vec![("question", strings(&cells)), ("answer", strings(&[Some("a"); 8]))];
+            let properties = WriterProperties::builder().set_compression(codec).set_writer_version(version);
+            let (dir, _) = folder(columns, properties.set_dictionary_enabled(false));
+            let data = Dataset::load(dir.path(), &card, "train", None).expect("large pages");
+            assert_eq!(data.examples[7].question, texts[7], "{codec} {version:?}");
         }
     }
 }

@@ -183,8 +183,9 @@ pub struct Choices {
 pub enum ChoiceForm {
     /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`. Two at least; `[]` is a missing one.
     List,
-    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces, and where it is a
-    /// place, the commas must leave no doubt. A string that is a list, as above, is read as one.
+    /// One string, options separated by commas; an answer that contains commas is matched against joined pieces. The other options may
+    /// not look cut (`1` and `000`, `(a` and `b)`), and where the answer is a place, the commas must leave no doubt at all. A string
+    /// that is a list, as above, is read as one.
     Comma,
     /// No column: every example chooses among `values`.
     ClosedSet,
@@ -232,6 +233,16 @@ pub enum Scoring {
     OptionLikelihood,
     /// Greedy decoding, then parsing.
     Generation,
+}
+
+impl Scoring {
+    /// Its name on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OptionLikelihood => "option-likelihood",
+            Self::Generation => "generation",
+        }
+    }
 }
 
 /// How the log-likelihood of an option of several tokens is normalised.

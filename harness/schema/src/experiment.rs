@@ -66,7 +66,7 @@ impl Experiment {
     pub fn with_plain_zeros(self) -> Self {
         let mut value = serde_json::to_value(&self).expect("an experiment is plain data");
         plain_zeros(&mut value);
-        // What is no number is null by now, and is refused where limits are.
+        // No experiment that was read holds NaN or an infinity, which would be null by now (`toml_file::from_table`).
         serde_json::from_value(value).unwrap_or(self)
     }
 

@@ -69,10 +69,28 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, TomlError> {
     from_table(&path.display().to_string(), read_table(path)?)
 }
 
-/// Turns a table into `T`; `origin` names it in errors.
+/// Turns a table into `T`; `origin` names it in errors. No key of anything read so may be NaN or infinite, whatever its type: JSON,
+/// through which an experiment's identity goes, has neither, and would make nothing of them.
 pub fn from_table<T: DeserializeOwned>(origin: &str, table: toml::Table) -> Result<T, TomlError> {
-    T::deserialize(toml::Value::Table(table))
-        .map_err(|error| TomlError::Parse { origin: origin.into(), message: explain(&error.to_string()) })
+    let bad = |message: String| TomlError::Parse { origin: origin.into(), message };
+    if let Some((key, number)) = not_finite_in(&table) {
+        return Err(bad(format!("{} = {number}: expected a finite number", guard::text::line(&key, 200))));
+    }
+    T::deserialize(toml::Value::Table(table)).map_err(|error| bad(explain(&error.to_string())))
+}
+
+/// The first number that is none, and its dotted key.
+fn not_finite_in(table: &toml::Table) -> Option<(String, f64)> {
+    table.iter().find_map(|(key, value)| not_finite(key.clone(), value))
+}
+
+fn not_finite(key: String, value: &toml::Value) -> Option<(String, f64)> {
+    match value {
+        toml::Value::Float(number) => (!number.is_finite()).then_some((key, *number)),
+        toml::Value::Table(table) => not_finite_in(table).map(|(below, number)| (format!("{key}.{below}"), number)),
+        toml::Value::Array(values) => values.iter().enumerate().find_map(|(at, value)| not_finite(format!("{key}[{at}]"), value)),
+        _ => None,
+    }
 }
 
 /// Sets `dotted.key` in a table to a value written as on a command line: TOML where it parses as TOML, text otherwise.
@@ -165,6 +183,25 @@ mod tests {
     fn unknown_values_list_the_nearest_first() {
         let error = experiment(&format!("{MINIMAL}[partition]\nscheme = \"dirichlett\"\n")).expect_err("unknown").to_string();
         assert!(error.contains("unknown value `dirichlett`") && error.contains("`dirichlet`, "), "{error}");
+    }
+
+    #[test]
+    fn no_key_of_anything_is_nan_or_infinite() {
+        for number in ["nan", "-nan", "inf", "-inf", "+inf"] {
+            for key in ["adapter.alpha", "optimizer.learning_rate", "method.mu", "federation.rounds", "name", "privacy.delta"] {
+                let mut table = parse_table("x", MINIMAL).expect("toml");
+                set(&mut table, &format!("{key}={number}")).expect(key);
+                let error = from_table::<Experiment>("x.toml", table).expect_err(key).to_string();
+                assert!(
+                    error.starts_with(&format!("x.toml: {key} = ")) && error.ends_with("expected a finite number"),
+                    "{error}"
+                );
+            }
+            let suite = format!("name = \"s\"\nseeds = [1]\n[[axes.rank]]\nadapter = {{ alpha = {number} }}\n");
+            let error = from_table::<crate::Suite>("s.toml", parse_table("s.toml", &suite).expect("toml")).expect_err("refused");
+            assert!(error.to_string().contains("axes.rank[0].adapter.alpha = "), "{error}");
+        }
+        assert_eq!(experiment(&format!("{MINIMAL}[adapter]\nalpha = 4\n")).expect("a number").adapter.alpha, Some(4.0));
     }
 
     #[test]

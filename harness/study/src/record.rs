@@ -172,7 +172,7 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
         ("example", text(|p| &p.example), false),
         ("client", id(|p| p.client), true),
         ("shard", id(|p| p.shard), true),
-        ("scoring", text(|p| scoring_name(p.scoring)), false),
+        ("scoring", text(|p| p.scoring.name()), false),
         ("prediction", text(|p| &p.prediction), false),
         ("gold", text(|p| &p.gold), false),
         ("correct", flag(|p| p.correct), false),
@@ -184,14 +184,6 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
         columns.push(("score", Arc::new(Float64Array::from_iter(predictions.iter().map(|p| p.score))) as ArrayRef, true));
     }
     parquet_bytes(columns)
-}
-
-/// A scoring's name on disk.
-pub fn scoring_name(scoring: schema::card::Scoring) -> &'static str {
-    match scoring {
-        schema::card::Scoring::OptionLikelihood => "option-likelihood",
-        schema::card::Scoring::Generation => "generation",
-    }
 }
 
 fn parquet_bytes(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {

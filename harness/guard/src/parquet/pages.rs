@@ -52,10 +52,10 @@ pub struct Doubt {
     pub counts: bool,
 }
 
-/// A page as it lies in the file.
+/// What is compressed of a page, as it lies in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packed {
-    /// Its first byte in the file, behind its header.
+    /// Its first byte in the file, behind the header and what stands uncompressed in front.
     pub at: u64,
     /// Its length in the file.
     pub packed: u64,
@@ -212,9 +212,10 @@ fn pages(file: &File, leaf: &Leaf, chunk: &Chunk) -> Result<Pages, Problem> {
         }
         let body = header.check(chunk.end - at - size, *name == "none")?;
         values = values.saturating_add(if header.dictionary { 0 } else { header.values });
-        if ratio.is_some_and(|ratio| body.saturating_mul(ratio) > PAGES_AT_ONCE) {
-            found.unpacking.push(Packed { at: at + size, packed: body, unpacked: header.unpacked });
-        }
+        let packed = header.packed_values(at + size);
+        found
+            .unpacking
+            .extend(packed.filter(|page| ratio.is_some_and(|ratio| page.packed.saturating_mul(ratio) > PAGES_AT_ONCE)));
         found.add(&header, leaf)?;
         at += size + body;
     }
@@ -232,7 +233,10 @@ struct Header {
     packed: u64,
     values: u64,
     encoding: i64,
+    /// Bytes of levels, which a page of the second version has in front of its values and outside of the compression.
     levels: u64,
+    /// Whether the values are as they are, whatever the column's compression: a page of the second version may say so.
+    plain: bool,
     negative: bool,
     /// Whether it has its type and both sizes.
     whole: bool,
@@ -251,13 +255,19 @@ impl Header {
         if self.packed > left {
             return bad(format!("of {} bytes, where {left} are left", self.packed));
         }
-        if as_is && self.unpacked != self.packed {
+        if (as_is || self.plain) && self.unpacked != self.packed {
             return bad(format!("of {} bytes that is said to unpack to {}, without compression", self.packed, self.unpacked));
         }
-        if self.levels > self.unpacked {
-            return bad(format!("of {} bytes with {} bytes of levels", self.unpacked, self.levels));
+        if self.levels > self.unpacked.min(self.packed) {
+            return bad(format!("of {} bytes with {} bytes of levels", self.unpacked.min(self.packed), self.levels));
         }
         Ok(self.packed)
+    }
+
+    /// What is compressed of a page whose body begins at a place; none where nothing is.
+    fn packed_values(&self, body: u64) -> Option<Packed> {
+        let (packed, unpacked) = (self.packed - self.levels, self.unpacked - self.levels);
+        (!self.plain && packed > 0).then_some(Packed { at: body + self.levels, packed, unpacked })
     }
 }
 
@@ -299,7 +309,8 @@ fn read(bytes: &[u8]) -> Result<(Header, usize), Broken> {
                     (_, 1) => found.values = whole(walker.integer(kind)?),
                     (5 | 7, 2) | (8, 4) => found.encoding = walker.integer(kind)?,
                     (8, 2 | 3) => drop(whole(walker.integer(kind)?)),
-                    (8, 5 | 6) => found.levels += whole(walker.integer(kind)?),
+                    (8, 5 | 6) => found.levels = found.levels.saturating_add(whole(walker.integer(kind)?)),
+                    (8, 7) => found.plain = kind == Kind::FALSE,
                     _ => return Ok(false),
                 }
                 Ok(true)

@@ -19,6 +19,8 @@ pub(super) enum Broken {
 pub(super) struct Kind(u8);
 
 impl Kind {
+    /// A field that is false, and has no byte beyond its type.
+    pub(super) const FALSE: Self = Self(2);
     pub(super) const BINARY: Self = Self(8);
     pub(super) const LIST: Self = Self(9);
     pub(super) const STRUCT: Self = Self(12);
