@@ -39,7 +39,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
         ))
         .into());
     }
-    if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").is_file()) {
+    if path.is_dir() && (dataset.contains(std::path::MAIN_SEPARATOR) || path.join("card.toml").symlink_metadata().is_ok()) {
         return in_folder(path);
     }
     if let Some(generator) = generators::find(dataset) {
@@ -70,7 +70,8 @@ fn in_folder(folder: &Path) -> Result<Located> {
     // `..` and links have no name of their own.
     let named = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let card = match own.is_file() {
+    // Whatever has this name is meant: a pipe is said to be one where it is read.
+    let card = match own.symlink_metadata().is_ok() && !own.is_dir() {
         true => toml_file::read(&own).map_err(study::Error::from)?,
         false => known_card(&name)
             .with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,

@@ -152,7 +152,7 @@ impl Plan {
                 pace.evaluation(study, inputs)? * evaluations as f64 * study.judge().examples.len() as f64 / threads as f64
             },
             prompts_cut: study.prompts_cut(),
-            remarks: if trains { remarks(study, inputs) } else { Vec::new() },
+            remarks: if trains { remarks(study, inputs) } else { study.doubts() },
         })
     }
 
@@ -193,7 +193,8 @@ impl Plan {
 fn remarks(study: &Study, inputs: &Inputs) -> Vec<String> {
     let (experiment, federation) = (study.experiment(), &study.experiment().federation);
     let same = judged_on_training_rows(experiment, Some(inputs), Some(study.card()));
-    let mut remarks: Vec<String> = same.then(|| "judged on the rows that it is trained on".into()).into_iter().collect();
+    let same = same.then(|| "judged on the rows that it is trained on".into());
+    let mut remarks: Vec<String> = same.into_iter().chain(study.doubts()).collect();
     let cohort = study.schedule().cohort(1, study.shards().len());
     let shares = [
         ("dropout", federation.dropout, study.schedule().dropped(1, &cohort).len()),

@@ -55,6 +55,11 @@ fn what_is_no_dataset_is_said_to_be_so() {
     let pipe = desk.path().join("pipe.toml");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     desk.expect(&["data", "inspect", "pipe.toml"], 2, &["pipe.toml", "expected a regular file"]);
+    std::fs::create_dir(desk.path().join("piped")).expect("a folder");
+    std::fs::rename(&pipe, desk.path().join("piped/card.toml")).expect("moved");
+    for folder in ["./piped", "piped"] {
+        desk.expect(&["data", "inspect", folder], 2, &["card.toml", "a pipe, a socket or a device; expected a regular file"]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
 //! - [`columns`]: do cards and rows mean what they say, however they were written?
+//! - [`doubts`]: is it said, or refused, where the data make a number mean less than it seems?
 //! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
@@ -33,6 +34,7 @@
 
 mod cli;
 mod columns;
+mod doubts;
 mod feddat;
 mod floors;
 mod folders;

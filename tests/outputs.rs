@@ -58,6 +58,7 @@ fn a_partition_is_not_overwritten() -> Test {
     desk.expect(&draw("1"), 0, &["saved: p.json"]);
     let kept = std::fs::read(desk.path().join("p.json"))?;
     desk.expect(&draw("1"), 0, &["saved: p.json"]);
+    desk.expect(&draw("18446744073709551615"), 2, &["9223372036854775807"]);
     desk.expect(&draw("2"), 2, &["p.json is there already and holds something else", "--out"]);
     assert_eq!(std::fs::read(desk.path().join("p.json"))?, kept);
     Ok(())

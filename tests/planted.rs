@@ -201,6 +201,7 @@ fn environment() -> Environment {
         threads: 1,
         backbone_sha256: "nano".into(),
         downloads: Vec::new(),
+        doubts: Vec::new(),
         inputs: None,
     }
 }

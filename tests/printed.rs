@@ -81,6 +81,18 @@ fn a_result_that_cannot_be_written_is_an_error() {
     desk.expect(&["run", "x.toml", "--out", "other"], 0, &["complete already"]);
 }
 
+/// A plan that was asked for is a result, whether anybody reads the progress.
+#[test]
+fn a_plan_that_was_asked_for_is_a_result() {
+    let desk = desk();
+    let plan = ["reproduce", "ablation-fisher", "--plan"];
+    let output = fedbench(&desk, &plan).stderr(full()).output().expect("it starts");
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).starts_with("plan: "), "{}", said(&output));
+    let output = fedbench(&desk, &plan).stdout(full()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("cannot write the result to standard output"), "{}", said(&output));
+}
+
 /// Neither arguments nor names in files reach a terminal as commands.
 #[test]
 fn no_escape_sequence_leaves_the_program() {

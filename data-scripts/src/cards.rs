@@ -20,6 +20,7 @@ pub const CARDS: &[(&str, &str)] = &[
     ("a-okvqa", include_str!("../cards/a-okvqa.toml")),
     ("a-okvqa-direct", include_str!("../cards/a-okvqa-direct.toml")),
     ("gqa", include_str!("../cards/gqa.toml")),
+    ("arc-challenge", include_str!("../cards/arc-challenge.toml")),
     ("hflb", include_str!("../cards/hflb.toml")),
 ];
 

@@ -1,6 +1,8 @@
 //! Do the files of a run say the same? An accuracy that was changed by hand is not the one its predictions give.
 
-use schema::{Card, Experiment, Inputs, Summary};
+use std::path::Path;
+
+use schema::{Card, Experiment, Inputs, Summary, run_dir};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -183,11 +185,10 @@ fn close(a: f64, b: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
+    use super::*;
     use crate::fixture::Fixture;
     use crate::{Report, ReportError, Trust};
 

@@ -118,6 +118,8 @@ impl Doubts<'_> {
         self.runs("limits", |run| limits(std::slice::from_ref(run)).is_some(), limits(runs));
         let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
         self.runs("skipped", |run| run.skipped > 0, skipped);
+        let said = list("said of the data when they were read", of_data(runs));
+        self.runs("data", |run| !run.environment.doubts.is_empty(), said);
         let not_parsed = list("answers that could not be parsed (counted as wrong)", unparsed(runs, self.groups));
         self.runs("unparsed", |run| run.predictions.unparsed > 0, not_parsed);
         let not_judged_on = list("clients without test examples, in no mean over clients", without_tests(runs));
@@ -156,6 +158,18 @@ impl Doubts<'_> {
 fn list(what: &str, items: impl IntoIterator<Item = String>) -> Option<String> {
     let items: Vec<String> = items.into_iter().collect();
     (!items.is_empty()).then(|| format!("{what}: {}", items.join(", ")))
+}
+
+/// Of one run's data, at most so many doubts are repeated.
+const DOUBTS: usize = 10;
+
+/// What runs said of their data, each once.
+fn of_data(runs: &[Run]) -> BTreeSet<String> {
+    let doubts = |run: &Run| {
+        let shown = run.environment.doubts.iter().take(DOUBTS).map(|doubt| guard::text::line(doubt, 300));
+        shown.map(|doubt| format!("{} ({doubt})", run.summary.dataset)).collect::<Vec<_>>()
+    };
+    runs.iter().flat_map(doubts).collect()
 }
 
 /// `what: a, b` where there is more than one.

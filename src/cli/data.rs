@@ -45,7 +45,7 @@ pub(crate) struct Prepare {
     #[arg(long, value_delimiter = ',', num_args = 2, value_parser = rows())]
     rows: Option<Vec<usize>>,
     /// The seed.
-    #[arg(long, default_value_t = GENERATOR_SEED)]
+    #[arg(long, default_value_t = GENERATOR_SEED, value_parser = super::arguments::seed())]
     seed: u64,
 }
 
@@ -120,7 +120,7 @@ pub(crate) struct Partition {
     #[arg(long, default_value_t = 2)]
     classes_per_client: usize,
     /// The seed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::arguments::seed())]
     seed: u64,
     /// The splits, training and test.
     #[arg(long, value_delimiter = ',', num_args = 2, default_values = ["train", "test"])]

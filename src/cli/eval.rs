@@ -101,6 +101,8 @@ impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         // First, so that nobody waits for what cannot be written, or is written by two.
         place::check_outside_runs(&self.out)?;
+        // Dropped behind the folder's lock: a failed evaluation leaves no empty folder.
+        let _made = place::Made::on_the_way(&self.out);
         let folder = RunDir::beside_runs(&self.out)?;
         place::check_for_evaluation(&self.out)?;
         let adapter = self.adapter_config(session.registry())?;
@@ -151,7 +153,7 @@ impl Eval {
         folder.remove(place::EVALUATION)?;
         let downloads = session.downloads(&located, &backbone);
         folder.write(run_dir::PREDICTIONS, &study::record::predictions(&predictions)?)?;
-        folder.write_json(run_dir::ENVIRONMENT, &environment(study.backbone(), &self.device, downloads, inputs))?;
+        folder.write_json(run_dir::ENVIRONMENT, &environment(&study, &self.device, downloads, inputs))?;
         folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
         folder.write_json(place::EVALUATION, &evaluation)?;
         let cut = match evaluation.prompts_cut {
@@ -167,6 +169,7 @@ impl Eval {
             100.0 * majority,
             self.out.display()
         ));
+        study.doubts().iter().for_each(|doubt| say(&format!("  {doubt}")));
         Ok(())
     }
 

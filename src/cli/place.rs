@@ -1,6 +1,6 @@
 //! Where a command may write: nothing that is kept is overwritten by something else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use schema::run_dir;
@@ -63,6 +63,23 @@ pub(crate) fn check_for_evaluation(out: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The folders that a command is about to make on the way to another; dropped, those that are empty go again. What was written stays.
+pub(crate) struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Those that are missing now.
+    pub(crate) fn on_the_way(out: &Path) -> Self {
+        Self(out.ancestors().take_while(|folder| folder.symlink_metadata().is_err()).map(Path::to_owned).collect())
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // From the innermost; what is not empty is not removed.
+        let _ = self.0.iter().try_for_each(std::fs::remove_dir);
+    }
 }
 
 /// An evaluation may replace itself, and no other one.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Int64Array, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, StructArray, UInt64Array};
+use arrow_schema::Field;
 use schema::Card;
 use schema::card::{AnswerForm, BadRow, ChoiceForm};
 use tempfile::TempDir;
@@ -157,6 +158,40 @@ fn distractors_that_commas_may_have_cut_make_a_bad_row() {
     let message = error(&comma, columns("1,000,2,000"));
     assert!(message.contains("row 0") && message.contains("(a comma may part thousands)"), "{message}");
     assert!(message.contains("`1,000` does not settle which; write them as a list (`choices.form = \"list\"`)"), "{message}");
+}
+
+/// ARC's column: `struct<text: list<string>, label: list<string>>`, whose labels are letters or digits.
+fn labelled(labels: [&[&str]; 2]) -> ArrayRef {
+    let texts = lists(&[Some(&["rose", "grass"]), Some(&["1", "2", "3"])]);
+    let labels = lists(&[Some(labels[0]), Some(labels[1])]);
+    let field = |name: &str, array: &ArrayRef| Arc::new(Field::new(name, array.data_type().clone(), true));
+    Arc::new(StructArray::from(vec![(field("text", &texts), texts.clone()), (field("label", &labels), labels)]))
+}
+
+#[test]
+fn labelled_choices_go_by_their_labels() {
+    let card = Card { answer: AnswerForm::Letter, ..card() };
+    let columns = |choices: ArrayRef, first: &'static str, second: &'static str| {
+        with(with(good_columns(), "choices", choices), "answer", strings(&[Some(first), Some(second)]))
+    };
+    let data = load(&card, columns(labelled([&["A", "B"], &["1", "2", "3"]]), "B", "3")).expect("labelled");
+    assert_eq!(data.examples[0].choices, ["rose", "grass"]);
+    assert_eq!(data.examples.iter().map(|example| example.answer_text()).collect::<Vec<_>>(), ["grass", "3"]);
+    for (labels, answer, why) in [
+        (
+            [&["A", "B"][..], &["1", "2", "3"]],
+            "C",
+            "the answer `C` is none of the choices' labels; nearest first, there are: `A`, `B`",
+        ),
+        ([&["A", "A"], &["1", "2", "3"]], "A", "two choices have the label `A`"),
+        ([&["A"], &["1", "2", "3"]], "A", "there are 2 choices and 1 labels"),
+    ] {
+        let message = error(&card, columns(labelled(labels), answer, "1"));
+        assert!(message.contains("row 0") && message.contains(why), "{message}");
+    }
+    let text =
+        load(&Card { answer: AnswerForm::OptionText, ..card }, columns(labelled([&["A", "B"], &["1", "2", "3"]]), "rose", "2"));
+    assert_eq!(text.expect("by text").examples[0].answer_text(), "rose");
 }
 
 #[test]

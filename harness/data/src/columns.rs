@@ -20,6 +20,8 @@ const DESCRIBED: usize = 20;
 
 /// The field of a struct that holds an answer (VQAv2).
 const ANSWER: &str = "answer";
+/// The fields of a struct that hold the choices, and what each is called (ARC).
+const LABELLED: [&str; 2] = ["text", "label"];
 
 /// What a column is for, hence which types it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,7 @@ enum Kind {
     /// An answer that picks a choice, which a boolean does, too.
     Pick,
     Image,
-    /// A list of texts, or one written as a text.
+    /// A list of texts, one written as a text, or a struct of lists: texts and their labels.
     List,
     People,
     Flag,
@@ -54,7 +56,8 @@ impl Kind {
             Self::People => "a list of strings, a list of struct<answer: string>, or a list written as a string",
             Self::Flag => "a boolean",
             Self::List => {
-                "a list of strings, or such a list written as a string (`choices.form = \"comma\"` reads one joined by commas)"
+                "a list of strings, such a list written as a string, or struct<text: list<string>, label: list<string>> \
+                 (`choices.form = \"comma\"` reads one joined by commas)"
             }
         }
     }
@@ -69,6 +72,10 @@ impl Kind {
             (Self::Name | Self::Tag | Self::Pick, kind) => kind.is_integer() || *kind == DataType::Boolean,
             (Self::Image, kind) => picture_cell::accepts(kind),
             (Self::List, DataType::List(field)) => text(field.data_type()),
+            (Self::List, DataType::Struct(fields)) => LABELLED.iter().all(|name| {
+                let list = |kind: &DataType| matches!(kind, DataType::List(item) if text(item.data_type()));
+                fields.iter().any(|field| field.name() == name && list(field.data_type()))
+            }),
             (Self::People, DataType::Utf8) | (Self::Flag, DataType::Boolean) => true,
             (Self::People, DataType::List(field)) => match field.data_type() {
                 DataType::Struct(fields) => fields.iter().any(|field| field.name() == ANSWER && text(field.data_type())),
@@ -199,6 +206,8 @@ pub(super) struct Cells<'a> {
 pub(super) enum ChoiceCell<'a> {
     Missing,
     List(Vec<Option<&'a str>>),
+    /// The choices, and what each is called: `A`, `1`.
+    Labelled(Vec<Option<&'a str>>, Vec<Option<&'a str>>),
     Text(&'a str),
 }
 
@@ -250,12 +259,19 @@ fn choices(array: &ArrayRef, row: usize) -> ChoiceCell<'_> {
     if let Some(joined) = text(array, row) {
         return if joined.trim().is_empty() { ChoiceCell::Missing } else { ChoiceCell::Text(joined) };
     }
-    let Some(lists) = array.as_list_opt::<i32>().filter(|lists| lists.is_valid(row)) else { return ChoiceCell::Missing };
-    let (start, end) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
-    if start == end {
-        return ChoiceCell::Missing;
+    if let Some(group) = array.as_struct_opt() {
+        let [options, labels] =
+            LABELLED.map(|name| group.is_valid(row).then(|| texts(group.column_by_name(name)?, row)).flatten());
+        return options.map_or(ChoiceCell::Missing, |options| ChoiceCell::Labelled(options, labels.unwrap_or_default()));
     }
-    ChoiceCell::List((start..end).map(|item| text(lists.values(), item)).collect())
+    texts(array, row).map_or(ChoiceCell::Missing, ChoiceCell::List)
+}
+
+/// The texts of a list; none where it is null or empty.
+fn texts(array: &ArrayRef, row: usize) -> Option<Vec<Option<&str>>> {
+    let lists = array.as_list_opt::<i32>().filter(|lists| lists.is_valid(row))?;
+    let (start, end) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+    (start < end).then(|| (start..end).map(|item| text(lists.values(), item)).collect())
 }
 
 /// A tag's text; of a list, its texts as a list written as text ([`super::list_text::list`] reads it back).

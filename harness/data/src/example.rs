@@ -57,7 +57,7 @@ pub struct Origin {
 }
 
 /// The right answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// The index of the right choice.
     Choice(usize),

@@ -10,19 +10,20 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use guard::text::line;
-use schema::card::{AnswerForm, BadRow, Card, ChoiceForm, Fold, PictureFiles};
-use schema::metrics::Score;
+use schema::card::{AnswerForm, BadRow, Card, Fold, PictureFiles};
 use schema::record::Skipped;
 use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 use sha2::{Digest, Sha256};
 
-use super::error::{DataError, brief, listed};
+use super::card::{check, join_cards};
+use super::error::{DataError, brief};
 use super::example::{Answer, Example, Origin, Rejection};
 use super::image::Preprocess;
 use super::parquet_file::{Opened, open};
 use super::picture_cell::{Beside, Found, ImageCell};
+use super::repeated::Repeated;
 use super::row::Row;
-use super::{choices, columns, decode, files, pictures, prompt};
+use super::{columns, decode, files, pictures};
 
 /// Bytes that a split's texts may take in memory: a million questions of two hundred words.
 const MAX_TEXT_BYTES: usize = 1 << 30;
@@ -49,6 +50,8 @@ pub struct Dataset {
     pub origins: Vec<Origin>,
     /// The rows left out.
     pub skipped: Vec<Skipped>,
+    /// How many of the rows another of the split's files has, too.
+    pub repeated: usize,
     /// Every file that was read for it: parquet, and pictures that cells name by their path.
     pub files: Vec<PathBuf>,
 }
@@ -62,7 +65,7 @@ impl fmt::Display for Origin {
 impl Dataset {
     /// Reads a split from the dataset's folder; with a `limit`, only its first so many usable rows.
     pub fn load(dir: &Path, card: &Card, split: &str, limit: Option<usize>) -> Result<Self, DataError> {
-        check_card(card)?;
+        check(card)?;
         let paths = files::find(dir, card, split)?;
         let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
         check_rows(card, split, &paths, readers.iter().map(Opened::rows).fold(0, usize::saturating_add))?;
@@ -73,6 +76,7 @@ impl Dataset {
         let fold = files::split(card, split)?.fold.as_ref();
         let mut loader = Loader::new(dir, card, split, fold, limit.unwrap_or(usize::MAX));
         for (path, reader) in paths.iter().zip(readers) {
+            loader.repeated.next_file();
             loader.read_file(path, reader)?;
         }
         loader.dataset.files.splice(0..0, paths.iter().cloned());
@@ -95,6 +99,7 @@ impl Dataset {
             images: Vec::new(),
             origins: Vec::new(),
             skipped: Vec::new(),
+            repeated: 0,
             files: Vec::new(),
         };
         for part in parts {
@@ -114,6 +119,7 @@ impl Dataset {
         self.images.extend(part.images);
         self.origins.extend(part.origins);
         self.files.extend(part.files);
+        self.repeated += part.repeated;
         let of_part = |skipped: Skipped| Skipped { split: format!("{name}/{}", skipped.split), ..skipped };
         self.skipped.extend(part.skipped.into_iter().map(of_part));
     }
@@ -133,32 +139,6 @@ impl Dataset {
     }
 }
 
-/// One card over several datasets in one federation; refuses none, one twice, and datasets that are measured differently.
-pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
-    let bad = |dataset: &str, message: String| Err(DataError::Card { dataset: dataset.into(), message });
-    let Some(joined) = Card::joined(cards) else { return bad("", "there is none".into()) };
-    for (i, card) in cards.iter().enumerate() {
-        if cards[..i].iter().any(|before| before.name == card.name) {
-            return bad(&card.name, "named twice; every dataset of a federation once".into());
-        }
-        if card.columns.tags.iter().any(|tag| tag == Card::DATASET) {
-            let message =
-                format!("`columns.tags` holds `{}`, by which the datasets of a federation are told apart", Card::DATASET);
-            return bad(&card.name, message);
-        }
-        if card.metric != joined.metric {
-            return bad(
-                &card.name,
-                format!(
-                    "its metric is `{}`, the first dataset's `{}`: one federation has one metric",
-                    card.metric, joined.metric
-                ),
-            );
-        }
-    }
-    Ok(joined)
-}
-
 fn check_rows(card: &Card, split: &str, paths: &[PathBuf], found: usize) -> Result<(), DataError> {
     match files::split(card, split)?.rows {
         Some(wanted) if wanted != found => {
@@ -166,90 +146,6 @@ fn check_rows(card: &Card, split: &str, paths: &[PathBuf], found: usize) -> Resu
         }
         _ => Ok(()),
     }
-}
-
-/// A card whose parts do not fit together would otherwise make every row a bad one.
-fn check_card(card: &Card) -> Result<(), DataError> {
-    let bad = |message: &str| Err(DataError::Card { dataset: card.name.clone(), message: message.into() });
-    match (card.choices.form, &card.columns.choices) {
-        (ChoiceForm::List | ChoiceForm::Comma, None) => {
-            return bad("`choices.form` is `list` or `comma`, but `columns.choices` names no column");
-        }
-        (ChoiceForm::ClosedSet, _) if card.choices.values.len() > choices::MAX_CHOICES => {
-            return bad(&format!(
-                "`choices.values` has {} answers; the limit is {}",
-                card.choices.values.len(),
-                choices::MAX_CHOICES
-            ));
-        }
-        (ChoiceForm::ClosedSet, _) if card.choices.values.is_empty() => {
-            return bad("`choices.form` is `closed-set`, but `choices.values` is empty");
-        }
-        (ChoiceForm::ClosedSet, _) if card.choices.values.len() == 1 => {
-            return bad("`choices.values` has one answer, which would always be right; at least two are needed");
-        }
-        (ChoiceForm::ClosedSet | ChoiceForm::None, Some(column)) => {
-            return bad(&format!(
-                "`columns.choices` names `{}`, which `choices.form` ignores; leave it out, or take `list` or `comma`",
-                brief(column)
-            ));
-        }
-        (ChoiceForm::None, _) if !matches!(card.answer, AnswerForm::Text | AnswerForm::People) => {
-            return bad("`choices.form` is `none`, so `answer` must be `text` or `people`");
-        }
-        (form, _) if card.answer == AnswerForm::People && form != ChoiceForm::None => {
-            return bad("`answer` is `people`, so `choices.form` must be `none`");
-        }
-        _ => {}
-    }
-    if card.choices.form == ChoiceForm::ClosedSet {
-        if let Some(value) = card.choices.values.iter().find(|value| value.trim() != value.as_str()) {
-            return bad(&format!("`choices.values` holds `{}` with spaces around it; leave them out", brief(value)));
-        }
-        choices::check_apart(card, &card.choices.values).or_else(|reason| bad(&format!("`choices.values`: {reason}")))?;
-    }
-    for (name, prompt) in &card.prompts {
-        prompt::check(prompt).or_else(|reason| bad(&format!("prompt `{}`: {reason}", brief(name))))?;
-    }
-    let Some(score) = Score::parse(&card.metric) else {
-        let known = listed(&card.metric, Score::ALL.iter().map(Score::name));
-        return bad(&format!("unknown metric `{}`; nearest first, there are: {known}", card.metric));
-    };
-    if score.is_of_people() != (card.answer == AnswerForm::People) {
-        return bad(&format!("metric `{}` and `answer` do not go together: only people's answers have soft scores", card.metric));
-    }
-    let has = |tag: &str| card.columns.tags.iter().any(|other| other == tag);
-    let unknown = |tag: &&String| match tag.as_str() {
-        CONTEXT | "answer" => false,
-        GRADE_BAND => !has(GRADE),
-        tag => !has(tag),
-    };
-    if let Some(tag) = card.breakdowns.iter().find(unknown) {
-        return bad(&format!(
-            "`breakdowns` holds `{tag}`, which is neither `{CONTEXT}` nor among `columns.tags` (`{GRADE_BAND}` needs a tag `{GRADE}`)"
-        ));
-    }
-    if let Some(tag) = [CONTEXT, GRADE_BAND].into_iter().find(|tag| has(tag) && card.breakdowns.iter().any(|other| other == tag))
-    {
-        return bad(&format!(
-            "`breakdowns` holds `{tag}`, which is worked out and not the column `{tag}` of `columns.tags`; rename that"
-        ));
-    }
-    if card.max_image_pixels > decode::MAX_IMAGE_PIXELS {
-        return bad(&format!("`max_image_pixels` is {}; at most {} are read", card.max_image_pixels, decode::MAX_IMAGE_PIXELS));
-    }
-    if card.pictures.is_some() && !card.columns.images.is_empty() {
-        return bad("a section `pictures` says where the pictures are, so `columns.images` must be empty");
-    }
-    for (name, split) in &card.splits {
-        if split.fold.as_ref().is_some_and(|fold| fold.keep.is_empty() || fold.keep.iter().any(|&kept| kept >= fold.of)) {
-            return bad(&format!("`fold` of split `{name}`: `keep` names folds from 0 to `of` - 1, at least one"));
-        }
-    }
-    if card.columns.tags.iter().any(|tag| tag == "answer") {
-        return bad("`columns.tags` holds `answer`, which always names the right answer's text; leave it out");
-    }
-    Ok(())
 }
 
 /// Gathers examples over a split's files.
@@ -269,6 +165,8 @@ struct Loader<'a> {
     known_ids: BTreeMap<String, usize>,
     /// The examples that wait for a picture of files of its own, with their rows, by its name there.
     waiting: BTreeMap<String, Vec<(usize, usize)>>,
+    /// What the files' rows hold.
+    repeated: Repeated,
     /// Bytes of the examples' texts, about.
     text_bytes: usize,
     /// The first row whose answer is no choice by one, as if choices were counted from another number, and why it is none.
@@ -288,6 +186,7 @@ impl<'a> Loader<'a> {
             images: Vec::new(),
             origins: Vec::new(),
             skipped: Vec::new(),
+            repeated: 0,
             files: Vec::new(),
         };
         Self {
@@ -301,6 +200,7 @@ impl<'a> Loader<'a> {
             tried: BTreeMap::new(),
             known_ids: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            repeated: Repeated::default(),
             text_bytes: 0,
             beyond: None,
             beyond_count: 0,
@@ -435,7 +335,17 @@ impl<'a> Loader<'a> {
         self.known_ids.insert(id.clone(), self.row);
         let raw_bytes = row.raw_bytes();
         let place = |column: &str| format!("row {in_file} (counted from 0), column `{column}`");
-        let images = row.images.into_iter().map(|(column, found)| self.intern(found, file, || place(column))).collect();
+        let images: Vec<usize> =
+            row.images.into_iter().map(|(column, found)| self.intern(found, file, || place(column))).collect();
+        self.dataset.repeated += usize::from(self.repeated.has(&(
+            &row.question,
+            &row.hint,
+            &row.choices,
+            &row.answer,
+            &row.picture,
+            &row.tags,
+            &images,
+        )));
         if let Some(key) = row.picture.clone() {
             self.waiting.entry(key).or_default().push((self.dataset.examples.len(), self.row));
         }

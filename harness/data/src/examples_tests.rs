@@ -219,7 +219,7 @@ fn bad_images() {
         0,
         "column `image`: the image is a text; PNG, JPEG, WebP, GIF, BMP and TIFF are read",
     );
-    check_bad("image", at_first(b"GIF89a\x01\0\x01\0\0\0\0"), 0, "the image's header is damaged or cut off: 13 bytes of Gif");
+    check_bad("image", at_first(b"GIF89a\x01\0\x01\0\0\0\0"), 0, "the image's header is damaged or cut off: 13 bytes of GIF");
     check_bad("image", at_first(&whole[..whole.len() - 12]), 0, "the image is truncated");
     check_bad("image", at_first(&whole[..20]), 0, "the image's header is damaged or cut off");
     let jpeg = encode(40, 40, ImageFormat::Jpeg);

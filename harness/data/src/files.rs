@@ -151,18 +151,62 @@ fn shard(name: &str) -> Option<(String, usize, usize)> {
 
 /// The files that one name of a card stands for, sorted by name.
 fn matches(dir: &Path, pattern: &str, split: &str) -> Result<Vec<PathBuf>, DataError> {
-    let full = dir.join(pattern);
-    let folder = full.parent().unwrap_or(dir).to_path_buf();
-    let name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let there = names_in(&folder);
-    // A star takes no file that Arrow would not: those are other programs' leavings.
-    let hidden = |file: &str| name.contains('*') && !name.starts_with(['.', '_']) && file.starts_with(['.', '_']);
-    let found: Vec<&String> = there.iter().filter(|file| fits(&name, file) && !hidden(file)).collect();
+    let mut parts: Vec<&str> = pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    // All files below, as one star is all files in a folder.
+    let name = parts.pop().unwrap_or_default();
+    parts.extend((name == "**").then_some("**"));
+    parts.dedup_by(|part, before| *part == "**" && *before == "**");
+    let folders = folders(dir, &parts);
+    let in_folder = |folder: &PathBuf| {
+        let files = names_in(folder).into_iter().filter(|file| takes(name, file));
+        files.map(|file| folder.join(file)).collect::<Vec<_>>()
+    };
+    let found: Vec<PathBuf> = folders.iter().flat_map(in_folder).collect();
     if found.is_empty() {
-        let there = describe(&folder, &name, &there);
+        let plain = parts.iter().take_while(|part| !part.contains('*')).collect::<PathBuf>();
+        let folder = dir.join(plain);
+        let there = describe(&folder, name, &parts);
         return Err(DataError::NoFile { dir: folder, pattern: pattern.into(), split: split.into(), there });
     }
-    Ok(found.into_iter().map(|file| folder.join(file)).collect())
+    Ok(found)
+}
+
+/// Folders within folders that `**` walks into.
+const DEEPEST: usize = 16;
+
+/// The folders that a pattern's parts but the last stand for, sorted: a star stands for a folder's name or a part of it, two stars for
+/// any number of folders in each other. No link to a folder is followed for a star.
+fn folders(dir: &Path, parts: &[&str]) -> Vec<PathBuf> {
+    let Some((part, rest)) = parts.split_first() else { return vec![dir.to_owned()] };
+    let below = |part: &str| subfolders(dir).into_iter().filter(|name| takes(part, name)).map(|name| dir.join(name)).collect();
+    let next: Vec<PathBuf> = match *part {
+        "**" => {
+            let mut all = vec![dir.to_owned()];
+            walk(dir, DEEPEST, &mut all);
+            all
+        }
+        part if part.contains('*') => below(part),
+        plain => vec![dir.join(plain)],
+    };
+    let mut found: Vec<PathBuf> = next.iter().flat_map(|folder| folders(folder, rest)).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn walk(dir: &Path, deep: usize, all: &mut Vec<PathBuf>) {
+    for folder in subfolders(dir).into_iter().filter(|name| takes("*", name)).map(|name| dir.join(name)) {
+        all.push(folder.clone());
+        if deep > 0 {
+            walk(&folder, deep - 1, all);
+        }
+    }
+}
+
+/// Whether a name fits a part of a pattern. A star takes nothing that Arrow would not: those are other programs' leavings.
+fn takes(part: &str, name: &str) -> bool {
+    let hidden = part.contains('*') && !part.starts_with(['.', '_']) && name.starts_with(['.', '_']);
+    fits(part, name) && !hidden
 }
 
 /// Whether a file name fits a pattern, whose `*` stand for any run of characters. Each part takes the first place it fits, so the time
@@ -188,13 +232,24 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-fn describe(folder: &Path, wanted: &str, names: &[String]) -> String {
-    if !folder.is_dir() && folder.to_string_lossy().contains('*') {
-        return "the folder does not exist: a `*` stands in names of files only".into();
-    }
+/// The names of the folders in a folder, links to folders left out.
+fn subfolders(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What is there instead of a file: `folder` is as far as the pattern's parts have no star.
+fn describe(folder: &Path, wanted: &str, parts: &[&str]) -> String {
     if !folder.is_dir() {
         return "the folder does not exist: get the dataset first".into();
     }
+    if parts.iter().any(|part| part.contains('*')) {
+        let mut within = subfolders(folder);
+        within.sort();
+        return format!("the folders in it are: {}", listed(wanted, within.iter().map(String::as_str)));
+    }
+    let names = names_in(folder);
     format!("nearest first, there are: {}", listed(wanted, names.iter().map(String::as_str)))
 }
 
@@ -291,6 +346,37 @@ mod tests {
         }
         let error = check(&["t-00000-of-00003.parquet", "t-00002-of-00003.parquet"]).expect_err("one is missing").to_string();
         assert!(error.contains("2 of the 3 files of split `train`") && error.contains("missing is number 1"), "{error}");
+    }
+
+    /// Stars in names of folders, and two for folders in each other.
+    #[test]
+    fn stars_stand_for_folders_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in
+            ["b/x-1.parquet", "a/x-1.parquet", "a/deep/x-2.parquet", "x-0.parquet", "_old/x-1.parquet", "a/.tmp/x-1.parquet"]
+        {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, name).expect("written");
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(dir.path().join("a"), dir.path().join("linked")).expect("a link");
+        let found = |pattern: &str| {
+            let found = matches(dir.path(), pattern, "train").expect(pattern);
+            found.iter().map(|path| path.strip_prefix(dir.path()).expect("below").display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("*/x-*.parquet"), ["a/x-1.parquet", "b/x-1.parquet"]);
+        assert_eq!(found("a/*/x-*.parquet"), ["a/deep/x-2.parquet"]);
+        let all = ["x-0.parquet", "a/x-1.parquet", "a/deep/x-2.parquet", "b/x-1.parquet"];
+        for pattern in ["**/x-*.parquet", "**", "./**/**/*.parquet", "**/*"] {
+            assert_eq!(found(pattern), all, "{pattern}");
+        }
+        assert_eq!(found("linked/x-1.parquet"), ["linked/x-1.parquet"]);
+        let none = matches(dir.path(), "*/y.parquet", "train").expect_err("none").to_string();
+        assert!(
+            none.contains("no file `*/y.parquet`") && none.contains("the folders in it are: ") && none.contains("`b`"),
+            "{none}"
+        );
     }
 
     #[test]

@@ -242,7 +242,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 37);
+        assert_eq!(count, 36);
     }
 
     /// By the library's resize, the interpolation's rounding is left.

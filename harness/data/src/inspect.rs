@@ -51,6 +51,9 @@ pub struct SplitInspection {
     pub examples: usize,
     /// Rows left out, each with its reason.
     pub skipped: Vec<Skipped>,
+    /// How many of the rows another of the files has, too.
+    #[serde(skip_serializing_if = "is_none")]
+    pub repeated: usize,
     /// Sizes of the different pictures; none where there are none.
     pub images: Option<ImageSizes>,
     /// For every partition key of the card, how many examples each value has.
@@ -129,8 +132,13 @@ fn inspect_split(dir: &Path, card: &Card, split: &str) -> Result<SplitInspection
         labels: card.partition_keys.iter().map(|key| (key.clone(), label_counts(&data, key))).collect(),
         first: data.examples.iter().take(SHOWN_EXAMPLES).map(shown).collect(),
         skipped: data.skipped,
+        repeated: data.repeated,
         files: paths,
     })
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Null cells of a top-level column: those of its first leaf, over all row groups.
@@ -189,6 +197,9 @@ impl fmt::Display for SplitInspection {
         writeln!(out, "  sha256    {}", self.sha256)?;
         writeln!(out, "  rows      {} in {} row groups; {} examples", self.rows, self.row_groups, self.examples)?;
         self.write_skipped(out)?;
+        if self.repeated > 0 {
+            writeln!(out, "  repeated  {} rows that another of these files has, too", self.repeated)?;
+        }
         if let Some(images) = &self.images {
             writeln!(out, "  images    {images}")?;
         }

@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod partition;
 pub mod prompt;
 
+mod card;
 #[cfg(test)]
 mod cells_tests;
 mod choices;
@@ -23,6 +24,7 @@ mod decode;
 mod error;
 mod example;
 mod files;
+mod joined;
 mod list_text;
 mod parquet_file;
 mod parquet_pages;
@@ -32,14 +34,16 @@ mod people;
 mod picture_cell;
 mod pictures;
 mod pillow;
+mod repeated;
 mod row;
 #[cfg(test)]
 mod testing;
 mod tiles;
 
+pub use card::join_cards;
 pub use error::DataError;
 pub use example::{Answer, Example, Origin};
-pub use examples::{Dataset, join_cards};
+pub use examples::Dataset;
 pub use files::of_split;
 pub use image::{Fit, Preprocess};
 pub use inspect::{Inspection, inspect};

@@ -30,6 +30,13 @@ pub(super) fn check(prompt: &Prompt) -> Result<(), String> {
     };
     known(&prompt.template, "template", &["hint", "question", "options"])?;
     known(&prompt.option, "option", &["letter", "text"])?;
+    for (key, text) in [("template", &prompt.template), ("option", &prompt.option)] {
+        if let Some(mark) = picture_mark(text) {
+            return Err(format!(
+                "`{key}` holds `{mark}`; pictures stand in front of the text, put there by the backbone's own chat format: leave it out"
+            ));
+        }
+    }
     if !prompt.template.contains("{question}") {
         return Err("`template` has no `{question}`, so every row would be asked the same".into());
     }
@@ -43,6 +50,17 @@ pub(super) fn check(prompt: &Prompt) -> Result<(), String> {
         true => Err("`option` has neither `{letter}` nor `{text}`, so all options look the same".into()),
         false => Ok(()),
     }
+}
+
+/// What some model takes for the place of a picture: `<image>`, `<image 1>`, `<|image_1|>`, `<ImageHere>`, `<img>`, `</Img>`.
+fn picture_mark(text: &str) -> Option<&str> {
+    let spans = text.match_indices('<').filter_map(|(at, _)| Some(&text[at..at + text[at..].find('>')? + 1]));
+    let is_mark = |span: &&str| {
+        let name = span[1..span.len() - 1].trim_matches(['|', '/', ' ', '_']).to_lowercase();
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || ['_', '-', ' '].contains(&c));
+        plain && name.len() <= 24 && ["image", "img", "picture"].iter().any(|word| name.starts_with(word))
+    };
+    spans.into_iter().find(is_mark)
 }
 
 /// What a text holds in braces that looks like a name.
@@ -192,6 +210,20 @@ mod tests {
         let rendered = render(&example("Look.", &["rose", "grass"], Answer::Choice(1)), &llava(Target::Letter));
         assert_eq!(rendered.text, "Context: Look.\nWhich {hint}?\nA. rose\nB. grass\nAnswer with the option's letter.");
         assert_eq!((rendered.targets, rendered.gold, rendered.gold_text.as_str()), (vec!["A".into(), "B".into()], Some(1), "B"));
+    }
+
+    #[test]
+    fn a_template_has_no_place_for_pictures() {
+        let with = |text: &str| Prompt { template: format!("{text}{{question}}"), option: "{text}".into(), target: Target::Text };
+        for mark in ["<image>", "<image 1>", "<|image_1|>", "<ImageHere>", "<Img>", "</Img>", "<img_token>", "<IMAGE>"] {
+            let reason = check(&with(&format!("USER: {mark}\n"))).expect_err(mark);
+            assert!(reason.contains(&format!("`template` holds `{mark}`")) && reason.contains("leave it out"), "{reason}");
+        }
+        for text in ["", "Is 3 < 4 or 4 > 3? ", "<b>", "<imagine you are a judge, as you > ", "an image: ", "<imag>"] {
+            assert!(check(&with(text)).is_ok(), "{text}");
+        }
+        let option = Prompt { option: "<image> {text}".into(), ..with("") };
+        assert!(check(&option).expect_err("an option").contains("`option` holds `<image>`"));
     }
 
     #[test]

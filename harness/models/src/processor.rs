@@ -3,6 +3,8 @@
 //! Keys that are not there have the defaults of transformers' processor of that kind. What would change a pixel and is not known
 //! here is an error.
 
+use std::fmt;
+
 use data::{Filter, Fit, Preprocess};
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,6 +67,26 @@ const MAX_NUMBER: f32 = 1_000.0;
 
 /// More squares than a picture is cut into by any published processor (145).
 const MAX_SQUARES: u32 = 1_024;
+
+impl fmt::Display for Size {
+    /// As the file has it: a number, or a table of the keys that are there.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(edge) => write!(out, "{edge}"),
+            Self::Table { shortest_edge, longest_edge, height, width } => {
+                let keys =
+                    [("shortest_edge", shortest_edge), ("longest_edge", longest_edge), ("height", height), ("width", width)];
+                let keys = keys.iter().filter_map(|(key, pixels)| pixels.map(|pixels| format!("\"{key}\": {pixels}")));
+                write!(out, "{{{}}}", keys.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// A key's size as a message shows it.
+fn said(key: &str, size: Option<Size>) -> String {
+    size.map_or_else(|| format!("no {key}"), |size| format!("{key} = {size}"))
+}
 
 impl Size {
     fn shortest(self) -> Option<u32> {
@@ -149,24 +171,25 @@ fn clip(keys: &Keys, side: u32) -> Result<Fit, String> {
         return blip(keys, side);
     }
     let edge = keys.size.map_or(Some(side), Size::shortest).filter(|edge| (side..=MAX_SIDE).contains(edge));
-    let edge =
-        edge.ok_or_else(|| format!("size {:?} (its shortest_edge must be at least the {side} pixels of the tower)", keys.size))?;
+    let edge = edge.ok_or_else(|| {
+        format!("{} (its shortest_edge must be at least the {side} pixels of the tower)", said("size", keys.size))
+    })?;
     match keys.crop_size.map_or(Some(side), Size::square) {
         Some(crop) if crop == side => Ok(Fit::CropCentre(edge)),
-        _ => Err(format!("crop_size {:?} (the tower's pictures have {side} pixels on a side)", keys.crop_size)),
+        _ => Err(format!("{} (the tower's pictures have {side} pixels on a side)", said("crop_size", keys.crop_size))),
     }
 }
 
 fn blip(keys: &Keys, side: u32) -> Result<Fit, String> {
     match keys.size.map_or(Some(side), Size::square) {
         Some(size) if size == side => Ok(Fit::Stretch),
-        _ => Err(format!("size {:?} (the tower's pictures have {side} pixels on a side)", keys.size)),
+        _ => Err(format!("{} (the tower's pictures have {side} pixels on a side)", said("size", keys.size))),
     }
 }
 
 fn idefics3(keys: &Keys, side: u32) -> Result<Fit, String> {
     let edge = keys.size.map_or(Some(4 * side), Size::longest).filter(|edge| (1..=MAX_SIDE).contains(edge));
-    let edge = edge.ok_or_else(|| format!("size {:?} (it must have a longest_edge up to {MAX_SIDE})", keys.size))?;
+    let edge = edge.ok_or_else(|| format!("{} (it must have a longest_edge up to {MAX_SIDE})", said("size", keys.size)))?;
     let squares = edge.div_ceil(side).pow(2);
     if keys.do_image_splitting != Some(false) && squares > MAX_SQUARES {
         return Err(format!("size {edge} in squares of {side} (a picture would be cut into {squares}; at most {MAX_SQUARES})"));
@@ -176,7 +199,7 @@ fn idefics3(keys: &Keys, side: u32) -> Result<Fit, String> {
             Some(false) => Fit::LongestThenStretch(edge),
             _ => Fit::LongestThenCut(edge),
         }),
-        _ => Err(format!("max_image_size {:?} (the tower's pictures have {side} pixels on a side)", keys.max_image_size)),
+        _ => Err(format!("{} (the tower's pictures have {side} pixels on a side)", said("max_image_size", keys.max_image_size))),
     }
 }
 
@@ -212,7 +235,7 @@ mod tests {
     #[test]
     fn what_would_change_a_pixel_unseen_is_an_error() {
         for (kind, json, expect) in [
-            (Kind::Clip, r#"{"crop_size":224}"#, "crop_size"),
+            (Kind::Clip, r#"{"crop_size":224}"#, "crop_size = 224 (the tower's pictures have 336"),
             (Kind::Clip, r#"{"size":{"shortest_edge":100}}"#, "shortest_edge must be at least the 336"),
             (Kind::Clip, r#"{"do_pad":true}"#, "do_pad"),
             (Kind::Clip, r#"{"do_resize":false}"#, "do_resize = false"),
@@ -227,10 +250,10 @@ mod tests {
             (Kind::Clip, r#"{"rescale_factor":-0.004}"#, "rescale_factor"),
             (Kind::Clip, r#"{"size":{"shortest_edge":0}}"#, "shortest_edge"),
             (Kind::Clip, r#"{"image_processor_type":"LlavaNextImageProcessor"}"#, "\"LlavaNextImageProcessor\""),
-            (Kind::Idefics3, r#"{"size":{"longest_edge":0}}"#, "longest_edge"),
+            (Kind::Idefics3, r#"{"size":{"longest_edge":0}}"#, "size = {\"longest_edge\": 0} (it must have"),
             (Kind::Clip, "[true]", "no table"),
             (Kind::Clip, r#"{"size":{"shortest_edge":4000000000}}"#, "size"),
-            (Kind::Blip, r#"{"size":{"height":224,"width":225}}"#, "size"),
+            (Kind::Blip, r#"{"size":{"height":224,"width":225}}"#, "size = {\"height\": 224, \"width\": 225} (the tower's"),
             (Kind::Idefics3, r#"{"max_image_size":{"longest_edge":364}}"#, "max_image_size"),
             (Kind::Clip, r#"{"image_mean":"none"}"#, "invalid"),
         ] {

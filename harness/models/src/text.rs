@@ -92,6 +92,12 @@ impl TextCodec {
         ordinary.chain([self.end]).chain(self.begin).chain(written).max()
     }
 
+    /// A special token, or the mark of a picture, whose spelling a text from outside holds. It is asked in other letters, never as that
+    /// token.
+    pub fn special_in(&self, text: &str) -> Option<&str> {
+        self.specials.iter().map(|(special, _)| special.as_str()).find(|special| text.contains(special))
+    }
+
     /// Whether the tokenizer has this token.
     pub fn has_token(&self, token: &str) -> bool {
         self.tokenizer.token_to_id(token).is_some()

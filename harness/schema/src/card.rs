@@ -181,7 +181,8 @@ pub struct Choices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChoiceForm {
-    /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`. Two at least; `[]` is a missing one.
+    /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`. Two at least; `[]` is a missing one. Also
+    /// `struct<text: list<string>, label: list<string>>` (ARC), by whose labels `answer = "letter"` goes, whatever they are.
     List,
     /// One string, options separated by commas; an answer that contains commas is matched against joined pieces. The other options may
     /// not look cut (`1` and `000`, `(a` and `b)`), and where the answer is a place, the commas must leave no doubt at all. A string
@@ -298,8 +299,8 @@ pub enum BadRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// File names in row order, within the dataset's folder, each file once; a `*` matches any run of characters (matches are sorted
-    /// by name; none that begins with `.` or `_`). Files whose names promise others (`-00000-of-00003`) are read together or not at
+    /// File names in row order, within the dataset's folder, each file once; a `*` matches any run of characters of a file's or a
+    /// folder's name, `**` any number of folders (matches are sorted by folder and name; none that begins with `.` or `_`). Files whose names promise others (`-00000-of-00003`) are read together or not at
     /// all, and no two have the same content.
     pub files: Vec<String>,
     /// Files with the pictures, where the card has a section `pictures`.

@@ -123,7 +123,7 @@ pub(crate) fn check_steps(of_clients: &[usize], pooled: bool) -> Result<()> {
 }
 
 /// The cards that say how rows are asked: the parts' where there are some.
-fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
+pub(crate) fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
     let alone = card.parts.is_empty().then_some(card);
     card.parts.iter().chain(alone)
 }

@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod checksums;
+mod doubts;
 mod error;
 pub mod parameters;
 pub mod record;

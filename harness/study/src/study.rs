@@ -18,6 +18,7 @@ use tasks::{Judge, Split};
 
 use crate::Result;
 use crate::check::check_steps;
+use crate::doubts::{check_reach, check_templates, of_data};
 
 /// One experiment, prepared: all that training and evaluation read.
 pub struct Study {
@@ -43,6 +44,8 @@ impl Study {
         train_split: Arc<Split>,
         test_split: Arc<Split>,
     ) -> Result<Self> {
+        check_templates(&train_split.dataset.card, &experiment.data.prompt, backbone.text())?;
+        check_templates(&test_split.dataset.card, &experiment.data.prompt, backbone.text())?;
         let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
         let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
         let initial = adapter.init(seed, models::adapter_dtype(&*backbone), backbone.device())?;
@@ -68,6 +71,7 @@ impl Study {
         }
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
         let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
+        check_reach(&judge)?;
         let schedule = Schedule::new(
             &experiment.federation,
             &experiment.evaluation,
@@ -155,6 +159,12 @@ impl Study {
     /// Prompts of either split that were longer than `data.max_prompt_tokens` and lost their beginning.
     pub fn prompts_cut(&self) -> usize {
         self.prompts_cut + self.judge.prompts_cut
+    }
+
+    /// What its data make doubtful, in words: scores that nobody can reach, rows that are there twice, texts that are not asked as they
+    /// are.
+    pub fn doubts(&self) -> Vec<String> {
+        of_data(&self.judge, &self.train_split, self.backbone.text())
     }
 
     /// Training examples as a batch.

@@ -146,6 +146,7 @@ mod tests {
             images: Vec::new(),
             origins: Vec::new(),
             skipped: Vec::new(),
+            repeated: 0,
             files: Vec::new(),
         };
         let found = breakdown(&dataset, &[("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right)));

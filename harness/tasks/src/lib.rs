@@ -18,6 +18,7 @@ mod lots;
 mod options;
 pub mod predict;
 pub mod prepare;
+pub mod reach;
 pub mod split;
 pub mod trivial;
 pub mod vqa;

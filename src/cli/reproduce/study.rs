@@ -56,11 +56,13 @@ impl Reproduction {
             report::notice(&[&report]);
             return judge(&report, &locked.claims, None);
         }
-        if self.plan || !self.quiet {
-            plan(session, &experiments, described.seeds.len())?;
-        }
         if self.plan {
+            // What was asked for.
+            plan(session, &experiments, described.seeds.len())?.iter().for_each(|line| say(line));
             return Ok(());
+        }
+        if !self.quiet {
+            plan(session, &experiments, described.seeds.len())?.iter().for_each(|line| note(line));
         }
         let place = out.join("report");
         suite.check_members(session, &described, &experiments)?;
@@ -81,7 +83,7 @@ fn read(name: &str) -> Result<Locked, study::Error> {
 }
 
 /// What all runs take together, from one timed batch of every experiment with its first seed.
-fn plan(session: &mut Session, experiments: &[Experiment], seeds: usize) -> Result<()> {
+fn plan(session: &mut Session, experiments: &[Experiment], seeds: usize) -> Result<[String; 3]> {
     let clock = Stopwatch::start();
     let mut plans = Vec::new();
     for experiment in experiments.iter().step_by(seeds) {
@@ -95,28 +97,28 @@ fn plan(session: &mut Session, experiments: &[Experiment], seeds: usize) -> Resu
     let methods: BTreeSet<&str> = plans.iter().map(|plan| plan.method.as_str()).collect();
     let datasets: BTreeSet<&str> = plans.iter().map(|plan| plan.dataset.as_str()).collect();
     let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
-    note(&format!(
+    let what = format!(
         "plan: {} runs ({} experiments x {seeds} seeds) of {} on {}",
         experiments.len(),
         plans.len(),
         listed(methods),
         listed(datasets)
-    ));
-    note(&format!(
+    );
+    let costs = format!(
         "  about {} on this machine, at most about {} of memory; {} optimizer steps",
         duration(time),
         bytes(memory),
         sum(|plan| plan.steps as u64)
-    ));
-    note(&format!(
+    );
+    let traffic = format!(
         "  about {} of adapters and {} of activations up, {} and {} down (planned in {})",
         bytes(sum(|plan| plan.adapters.uplink)),
         bytes(sum(|plan| plan.activations.uplink)),
         bytes(sum(|plan| plan.adapters.downlink)),
         bytes(sum(|plan| plan.activations.downlink)),
         duration(clock.seconds())
-    ));
-    Ok(())
+    );
+    Ok([what, costs, traffic])
 }
 
 /// Prints the verdicts, and writes them into a folder.

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, RgbImage};
 
-/// 16-bit values lose their low byte. The error is a reason.
+/// Colours of 16 bits lose their low byte, as in Pillow. The error is a reason.
 pub fn on_white(decoded: DynamicImage) -> Result<RgbImage, String> {
     let (width, height) = (decoded.width(), decoded.height());
     let high = |value: u16| (value >> 8) as u8;
@@ -10,13 +10,12 @@ pub fn on_white(decoded: DynamicImage) -> Result<RgbImage, String> {
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => return Ok(decoded.into_rgb8()),
         DynamicImage::ImageLumaA8(gray) => gray.pixels().flat_map(|pixel| [over_white(pixel.0[0], pixel.0[1]); 3]).collect(),
         DynamicImage::ImageRgba8(rgba) => rgba.pixels().flat_map(|pixel| coloured(pixel.0)).collect(),
-        DynamicImage::ImageLuma16(gray) => gray.pixels().flat_map(|pixel| [high(pixel.0[0]); 3]).collect(),
         DynamicImage::ImageLumaA16(gray) => {
             gray.pixels().flat_map(|pixel| [over_white(high(pixel.0[0]), high(pixel.0[1])); 3]).collect()
         }
         DynamicImage::ImageRgb16(rgb) => rgb.as_raw().iter().map(|value| high(*value)).collect(),
         DynamicImage::ImageRgba16(rgba) => rgba.pixels().flat_map(|pixel| coloured(pixel.0.map(high))).collect(),
-        other => return Err(format!("the image has pixels of a kind that is not read ({:?})", other.color())),
+        _ => return Err("its pixels are neither gray nor RGB of 8 or 16 bits, with or without alpha".into()),
     };
     Ok(RgbImage::from_raw(width, height, bytes).expect("three bytes for every pixel"))
 }

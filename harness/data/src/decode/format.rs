@@ -26,6 +26,18 @@ const READ: &str = "PNG, JPEG, WebP, GIF, BMP and TIFF are read";
 const SHOWN: usize = 24;
 
 impl Format {
+    /// As messages call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "PNG",
+            Self::Jpeg => "JPEG",
+            Self::WebP => "WebP",
+            Self::Gif => "GIF",
+            Self::Bmp => "BMP",
+            Self::Tiff => "TIFF",
+        }
+    }
+
     /// By the first bytes; the error is a reason that names what they are.
     pub fn of(encoded: &[u8]) -> Result<Self, String> {
         if let Some(format) = Self::known(encoded) {

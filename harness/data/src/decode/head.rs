@@ -7,6 +7,10 @@ use super::format::Format;
 use super::numbers::{bytes, u16_le};
 use super::{gif_size, png};
 
+/// What is refused although it could be read.
+const GRAY_16: &str =
+    "of gray in 16 bits, which Pillow 13 (and so transformers) clips to 255, white for the most part; save it with 8 bits";
+
 /// What is known of a picture without decoding it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -27,6 +31,8 @@ impl Head {
     pub fn read(encoded: &[u8]) -> Result<Self, String> {
         let format = Format::of(encoded)?;
         let read = match format {
+            // Depth and kind of colour in IHDR.
+            Format::Png if encoded.get(24..26) == Some(&[16, 0]) => return Err(format!("the image is a PNG {GRAY_16}")),
             Format::Png => of_png(encoded),
             Format::Jpeg => of_jpeg(encoded),
             Format::WebP => of_webp(encoded),
@@ -40,7 +46,7 @@ impl Head {
             Format::Bmp => of_bmp(encoded)?,
             Format::Tiff => of_tiff(encoded)?,
         };
-        read.ok_or_else(|| format!("the image's header is damaged or cut off: {} bytes of {format:?}", encoded.len()))
+        read.ok_or_else(|| format!("the image's header is damaged or cut off: {} bytes of {}", encoded.len(), format.name()))
     }
 
     /// Width and height as a person sees it.
@@ -196,8 +202,8 @@ fn of_plain_tiff(encoded: &[u8], directory: &Directory) -> Result<Option<Head>, 
     let refused = |what: &str| Err(format!("the image is a TIFF {what}, which is not read; save it as PNG"));
     let bits = first(tag::BITS).unwrap_or(1);
     match first(tag::PHOTOMETRIC) {
-        Some(0) if bits == 16 => return refused("of 16 bits whose white is 0"),
-        Some(0 | 1) if matches!(bits, 1 | 8 | 16) => {}
+        Some(0 | 1) if bits == 16 => return Err(format!("the image is a TIFF {GRAY_16}")),
+        Some(0 | 1) if matches!(bits, 1 | 8) => {}
         Some(2) if matches!(bits, 8 | 16) => {}
         Some(5) if bits == 8 => {}
         Some(0 | 1 | 2 | 5) => return refused(&format!("of {bits} bits a sample")),

@@ -2,7 +2,8 @@
 //!
 //! That is what Pillow and `transformers` make of it: `ImageOps.exif_transpose` turns a picture by its orientation, and the image
 //! processors (5.23) put transparency on white. `tests/fixtures/preprocess/make.py` writes what they give, and a test of `image.rs`
-//! compares. Departures: 16-bit gray loses its low byte (Pillow clips it to 255, which makes most pictures white), and a colour
+//! compares. Gray of 16 bits is refused: Pillow 13's `convert("RGB")`, and so the image processors, clip it to 255, which makes most
+//! such pictures white. One departure: a colour
 //! that a PNG of fewer or more than 8 bits declares transparent is compared before it is brought to 8 bits, as the format says.
 //!
 //! Of an animation, the first picture counts. A picture comes from outside: its size is checked before anything is decoded, what
@@ -32,8 +33,8 @@ use rayon::prelude::*;
 pub(super) use self::format::Format;
 use self::head::Head;
 
-/// A card may allow no more: decoded, such a picture takes 800 MB.
-pub(super) const MAX_IMAGE_PIXELS: u64 = 1 << 28;
+/// A card may allow no more: decoded from four channels of 16 bits, such a picture takes 1.5 GB with its copy in 8 bits.
+pub(super) const MAX_IMAGE_PIXELS: u64 = 1 << 27;
 
 /// A picture more than so many times as long as wide would become huge when its shortest edge is resized.
 const MAX_ASPECT: u32 = 100;
@@ -91,7 +92,8 @@ pub(super) fn decode(encoded: &[u8], max_image_pixels: u64) -> Result<RgbImage, 
     if (decoded.width(), decoded.height()) != (head.width, head.height) {
         return Err("the image cannot be decoded: its header names another size than its pixels have".into());
     }
-    let mut upright = DynamicImage::ImageRgb8(colours::on_white(decoded)?);
+    let mut upright =
+        DynamicImage::ImageRgb8(colours::on_white(decoded).map_err(|reason| format!("the image is not read: {reason}"))?);
     upright.apply_orientation(head.orientation);
     Ok(upright.into_rgb8())
 }

@@ -80,6 +80,17 @@ fn what_is_no_picture_is_named() {
     }
 }
 
+/// Pillow's `convert("RGB")` clips it to 255: neither that nor another reading is taken without a word.
+#[test]
+fn gray_of_16_bits_is_refused() {
+    let gray = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(8, 8, |x, y| image::Luma([(4000 * x + y) as u16]));
+    for (format, name) in [(image::ImageFormat::Png, "PNG"), (image::ImageFormat::Tiff, "TIFF")] {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        gray.write_to(&mut bytes, format).expect("written");
+        refused(bytes.get_ref(), &format!("is a {name} of gray in 16 bits, which Pillow 13"));
+    }
+}
+
 /// A picture that was cut anywhere is refused, unless only what nobody needs is gone.
 #[test]
 fn half_a_picture_is_refused() {
