@@ -12,7 +12,6 @@ use arrow_array::RecordBatch;
 use guard::text::line;
 use schema::card::{AnswerForm, BadRow, Card, Fold, PictureFiles};
 use schema::record::Skipped;
-use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 use sha2::{Digest, Sha256};
 
 use super::card::{check, join_cards};
