@@ -78,6 +78,7 @@ const ROW: MethodRow = MethodRow {
     compute: 1.0,
     needs_all_clients: false,
     mean_only: false,
+    unequal_ranks: false,
     scope: Scope::Shard,
     build: |given| Ok(Box::new(options::<FedNova>("fednova", given)?)),
 };

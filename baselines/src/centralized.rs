@@ -2,7 +2,7 @@
 
 use federation::Result;
 use federation::aggregate::Mean;
-use federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
+use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
 use models::adapter::Adapters;
 
 use crate::fedavg;
@@ -25,9 +25,5 @@ impl Method for Centralized {
 
     fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
         self.tuned.take()
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Pooled
     }
 }

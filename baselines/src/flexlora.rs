@@ -75,10 +75,6 @@ impl Method for FlexLora {
         })
     }
 
-    fn unequal_ranks(&self) -> bool {
-        true
-    }
-
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
     }

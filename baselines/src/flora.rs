@@ -96,10 +96,6 @@ impl Method for Flora {
         Ok(merged)
     }
 
-    fn unequal_ranks(&self) -> bool {
-        true
-    }
-
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
     }

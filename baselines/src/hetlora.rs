@@ -143,10 +143,6 @@ impl Method for HetLora {
         Ok(if norms > 0.0 { by_norm } else { even })
     }
 
-    fn unequal_ranks(&self) -> bool {
-        true
-    }
-
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
     }

@@ -96,6 +96,7 @@ const DEFAULTS: MethodRow = MethodRow {
     compute: 1.0,
     needs_all_clients: false,
     mean_only: true,
+    unequal_ranks: false,
     scope: Scope::Shard,
     build: |_| Err(federation::Error::Usage("a method row without a builder".into())),
 };
@@ -280,6 +281,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "Cho et al., arXiv 2401.06432",
         adapter: "lora",
         mean_only: false,
+        unequal_ranks: true,
         build: hetlora::HetLora::build,
         ..DEFAULTS
     },
@@ -289,6 +291,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "Bai et al., arXiv 2402.11505",
         adapter: "lora",
         mean_only: false,
+        unequal_ranks: true,
         build: flexlora::FlexLora::build,
         ..DEFAULTS
     },
@@ -300,6 +303,7 @@ pub const METHODS: &[MethodRow] = &[
         traffic: STACK_DOWN,
         needs_all_clients: true,
         mean_only: false,
+        unequal_ranks: true,
         build: flora::Flora::build,
         ..DEFAULTS
     },

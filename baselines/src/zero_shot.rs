@@ -1,7 +1,7 @@
 //! Zero-shot: nothing is trained, nothing is sent.
 
 use federation::Result;
-use federation::{Client, Method, Round, Scope, Sets, Update};
+use federation::{Client, Method, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 
 /// The untouched backbone.
@@ -18,9 +18,5 @@ impl Method for ZeroShot {
 
     fn train(&self, client: &mut Client, _received: &Sets) -> Result<Update> {
         Ok(Update { client: client.id(), ..Update::default() })
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Nothing
     }
 }

@@ -113,7 +113,7 @@ impl<'a> Exchange<'a> {
     /// What a client receives; pooled training happens at the server itself.
     fn send(&mut self, method: &dyn Method, client: usize, global: &Adapters) -> Result<Sets> {
         let sets = method.send(client, global, self.round)?;
-        match method.scope() {
+        match self.federation.row.scope {
             Scope::Pooled | Scope::Nothing => Ok(sets),
             Scope::Shard => self.link.down(client, &sets, self.federation.device),
         }
@@ -129,7 +129,7 @@ impl<'a> Exchange<'a> {
         trained: Vec<Trained>,
         global: &Adapters,
     ) -> Result<()> {
-        let pooled = method.scope() == Scope::Pooled;
+        let pooled = self.federation.row.scope == Scope::Pooled;
         let trained = match pooled {
             true => trained,
             false => trained.into_iter().map(|trained| self.find_out(clients, trained)).collect::<Result<_>>()?,
@@ -143,7 +143,7 @@ impl<'a> Exchange<'a> {
                 Ok(update) => Ok(self.upload(update, &trained.received, answered)?),
                 Err(error) => Err(error),
             };
-            match update.and_then(|update| self.check(&*method, update)) {
+            match update.and_then(|update| self.check(update)) {
                 Ok(update) => {
                     self.arrived.push(Arrived::of(&update));
                     method.receive(update, global, self.round)?;
@@ -198,12 +198,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// An update as it is, if it may be averaged.
-    fn check(&self, method: &dyn Method, update: Update) -> Result<Update> {
+    fn check(&self, update: Update) -> Result<Update> {
         let (client, round) = (update.client, self.round.index);
         if !update.sets.is_finite()? {
             return Err(Error::NotFinite { client, round });
         }
-        match update.sets.get(ADAPTERS).ok().and_then(|set| self.federation.task.adapter().misfit(set, method.unequal_ranks())) {
+        let (spec, unequal_ranks) = (self.federation.task.adapter(), self.federation.row.unequal_ranks);
+        match update.sets.get(ADAPTERS).ok().and_then(|set| spec.misfit(set, unequal_ranks)) {
             Some(tensor) => Err(Error::Misfit { client, round, tensor }),
             None => Ok(update),
         }

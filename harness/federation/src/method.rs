@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use models::adapter::{AdapterSpec, Adapters};
 use schema::metrics::Variant;
 
-use crate::{ADAPTERS, Client, Result, Round, Scope, Sets, Update};
+use crate::{ADAPTERS, Client, Result, Round, Sets, Update};
 
 /// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::send`],
 /// [`Method::receive`], [`Method::aggregate`]).
@@ -57,16 +57,6 @@ pub trait Method: Send + Sync {
     /// Its own keys with their values, defaults included: what a run folder keeps.
     fn config(&self) -> BTreeMap<String, serde_json::Value> {
         BTreeMap::new()
-    }
-
-    /// Whether updates may be of other ranks than the experiment's.
-    fn unequal_ranks(&self) -> bool {
-        false
-    }
-
-    /// Whose examples a client of this method trains on.
-    fn scope(&self) -> Scope {
-        Scope::Shard
     }
 }
 

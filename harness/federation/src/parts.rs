@@ -6,11 +6,14 @@ use schema::{Experiment, Scope};
 use seed::Seed;
 use tasks::Judge;
 
+use crate::registry::MethodRow;
 use crate::{Client, Schedule, Task};
 
 /// One experiment's parts, as the loop of rounds sees them.
 #[derive(Clone, Copy)]
 pub struct Federation<'a> {
+    /// What is known of its method.
+    pub row: &'a MethodRow,
     /// What clients train on.
     pub task: &'a dyn Task,
     /// Who says what adapters are worth.

@@ -35,6 +35,8 @@ pub struct MethodRow {
     pub needs_all_clients: bool,
     /// Whether the server uses nothing of a round's updates but their mean, so that noise on the mean protects them all.
     pub mean_only: bool,
+    /// Whether updates may be of other ranks than the experiment's.
+    pub unequal_ranks: bool,
     /// Whose examples it trains on.
     pub scope: Scope,
     /// Builds it.

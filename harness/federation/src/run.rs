@@ -47,9 +47,9 @@ pub struct Outcome {
 /// Runs an experiment with a method.
 pub fn run(federation: Federation, method: &mut dyn Method, watch: &dyn Watch) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut clients = federation.clients(method.scope());
+    let mut clients = federation.clients(federation.row.scope);
     let mut global = method.start(federation.task.initial().clone(), federation.task.adapter());
-    let total = if method.scope() == Scope::Nothing { 0 } else { federation.schedule.rounds() };
+    let total = if federation.row.scope == Scope::Nothing { 0 } else { federation.schedule.rounds() };
 
     if total == 0 {
         let evaluation = Stopwatch::start();

@@ -23,6 +23,7 @@ use crate::doubts::{check_reach, check_templates, of_data};
 /// One experiment, prepared: all that training and evaluation read.
 pub struct Study {
     experiment: Experiment,
+    row: MethodRow,
     backbone: Arc<dyn Backbone>,
     adapter: AdapterSpec,
     initial: Adapters,
@@ -82,13 +83,26 @@ impl Study {
         if trains {
             check_steps(schedule.steps(), row.scope == Scope::Pooled)?;
         }
-        Ok(Self { experiment, backbone, adapter, initial, train_split, train, judge, partition, shards, schedule, prompts_cut })
+        Ok(Self {
+            experiment,
+            row: *row,
+            backbone,
+            adapter,
+            initial,
+            train_split,
+            train,
+            judge,
+            partition,
+            shards,
+            schedule,
+            prompts_cut,
+        })
     }
 
     /// As the loop of rounds sees it.
     pub fn federation(&self) -> Federation<'_> {
         let (judge, schedule, shards) = (&self.judge, &self.schedule, &*self.shards);
-        Federation { task: self, judge, schedule, shards, device: self.backbone.device() }
+        Federation { row: &self.row, task: self, judge, schedule, shards, device: self.backbone.device() }
     }
 
     /// Runs it with a method.
