@@ -37,9 +37,6 @@ const FLOORS: &[Floor] = &[
     ),
 ];
 
-/// Crates whose files still import each other in circles: to be emptied, and never to be added to.
-const STILL_OPEN: &[&str] = &["models"];
-
 fn workspace() -> Result<Packages> {
     Packages::read(Path::new(env!("CARGO_MANIFEST_DIR")))
 }
@@ -66,14 +63,10 @@ fn floors_are_seen() -> Test {
 
 #[test]
 fn no_files_of_a_crate_import_each_other_in_a_circle() -> Test {
-    let mut closed: Vec<&str> = STILL_OPEN.to_vec();
     for (name, root) in &workspace()?.roots {
         let circles = files::circles(root)?;
-        closed.retain(|open| circles.is_empty() || open != name);
-        let is_open = STILL_OPEN.contains(&name.as_str());
-        assert!(circles.is_empty() || is_open, "circles in `{name}`, each by its arrows:\n\n{}", circles.join("\n"));
+        assert!(circles.is_empty(), "circles in `{name}`, each by its arrows:\n\n{}", circles.join("\n"));
     }
-    assert!(closed.is_empty(), "{closed:?} have no circle any more: take them off STILL_OPEN");
     Ok(())
 }
 

@@ -1,125 +1,57 @@
 //! CLIP's vision tower (Radford et al., arXiv 2103.00020), with Hugging Face's weight names.
 
+use std::marker::PhantomData;
+
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use serde::{Deserialize, Serialize};
 
 use super::nn::{self, Activation};
-use super::vit::{self, Block, BlockConfig};
+use super::tower::{Tower, TowerConfig};
+use super::vit::{self, Block};
 
-/// Shapes of the tower, as in a checkpoint's `vision_config`. A key that is not there has transformers' default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClipVisionConfig {
-    /// The architecture, where a checkpoint names it: `clip_vision_model`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_type: Option<String>,
-    /// Width d.
-    #[serde(default = "default_hidden_size")]
-    pub hidden_size: usize,
-    /// Width of the MLP.
-    #[serde(default = "default_intermediate_size")]
-    pub intermediate_size: usize,
-    /// Blocks.
-    #[serde(default = "default_layers")]
-    pub num_hidden_layers: usize,
-    /// Attention heads.
-    #[serde(default = "default_layers")]
-    pub num_attention_heads: usize,
-    /// Pixels on a side.
-    #[serde(default = "default_image_size")]
-    pub image_size: usize,
-    /// Pixels on a side of a patch.
-    #[serde(default = "default_patch_size")]
-    pub patch_size: usize,
-    /// Floor of the layer norms.
-    #[serde(default = "default_eps")]
-    pub layer_norm_eps: f64,
-    /// The MLP's activation.
-    #[serde(default = "default_activation")]
-    pub hidden_act: Activation,
-}
+/// CLIP's, with a class token, a norm before the blocks and one behind them, which is stored though LLaVA skips it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clip;
 
-fn default_hidden_size() -> usize {
-    768
-}
+/// Shapes of the tower.
+pub type ClipVisionConfig = TowerConfig<Clip>;
 
-fn default_intermediate_size() -> usize {
-    3072
-}
+impl Tower for Clip {
+    const MODEL_TYPE: Option<&'static str> = Some("clip_vision_model");
+    const CLASS_TOKEN: bool = true;
+    const PATCH_BIAS: bool = false;
+    const NORMS: u64 = 2;
+    const FUSED: bool = false;
 
-fn default_layers() -> usize {
-    12
-}
-
-fn default_image_size() -> usize {
-    224
-}
-
-fn default_patch_size() -> usize {
-    32
-}
-
-fn default_eps() -> f64 {
-    1e-5
-}
-
-fn default_activation() -> Activation {
-    Activation::QuickGelu
+    fn defaults() -> ClipVisionConfig {
+        ClipVisionConfig {
+            model_type: None,
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            image_size: 224,
+            patch_size: 32,
+            layer_norm_eps: 1e-5,
+            hidden_act: Activation::QuickGelu,
+            qkv_bias: true,
+            tower: PhantomData,
+        }
+    }
 }
 
 impl ClipVisionConfig {
     /// CLIP ViT-L/14-336, the tower of LLaVA-1.5.
     pub fn large_336() -> Self {
         Self {
-            model_type: None,
             hidden_size: 1024,
             intermediate_size: 4096,
             num_hidden_layers: 24,
             num_attention_heads: 16,
             image_size: 336,
             patch_size: 14,
-            layer_norm_eps: default_eps(),
-            hidden_act: default_activation(),
+            ..Self::default()
         }
-    }
-
-    /// Patches of an image, the class token not counted.
-    pub fn num_patches(&self) -> usize {
-        (self.image_size / self.patch_size).pow(2)
-    }
-
-    fn block(&self) -> BlockConfig {
-        BlockConfig {
-            d: self.hidden_size,
-            hidden: self.intermediate_size,
-            heads: self.num_attention_heads,
-            eps: self.layer_norm_eps,
-            activation: self.hidden_act,
-        }
-    }
-
-    /// Parameters: blocks, class token, positions, patch convolution, and the norms before and after; the last is stored though
-    /// LLaVA skips it.
-    pub fn parameters(&self) -> u64 {
-        let (d, p) = (self.hidden_size as u64, self.patch_size as u64);
-        self.block().parameters() * self.num_hidden_layers as u64
-            + d
-            + (self.num_patches() as u64 + 1) * d
-            + 3 * p * p * d
-            + 4 * d
-    }
-
-    /// Floating-point operations of an image's way to the hidden state behind so many blocks.
-    pub fn image_flops(&self, blocks: usize) -> f64 {
-        vit::image_flops(&self.block(), blocks, (self.num_patches(), 1), self.patch_size)
-    }
-
-    /// What cannot be run, if anything.
-    pub fn unsupported(&self) -> Option<String> {
-        if let Some(other) = self.model_type.as_deref().filter(|&name| name != "clip_vision_model") {
-            return Some(format!("vision_config.model_type = \"{other}\" (only \"clip_vision_model\" is)"));
-        }
-        vit::unsupported(&self.block(), self.num_hidden_layers, self.image_size, self.patch_size)
     }
 }
 
@@ -144,7 +76,7 @@ impl ClipVisionTower {
         Ok(Self {
             patch: embeddings.get((d, 3, p, p), "patch_embedding.weight")?,
             class: embeddings.get(d, "class_embedding")?,
-            position: embeddings.get((config.num_patches() + 1, d), "position_embedding.weight")?.to_dtype(weights.dtype())?,
+            position: embeddings.get((config.num_tokens(), d), "position_embedding.weight")?.to_dtype(weights.dtype())?,
             pre_norm: nn::LayerNorm::new(d, config.layer_norm_eps, &weights.pp("pre_layrnorm"))?,
             blocks,
         })

@@ -41,6 +41,7 @@ mod stored;
 pub mod table;
 pub mod text;
 mod tokenizer;
+pub mod tower;
 pub mod vit;
 
 pub use backbone::{Backbone, Embeddings, adapter_dtype};

@@ -101,7 +101,7 @@ impl MiniGpt4Config {
         let vision = self.vision_config.parameters();
         let (queries, eyes) = (self.num_query_tokens, &self.vision_config);
         let read = self.qformer_config.flops(queries, eyes.num_tokens(), eyes.hidden_size);
-        let image_flops = eyes.image_flops() + read + 2.0 * queries as f64 * dq as f64 * dt as f64;
+        let image_flops = eyes.image_flops(eyes.num_hidden_layers) + read + 2.0 * queries as f64 * dq as f64 * dt as f64;
         model::spec(name, &self.text_config, vision, (connector, vec![site]), (queries, image_flops))
     }
 }

@@ -140,7 +140,8 @@ impl SmolVlmConfig {
         let image_tokens = (self.vision_config.side() / self.scale_factor).pow(2);
         let (d_in, d_out) = (self.merged(), self.text_config.hidden_size);
         let connector = ((d_in * d_out) as u64, vec![connector::site(PROJECTION, d_in, d_out)]);
-        let image_flops = self.vision_config.image_flops() + 2.0 * image_tokens as f64 * d_in as f64 * d_out as f64;
+        let image_flops = self.vision_config.image_flops(self.vision_config.num_hidden_layers)
+            + 2.0 * image_tokens as f64 * d_in as f64 * d_out as f64;
         model::spec(name, &self.decoder(), self.vision_config.parameters(), connector, (image_tokens, image_flops))
     }
 }

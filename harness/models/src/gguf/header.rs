@@ -5,7 +5,7 @@ use std::io::Read;
 
 use candle_core::quantized::GgmlDType;
 
-use super::{Value, dtype};
+use super::value::Value;
 
 type Parsed<T> = Result<T, String>;
 
@@ -257,6 +257,26 @@ impl<R: Read> Cursor<R> {
 /// The beginning of a name: a hostile file's may be megabytes long.
 fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
+}
+
+/// The types of tensors that candle dequantises, by their numbers in a file.
+fn dtype(number: u32) -> Option<GgmlDType> {
+    Some(match number {
+        0 => GgmlDType::F32,
+        1 => GgmlDType::F16,
+        2 => GgmlDType::Q4_0,
+        3 => GgmlDType::Q4_1,
+        6 => GgmlDType::Q5_0,
+        7 => GgmlDType::Q5_1,
+        8 => GgmlDType::Q8_0,
+        10 => GgmlDType::Q2K,
+        11 => GgmlDType::Q3K,
+        12 => GgmlDType::Q4K,
+        13 => GgmlDType::Q5K,
+        14 => GgmlDType::Q6K,
+        30 => GgmlDType::BF16,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 use tokenizers::Tokenizer;
 
-use super::{Gguf, Value, tokenizer};
+use super::file::Gguf;
+use super::tokenizer;
+use super::value::Value;
 use crate::llama::LlamaConfig;
 use crate::{Result, stored};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
-use super::Gguf;
+use super::file::Gguf;
 use crate::{Result, tokenizer};
 
 /// Token types of llama.cpp.

@@ -5,7 +5,10 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, W
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, multiply, product};
-use super::{Numbers, Real, by_dtype, held, hold, lanes, largest, tensor_like, values, vectorized};
+use super::real::Real;
+use super::simd::vectorized;
+use super::storage::{Numbers, by_dtype, held, hold, tensor_like, values};
+use super::sums::{lanes, largest};
 
 /// Causal-with-branches attention over packed heads, rotary embedding included.
 ///

@@ -15,10 +15,13 @@ use rayon::prelude::*;
 
 use super::attention::{self, Scene, turn, turn_back};
 use super::elementwise::SiluGate;
-use super::frozen::{FrozenWeights, Weight};
+use super::frozen::FrozenWeights;
 use super::norm::RmsNorm;
 use super::pair::Pair;
-use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values};
+use super::panels::Weight;
+use super::real::Real;
+use super::storage::{Numbers, by_dtype, tensor_like, values};
+use super::sums::{add, gather, scatter};
 
 /// Places for pairs in a block: projections, in the order of [`Block::projections`], then the FFN's.
 const Q: usize = 0;

@@ -4,7 +4,9 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::{Numbers, Real, by_dtype, tensor_like, values, vectorized};
+use super::real::Real;
+use super::simd::vectorized;
+use super::storage::{Numbers, by_dtype, tensor_like, values};
 
 /// `silu(gate) * up`, elementwise over equal shapes.
 pub struct SiluGate;

@@ -5,38 +5,14 @@
 //! processor, but for the order of the sums. f16 weights are widened. Everything that is not a product stays as wide as it was.
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
+use half::bf16;
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::avx512;
 use super::matrix::{Matrix, write_product};
-use super::{Held, Real, add, hold, values};
-
-/// A frozen weight `[out, in]` as numbers.
-#[derive(Clone, Copy)]
-pub(super) struct Weight<'a, T> {
-    numbers: Stored<'a, T>,
-    d_out: usize,
-    d_in: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Stored<'a, T> {
-    Whole(&'a [T]),
-    Bf16(&'a [bf16]),
-    F16(&'a [f16]),
-}
-
-/// Which way numbers pass a weight.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// `x W^T`.
-    Forward,
-    /// `dy W`.
-    Backward,
-}
+use super::panels::{Stored, Way, Weight};
+use super::real::Real;
+use super::storage::{Held, hold, values};
+use super::sums::add;
 
 /// Frozen weights, held for reading.
 pub(super) struct FrozenWeights<'t>(Vec<(Held<'t>, &'t Tensor)>);
@@ -143,14 +119,6 @@ impl<T: Real> Weight<'_, T> {
         Self { numbers, d_out: count, d_in: self.d_in }
     }
 
-    /// Widths of what enters and of what leaves.
-    fn widths(&self, way: Way) -> (usize, usize) {
-        match way {
-            Way::Forward => (self.d_in, self.d_out),
-            Way::Backward => (self.d_out, self.d_in),
-        }
-    }
-
     #[allow(unsafe_code, reason = "nobody should have to write zeros where the product is written next")]
     fn fresh(&self, way: Way, x: &[T]) -> Vec<T> {
         let (entering, leaving) = self.widths(way);
@@ -228,63 +196,6 @@ impl<T: Real> Weight<'_, T> {
                 }
             }
         }
-    }
-}
-
-/// Number types that may have a kernel of their own.
-pub trait Panels: Sized {
-    /// Writes the product by it; false if this processor, or the type, has none.
-    ///
-    /// # Safety
-    /// As for `Weight::write`.
-    #[allow(unsafe_code, reason = "as for `write`")]
-    #[allow(private_interfaces, reason = "nobody outside calls it")]
-    unsafe fn write_with_panels(weight: &Weight<Self>, way: Way, x: &[Self], y: *mut Self, accumulate: bool) -> bool;
-}
-
-impl Panels for f64 {
-    #[allow(unsafe_code, private_interfaces, reason = "as declared")]
-    unsafe fn write_with_panels(_: &Weight<Self>, _: Way, _: &[Self], _: *mut Self, _: bool) -> bool {
-        false
-    }
-}
-
-impl Panels for f32 {
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code, private_interfaces, reason = "as declared")]
-    unsafe fn write_with_panels(weight: &Weight<Self>, way: Way, x: &[Self], y: *mut Self, accumulate: bool) -> bool {
-        use avx512::{Left, Right, Words, product, rounded};
-        let (entering, leaving) = weight.widths(way);
-        let (kind, bytes): (_, &[u8]) = match weight.numbers {
-            Stored::Whole(numbers) => (Words::Single, bytemuck::cast_slice(numbers)),
-            // A word is two neighbours of a row.
-            Stored::Bf16(numbers) if weight.d_in.is_multiple_of(2) => {
-                (Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast()))
-            }
-            _ => return false,
-        };
-        if !kind.served() || x.is_empty() {
-            return false;
-        }
-        let rounded = match kind {
-            Words::Single => None,
-            // SAFETY: the processor serves pairs.
-            Words::Pair => Some(unsafe { rounded(x, entering) }),
-        };
-        let left = match &rounded {
-            None => Left { words: bytemuck::cast_slice(x), depth: entering, kind },
-            Some(words) => Left { words, depth: entering.div_ceil(2), kind },
-        };
-        let right = Right { bytes, row: bytes.len() / weight.d_out, rows: weight.d_out, across: way == Way::Forward };
-        // SAFETY: the processor serves the words; the caller promises the rest.
-        unsafe { product(&left, &right, leaving, y, accumulate) };
-        true
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    #[allow(unsafe_code, private_interfaces, reason = "as declared")]
-    unsafe fn write_with_panels(_: &Weight<Self>, _: Way, _: &[Self], _: *mut Self, _: bool) -> bool {
-        false
     }
 }
 

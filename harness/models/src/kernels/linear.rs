@@ -4,7 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Storage, Tensor, WithDType};
 
 use super::frozen::FrozenWeights;
-use super::{Numbers, Real, by_dtype, serves, values};
+use super::real::Real;
+use super::storage::{Numbers, by_dtype, serves, values};
 
 /// `[n, in]` times the transpose of `weight` `[out, in]`: `[n, out]`. Backward `dX = dY W`; the weight has no gradient.
 pub struct FrozenLinear {

@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use super::Real;
+use super::real::Real;
 
 /// A matrix in a slice, with its row and column strides.
 #[derive(Clone, Copy)]

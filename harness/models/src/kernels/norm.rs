@@ -4,7 +4,10 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::{Numbers, Real, by_dtype, lanes, lanes3, tensor_like, values, vectorized};
+use super::real::Real;
+use super::simd::vectorized;
+use super::storage::{Numbers, by_dtype, tensor_like, values};
+use super::sums::{lanes, lanes3};
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 64;

@@ -6,7 +6,10 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, W
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, multiply, product};
-use super::{Numbers, Real, add, by_dtype, gather, scatter, tensor_like, values, vectorized};
+use super::real::Real;
+use super::simd::vectorized;
+use super::storage::{Numbers, by_dtype, tensor_like, values};
+use super::sums::{add, gather, scatter};
 
 /// A pair among packed numbers: `down` `[rank, d_in]`, then `up` `[d_out, rank]`; then, of a bottleneck, the biases `[rank]` and
 /// `[d_out]`.

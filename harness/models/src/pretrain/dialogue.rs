@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use super::Lesson;
+use super::lesson::Lesson;
 use crate::adapter::Untouched;
 use crate::llava::Llava;
 use crate::{Backbone, Batch, Branch, Result, Sequence, nn};

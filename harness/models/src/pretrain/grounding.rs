@@ -5,7 +5,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::Lesson;
+use super::lesson::Lesson;
 use crate::llava::Llava;
 use crate::{Backbone, Result, nn};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device};
 use data::Tiles;
 
-use super::{Lesson, pixels};
+use super::lesson::{Lesson, pixels};
 use crate::adapter::Untouched;
 use crate::llava::Llava;
 use crate::{Backbone, Batch, Branch, Result, Sequence, nn};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Long, Rope, Scaling, Yarn};
+use super::scaling::{Long, Rope, Scaling, Yarn};
 
 /// Rotary settings of a config, under any of their names.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

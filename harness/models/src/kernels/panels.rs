@@ -1,0 +1,99 @@
+//! A frozen weight in memory, and the product with it by panels, where this processor has a kernel for that.
+
+#[cfg(target_arch = "x86_64")]
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+
+/// A frozen weight `[out, in]` as numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Weight<'a, T> {
+    pub(super) numbers: Stored<'a, T>,
+    pub(super) d_out: usize,
+    pub(super) d_in: usize,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Stored<'a, T> {
+    Whole(&'a [T]),
+    Bf16(&'a [bf16]),
+    F16(&'a [f16]),
+}
+
+/// Which way numbers pass a weight.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `x W^T`.
+    Forward,
+    /// `dy W`.
+    Backward,
+}
+
+impl<T> Weight<'_, T> {
+    /// Widths of what enters and of what leaves.
+    pub(super) fn widths(&self, way: Way) -> (usize, usize) {
+        match way {
+            Way::Forward => (self.d_in, self.d_out),
+            Way::Backward => (self.d_out, self.d_in),
+        }
+    }
+}
+
+/// Number types that may have a kernel of their own.
+pub trait Panels: Sized {
+    /// Writes the product by it; false if this processor, or the type, has none.
+    ///
+    /// # Safety
+    /// As for `Weight::write`.
+    #[allow(unsafe_code, reason = "as for `write`")]
+    #[allow(private_interfaces, reason = "nobody outside calls it")]
+    unsafe fn write_with_panels(weight: &Weight<Self>, way: Way, x: &[Self], y: *mut Self, accumulate: bool) -> bool;
+}
+
+impl Panels for f64 {
+    #[allow(unsafe_code, private_interfaces, reason = "as declared")]
+    unsafe fn write_with_panels(_: &Weight<Self>, _: Way, _: &[Self], _: *mut Self, _: bool) -> bool {
+        false
+    }
+}
+
+impl Panels for f32 {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code, private_interfaces, reason = "as declared")]
+    unsafe fn write_with_panels(weight: &Weight<Self>, way: Way, x: &[Self], y: *mut Self, accumulate: bool) -> bool {
+        use avx512::{Left, Right, Words, product, rounded};
+        let (entering, leaving) = weight.widths(way);
+        let (kind, bytes): (_, &[u8]) = match weight.numbers {
+            Stored::Whole(numbers) => (Words::Single, bytemuck::cast_slice(numbers)),
+            // A word is two neighbours of a row.
+            Stored::Bf16(numbers) if weight.d_in.is_multiple_of(2) => {
+                (Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast()))
+            }
+            _ => return false,
+        };
+        if !kind.served() || x.is_empty() {
+            return false;
+        }
+        let rounded = match kind {
+            Words::Single => None,
+            // SAFETY: the processor serves pairs.
+            Words::Pair => Some(unsafe { rounded(x, entering) }),
+        };
+        let left = match &rounded {
+            None => Left { words: bytemuck::cast_slice(x), depth: entering, kind },
+            Some(words) => Left { words, depth: entering.div_ceil(2), kind },
+        };
+        let right = Right { bytes, row: bytes.len() / weight.d_out, rows: weight.d_out, across: way == Way::Forward };
+        // SAFETY: the processor serves the words; the caller promises the rest.
+        unsafe { product(&left, &right, leaving, y, accumulate) };
+        true
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[allow(unsafe_code, private_interfaces, reason = "as declared")]
+    unsafe fn write_with_panels(_: &Weight<Self>, _: Way, _: &[Self], _: *mut Self, _: bool) -> bool {
+        false
+    }
+}
