@@ -61,6 +61,7 @@ mod parity;
 mod planted;
 mod printed;
 mod privacy;
+mod quoted;
 mod reality;
 mod rope;
 mod rundir;

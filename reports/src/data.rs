@@ -3,7 +3,7 @@
 use schema::metrics::{Direction, Optional, Reported, Unit};
 use serde_json::{Map, Value, json};
 
-use crate::sheet::{Sheet, Values, csv_text};
+use crate::sheet::{Sheet, Values, csv_of_named};
 use crate::targets::{self, Effort};
 use crate::{Comparison, Group, Report, Stat, kinds, provenance};
 
@@ -122,7 +122,7 @@ pub fn targets(report: &Report) -> Sheet {
 
 /// One row per run; names of columns say the unit.
 pub fn runs_csv(report: &Report) -> String {
-    let text = csv_text(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>());
+    let text = csv_of_named(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>());
     let Some((header, rows)) = text.split_once('\n') else { return text };
     let name = |name: &str| unit_of(name).map_or(name.into(), |unit| with_unit(name, unit));
     format!("{}\n{rows}", header.split(',').map(name).collect::<Vec<String>>().join(","))

@@ -94,6 +94,16 @@ pub enum ReportError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A page whose tables cannot be made.
+    #[error("{}, line {line}: {what}", path.display())]
+    Page {
+        /// The page.
+        path: PathBuf,
+        /// The line of the table's comment.
+        line: usize,
+        /// What is wrong there, and what would be right.
+        what: String,
+    },
     /// A picture could not be painted.
     #[error("cannot paint a picture: {message}")]
     Picture {

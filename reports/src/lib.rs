@@ -17,6 +17,7 @@
 //! - [`tables`]: a report as [`blocks`]; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON of
 //!   [`sheet`]s; `render` chooses;
 //! - [`figures`]: pictures among the blocks; [`page`]: all of it as one HTML file; [`library`]: what both need of the data;
+//! - [`quoted`]: tables that a page quotes, made again from the runs;
 //! - and [`mod@write`] writes files.
 //!
 //! ```no_run
@@ -55,6 +56,7 @@ pub mod pack;
 pub mod page;
 pub mod paired;
 pub mod provenance;
+pub mod quoted;
 pub mod read;
 mod render;
 mod report;

@@ -227,7 +227,7 @@ fn other_differences(a: &Run, b: &Run) -> Vec<String> {
     differing_keys(a, b).into_iter().filter(|key| !meant(key)).collect()
 }
 
-fn shared_seeds<'a>(method: &[&'a Run], reference: &[&'a Run]) -> Vec<(&'a Run, &'a Run)> {
+pub(crate) fn shared_seeds<'a>(method: &[&'a Run], reference: &[&'a Run]) -> Vec<(&'a Run, &'a Run)> {
     let of = |run: &Run| reference.iter().find(|other| other.summary.seed == run.summary.seed).copied();
     method.iter().filter_map(|&run| Some((run, of(run)?))).collect()
 }

@@ -98,7 +98,36 @@ impl Values {
     }
 }
 
-/// Rows as CSV; those with names have them as a header. No cell is a spreadsheet's formula (`cell_text`).
+/// Rows with names as CSV; what one row leaves out and another has is an empty cell.
+pub fn csv_of_named(rows: &[impl serde::Serialize]) -> String {
+    let rows: Vec<Vec<(String, String)>> = rows.iter().map(fields).collect();
+    let Some(longest) = rows.iter().max_by_key(|row| row.len()) else { return String::new() };
+    let mut header: Vec<&String> = longest.iter().map(|(name, _)| name).collect();
+    for (name, _) in rows.iter().flatten() {
+        if !header.contains(&name) {
+            header.push(name);
+        }
+    }
+    let cell = |row: &[(String, String)], name: &String| {
+        row.iter().find(|(other, _)| other == name).map(|(_, cell)| cell.clone()).unwrap_or_default()
+    };
+    let cells = rows.iter().map(|row| header.iter().map(|name| cell(row, name)).collect());
+    let names = header.iter().map(|name| (*name).clone()).collect();
+    csv_text(&std::iter::once(names).chain(cells).collect::<Vec<Vec<String>>>())
+}
+
+/// A row's names and cells.
+fn fields(row: &impl serde::Serialize) -> Vec<(String, String)> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.serialize(row).expect("a flat row in memory");
+    let text = written(writer);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    let mut lines = reader.records().map(|line| line.expect("written above").iter().map(String::from).collect::<Vec<_>>());
+    let (names, cells) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    names.into_iter().zip(cells).collect()
+}
+
+/// Rows as CSV. No cell is a spreadsheet's formula (`cell_text`).
 pub fn csv_text(rows: &[impl serde::Serialize]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
@@ -139,6 +168,23 @@ mod tests {
             .with("rounds", Values::Optional(vec![Some(4.5), None]));
         assert_eq!(sheet.csv(), "method,seeds,rounds\nlocal,3,4.5\n\"a,b\",2,\n");
         assert_eq!((sheet.len(), sheet.is_empty(), Sheet::default().is_empty()), (2, false, true));
+    }
+
+    /// A field that some rows skip neither shifts a cell nor ends the program, wherever it is missing.
+    #[test]
+    fn a_row_may_leave_a_field_out() {
+        #[derive(serde::Serialize)]
+        struct Row {
+            method: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            judged: Option<u32>,
+            accuracy: f64,
+        }
+        let rows = [("a", None, 0.5), ("b,c", Some(3), 1e-7), ("d", None, 1.0)];
+        let rows = rows.map(|(method, judged, accuracy)| Row { method, judged, accuracy });
+        assert_eq!(csv_of_named(&rows), "method,judged,accuracy\na,,0.5\n\"b,c\",3,1e-7\nd,,1.0\n");
+        assert_eq!(csv_of_named(&rows[..1]), "method,accuracy\na,0.5\n");
+        assert_eq!(csv_of_named(&rows[..0]), "");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod report;
 mod reproduce;
 mod run;
 mod suite;
+mod tables;
 mod tune;
 mod validate;
 
@@ -67,6 +68,8 @@ enum Command {
     Gate(gate::RunGate),
     /// Runs into a pack: a few files that reports read as they read the folders; and out again.
     Keep(keep::Keep),
+    /// The tables that a page quotes, made again from the runs.
+    Tables(tables::Tables),
     /// What a client stores and sends, in both ledgers, without weights.
     Cost(cost::Cost),
     /// Make, fetch, inspect and partition datasets.
@@ -122,6 +125,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Compare(command) => command.run(),
         Command::Gate(command) => command.run(),
         Command::Keep(command) => command.run(),
+        Command::Tables(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),
         Command::Model(command) => command.run(),

@@ -78,7 +78,11 @@ pub(crate) fn read(runs: &[PathBuf], no_verify: bool) -> Result<Report, ReportEr
 
 /// Says once how many runs nobody can vouch for; JSON has the number in itself.
 pub(crate) fn notice(reports: &[&Report]) {
-    let unverified: usize = reports.iter().map(|report| report.unverified).sum();
+    notice_of(reports.iter().map(|report| report.unverified).sum());
+}
+
+/// The same of so many runs.
+pub(crate) fn notice_of(unverified: usize) {
     if unverified > 0 {
         let runs = if unverified == 1 { "1 run was".into() } else { format!("{unverified} runs were") };
         note(&format!("note: {runs} written before run folders had a {}: not verified", schema::run_dir::MANIFEST));
