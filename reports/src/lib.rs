@@ -26,6 +26,30 @@
 //! report.write("report".as_ref(), reports::Format::DEFAULT)?;
 //! # Ok::<(), reports::ReportError>(())
 //! ```
+//!
+//! # What is compared, and how
+//!
+//! `reports` reads nothing else; a page's questions, labels and pictures come through `reports::library::Library`, which the
+//! command line has for data at hand (`src/library.rs`). `report` reads datasets by their names, and by a path only within
+//! `FEDBENCH_DATA` and the folders of `--data`, since run folders may come from anybody and a page is shown to others; a suite's
+//! own report reads what the suite read.
+//!
+//! A difference of accuracies has two sources of chance, examples and seeds. `paired` gives it a bootstrap's interval over both
+//! (`bootstrap`: seeds and examples drawn independently, an example with all its seeds), a t-test whose variance is the sum of
+//! both (`stats::TwoSources`, also the gate's), Holm's correction over all comparisons of the report, and a verdict that needs
+//! interval and p; clients' own answers count as one per example, their mean. `claims` judges a paper's claims on such rows,
+//! `compare` two sets of runs. `reports::gate` compares two sets of runs, configuration by configuration on the same examples, by
+//! accuracy and by the log-loss of the right option (of a softmax over the options' scores; it sees what leaves every answer as
+//! it is), and says regressed, passes or too few to tell; what cannot be compared (other rows, cards, backbones, keys, a dirty
+//! build) is an error that names the key, both values and the file. A report groups runs that differ in the seed alone
+//! (`reports/src/identity.rs`); datasets or backbones of one name with other contents get a mark behind the name (`icongen [rows
+//! 1a2b3c4d]`), so that nothing is averaged or paired over them; it compares methods on equal seeds and equal examples, and
+//! prints every doubt (few seeds, unequal steps, limits, mixed weights or commits) beside the numbers.
+//!
+//! `report.csv` has a row per configuration and metric, so its unit is a column; in `configurations.csv`, `runs.csv`,
+//! `targets.csv` and `breakdowns.csv` a column's name says the unit (`accuracy_fraction_mean`, `uplink_bytes`). Parquet holds the
+//! same sheets. In CSV, a text that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, a tab or a line
+//! break, and is no number) has an apostrophe in front.
 
 pub mod aggregate;
 pub mod agree;

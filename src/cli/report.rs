@@ -21,7 +21,7 @@ pub(crate) struct MakeReport {
     /// Formats to write: md, csv, json, parquet, tex, html (one page with everything), svg and png (its pictures).
     #[arg(long, value_delimiter = ',', default_value = "md,csv,json,parquet,tex,html,svg")]
     format: Vec<String>,
-    /// Accuracies, in percent: what it took to reach them. Without it, one chosen for each dataset (ARCHITECTURE.md).
+    /// Accuracies, in percent: what it took to reach them. Without it, halfway from zero-shot to the best centralized method.
     #[arg(long, value_delimiter = ',', value_parser = percent)]
     target: Vec<f64>,
     /// Read run folders as they are: no comparison with their checksums, and a warning instead of an error where their files differ.

@@ -10,6 +10,42 @@
 //! - [`cache`]: what is at hand;
 //! - `line`, `transfer`: requests, and one file's way into the cache;
 //! - [`Hub`]: all of it together.
+//!
+//! # How it is fetched
+//!
+//! `data-scripts/src/hub/` fetches models and datasets by id and revision into the cache that Python's huggingface_hub keeps
+//! (`refs/`, `blobs/`, `snapshots/`, `.locks/`), so what one of them downloaded the other finds. It reads the same variables:
+//! `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` (and the token file), `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`.
+//!
+//! - **Runs never use the network.** `fedbench data fetch` and `fedbench model fetch` do, and nothing else; above 100 MiB they
+//!   say how much would come, under which licence, and go on with `--yes` or an answer at the terminal. Everything else reads the
+//!   cache.
+//! - **A pinned revision is a commit.** A card may say `main`; what a run resolves is the commit that was fetched, which takes
+//!   the place of the card's `revision`, so the run's name covers it. `environment.json` lists commit and every file's size and
+//!   checksum.
+//! - **What has its name is whole.** The listing (`/api/.../revision/...?blobs=true`) gives each file's size and checksum:
+//!   SHA-256 for large files, git's blob id for the others. Content grows in `<etag>.incomplete`, is checked, synced and then
+//!   renamed; the snapshot's link comes last. Without a checksum nothing is fetched. Files whose names promise more of them
+//!   (`-00000-of-00003`) are used together or not at all.
+//! - **hf-hub 0.5 with its blocking client** (`default-features = false, features = ["ureq"]`; rustls with the web's roots built
+//!   in) gives the names, addresses and folders. hf-hub 1.0 wants tokio, reqwest and hf-xet: 225 crates by itself instead of 55.
+//!   Listing and transfer (`hub/transfer.rs`, `hub/line.rs`) are ours over the same ureq, because hf-hub's checks no checksum and
+//!   no length, appends a whole body to a part where a server ignores ranges, never finishes a part that is complete (its range
+//!   is answered 416), retries a 404 like a 503 and reads no `Retry-After`, and sends the token along to the host that a redirect
+//!   names. Ours tries five times without progress, doubles its pauses, and waits as long as the Hub asks for, up to two minutes.
+//! - **A server may be slow, wrong or somebody else's.** `hub/settings.rs` has the limits: seconds to connect, for a head and of
+//!   silence, and bytes that a window of time must bring; a few bytes an attempt are no progress. A listing's names and sizes are
+//!   checked before anything is asked for, and the host that gave it is kept beside the snapshot (`.fedbench/<commit>.json`), for
+//!   `environment.json`.
+//! - **Length is not content.** Whatever is fetched is read for its checksum, at hand or not; runs compare what they read
+//!   themselves.
+//! - It adds 21 crates to the build.
+//! - **Cards of the Hub state what nobody here could check.** They were written from READMEs, without the Hub at hand; each
+//!   begins with what is unverified. SNUMPR/HFLB (FedDAT's federation, rebuilt by FedMosaic) is questions in JSON beside
+//!   pictures: `fedbench data import hflb FOLDER` (`data-scripts/hflb.rs`) reads its folders, takes the options out of the
+//!   authors' prompts (`conversations.rs`) and writes one parquet dataset whose tag `client` is the federation. Folders, files
+//!   and prompts are those that the authors' code names; the published files were not at hand, so what does not fit is counted
+//!   and told by file and record, never guessed.
 
 pub mod cache;
 pub mod id;

@@ -3,6 +3,9 @@
 //! Clients, evaluation batches, image chunks and lessons are independent of each other, so they run at the same time, each on one
 //! thread, and their results are put together in a fixed order. The operations inside stay single-threaded: no number can depend
 //! on how many threads there are, and small models lose no time on handing tiny operations around.
+//!
+//! [`init`] is the first thing that `main` does: it keeps candle's operations on one thread each by environment variables, which it
+//! sets only while the process has no other thread (`.cargo/config.toml` sets them for tests).
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

@@ -4,10 +4,13 @@
 //! others: the gold answer in training, every option in option scoring. All options then share the prompt's forward pass, and a
 //! branch is computed as if it stood alone, because the mask hides the other branches and positions restart at the prefix's end.
 //! (The order in which its sums are taken depends on where in the row it stands and on how many rows a product has, so the last bits of
-//! its numbers may.)
+//! its numbers may; a test holds that below 1e-4 nats.)
 //!
 //! A batch's mask takes the square of its longest sequence, so a sequence of many branches goes in [`pieces`], and
 //! a batch holds no more sequences than [`MASK_NUMBERS`] allows. Both depend on the sequences alone: never on threads or memory.
+//! An option or answer has at most 2,048 tokens, as have the options of a piece together; a sequence has at most 16,384. Padding is on
+//! the right and masked. A batch also lists the places at which logits are read: behind the last block's attention the decoder goes on
+//! with those alone.
 
 use std::ops::Range;
 

@@ -1,5 +1,37 @@
 //! A model's folder in Hugging Face's layout: `config.json`, safetensors (one file, or shards with an index), `tokenizer.json`, and
 //! the image processor's settings. Nothing in it is trusted.
+//!
+//! # What a folder holds
+//!
+//! A folder is what `save_pretrained` writes: `config.json`, `model.safetensors` (or shards with `model.safetensors.index.json`),
+//! `tokenizer.json`, and the image processor's settings: the table `image_processor` of `processor_config.json`, otherwise
+//! `preprocessor_config.json` (the order of transformers 5). Its `model_type` says which architecture it is of:
+//!
+//! | `model_type` | file | what it is |
+//! |---|---|---|
+//! | `llava` | `llava.rs` | LLaVA-1.5: CLIP, two-layer MLP, Llama; weight names of all transformers versions |
+//! | `idefics3`, `smolvlm` | `smolvlm.rs` | SmolVLM: SigLIP, pixel shuffle, Llama; pictures cut into squares where `do_image_splitting` says so (`data/tiles.rs`) |
+//! | `minigpt4`, `blip-2` | `minigpt4.rs` | MiniGPT-4: EVA-CLIP, Q-Former, projection, Llama; the layout is BLIP-2's |
+//!
+//! - Keys that a config leaves out have transformers' defaults. Keys that would change a number and are not known here are
+//!   errors.
+//! - Rotary positions are scaled as the config says: `linear`, `llama3`, `yarn`, `longrope`, and `dynamic` within its first
+//!   context (`rope/`). LongRoPE's long factors apply to a sequence whose longest branch is longer than the first context.
+//! - The chat format is the one of the published chat template, written down in the architecture's file (no template is run); a
+//!   `chat` table in `config.json` replaces it. Turns are tokenized as one text, so ids are those of transformers' processors.
+//! - Nothing in a folder is trusted: sizes, offsets, types and shapes are checked, every byte of a safetensors file belongs to
+//!   one tensor (`stored.rs`), shards may not lie elsewhere, pickles are not read. A tensor is read when the model asks for it; a
+//!   number in it that is not finite, or would not be in the type that is asked for, or is beyond 1e6, is an error with the
+//!   tensor's name. A head in the file that is not the embedding it is said to be is an error, too, and so is a weight of a block
+//!   or connector that the model of this config never asked for (`Checkpoint::all_asked`).
+//! - The tokenizers library trusts its files, so what a `tokenizer.json` describes is looked at first: how long a text may
+//!   become, how many steps and added tokens there are. Patterns of its own run on a thread that is given up after five seconds
+//!   (`models/src/tokenizer.rs`). Text from outside never becomes a special token: its spelling is changed, and an id that comes
+//!   of it all the same is an error (`text.rs`). `tests/hostile.rs` feeds damaged files to all of it.
+//! - `backbone.dtype` holds the weights in 16 bits; adapters, their gradients and logits are f32. On the CPU (`precision.rs`)
+//!   only matrices have 16 bits, and hidden states, norms and softmax are f32: half the memory, and with AVX512_BF16 about 0.6 of
+//!   the time. On a GPU hidden states have 16 bits too, norms and softmax widen to f32, as in transformers (`Widened` in
+//!   `model.rs`). The memory of the CPU is asked before loading; a GPU's is not.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,6 +4,16 @@
 //! the two apart), or somebody removed it. Files that a manifest does not name are nobody's business: nothing reads them.
 //!
 //! [`Environment::format`]: crate::Environment::format
+//!
+//! A folder is taken for a run only as it was written (`schema/src/manifest.rs`). Where a file does not fit the manifest, `run`
+//! and `suite` say which and run it again; `report`, `gate`, `compare`, `reproduce` and `eval --adapters` refuse it. They also
+//! refuse a run whose files disagree (`reports/src/agree.rs`): accuracies and what guessing would reach are computed again from
+//! the predictions, all that follows from records from these (`run` and `suite` ask that, too). A manifest says nothing of whose
+//! folder it is: the name must also be the hash of the experiment and the inputs in it, and of a run that has a manifest every
+//! judged example, score and count must be there and give the summary. `--no-verify` takes folders as they are, and a report then
+//! warns of what disagrees. A summary without a manifest is an error, unless `environment.json` states no `format`: such runs are
+//! older than manifests, and are read with a notice, but run again by `run` and `suite`. Files that no manifest names (reports,
+//! notes) are nobody's business.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

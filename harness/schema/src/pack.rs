@@ -14,6 +14,16 @@
 //! [`GROUP_ROWS`] rows but for the last, so that one run is read without the others; their columns are those of all runs together, and
 //! a run's row in `runs.parquet` says which it had. Texts are byte for byte the files of the run folder; parquet is written anew, with
 //! the same rows.
+//!
+//! Finished runs are kept in packs (`fedbench keep`; `schema/src/pack.rs` has the format): all runs' rows in `records.parquet`
+//! and `predictions.parquet`, a row group (or several) for each run, their texts in `runs.parquet`, cards and partitions once
+//! each in `texts.parquet`, and a manifest, `pack.json`, written last. `reports::source` is a run's files wherever they lie, so
+//! whatever reads folders reads packs, and says the same of both; only the path of a run that is reported as a repeat is the
+//! pack's. A pack is held against its manifest, and each run in it against the manifest that came with it; runs that came without
+//! one stay unverified. Adapters, which no report reads, are kept with `--adapters`, each content once. `keep` reads back what it
+//! wrote before the manifest is written. `keep --unpack` gives the folders back, texts byte for byte; parquet is written anew as
+//! a run writes it, so it has the same bytes as long as the parquet library writes the same (where it does not, the command says
+//! so, and the rows are the same).
 
 use std::collections::BTreeMap;
 use std::path::Path;

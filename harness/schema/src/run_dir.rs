@@ -1,19 +1,31 @@
 //! Where each thing lies in a run folder.
 //!
-//! ```text
-//! <run name>/
-//!   experiment.toml       the resolved configuration
-//!   card.toml             the dataset's card
-//!   environment.json      commit, versions, machine, threads, command
-//!   partition.json        which example belongs to which client
-//!   records.parquet       one row per measured value: no timings, so the same seed gives the same bytes
-//!   predictions.parquet   one row per judged example
-//!   timings.json          what the clock said
-//!   skipped.json          rows left out, each with its reason
-//!   adapters.safetensors  the global adapters after the last round (and each client's own, where a method has them)
-//!   summary.json          flat
-//!   manifest.json         every file's size and SHA-256; written last, so a folder that it fits is complete
-//! ```
+//! `<out>/<dataset>-<method>-s<seed>-<hash>/`, `<dataset>` the card's name, the hash over the resolved experiment (defaults
+//! filled in) with every name and path in it replaced by the checksum of what it names ([`crate::inputs`]): the card (as
+//! read, so without comments), the files of both splits and the pictures that rows name by path, everything the backbone is read
+//! from, the partition's file. The same bytes under any path are one run; other bytes are another:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `experiment.toml`, `card.toml` | the resolved experiment; the dataset's card |
+//! | `environment.json` | commit, versions, machine, threads, command, hash of the backbone's weights; commit, checksums and listing host of what came from the Hub; `inputs`: the checksums in the run's name, and of each file that was read; `doubts`: what the data make doubtful |
+//! | `partition.json`, `skipped.json` | which example belongs to whom, with a hash; rows left out and why |
+//! | `records.parquet` | round, client, metric, value |
+//! | `predictions.parquet` | example, client, shard, scoring, prediction, gold, correct, parsed, option scores and which option is right; the score, where a metric knows more than right and wrong |
+//! | `adapters.safetensors` | the global adapters (none in it for zero-shot); a client's own as `client-<id>/<name>` |
+//! | `timings.json` | what the clock said |
+//! | `summary.json` | one flat table of the run |
+//! | `manifest.json` | size and SHA-256 of every file above; written last |
+//!
+//! Checksums are kept in memory and in `$FEDBENCH_CACHE/checksums.json`, by a file's size, times and inode, so a suite reads no
+//! file twice for them; one whose times lie less than two seconds back is read each time (`harness/study/src/checksums.rs`). What
+//! is loaded in a process (splits, backbones, timings) is found again by the same checksums and the whole card, never by name.
+//! Files that changed while they were read are an error. Old runs have no `inputs`: reports group them by names and paths, as
+//! they always did, and apart from runs that have them.
+//!
+//! A run's folder is locked by the process that writes it (`.lock`, which ends with the process); a second one is told so, and
+//! asks again under the lock whether the run is complete. No link is followed in a run folder, neither for reading nor for
+//! writing.
 
 /// The resolved configuration.
 pub const EXPERIMENT: &str = "experiment.toml";

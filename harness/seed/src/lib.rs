@@ -3,6 +3,10 @@
 //! Every random draw of the suite comes from a [`Stream`] that a [`Seed`] derives from a *name* (and, where it applies, a round
 //! and a client id). A new draw in one place therefore shifts no other, and two machines draw the same numbers: the generator is
 //! our own (xoshiro256++ of Blackman & Vigna, <https://prng.di.unimi.it>), so no upgrade of a library changes a result.
+//! candle's CPU device cannot be seeded: nothing is drawn from it.
+//!
+//! The names of a run's streams: `train-limit`, `adapters`, `fresh adapters`, `partition`, `partition-test`, `cohort`, `dropout`,
+//! `stragglers`, `batches`, `fisher`, `privacy`.
 //!
 //! ```
 //! let seed = seed::Seed::new(7);
