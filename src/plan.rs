@@ -109,27 +109,11 @@ impl Plan {
         let transfers = study.schedule().cohort(1, clients).len().saturating_mul(rounds) as u64;
         let [up, down] = (row.traffic)(study.adapter(), clients)
             .map(|numbers| numbers.saturating_mul(transfers).saturating_mul(spec.bytes_per_number as u64));
-        let up = match federation.uplink {
-            Wire::F32 => up,
-            Wire::F16 => up / 2,
-            Wire::Int8 => up / 4,
-            Wire::Int4 => up / 8,
-        };
         // Clients and evaluation batches run at the same time, a thread each; pooled training has one client with all threads.
         let threads = rayon::current_num_threads();
         let pooled = row.scope == Scope::Pooled;
         let at_once = if pooled { 1 } else { threads.min(clients) } as f64;
         let (seconds_per_step, per_step) = if trains { pace.step(study, inputs, pooled)? } else { (0.0, Traffic::default()) };
-        let activations = match placement {
-            Placement::Split => Traffic {
-                uplink: per_step.uplink.saturating_mul(steps as u64),
-                downlink: per_step.downlink.saturating_mul(steps as u64),
-            },
-            Placement::Server if trains => {
-                Traffic { uplink: study.train().iter().map(|example| example.raw_bytes).sum(), downlink: 0 }
-            }
-            _ => Traffic::default(),
-        };
         let features = study.train_split().features_in_memory() + study.test_split().features_in_memory();
         Ok(Self {
             method: row.name.into(),
@@ -142,8 +126,8 @@ impl Plan {
             model_parameters: spec.parameters.total(),
             placement,
             client_parameters: (stored.paper, stored.deployed),
-            adapters: Traffic { uplink: up, downlink: down },
-            activations,
+            adapters: Traffic { uplink: encoded(up, federation.uplink), downlink: down },
+            activations: activations(study, placement, trains, steps, per_step),
             memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64
                 + (per_step.uplink * 40 * spec.layers as u64).max(judging_bytes(study)),
             training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
@@ -208,6 +192,30 @@ fn remarks(study: &Study, inputs: &Inputs) -> Vec<String> {
 
 /// Cohorts that are drawn one by one for a forecast; more of them are taken to be as large as the clients' mean.
 const DRAWN: usize = 1_000_000;
+
+/// Bytes of an upload in four-byte numbers, as its encoding has them.
+fn encoded(bytes: u64, wire: Wire) -> u64 {
+    match wire {
+        Wire::F32 => bytes,
+        Wire::F16 => bytes / 2,
+        Wire::Int8 => bytes / 4,
+        Wire::Int4 => bytes / 8,
+    }
+}
+
+/// What training moves besides adapters.
+fn activations(study: &Study, placement: Placement, trains: bool, steps: usize, per_step: Traffic) -> Traffic {
+    match placement {
+        Placement::Split => Traffic {
+            uplink: per_step.uplink.saturating_mul(steps as u64),
+            downlink: per_step.downlink.saturating_mul(steps as u64),
+        },
+        Placement::Server if trains => {
+            Traffic { uplink: study.train().iter().map(|example| example.raw_bytes).sum(), downlink: 0 }
+        }
+        _ => Traffic::default(),
+    }
+}
 
 /// Optimizer steps over all clients and rounds.
 fn steps(study: &Study, row: &MethodRow, rounds: usize) -> usize {

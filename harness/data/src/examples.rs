@@ -491,5 +491,8 @@ impl<'a> Loader<'a> {
 }
 
 #[cfg(test)]
+#[path = "joins_tests.rs"]
+mod joins_tests;
+#[cfg(test)]
 #[path = "examples_tests.rs"]
 mod tests;

@@ -248,6 +248,33 @@ impl Growth {
     fn then(self, next: Self) -> Self {
         Self { factor: self.factor * next.factor, extra: next.of(self.extra) }
     }
+
+    /// Of a replacement of `found` bytes by `content`; a pattern of none may be found between any two letters.
+    fn of_replacement(found: f64, content: f64) -> Self {
+        match found == 0.0 {
+            true => Self { factor: 1.0 + content, extra: content },
+            false => Self { factor: (content / found).max(1.0), extra: 0.0 },
+        }
+    }
+
+    /// Of a step whose kind alone says it.
+    fn of_kind(kind: &str) -> Self {
+        let (factor, extra) = match kind {
+            "NFC" | "NFD" => (4.0, 0.0),
+            // One letter of three bytes becomes 33: U+FDFA.
+            "NFKC" | "NFKD" => (11.0, 0.0),
+            "BertNormalizer" | "Bert" => (6.0, 0.0),
+            "ByteLevel" => (2.0, 1.0),
+            // Three bytes for a space and, at worst, for the beginning of every piece.
+            "Metaspace" => (7.0, 4.0),
+            "Strip" | "StripAccents" | "StripNormalizer" | "Nmt" | "Split" | "Whitespace" | "WhitespaceSplit" | "Punctuation"
+            | "Digits" | "UnicodeScripts" | "FixedLength" | "CharDelimiterSplit" | "Delimiter" | "BertPreTokenizer" | "Fuse"
+            | "ByteFallback" => (1.0, 0.0),
+            // `Lowercase`, and decoders that put a space or a mark somewhere.
+            _ => (2.0, 4.0),
+        };
+        Self { factor, extra }
+    }
 }
 
 /// What the steps of a part do one after the other.
@@ -291,29 +318,18 @@ impl Steps {
         self.patterns.extend(regex.map(str::to_owned));
         let content = short("the content", text("content"), MAX_CONTENT)?;
         let prepended = short("the text", text("prepend"), MAX_CONTENT)?;
-        let (factor, extra) = match kind {
-            // A pattern may be found between any two letters.
-            "Replace" if regex.is_some() || found == 0.0 => (1.0 + content, content),
-            "Replace" => ((content / found).max(1.0), 0.0),
-            "Prepend" => (1.0, prepended),
+        let table = || longest_replacement(text("precompiled_charsmap"));
+        let growth = match kind {
             "Precompiled" => {
-                let longest = longest_replacement(text("precompiled_charsmap"));
-                (longest.map_err(|what| format!("{part}: precompiled_charsmap: {what}"))?.max(1.0), 0.0)
+                let longest = table().map_err(|what| format!("{part}: precompiled_charsmap: {what}"))?;
+                Growth { factor: longest.max(1.0), extra: 0.0 }
             }
-            "NFC" | "NFD" => (4.0, 0.0),
-            // One letter of three bytes becomes 33: U+FDFA.
-            "NFKC" | "NFKD" => (11.0, 0.0),
-            "BertNormalizer" | "Bert" => (6.0, 0.0),
-            "ByteLevel" => (2.0, 1.0),
-            // Three bytes for a space and, at worst, for the beginning of every piece.
-            "Metaspace" => (7.0, 4.0),
-            "Strip" | "StripAccents" | "StripNormalizer" | "Nmt" | "Split" | "Whitespace" | "WhitespaceSplit" | "Punctuation"
-            | "Digits" | "UnicodeScripts" | "FixedLength" | "CharDelimiterSplit" | "Delimiter" | "BertPreTokenizer" | "Fuse"
-            | "ByteFallback" => (1.0, 0.0),
-            // `Lowercase`, and decoders that put a space or a mark somewhere.
-            _ => (2.0, 4.0),
+            "Replace" if regex.is_some() => Growth::of_replacement(0.0, content),
+            "Replace" => Growth::of_replacement(found, content),
+            "Prepend" => Growth { factor: 1.0, extra: prepended },
+            kind => Growth::of_kind(kind),
         };
-        self.growth = self.growth.then(Growth { factor, extra });
+        self.growth = self.growth.then(growth);
         Ok(())
     }
 }
