@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use federation::Result;
 use federation::aggregate::Mean;
 use federation::registry::{MethodRow, Registry, keys_of, options};
-use federation::{ADAPTERS, Client, Method, Plain, Round, Scope, Sets, Update};
+use federation::{ADAPTERS, Client, Family, Method, Plain, Round, Scope, Sets, Update};
 use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,8 +72,10 @@ const ROW: MethodRow = MethodRow {
     name: "fednova",
     sentence: "FedAvg of what each client has learnt per local step.",
     source: "Wang et al., arXiv 2007.07481",
+    family: Family::Federated,
     adapter: "lora",
-    any_adapter: true,
+    refuses: |_| None,
+    aliases: &[],
     traffic: |spec, _| [spec.parameters(); 2],
     compute: 1.0,
     needs_all_clients: false,

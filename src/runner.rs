@@ -170,7 +170,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         run: name.into(),
         experiment: experiment.name.clone(),
         method: row.name.into(),
-        adapter: if trains { study.adapter().kind.name.into() } else { "none".into() },
+        adapter: if trains { study.adapter().kind.name.into() } else { Summary::NO_ADAPTER.into() },
         backbone: hub::shown(&experiment.backbone.name, &spec.name).into(),
         dataset: study.card().name.clone(),
         seed: experiment.seed,

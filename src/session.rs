@@ -89,8 +89,7 @@ impl Session {
     /// Fills in an experiment's defaults, finds everything it names and says by content what that is; reads no row of data.
     pub fn resolve(&mut self, experiment: &Experiment) -> Result<Resolved> {
         let mut experiment = experiment.clone().with_plain_zeros();
-        let row = *self.registry.find(&experiment.method.name)?;
-        row.check(&experiment)?;
+        let row = self.registry.settle(&mut experiment)?;
         let method = (row.build)(&experiment.method.options)?;
         let located = locate_all(&experiment.data.dataset)?;
         let card = card_of(&located)?;

@@ -140,7 +140,7 @@ fn values_out_of_range_say_what_would_be_right() {
     desk.refuses("[federation]\nstraggler_steps = 0.0", &["federation.straggler_steps = 0", "(0, 1]"]);
     desk.refuses("[federation]\nbudget = \"flop\"", &["x.toml", "unknown value `flop`", "`flops`"]);
     desk.refuses("[adapter]\nrank = 0", &["adapter.rank = 0", "expected 1..="]);
-    desk.refuses("[adapter]\nkind = \"lora\"", &["adapter.kind = \"lora\"", "fednano", "nano"]);
+    desk.refuses("[adapter]\nkind = \"loro\"", &["adapter.kind `loro`", "`lora`"]);
     desk.refuses("[partition]\nscheme = \"dirichlet\"\nkey = \"skils\"", &["partition.key", "skils", "`skills`"]);
     desk.refuses("[backbone]\ndevice = \"gpu\"", &["device `gpu`", "cuda:N"]);
 }
@@ -158,7 +158,7 @@ fn keys_of_methods_say_what_would_be_right() {
         ("feddpa-f", "local_rounds = 0", ["feddpa-f", "local_rounds = 0", "at least 1"]),
         ("feddat", "temperature = 0.0", ["feddat", "temperature = 0", "above 0"]),
         ("hetlora", "ranks = [4, 0]", ["hetlora", "ranks = [4, 0]", "from 1 to adapter.rank"]),
-        ("fedavg-lora", "weights = \"example\"", ["fedavg-lora", "unknown value `example`", "`examples`"]),
+        ("fedavg-lora", "weights = \"example\"", ["fedavg", "unknown value `example`", "`examples`"]),
         ("scaffold", "mu = 1.0", ["scaffold", "unknown key `mu`", "`weights`"]),
     ] {
         let text = MINIMAL.replace("fednano", method);

@@ -10,6 +10,7 @@
 //! - [`models`]: is a backbone's folder right or refused: stale, missing, damaged, not finite, too big, twice?
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
+//! - [`choices`]: does every method go with every kind of adapters, or say why not?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`metrics`]: do the files of runs say what the table of metrics says?
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
@@ -32,6 +33,7 @@
 //! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
+mod choices;
 mod cli;
 mod columns;
 mod doubts;

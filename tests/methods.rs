@@ -173,8 +173,8 @@ fn build(name: &str, keys: serde_json::Value) -> Result<Box<dyn Method>> {
 fn settings() -> Vec<(&'static str, &'static str, serde_json::Value)> {
     use serde_json::json;
     vec![
-        ("fedavg-lora", "fedavg-lora", json!({})),
-        ("fedavg-lora/uniform", "fedavg-lora", json!({ "weights": "uniform" })),
+        ("fedavg-lora", "fedavg", json!({})),
+        ("fedavg-lora/uniform", "fedavg", json!({ "weights": "uniform" })),
         ("fedprox", "fedprox", json!({ "mu": 0.5 })),
         ("feddyn", "feddyn", json!({ "alpha": 0.1 })),
         ("scaffold", "scaffold", json!({})),
@@ -260,11 +260,9 @@ fn flora_is_exact() -> Test {
 #[test]
 fn no_method_is_without_a_reference() {
     let elsewhere = [
-        "zero-shot",        // laws: the untouched backbone
-        "local",            // laws: FedAvg with one client is local tuning
-        "centralized-nano", // one trainer, no rule of its own
-        "centralized-lora",
-        "fedavg-nano", // fedavg-lora's code
+        "zero-shot",   // laws: the untouched backbone
+        "local",       // laws: FedAvg with one client is local tuning
+        "centralized", // one trainer, no rule of its own
         "flora",       // above: its fresh pairs are drawn by our own generator
     ];
     let settings = settings();

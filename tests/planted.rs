@@ -166,7 +166,7 @@ fn runs(method: &str, clients: &str, seeds: impl IntoIterator<Item = u64>, plant
         Plant::LabelsShifted => shifted(&world.train, &*world.backbone)?,
         _ => world.train.clone(),
     };
-    let row = *Registry::new(baselines::METHODS).find(method)?;
+    let row = Registry::new(baselines::METHODS).find(method)?;
     let folder = tempfile::tempdir()?;
     for seed in seeds {
         let mut experiment = experiment(method, clients, seed, plant)?;

@@ -227,7 +227,7 @@ fn on_changed(name: &'static str, factor: f64, free: bool) -> Result<(Study, Box
     let [train, test] = [rows("train", change)?, rows("test", change)?].map(|rows| Split::new(rows, &*backbone).map(Arc::new));
     let mut experiment = tiny::experiment("fedavg-lora");
     experiment.data.dataset = "scigen".into();
-    let row = *Registry::new(baselines::METHODS).find("fedavg-lora")?;
+    let row = Registry::new(baselines::METHODS).find("fedavg-lora")?;
     let method = (row.build)(&BTreeMap::new())?;
     Ok((Study::new(experiment, &row, backbone, train?, test?)?, method))
 }

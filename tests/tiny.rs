@@ -138,14 +138,14 @@ pub fn method(name: &str) -> Result<Box<dyn Method>> {
 
 /// The experiment's row and its prepared study.
 pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
-    let row = *Registry::new(baselines::METHODS).find(&experiment.method.name)?;
+    let row = Registry::new(baselines::METHODS).find(&experiment.method.name)?;
     let [train, test] = world().splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
     Ok((row, study_over(experiment, train.clone(), test.clone())?))
 }
 
 /// A study of other splits than the experiment names.
 pub fn study_over(experiment: &Experiment, train: Arc<Split>, test: Arc<Split>) -> Result<Study> {
-    let row = *Registry::new(baselines::METHODS).find(&experiment.method.name)?;
+    let row = Registry::new(baselines::METHODS).find(&experiment.method.name)?;
     Ok(Study::new(experiment.clone(), &row, world().backbone.clone(), train, test)?)
 }
 

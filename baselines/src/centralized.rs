@@ -1,29 +1,29 @@
 //! Centralized tuning: all shards pooled at the server, with as many steps as all clients take together.
 
-use federation::Result;
-use federation::aggregate::Mean;
-use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
-use models::adapter::Adapters;
+use std::collections::BTreeMap;
 
-use crate::fedavg;
+use federation::registry::options;
+use federation::{Method, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// One trainer over all shards.
-#[derive(Debug, Default)]
-pub struct Centralized {
-    /// Of one update.
-    tuned: Mean,
+use crate::averaging::Averaging;
+use crate::weights::Weights;
+
+/// One trainer over all shards: what is averaged is its update alone.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Centralized {}
+
+impl Centralized {
+    /// Reads its keys, of which there are none.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(options::<Self>("centralized", given)?.averaged())
+    }
 }
 
-impl Method for Centralized {
-    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        fedavg::tuned(client, received, &mut Plain)
-    }
-
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.tuned.add(update.set(ADAPTERS)?, 1.0)
-    }
-
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.tuned.take()
+impl Averaging for Centralized {
+    fn weights(&self) -> Weights {
+        Weights::Uniform
     }
 }

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 
 use federation::Result;
-use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
+use federation::registry::options;
+use federation::{ADAPTERS, Client, Method, Plain, Sets, Update};
 use models::adapter::Adapters;
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::averaging::{Averaging, tuned};
 use crate::fedprox::Proximal;
+use crate::keys;
 use crate::local::OWN;
-use crate::weights::Average;
-use crate::{fedavg, keys};
+use crate::weights::Weights;
 
 /// FedAvg with a leash.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,13 +24,12 @@ pub struct Ditto {
     /// The pull's strength.
     pub lambda: f64,
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
 }
 
 impl Default for Ditto {
     fn default() -> Self {
-        Self { lambda: 0.1, average: Average::default() }
+        Self { lambda: 0.1, weights: Weights::default() }
     }
 }
 
@@ -38,24 +38,20 @@ impl Ditto {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("ditto", given)?;
         keys::not_negative("ditto", "lambda", method.lambda)?;
-        Ok(Box::new(method))
+        Ok(method.averaged())
     }
 }
 
-impl Method for Ditto {
+impl Averaging for Ditto {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let start = client.recall(OWN, || client.initial());
         let own = client.fit(&start, &mut Proximal { mu: self.lambda, anchor: received.get(ADAPTERS)? })?;
         client.memory.insert(OWN.into(), own.adapters);
-        fedavg::tuned(client, received, &mut Plain)
-    }
-
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.average.take()
+        tuned(client, received, &mut Plain)
     }
 
     fn personalize(&self, client: &Client, _global: &Adapters) -> Result<Option<Adapters>> {
@@ -64,9 +60,5 @@ impl Method for Ditto {
 
     fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
         Ok(vec![(Variant::Shared, global.clone())])
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

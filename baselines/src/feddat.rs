@@ -13,16 +13,17 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use federation::Result;
-use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Pass, Round, Sets, Trainer, Update};
+use federation::registry::options;
+use federation::{ADAPTERS, Client, Method, Pass, Sets, Trainer, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use models::nn;
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::averaging::Averaging;
 use crate::keys;
-use crate::weights::{Average, Weights};
+use crate::weights::Weights;
 
 /// What a client keeps A_C under.
 const LOCAL: &str = "local";
@@ -34,13 +35,12 @@ pub struct FedDat {
     /// T.
     pub temperature: f64,
     /// `examples` or `uniform` (the public code's).
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
 }
 
 impl Default for FedDat {
     fn default() -> Self {
-        Self { temperature: 3.0, average: Weights::Uniform.into() }
+        Self { temperature: 3.0, weights: Weights::Uniform }
     }
 }
 
@@ -49,7 +49,7 @@ impl FedDat {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("feddat", given)?;
         keys::positive("feddat", "temperature", method.temperature)?;
-        Ok(Box::new(method))
+        Ok(method.averaged())
     }
 
     /// One batch; the loss of A_S's own answers.
@@ -92,7 +92,11 @@ pub fn distill(teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<T
     Ok((rows.mean_all()? * (temperature * temperature))?)
 }
 
-impl Method for FedDat {
+impl Averaging for FedDat {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let received = received.get(ADAPTERS)?;
         let mut shared = client.trainer(received)?;
@@ -102,23 +106,11 @@ impl Method for FedDat {
         Ok(client.update(work).with(ADAPTERS, shared.values()?))
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.average.take()
-    }
-
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
         teacher(client.spec(), &client.recall(LOCAL, || client.initial()), global).map(Some)
     }
 
     fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
         Ok(vec![(Variant::Shared, global.clone()), (Variant::Local, client.recall(LOCAL, || client.initial()))])
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use federation::registry::{keys_of, options};
+use federation::registry::options;
 use federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Update};
 use federation::{Error, Result};
 use models::adapter::{AdapterSpec, Adapters};
@@ -18,8 +18,9 @@ use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Average;
-use crate::{fedavg, keys};
+use crate::averaging::{Averaging, tuned};
+use crate::keys;
+use crate::weights::Weights;
 
 /// What a client keeps its local adapters under.
 const LOCAL: &str = "local";
@@ -31,13 +32,12 @@ pub struct FedDpaF {
     /// So many of the last rounds are local; at least one round is not.
     pub local_rounds: usize,
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
 }
 
 impl Default for FedDpaF {
     fn default() -> Self {
-        Self { local_rounds: 1, average: Average::default() }
+        Self { local_rounds: 1, weights: Weights::default() }
     }
 }
 
@@ -47,11 +47,11 @@ impl FedDpaF {
         let method: Self = options("feddpa-f", given)?;
         if method.local_rounds == 0 {
             return Err(Error::Usage(
-                "[method] name = \"feddpa-f\": local_rounds = 0: expected at least 1 (`fedavg-lora` has none)".into(),
+                "[method] name = \"feddpa-f\": local_rounds = 0: expected at least 1 (`fedavg` has none)".into(),
             ));
         }
         keys::count("feddpa-f", "local_rounds", method.local_rounds, ROUNDS)?;
-        Ok(Box::new(method))
+        Ok(method.averaged())
     }
 
     /// How many of the last rounds a round is the first of: 1 in the first local round, 0 before.
@@ -61,14 +61,18 @@ impl FedDpaF {
     }
 }
 
-impl Method for FedDpaF {
-    fn send(&self, _client: usize, global: &Adapters, round: Round) -> Result<Sets> {
+impl Averaging for FedDpaF {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    fn send(&self, global: &Adapters, round: Round) -> Result<Sets> {
         Ok(if self.local_round(round) > 1 { Sets::default() } else { Sets::default().with(ADAPTERS, global.clone()) })
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let start = match self.local_round(client.round()) {
-            0 => return fedavg::tuned(client, received, &mut Plain),
+            0 => return tuned(client, received, &mut Plain),
             1 => received.get(ADAPTERS)?.clone(),
             _ => client.recall(LOCAL, || client.initial()),
         };
@@ -77,12 +81,8 @@ impl Method for FedDpaF {
         Ok(client.update(fit.work))
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> Result<()> {
-        if self.local_round(round) > 0 { Ok(()) } else { self.average.add(&update) }
-    }
-
-    fn aggregate(&mut self, global: &Adapters, round: Round) -> Result<Adapters> {
-        if self.local_round(round) > 0 { Ok(global.clone()) } else { self.average.take() }
+    fn is_shared(&self, round: Round) -> bool {
+        self.local_round(round) == 0
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
@@ -91,10 +91,6 @@ impl Method for FedDpaF {
 
     fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
         Ok(vec![(Variant::Shared, global.clone())])
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }
 
@@ -105,13 +101,12 @@ pub struct FedDpaT {
     /// The local adapter's weight, in training and in answers; the global one has the rest.
     pub local_weight: f64,
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
 }
 
 impl Default for FedDpaT {
     fn default() -> Self {
-        Self { local_weight: 0.5, average: Average::default() }
+        Self { local_weight: 0.5, weights: Weights::default() }
     }
 }
 
@@ -120,7 +115,7 @@ impl FedDpaT {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("feddpa-t", given)?;
         keys::share("feddpa-t", "local_weight", method.local_weight)?;
-        Ok(Box::new(method))
+        Ok(method.averaged())
     }
 
     fn mixed(&self, spec: &AdapterSpec, local: &Adapters, global: &Adapters) -> Result<Adapters> {
@@ -140,21 +135,17 @@ impl Objective for Beside<'_> {
     }
 }
 
-impl Method for FedDpaT {
+impl Averaging for FedDpaT {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let global = received.get(ADAPTERS)?;
         let start = client.recall(LOCAL, || client.initial());
         let local = client.fit(&start, &mut Beside { method: self, global })?;
         client.memory.insert(LOCAL.into(), local.adapters);
-        fedavg::tuned(client, received, &mut Plain)
-    }
-
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.average.take()
+        tuned(client, received, &mut Plain)
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
@@ -163,9 +154,5 @@ impl Method for FedDpaT {
 
     fn variants(&self, client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
         Ok(vec![(Variant::Shared, global.clone()), (Variant::Local, client.recall(LOCAL, || client.initial()))])
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

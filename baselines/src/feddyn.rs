@@ -9,14 +9,16 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use federation::Result;
-use federation::aggregate::{Mean, Sum};
-use federation::registry::{keys_of, options};
+use federation::aggregate::Sum;
+use federation::registry::options;
 use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
 use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::averaging::Averaging;
 use crate::keys;
+use crate::weights::Weights;
 
 /// The mean of the clients and of where they have been pulling.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,13 +28,11 @@ pub struct FedDyn {
     pub alpha: f64,
     #[serde(skip)]
     h: Sum,
-    #[serde(skip)]
-    mean: Mean,
 }
 
 impl Default for FedDyn {
     fn default() -> Self {
-        Self { alpha: 0.01, h: Sum::default(), mean: Mean::default() }
+        Self { alpha: 0.01, h: Sum::default() }
     }
 }
 
@@ -41,7 +41,7 @@ impl FedDyn {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("feddyn", given)?;
         keys::positive("feddyn", "alpha", method.alpha)?;
-        Ok(Box::new(method))
+        Ok(method.averaged())
     }
 }
 
@@ -62,7 +62,11 @@ impl Objective for Dynamic<'_> {
     }
 }
 
-impl Method for FedDyn {
+impl Averaging for FedDyn {
+    fn weights(&self) -> Weights {
+        Weights::Uniform
+    }
+
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let anchor = received.get(ADAPTERS)?;
         let zeros = anchor.zeros_like()?;
@@ -73,21 +77,14 @@ impl Method for FedDyn {
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 
-    fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {
-        let adapters = update.set(ADAPTERS)?;
-        self.mean.add(adapters, 1.0)?;
-        self.h.add(adapters.sub(global)?.scale(-self.alpha / round.clients as f64)?)
+    fn notice(&mut self, update: &Update, global: &Adapters, round: Round) -> Result<()> {
+        self.h.add(update.set(ADAPTERS)?.sub(global)?.scale(-self.alpha / round.clients as f64)?)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        let mean = self.mean.take()?;
+    fn next(&mut self, mean: Adapters, _global: &Adapters) -> Result<Adapters> {
         match self.h.so_far() {
             Some(h) => Ok(mean.sub(&h.scale(1.0 / self.alpha)?)?),
             None => Ok(mean),
         }
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

@@ -8,15 +8,16 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use federation::Result;
-use federation::registry::{keys_of, options};
+use federation::registry::options;
 use federation::{ADAPTERS, Client, Method, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::averaging::Averaging;
 use crate::flora::{BASE, OnBase};
-use crate::pairs::{Pair, Sites, is_a, is_b};
-use crate::weights::{Average, Weights};
+use crate::pairs::{Pair, Sites, only_a, only_b};
+use crate::weights::Weights;
 
 /// FedAvg and its residual.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -39,18 +40,23 @@ const RESIDUAL: &str = "residual";
 impl FedExLora {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
-        Ok(Box::new(options::<Self>("fedex-lora", given)?))
+        Ok(options::<Self>("fedex-lora", given)?.averaged())
     }
 }
 
-impl Method for FedExLora {
+impl Averaging for FedExLora {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
     fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
         self.sites = Sites::of(spec);
         initial
     }
 
-    fn send(&self, _client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
-        let sets = Sets::default().with(ADAPTERS, global.filter(|name| is_a(name) || is_b(name)));
+    fn send(&self, global: &Adapters, _round: Round) -> Result<Sets> {
+        let spec = self.sites.spec()?;
+        let sets = Sets::default().with(ADAPTERS, only_a(spec, global).with(&only_b(spec, global)));
         Ok(self.residual.iter().fold(sets, |sets, residual| sets.with(RESIDUAL, residual.clone())))
     }
 
@@ -64,17 +70,14 @@ impl Method for FedExLora {
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.updates.push(update);
+    fn notice(&mut self, update: &Update, _global: &Adapters, _round: Round) -> Result<()> {
+        self.updates.push(update.clone());
         Ok(())
     }
 
-    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
+    fn next(&mut self, mean: Adapters, global: &Adapters) -> Result<Adapters> {
         let updates = std::mem::take(&mut self.updates);
         let weights = self.weights.of(&updates);
-        let mut average = Average::from(self.weights);
-        updates.iter().try_for_each(|update| average.add(update))?;
-        let mean = average.take()?;
         let residual = self.sites.merge(&updates, |pairs| {
             let weighted = |part: fn(&Pair) -> &Tensor| -> Result<Tensor> {
                 let parts = pairs.iter().zip(&weights).map(|(pair, &weight)| part(pair) * weight);
@@ -88,9 +91,5 @@ impl Method for FedExLora {
         let base = self.sites.merged_into_base(global, &residual)?;
         self.residual = Some(residual);
         Ok(base.with(&mean))
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

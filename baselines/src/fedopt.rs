@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+use federation::Method;
 use federation::Result;
-use federation::registry::{keys_of, options};
-use federation::{Client, Method, Plain, Round, Sets, Update};
+use federation::registry::options;
 use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Average;
-use crate::{fedavg, keys};
+use crate::averaging::Averaging;
+use crate::keys;
+use crate::weights::Weights;
 
 /// How the second moment goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,8 +47,7 @@ pub struct FedOpt {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tau: Option<f64>,
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
     #[serde(skip)]
     rule: Rule,
     #[serde(skip)]
@@ -61,7 +61,7 @@ impl Default for FedOpt {
             beta1: 0.9,
             beta2: None,
             tau: None,
-            average: Average::default(),
+            weights: Weights::default(),
             rule: Rule::Momentum,
             moments: None,
         }
@@ -108,7 +108,7 @@ impl FedOpt {
         keys::decay(name, "beta1", self.beta1)?;
         self.beta2.map_or(Ok(()), |beta2| keys::decay(name, "beta2", beta2))?;
         self.tau.map_or(Ok(()), |tau| keys::positive(name, "tau", tau))?;
-        Ok(Box::new(self))
+        Ok(self.averaged())
     }
 
     fn second_moment(&self, v: &Tensor, d: &Tensor) -> candle_core::Result<Tensor> {
@@ -122,17 +122,13 @@ impl FedOpt {
     }
 }
 
-impl Method for FedOpt {
-    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        fedavg::tuned(client, received, &mut Plain)
+impl Averaging for FedOpt {
+    fn weights(&self) -> Weights {
+        self.weights
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
-        let d = self.average.take()?.sub(global)?;
+    fn next(&mut self, mean: Adapters, global: &Adapters) -> Result<Adapters> {
+        let d = mean.sub(global)?;
         let tau = self.tau.unwrap_or(TAU);
         let (m, v) = match self.moments.take() {
             Some(moments) => moments,
@@ -147,9 +143,5 @@ impl Method for FedOpt {
         };
         self.moments = Some((m, v));
         Ok(global.add(&step.scale(self.server_learning_rate)?)?)
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

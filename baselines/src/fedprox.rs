@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use federation::Result;
-use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use federation::registry::options;
+use federation::{ADAPTERS, Client, Method, Objective, Sets, Update};
 use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Average;
-use crate::{fedavg, keys};
+use crate::averaging::{Averaging, tuned};
+use crate::keys;
+use crate::weights::Weights;
 
 /// The weighted mean of clients that were held near the last mean.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,13 +23,12 @@ pub struct FedProx {
     /// The pull's strength mu.
     pub mu: f64,
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
 }
 
 impl Default for FedProx {
     fn default() -> Self {
-        Self { mu: 0.01, average: Average::default() }
+        Self { mu: 0.01, weights: Weights::default() }
     }
 }
 
@@ -37,7 +37,7 @@ impl FedProx {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fedprox", given)?;
         keys::not_negative("fedprox", "mu", method.mu)?;
-        Ok(Box::new(method))
+        Ok(method.averaged())
     }
 }
 
@@ -54,20 +54,12 @@ impl Objective for Proximal<'_> {
     }
 }
 
-impl Method for FedProx {
+impl Averaging for FedProx {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        fedavg::tuned(client, received, &mut Proximal { mu: self.mu, anchor: received.get(ADAPTERS)? })
-    }
-
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.average.take()
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
+        tuned(client, received, &mut Proximal { mu: self.mu, anchor: received.get(ADAPTERS)? })
     }
 }

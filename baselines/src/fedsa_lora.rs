@@ -4,28 +4,28 @@
 use std::collections::BTreeMap;
 
 use federation::Result;
-use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
+use federation::registry::options;
+use federation::{ADAPTERS, Client, Method, Plain, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pairs;
-use crate::weights::Average;
+use crate::averaging::Averaging;
+use crate::pairs::{only_a, only_b};
+use crate::weights::Weights;
 
 /// FedAvg of A.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FedSaLora {
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
 }
 
 impl FedSaLora {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
-        Ok(Box::new(options::<Self>("fedsa-lora", given)?))
+        Ok(options::<Self>("fedsa-lora", given)?.averaged())
     }
 }
 
@@ -33,33 +33,25 @@ impl FedSaLora {
 const B: &str = "B";
 
 fn own_b(client: &Client) -> Adapters {
-    client.recall(B, || client.initial().filter(pairs::is_b))
+    client.recall(B, || only_b(client.spec(), &client.initial()))
 }
 
-impl Method for FedSaLora {
-    fn start(&mut self, initial: Adapters, _spec: &AdapterSpec) -> Adapters {
-        initial.filter(pairs::is_a)
+impl Averaging for FedSaLora {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        only_a(spec, &initial)
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let fit = client.fit(&received.get(ADAPTERS)?.with(&own_b(client)), &mut Plain)?;
-        client.memory.insert(B.into(), fit.adapters.filter(pairs::is_b));
-        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters.filter(pairs::is_a)))
-    }
-
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.average.take()
+        client.memory.insert(B.into(), only_b(client.spec(), &fit.adapters));
+        Ok(client.update(fit.work).with(ADAPTERS, only_a(client.spec(), &fit.adapters)))
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
         Ok(Some(global.with(&own_b(client))))
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
     }
 }

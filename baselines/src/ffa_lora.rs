@@ -4,28 +4,30 @@
 use std::collections::BTreeMap;
 
 use federation::Result;
-use federation::registry::{keys_of, options};
+use federation::registry::options;
 use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Average;
-use crate::{fedavg, pairs};
+use crate::averaging::{Averaging, tuned};
+use crate::pairs::{Sites, only_a, only_b};
+use crate::weights::Weights;
 
 /// FedAvg of B.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FfaLora {
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
+    #[serde(skip)]
+    sites: Sites,
 }
 
 impl FfaLora {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
-        Ok(Box::new(options::<Self>("ffa-lora", given)?))
+        Ok(options::<Self>("ffa-lora", given)?.averaged())
     }
 }
 
@@ -38,25 +40,26 @@ impl Objective for WithFrozen {
     }
 }
 
-impl Method for FfaLora {
-    fn send(&self, _client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
-        Ok(Sets::default().with(ADAPTERS, global.filter(pairs::is_b)))
+impl Averaging for FfaLora {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        self.sites = Sites::of(spec);
+        initial
+    }
+
+    fn send(&self, global: &Adapters, _round: Round) -> Result<Sets> {
+        Ok(Sets::default().with(ADAPTERS, only_b(self.sites.spec()?, global)))
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        let mut frozen = WithFrozen(client.initial().filter(pairs::is_a));
-        fedavg::tuned(client, received, &mut frozen)
+        let mut frozen = WithFrozen(only_a(client.spec(), &client.initial()));
+        tuned(client, received, &mut frozen)
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.average.add(&update)
-    }
-
-    fn aggregate(&mut self, global: &Adapters, _round: Round) -> Result<Adapters> {
-        Ok(global.filter(pairs::is_a).with(&self.average.take()?))
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
+    fn next(&mut self, mean: Adapters, global: &Adapters) -> Result<Adapters> {
+        Ok(global.with(&mean))
     }
 }

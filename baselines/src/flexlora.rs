@@ -16,7 +16,7 @@ use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fedavg;
+use crate::averaging::tuned;
 use crate::pairs::{Pair, Sites, check_ranks, rank_of};
 use crate::weights::Weights;
 
@@ -56,7 +56,7 @@ impl Method for FlexLora {
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        fedavg::tuned(client, received, &mut Plain)
+        tuned(client, received, &mut Plain)
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

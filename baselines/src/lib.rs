@@ -1,5 +1,6 @@
 //! The methods under test: one file each, one row each in [`METHODS`].
 
+pub mod averaging;
 pub mod centralized;
 pub mod ditto;
 pub mod fedavg;
@@ -23,14 +24,9 @@ pub mod scaffold;
 pub mod weights;
 pub mod zero_shot;
 
-use std::collections::BTreeMap;
-
-use federation::Result;
-use federation::registry::{MethodRow, options};
-use federation::{Method, Scope};
+use federation::registry::{Alias, MethodRow};
+use federation::{Family, Scope};
 use models::adapter::AdapterSpec;
-use serde::Deserialize;
-use serde_json::Value;
 
 /// Experiments and suites that ship with the program, by name.
 pub const SUITES: &[(&str, &str)] = &[
@@ -56,17 +52,6 @@ pub const REPRODUCTIONS: &[(&str, &str)] = &[
     ("feddat-domain", include_str!("../configs/reproduce/feddat-domain.toml")),
 ];
 
-/// A method without keys of its own.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoOptions {}
-
-/// Builds a method that has no keys of its own, refusing any.
-fn plain<M: Method + 'static>(name: &str, given: &BTreeMap<String, Value>, method: M) -> Result<Box<dyn Method>> {
-    let NoOptions {} = options(name, given)?;
-    Ok(Box::new(method))
-}
-
 /// What crosses the link for one client in a round: numbers up, numbers down.
 type Traffic = fn(&AdapterSpec, usize) -> [u64; 2];
 
@@ -90,8 +75,10 @@ const DEFAULTS: MethodRow = MethodRow {
     name: "",
     sentence: "",
     source: "",
-    adapter: "nano",
-    any_adapter: false,
+    family: Family::Federated,
+    adapter: "lora",
+    refuses: |_| None,
+    aliases: &[],
     traffic: ADAPTERS,
     compute: 1.0,
     needs_all_clients: false,
@@ -101,8 +88,12 @@ const DEFAULTS: MethodRow = MethodRow {
     build: |_| Err(federation::Error::Usage("a method row without a builder".into())),
 };
 
-/// A method on LoRA unless an experiment asks for other adapters.
-const FREE: MethodRow = MethodRow { adapter: "lora", any_adapter: true, ..DEFAULTS };
+/// A method that takes pairs of matrices apart.
+const PAIRS: MethodRow = MethodRow { refuses: pairs::refuses, ..DEFAULTS };
+
+/// A method that merges what it has learnt into every client's frozen weights.
+const MERGING: MethodRow =
+    MethodRow { refuses: pairs::refuses_without_weights, needs_all_clients: true, mean_only: false, ..DEFAULTS };
 
 /// The methods there are, lower references first and upper references last.
 pub const METHODS: &[MethodRow] = &[
@@ -110,40 +101,37 @@ pub const METHODS: &[MethodRow] = &[
         name: "zero-shot",
         sentence: "The untouched backbone: the lower reference.",
         source: "reference row (METHODS: zero-shot)",
-        any_adapter: true,
+        family: Family::ZeroShot,
+        adapter: "nano",
         traffic: NOTHING,
         scope: Scope::Nothing,
-        build: |given| plain("zero-shot", given, zero_shot::ZeroShot),
+        build: zero_shot::ZeroShot::build,
         ..DEFAULTS
     },
     MethodRow {
         name: "local",
         sentence: "Each client tunes its own adapters on its own shard and sends nothing (LocFT).",
         source: "FedNano, arXiv 2506.14824, baselines",
-        any_adapter: true,
+        family: Family::Local,
+        adapter: "nano",
         traffic: NOTHING,
-        build: |given| plain("local", given, local::Local),
+        build: local::Local::build,
         ..DEFAULTS
     },
     MethodRow {
-        name: "fedavg-lora",
-        sentence: "LoRA inside the decoder, A and B averaged separately by data share (FedIT).",
-        source: "McMahan et al., arXiv 1602.05629; Zhang et al., arXiv 2305.05644",
-        adapter: "lora",
-        build: |given| fedavg::FedAvg::build("fedavg-lora", given),
-        ..DEFAULTS
-    },
-    MethodRow {
-        name: "fedavg-nano",
-        sentence: "NanoAdapters before the decoder, averaged by data share.",
-        source: "McMahan et al., arXiv 1602.05629; adapters of arXiv 2506.14824",
-        build: |given| fedavg::FedAvg::build("fedavg-nano", given),
+        name: "fedavg",
+        sentence: "The clients' adapters averaged by data share, every tensor by itself (on LoRA: FedIT).",
+        source: "McMahan et al., arXiv 1602.05629; on LoRA Zhang et al., arXiv 2305.05644",
+        family: Family::FedAvg,
+        aliases: &[Alias { name: "fedavg-lora", adapter: "lora" }, Alias { name: "fedavg-nano", adapter: "nano" }],
+        build: fedavg::FedAvg::build,
         ..DEFAULTS
     },
     MethodRow {
         name: "fednano",
         sentence: "NanoAdapters merged by the diagonal Fisher of each client's shard, squared per example.",
         source: "FedNano, arXiv 2506.14824",
+        adapter: "nano",
         traffic: TWICE_UP,
         compute: 2.0,
         mean_only: false,
@@ -154,6 +142,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "fednano-ef",
         sentence: "FedNano with the Fisher accumulated from the last local epoch's own gradients, squared per batch: no extra pass.",
         source: "FedNano, arXiv 2506.14824",
+        adapter: "nano",
         traffic: TWICE_UP,
         mean_only: false,
         build: fednano::FedNanoEf::build,
@@ -164,50 +153,52 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "FedAvg whose clients are held near what they received by a quadratic term.",
         source: "Li et al., arXiv 1812.06127",
         build: fedprox::FedProx::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "feddyn",
         sentence: "Clients whose losses remember where they pulled before, so that local and global optima agree.",
         source: "Acar et al., arXiv 2111.04263",
         build: feddyn::FedDyn::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "scaffold",
         sentence: "Local gradients corrected by control variates, the federation's and the client's own.",
         source: "Karimireddy et al., arXiv 1910.06378",
+        family: Family::Other,
         traffic: TWICE,
         build: scaffold::Scaffold::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "fedavgm",
         sentence: "FedAvg with momentum at the server.",
         source: "Hsu et al., arXiv 1909.06335",
+        family: Family::FedAvg,
         build: fedopt::FedOpt::momentum,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "fedadagrad",
         sentence: "Adagrad at the server, on what FedAvg would change.",
         source: "Reddi et al., arXiv 2003.00295, algorithm 2",
         build: |given| fedopt::FedOpt::adaptive("fedadagrad", fedopt::Rule::Adagrad, given),
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "fedadam",
         sentence: "Adam at the server, on what FedAvg would change.",
         source: "Reddi et al., arXiv 2003.00295, algorithm 2",
         build: |given| fedopt::FedOpt::adaptive("fedadam", fedopt::Rule::Adam, given),
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "fedyogi",
         sentence: "Yogi at the server, on what FedAvg would change.",
         source: "Reddi et al., arXiv 2003.00295, algorithm 2",
         build: |given| fedopt::FedOpt::adaptive("fedyogi", fedopt::Rule::Yogi, given),
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "fedmedian",
@@ -215,7 +206,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "Yin et al., arXiv 1803.01498",
         mean_only: false,
         build: robust::FedMedian::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "fedtrimmedmean",
@@ -223,14 +214,14 @@ pub const METHODS: &[MethodRow] = &[
         source: "Yin et al., arXiv 1803.01498",
         mean_only: false,
         build: robust::FedTrimmedMean::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "feddpa-f",
         sentence: "FedAvg first; in the last round each client goes on alone from the global adapters.",
         source: "Yang et al., arXiv 2403.19211",
         build: feddpa::FedDpaF::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "feddpa-t",
@@ -238,15 +229,16 @@ pub const METHODS: &[MethodRow] = &[
         source: "Yang et al., arXiv 2403.19211",
         compute: 2.0,
         build: feddpa::FedDpaT::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "ditto",
         sentence: "FedAvg, and beside it each client's own adapters, held near the global ones.",
         source: "Li et al., arXiv 2012.04221",
+        family: Family::Other,
         compute: 2.0,
         build: ditto::Ditto::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "feddat",
@@ -255,86 +247,73 @@ pub const METHODS: &[MethodRow] = &[
         adapter: "bottleneck",
         compute: 2.5,
         build: feddat::FedDat::build,
-        ..FREE
+        ..DEFAULTS
     },
     MethodRow {
         name: "ffa-lora",
         sentence: "LoRA with A frozen as drawn; B is trained and averaged, which is exact.",
         source: "Sun et al., arXiv 2403.12313",
-        adapter: "lora",
+        family: Family::Other,
         traffic: B_ALONE,
         build: ffa_lora::FfaLora::build,
-        ..DEFAULTS
+        ..PAIRS
     },
     MethodRow {
         name: "fedsa-lora",
         sentence: "LoRA whose A is averaged and whose B stays at its client.",
         source: "Guo et al., arXiv 2410.01463",
-        adapter: "lora",
         traffic: A_ALONE,
         build: fedsa_lora::FedSaLora::build,
-        ..DEFAULTS
+        ..PAIRS
     },
     MethodRow {
         name: "hetlora",
         sentence: "LoRA of unequal ranks: truncated down, padded up, weighed by the norm of the product, self-pruning.",
         source: "Cho et al., arXiv 2401.06432",
-        adapter: "lora",
+        family: Family::Other,
         mean_only: false,
         unequal_ranks: true,
         build: hetlora::HetLora::build,
-        ..DEFAULTS
+        ..PAIRS
     },
     MethodRow {
         name: "flexlora",
         sentence: "LoRA of unequal ranks: products are averaged and split anew by singular values.",
         source: "Bai et al., arXiv 2402.11505",
-        adapter: "lora",
+        family: Family::Other,
         mean_only: false,
         unequal_ranks: true,
         build: flexlora::FlexLora::build,
-        ..DEFAULTS
+        ..PAIRS
     },
     MethodRow {
         name: "flora",
         sentence: "LoRA pairs stacked, not averaged, and merged into every client's frozen weights.",
         source: "Wang et al., arXiv 2409.05976",
-        adapter: "lora",
+        family: Family::Other,
         traffic: STACK_DOWN,
-        needs_all_clients: true,
-        mean_only: false,
         unequal_ranks: true,
         build: flora::Flora::build,
-        ..DEFAULTS
+        ..MERGING
     },
     MethodRow {
         name: "fedex-lora",
         sentence: "FedAvg on LoRA; what that leaves out of the mean product is merged into every client's frozen weights.",
         source: "Singhal et al., arXiv 2410.09432",
-        adapter: "lora",
         traffic: RESIDUAL_DOWN,
-        needs_all_clients: true,
-        mean_only: false,
         build: fedex_lora::FedExLora::build,
-        ..DEFAULTS
+        ..MERGING
     },
     MethodRow {
-        name: "centralized-nano",
-        sentence: "NanoAdapters tuned on all shards pooled, with every client's steps: an upper reference.",
+        name: "centralized",
+        sentence: "Adapters tuned on all shards pooled, with every client's steps: an upper reference.",
         source: "FedNano, arXiv 2506.14824, baselines",
+        family: Family::Centralized,
+        adapter: "nano",
+        aliases: &[Alias { name: "centralized-nano", adapter: "nano" }, Alias { name: "centralized-lora", adapter: "lora" }],
         traffic: NOTHING,
         scope: Scope::Pooled,
-        build: |given| plain("centralized-nano", given, centralized::Centralized::default()),
-        ..DEFAULTS
-    },
-    MethodRow {
-        name: "centralized-lora",
-        sentence: "LoRA tuned on all shards pooled, with every client's steps: an upper reference.",
-        source: "FedNano, arXiv 2506.14824, baselines",
-        adapter: "lora",
-        traffic: NOTHING,
-        scope: Scope::Pooled,
-        build: |given| plain("centralized-lora", given, centralized::Centralized::default()),
+        build: centralized::Centralized::build,
         ..DEFAULTS
     },
 ];

@@ -1,11 +1,25 @@
 //! Local tuning (LocFT): each client on its own shard, from round to round, without communication.
 
+use std::collections::BTreeMap;
+
 use federation::Result;
+use federation::registry::options;
 use federation::{Client, Method, Plain, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// Adapters that never leave their client.
-pub struct Local;
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Local {}
+
+impl Local {
+    /// Reads its keys, of which there are none.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(Box::new(options::<Self>("local", given)?))
+    }
+}
 
 /// What a client keeps its own adapters under.
 pub(crate) const OWN: &str = "own";

@@ -1,18 +1,42 @@
-//! LoRA's matrices taken together: what the methods that look at the product `B A` share.
+//! LoRA's matrices taken together, or NanoAdapters': what the methods that look at A, at B or at the product `B A` share.
 
 use candle_core::Tensor;
 use federation::{ADAPTERS, Update};
 use federation::{Error, Result};
-use models::adapter::{AdapterSpec, Adapters, lora};
+use models::adapter::{AdapterKind, AdapterSpec, Adapters, Shape, lora};
 
-/// Whether a tensor is an A, the matrix that goes down to the rank.
-pub fn is_a(name: &str) -> bool {
-    name.ends_with(lora::A)
+/// Why a method that takes pairs of matrices apart refuses adapters of a kind.
+pub fn refuses(kind: &AdapterKind) -> Option<&'static str> {
+    match kind.shape {
+        Shape::Pair { biases: None, .. } => None,
+        Shape::Pair { .. } => Some("it takes a pair of matrices for their product, and these have a ReLU between them"),
+        Shape::Shift { .. } | Shape::Scale { .. } | Shape::Tokens { .. } => {
+            Some("it treats the two matrices of a pair differently, and these have none")
+        }
+    }
 }
 
-/// Whether a tensor is a B, the matrix that comes back up.
-pub fn is_b(name: &str) -> bool {
-    name.ends_with(lora::B)
+/// Why a method that merges products into frozen weights refuses adapters of a kind.
+pub fn refuses_without_weights(kind: &AdapterKind) -> Option<&'static str> {
+    let elsewhere = "it merges products of pairs into the frozen weights beside them, and these stand beside none";
+    refuses(kind).or((kind.name != lora::KIND.name).then_some(elsewhere))
+}
+
+/// The matrices A of a set, which go down to the rank.
+pub fn only_a(spec: &AdapterSpec, set: &Adapters) -> Adapters {
+    only(0, spec, set)
+}
+
+/// The matrices B of a set, which come back up.
+pub fn only_b(spec: &AdapterSpec, set: &Adapters) -> Adapters {
+    only(1, spec, set)
+}
+
+fn only(which: usize, spec: &AdapterSpec, set: &Adapters) -> Adapters {
+    match spec.kind.shape {
+        Shape::Pair { names, .. } => set.filter(|name| name.ends_with(names[which])),
+        Shape::Shift { .. } | Shape::Scale { .. } | Shape::Tokens { .. } => Adapters::default(),
+    }
 }
 
 /// A and B of one site.

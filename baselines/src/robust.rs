@@ -10,7 +10,7 @@ use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fedavg;
+use crate::averaging::tuned;
 
 /// The coordinate-wise median.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl FedTrimmedMean {
 
 impl Method for FedMedian {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        fedavg::tuned(client, received, &mut Plain)
+        tuned(client, received, &mut Plain)
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
@@ -75,7 +75,7 @@ impl Method for FedMedian {
 
 impl Method for FedTrimmedMean {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        fedavg::tuned(client, received, &mut Plain)
+        tuned(client, received, &mut Plain)
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {

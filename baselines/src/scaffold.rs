@@ -9,21 +9,21 @@ use std::collections::BTreeMap;
 
 use federation::Result;
 use federation::aggregate::Sum;
-use federation::registry::{keys_of, options};
+use federation::registry::options;
 use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Step, Update};
 use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::Average;
+use crate::averaging::Averaging;
+use crate::weights::Weights;
 
 /// The weighted mean of clients whose gradients were corrected for their drift.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scaffold {
     /// `examples` or `uniform`.
-    #[serde(rename = "weights")]
-    pub average: Average,
+    pub weights: Weights,
     #[serde(skip)]
     control: Option<Adapters>,
     /// The next round's, as far as updates have come.
@@ -34,7 +34,7 @@ pub struct Scaffold {
 impl Scaffold {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
-        Ok(Box::new(options::<Self>("scaffold", given)?))
+        Ok(options::<Self>("scaffold", given)?.averaged())
     }
 }
 
@@ -61,8 +61,12 @@ impl Objective for Corrected {
     }
 }
 
-impl Method for Scaffold {
-    fn send(&self, _client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
+impl Averaging for Scaffold {
+    fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    fn send(&self, global: &Adapters, _round: Round) -> Result<Sets> {
         let control = self.control.clone().map_or_else(|| global.zeros_like(), Ok)?;
         Ok(Sets::default().with(ADAPTERS, global.clone()).with(CONTROL, control))
     }
@@ -82,21 +86,16 @@ impl Method for Scaffold {
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(CONTROL, change))
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, round: Round) -> Result<()> {
-        self.next_control.add(update.set(CONTROL)?.scale(1.0 / round.clients as f64)?)?;
-        self.average.add(&update)
+    fn notice(&mut self, update: &Update, _global: &Adapters, round: Round) -> Result<()> {
+        self.next_control.add(update.set(CONTROL)?.scale(1.0 / round.clients as f64)?)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+    fn next(&mut self, mean: Adapters, _global: &Adapters) -> Result<Adapters> {
         let mut control = std::mem::take(&mut self.next_control);
         if let Some(before) = self.control.take() {
             control.add(before)?;
         }
         self.control = control.total();
-        self.average.take()
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
+        Ok(mean)
     }
 }

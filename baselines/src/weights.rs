@@ -1,9 +1,6 @@
 //! How much each client's update counts.
 
-use federation::Result;
-use federation::aggregate::Mean;
-use federation::{ADAPTERS, Update};
-use models::adapter::Adapters;
+use federation::Update;
 use serde::{Deserialize, Serialize};
 
 /// The weights p_k of an average over clients.
@@ -19,7 +16,7 @@ pub enum Weights {
 
 impl Weights {
     /// An update's weight, not yet divided by the sum of all.
-    fn of_one(self, update: &Update) -> f64 {
+    pub fn of_one(self, update: &Update) -> f64 {
         match self {
             Self::Examples => update.num_examples as f64,
             Self::Uniform => 1.0,
@@ -30,37 +27,5 @@ impl Weights {
     pub fn of(self, updates: &[Update]) -> Vec<f64> {
         let total: f64 = updates.iter().map(|update| self.of_one(update)).sum();
         updates.iter().map(|update| self.of_one(update) / total.max(1.0)).collect()
-    }
-}
-
-/// The weighted mean of the adapters that have been received; in a configuration, its weights.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "Weights", into = "Weights")]
-pub struct Average {
-    weights: Weights,
-    mean: Mean,
-}
-
-impl Average {
-    /// Takes in an update's adapters.
-    pub fn add(&mut self, update: &Update) -> Result<()> {
-        self.mean.add(update.set(ADAPTERS)?, self.weights.of_one(update))
-    }
-
-    /// Their mean; a new one begins.
-    pub fn take(&mut self) -> Result<Adapters> {
-        self.mean.take()
-    }
-}
-
-impl From<Weights> for Average {
-    fn from(weights: Weights) -> Self {
-        Self { weights, mean: Mean::default() }
-    }
-}
-
-impl From<Average> for Weights {
-    fn from(average: Average) -> Self {
-        average.weights
     }
 }

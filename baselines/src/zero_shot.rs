@@ -1,11 +1,25 @@
 //! Zero-shot: nothing is trained, nothing is sent.
 
+use std::collections::BTreeMap;
+
 use federation::Result;
+use federation::registry::options;
 use federation::{Client, Method, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The untouched backbone.
-pub struct ZeroShot;
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZeroShot {}
+
+impl ZeroShot {
+    /// Reads its keys, of which there are none.
+    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        Ok(Box::new(options::<Self>("zero-shot", given)?))
+    }
+}
 
 impl Method for ZeroShot {
     fn start(&mut self, _initial: Adapters, _spec: &AdapterSpec) -> Adapters {

@@ -39,7 +39,7 @@ pub fn task(rows: usize) -> Result<Task> {
         Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, name, None)?, &*backbone)?))
     };
     let experiment = toml::from_str("seed = 1\n[data]\ndataset = \"icongen\"\n[method]\nname = \"fednano\"\n")?;
-    let row = *Registry::new(baselines::METHODS).find("fednano")?;
+    let row = Registry::new(baselines::METHODS).find("fednano")?;
     let study = Study::new(experiment, &row, backbone.clone(), split("train")?, split("test")?)?;
     Ok(Task { study, card, folder })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::Family;
 use schema::experiment::PartitionScheme;
 use schema::metrics::{Optional, Reported};
 
@@ -18,6 +19,8 @@ pub struct Group {
     pub backbone: String,
     /// The method's name.
     pub method: String,
+    /// What kind of method it is.
+    pub family: Family,
     /// The adapter kind.
     pub adapter: String,
     /// The partition scheme.
@@ -65,18 +68,6 @@ impl Group {
     }
 }
 
-/// Zero-shot, local, FedAvg, the federated methods, others, centralized.
-pub fn method_rank(method: &str) -> u8 {
-    match method {
-        "zero-shot" => 0,
-        _ if method.starts_with("local") => 1,
-        _ if method.starts_with("fedavg") => 2,
-        _ if method.starts_with("fed") => 3,
-        _ if method.starts_with("centralized") => 5,
-        _ => 4,
-    }
-}
-
 /// A run that repeats another one's experiment and seed.
 #[derive(Debug)]
 pub struct Repeat {
@@ -86,7 +77,7 @@ pub struct Repeat {
     pub agrees: bool,
 }
 
-/// Sorts runs by dataset, method, setting and seed, and drops those that repeat an experiment and a seed.
+/// Sorts runs by dataset, family, method, setting and seed, and drops those that repeat an experiment and a seed.
 pub fn sort_and_deduplicate(mut runs: Vec<Run>) -> (Vec<Run>, Vec<Repeat>) {
     runs.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     let mut kept: Vec<Run> = Vec::with_capacity(runs.len());
@@ -102,11 +93,11 @@ pub fn sort_and_deduplicate(mut runs: Vec<Run>) -> (Vec<Run>, Vec<Repeat>) {
     (kept, repeats)
 }
 
-type SortKey<'a> = (&'a str, u8, &'a str, &'a str, &'a BTreeMap<String, String>, u64, &'a std::path::Path);
+type SortKey<'a> = (&'a str, Family, &'a str, &'a str, &'a BTreeMap<String, String>, u64, &'a std::path::Path);
 
 fn sort_key(run: &Run) -> SortKey<'_> {
     let s = &run.summary;
-    (&s.dataset, method_rank(&s.method), &s.method, &s.backbone, &run.settings, s.seed, &run.dir)
+    (&s.dataset, run.family, &s.method, &s.backbone, &run.settings, s.seed, &run.dir)
 }
 
 /// Groups sorted runs and aggregates each metric over seeds.
@@ -133,6 +124,7 @@ fn group(position: usize, run: &Run) -> Group {
         dataset: s.dataset.clone(),
         backbone: s.backbone.clone(),
         method: s.method.clone(),
+        family: run.family,
         adapter: s.adapter.clone(),
         scheme: partition.scheme,
         alpha: partition.alpha,

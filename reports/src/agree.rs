@@ -77,7 +77,7 @@ pub fn whole(
         return Some("summary.json has a privacy_epsilon, experiment.toml no [privacy]".into());
     }
     let judged = &predictions.judged;
-    let rounds = if summary.adapter == "none" { 0 } else { experiment.federation.rounds as u64 };
+    let rounds = if summary.trains() { experiment.federation.rounds as u64 } else { 0 };
     let clients_judged = Some(judged.clients.len()).filter(|count| *count > 0 && *count < shards.shards.len());
     let counts = [
         ("rounds", u64::from(summary.rounds), "experiment.toml", rounds),
@@ -117,7 +117,7 @@ fn misquoted(summary: &Summary, experiment: &Experiment, card: Option<&Card>) ->
     if !is_backbone(&summary.backbone, &experiment.backbone.name) {
         return differs("backbone", &summary.backbone, run_dir::EXPERIMENT, &experiment.backbone.name);
     }
-    let kind = experiment.adapter.kind.as_ref().filter(|kind| summary.adapter != "none" && **kind != summary.adapter);
+    let kind = experiment.adapter.kind.as_ref().filter(|kind| summary.trains() && **kind != summary.adapter);
     kind.and_then(|kind| differs("adapter", &summary.adapter, run_dir::EXPERIMENT, kind))
 }
 

@@ -127,16 +127,19 @@ impl Fixture {
     }
 
     fn summary(&self) -> Value {
+        let adapter = if self.method == "zero-shot" { "none" } else { "nano" };
+        let held = if self.method.starts_with("centralized") { 0 } else { 456_607_744 };
+        let sent = if self.method == "local" { 0 } else { 1_048_576 };
         json!({
             "run": "", "experiment": "", "method": self.method,
-            "adapter": "nano", "backbone": "nano", "dataset": self.dataset, "seed": self.seed, "rounds": self.rounds, "clients": 2,
+            "adapter": adapter, "backbone": "nano", "dataset": self.dataset, "seed": self.seed, "rounds": self.rounds, "clients": 2,
             "train_examples": 160, "test_examples": self.test_examples, "optimizer_steps": self.steps, "scoring": "option-likelihood",
             "accuracy": self.judged(), "client_accuracy_mean": self.accuracy, "client_accuracy_min": (self.accuracy - 0.1).max(0.0),
             "client_accuracy_std": 0.05, "chance_accuracy": 0.25, "majority_accuracy": 0.3,
             "unparsed_rate": f64::from(u8::from(self.scoring.contains(&"generation"))),
             "uplink_bytes": 2_097_152, "downlink_bytes": 1_048_576, "activation_uplink_bytes": 1024,
-            "activation_downlink_bytes": 512, "client_parameters_paper": 304_556_032, "client_parameters_deployed": 456_607_744,
-            "model_parameters": 7_063_427_072u64, "trainable_parameters": 1_048_576, "uploaded_parameters_per_round": 1_048_576,
+            "activation_downlink_bytes": 512, "client_parameters_paper": 304_556_032, "client_parameters_deployed": held,
+            "model_parameters": 7_063_427_072u64, "trainable_parameters": 1_048_576, "uploaded_parameters_per_round": sent,
             "wall_seconds": 12.5, "peak_memory_bytes": 1_073_741_824, "train_examples_per_second": 80.0,
         })
     }

@@ -5,6 +5,7 @@
 //! - [`columns`]: the parquet files, only the columns that are needed, batch by batch ([`rows`]);
 //! - [`agree`]: do a run's files say the same? By what [`follows`] from its records, and what [`guesses`] would have reached;
 //! - [`identity`]: which runs are the same configuration, by what they read; `differences`: and in which keys others differ;
+//! - [`Families`]: what kind of method each run has;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`kinds`]: accuracy by subject, sub-task or skill;
 //! - [`targets`]: rounds and bytes until an accuracy is reached;
@@ -61,6 +62,7 @@ pub mod compare;
 pub mod data;
 mod differences;
 pub mod error;
+mod families;
 pub mod figures;
 #[cfg(test)]
 mod fixture;
@@ -103,6 +105,7 @@ mod written;
 
 pub use aggregate::Group;
 pub use error::ReportError;
+pub use families::Families;
 pub use figures::Figure;
 pub use library::{Library, NoLibrary};
 pub use paired::Comparison;

@@ -8,7 +8,7 @@ use crate::stats::{self, Stat};
 use crate::{Group, Run};
 
 /// The reference is the first of these that a dataset has.
-pub const REFERENCES: &[&str] = &["fedavg-nano", "fedavg-lora", "zero-shot"];
+pub const REFERENCES: &[&str] = &["fedavg-nano", "fedavg-lora", "fedavg", "zero-shot"];
 
 /// A method against the reference of its dataset.
 #[derive(Debug)]

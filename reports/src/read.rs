@@ -10,11 +10,12 @@ use schema::inputs::judged_on_training_rows;
 use schema::manifest::{Mismatch, Standing};
 use schema::partition::Partition;
 use schema::record::Skipped;
-use schema::{Card, Environment, Experiment, Summary, pack as packs, run_dir};
+use schema::{Card, Environment, Experiment, Family, Summary, pack as packs, run_dir};
 
 use crate::agree;
 use crate::columns::{self, Predictions, Recorded};
 use crate::error::ReportError;
+use crate::families;
 use crate::identity::Identity;
 use crate::pack::{self, Pack};
 use crate::source::{MOST_BYTES, Source};
@@ -28,6 +29,8 @@ pub struct Run {
     pub source: Source,
     /// `summary.json`.
     pub summary: Summary,
+    /// What kind of method it has.
+    pub family: Family,
     /// `experiment.toml`.
     pub experiment: Experiment,
     /// `environment.json`.
@@ -105,8 +108,7 @@ impl Run {
             let inputs = environment.inputs.as_ref();
             disagreement = agree::whole(&summary, &experiment, inputs, card_here.as_ref(), &shards, &predictions, &recorded);
         }
-        let overfit =
-            summary.adapter != "none" && judged_on_training_rows(&experiment, environment.inputs.as_ref(), card_here.as_ref());
+        let overfit = summary.trains() && judged_on_training_rows(&experiment, environment.inputs.as_ref(), card_here.as_ref());
         Ok(Self {
             disagreement,
             overfit,
@@ -118,6 +120,7 @@ impl Run {
             identity: identity.sha256,
             dir: source.dir(),
             source,
+            family: families::shown_by(&summary),
             summary,
             predictions,
             recorded,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use schema::manifest::Standing;
 
+use crate::families::{self, Families};
 use crate::library::{self, Library, Material};
 use crate::warnings::{self, Warning};
 use crate::{Comparison, Group, ReportError, Run, Trust, aggregate, differences, paired, read};
@@ -35,8 +36,14 @@ impl Report {
 
     /// The same, with or without asking whether they are as they were written.
     pub fn read_with(dirs: &[PathBuf], trust: Trust) -> Result<Self, ReportError> {
+        Self::read_known(dirs, trust, &Families::new())
+    }
+
+    /// The same by somebody who knows methods: theirs are the families that are told here.
+    pub fn read_known(dirs: &[PathBuf], trust: Trust, known: &Families) -> Result<Self, ReportError> {
         let found = read::find(dirs)?;
         let mut runs = found.read(trust)?;
+        families::assign(&mut runs, known);
         let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
         let told_apart = differences::tell_apart(&mut runs);
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);

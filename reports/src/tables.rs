@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::Family;
 use schema::metrics::{Optional, Reported, Section, Unit};
 
-use crate::aggregate::method_rank;
 use crate::blocks::{Block, Table};
 use crate::format::{self, NOTHING};
 use crate::paired::Paired;
@@ -51,9 +51,9 @@ fn section(title: &str, text: &str, table: Table) -> Vec<Block> {
 /// Methods x datasets.
 fn accuracy(report: &Report) -> Vec<Block> {
     let datasets: BTreeSet<&str> = report.groups.iter().map(|group| group.dataset.as_str()).collect();
-    let mut methods: BTreeMap<(u8, String), BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut methods: BTreeMap<(Family, String), BTreeMap<&str, usize>> = BTreeMap::new();
     for (index, group) in report.groups.iter().enumerate() {
-        methods.entry((method_rank(&group.method), group.label())).or_default().insert(&group.dataset, index);
+        methods.entry((group.family, group.label())).or_default().insert(&group.dataset, index);
     }
     let cell = |group: Option<&usize>| {
         let stat = group.map(|group| report.groups[*group].stat(Reported::Accuracy));
@@ -64,7 +64,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
         columns.collect::<Vec<_>>()
     };
     let subjects = methods.values().enumerate().flat_map(place).collect();
-    let row = |((_, label), groups): (&(u8, String), &BTreeMap<&str, usize>)| {
+    let row = |((_, label), groups): (&(Family, String), &BTreeMap<&str, usize>)| {
         std::iter::once(label.clone()).chain(datasets.iter().map(|dataset| cell(groups.get(dataset)))).collect()
     };
     let mut rows: Vec<Vec<String>> = methods.iter().map(row).collect();

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::Family;
 use schema::metrics::Reported;
 use serde::Serialize;
 
@@ -60,11 +61,12 @@ fn halfway(report: &Report, members: &[usize]) -> Vec<f64> {
     if groups().all(|group| group.accuracy_by_round.len() < 2) {
         return Vec::new();
     }
-    let best = |metric: Reported, prefix: &'static str| {
-        groups().filter(move |group| group.method.starts_with(prefix)).map(|group| group.stat(metric).mean).reduce(f64::max)
+    let best = |metric: Reported, family: Option<Family>| {
+        let alike = groups().filter(|group| family.is_none_or(|family| group.family == family));
+        alike.map(|group| group.stat(metric).mean).reduce(f64::max)
     };
-    let low = best(Reported::Accuracy, "zero-shot").or_else(|| best(Reported::ChanceAccuracy, ""));
-    let high = best(Reported::Accuracy, "centralized").or_else(|| best(Reported::Accuracy, ""));
+    let low = best(Reported::Accuracy, Some(Family::ZeroShot)).or_else(|| best(Reported::ChanceAccuracy, None));
+    let high = best(Reported::Accuracy, Some(Family::Centralized)).or_else(|| best(Reported::Accuracy, None));
     let between = low.zip(high).filter(|(low, high)| low < high).map(|(low, high)| (low + high) / 2.0);
     between.map(to_tenths_of_a_percent).into_iter().collect()
 }

@@ -11,6 +11,7 @@ use reports::compare::Compare;
 use tempfile::TempDir;
 
 use super::{report, say, say_json};
+use crate::session::Session;
 
 /// Where a revision's runs lie, unless `REVISION:PATH` says otherwise.
 const KEPT: &str = "reports/results";
@@ -41,8 +42,8 @@ enum Format {
 }
 
 impl RunCompare {
-    pub(crate) fn run(self) -> Result<()> {
-        let (a, b) = (read(&self.a, self.no_verify)?, read(&self.b, self.no_verify)?);
+    pub(crate) fn run(self, session: &Session) -> Result<()> {
+        let [a, b] = [read(session, &self.a, self.no_verify)?, read(session, &self.b, self.no_verify)?];
         if !matches!(self.format, Format::Json) {
             report::notice(&[&a, &b]);
         }
@@ -57,15 +58,15 @@ impl RunCompare {
 }
 
 /// A folder's runs, or a revision's.
-fn read(name: &str, no_verify: bool) -> Result<Report> {
+fn read(session: &Session, name: &str, no_verify: bool) -> Result<Report> {
     if Path::new(name).exists() {
-        return Ok(report::read(&[PathBuf::from(name)], no_verify)?);
+        return Ok(report::read(session, &[PathBuf::from(name)], no_verify)?);
     }
     let (revision, path) = name.split_once(':').unwrap_or((name, KEPT));
     let folder = extract(revision, path).with_context(|| {
         format!("`{name}`: expected a folder that exists, or a git revision (`REVISION`, `REVISION:PATH`) of the repository here")
     })?;
-    Ok(report::read(&[folder.path().into()], no_verify)?)
+    Ok(report::read(session, &[folder.path().into()], no_verify)?)
 }
 
 /// A path of a revision as a temporary folder, by `git archive` and `tar`.

@@ -23,6 +23,9 @@ pub(crate) struct Cost {
     /// A method's name.
     #[arg(long)]
     method: String,
+    /// The kind of adapters; the method's own without it.
+    #[arg(long)]
+    adapter: Option<String>,
     /// The adapters' rank; 64 on a width of 4096 or more, the kind's default below.
     #[arg(long)]
     rank: Option<usize>,
@@ -73,7 +76,7 @@ struct Ledgers {
 
 impl Cost {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
-        let row = *session.registry().find(&self.method)?;
+        let row = session.registry().choose(&self.method, self.adapter.as_deref())?;
         let folder = crate::hub::find_backbone(&self.backbone)?.map(|found| found.folder().display().to_string());
         let spec = models::spec(folder.as_deref().unwrap_or(&self.backbone))?;
         let fixed = matches!(adapter::kind(row.adapter)?.rank, Rank::Fixed(_));

@@ -111,7 +111,7 @@ impl Eval {
         study::check(&experiment, &card_of(&located)?)?;
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let mut row = *session.registry().find("zero-shot")?;
+        let mut row = session.registry().find("zero-shot")?;
         if experiment.adapter.kind.as_deref().is_some_and(stands_in_front) {
             // Whoever trains nothing has no place for these in front of a prompt.
             row.scope = Scope::Shard;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use reports::gate::{Gate, Rule};
 
 use super::{report, say, say_json};
+use crate::session::Session;
 
 /// Compare runs with a baseline: exit 1 only if accuracy fell, or log-loss rose, by more than a margin and by more than chance.
 #[derive(Args)]
@@ -47,7 +48,7 @@ enum Format {
 }
 
 impl RunGate {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(self, session: &Session) -> Result<()> {
         let wrong = |message: String| Err(study::Error::Usage(message).into());
         if !(self.margin.is_finite() && self.margin >= 0.0) {
             return wrong(format!("--margin {}: expected percentage points, 0 or more", self.margin));
@@ -60,7 +61,8 @@ impl RunGate {
         }
         let rule =
             Rule { margin: self.margin / 100.0, loss_margin: self.loss_margin, alpha: self.alpha, allow_dirty: self.allow_dirty };
-        let [baseline, runs] = [report::read(&self.baseline, self.no_verify)?, report::read(&self.runs, self.no_verify)?];
+        let read = |runs: &[PathBuf]| report::read(session, runs, self.no_verify);
+        let [baseline, runs] = [read(&self.baseline)?, read(&self.runs)?];
         if !matches!(self.format, Format::Json) {
             report::notice(&[&baseline, &runs]);
         }

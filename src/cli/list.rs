@@ -3,6 +3,8 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_scripts::{cards, generators};
+use federation::Family;
+use federation::registry::{Alias, MethodRow};
 use models::BACKBONES;
 use schema::metrics;
 use serde::Serialize;
@@ -45,12 +47,43 @@ struct Item {
     /// Whether a dataset is at hand, and what brings it.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<String>,
+    /// What is known of a method besides.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    method: Option<OfMethod>,
+}
+
+/// A method's family, the adapters that it can tune, and its names there.
+#[derive(Serialize)]
+struct OfMethod {
+    family: Family,
+    adapter: &'static str,
+    other_adapters: Vec<&'static str>,
+    aliases: Vec<Alias>,
+}
+
+impl OfMethod {
+    fn of(row: &MethodRow) -> Self {
+        let other_adapters = row.adapters().map(|kind| kind.name).filter(|kind| *kind != row.adapter).collect();
+        Self { family: row.family, adapter: row.adapter, other_adapters, aliases: row.aliases.to_vec() }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let others = match self.other_adapters.is_empty() {
+            true => "no others".into(),
+            false => format!("or {}", self.other_adapters.join(", ")),
+        };
+        let alias = |alias: &Alias| format!("{} on {}", alias.name, alias.adapter);
+        let aliases = self.aliases.iter().map(alias).collect::<Vec<_>>().join(", ");
+        let mut lines = vec![format!("family: {}", self.family.name()), format!("adapters: {}, {others}", self.adapter)];
+        lines.extend((!aliases.is_empty()).then(|| format!("called: {aliases}")));
+        lines
+    }
 }
 
 impl List {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let items = match self.what {
-            What::Methods => items(session.registry().methods(), |row| (row.name, row.sentence, row.source)),
+            What::Methods => session.registry().methods().iter().map(of_method).collect(),
             What::Backbones => items(BACKBONES, |row| (row.name, row.sentence, row.source)),
             What::Metrics => items(&metrics::listed(), |row| (row.name, row.sentence, row.source)),
             What::Datasets => datasets()?,
@@ -61,6 +94,7 @@ impl List {
                 for item in items {
                     say(&format!("{}\n    {}\n    source: {}", item.name, item.sentence, item.source));
                     item.files.iter().for_each(|files| say(&format!("    files: {files}")));
+                    item.method.iter().flat_map(OfMethod::lines).for_each(|line| say(&format!("    {line}")));
                 }
             }
         }
@@ -71,16 +105,21 @@ impl List {
 fn items<T>(rows: &[T], parts: impl Fn(&T) -> (&'static str, &'static str, &'static str)) -> Vec<Item> {
     let item = |row: &T| {
         let (name, sentence, source) = parts(row);
-        Item { name: name.into(), sentence: sentence.into(), source: source.into(), files: None }
+        Item { name: name.into(), sentence: sentence.into(), source: source.into(), files: None, method: None }
     };
     rows.iter().map(item).collect()
+}
+
+fn of_method(row: &MethodRow) -> Item {
+    let [name, sentence, source] = [row.name, row.sentence, row.source].map(String::from);
+    Item { name, sentence, source, files: None, method: Some(OfMethod::of(row)) }
 }
 
 fn datasets() -> Result<Vec<Item>> {
     let item = |name: &str| {
         let card = cards::card(name).map_err(study::Error::Usage)?;
         let (files, sentence) = (Some(files(&card)?), format!("{} Licence: {}.", card.description, card.license));
-        Ok(Item { name: card.name, sentence, source: card.source, files })
+        Ok(Item { name: card.name, sentence, source: card.source, files, method: None })
     };
     cards::CARDS.iter().map(|(name, _)| item(name)).collect()
 }

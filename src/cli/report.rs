@@ -8,6 +8,7 @@ use reports::{Format, NoLibrary, Report, ReportError, Trust};
 
 use super::{note, place, say};
 use crate::library::AtHand;
+use crate::session::Session;
 
 /// Tables, pictures and a page from run folders.
 #[derive(Args)]
@@ -37,13 +38,13 @@ pub(crate) struct MakeReport {
 }
 
 impl MakeReport {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(self, session: &Session) -> Result<()> {
         let formats = self.format.iter().map(|name| parse(name)).collect::<Result<Vec<_>, _>>()?;
         if let Some(out) = &self.out {
             place::check_outside_runs(out)?;
             try_place(out)?;
         }
-        let report = Report { targets: self.target, ..read(&self.runs, self.no_verify)? };
+        let report = Report { targets: self.target, ..read(session, &self.runs, self.no_verify)? };
         notice(&[&report]);
         let data = if self.no_data { None } else { Some(AtHand::below(self.data)) };
         match self.out {
@@ -72,8 +73,9 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 /// Reads run folders, or refuses those that are not as they were written.
-pub(crate) fn read(runs: &[PathBuf], no_verify: bool) -> Result<Report, ReportError> {
-    Report::read_with(runs, if no_verify { Trust::AsTheyAre } else { Trust::Verified })
+pub(crate) fn read(session: &Session, runs: &[PathBuf], no_verify: bool) -> Result<Report, ReportError> {
+    let trust = if no_verify { Trust::AsTheyAre } else { Trust::Verified };
+    Report::read_known(runs, trust, &session.registry().families())
 }
 
 /// Says once how many runs nobody can vouch for; JSON has the number in itself.
@@ -90,8 +92,8 @@ pub(crate) fn notice_of(unverified: usize) {
 }
 
 /// Reads the folders of runs that were just asked for, writes the report, shows it, and says where it lies.
-pub(crate) fn write(runs: &[PathBuf], out: &Path, no_verify: bool) -> Result<Report> {
-    let report = read(runs, no_verify)?;
+pub(crate) fn write(session: &Session, runs: &[PathBuf], out: &Path, no_verify: bool) -> Result<Report> {
+    let report = read(session, runs, no_verify)?;
     notice(&[&report]);
     finish(report, out, Format::DEFAULT, Some(AtHand::of_this_process()))
 }

@@ -91,7 +91,7 @@ impl RunSuite {
         self.check_members(session, &suite, &experiments)?;
         report::try_place(&place)?;
         let folders = self.run_members(session, &experiments)?;
-        report::write(&folders, &place, self.no_verify).map(|_| ())
+        report::write(session, &folders, &place, self.no_verify).map(|_| ())
     }
 
     /// A suite as it is, into a folder.

@@ -33,7 +33,7 @@ pub use parts::Federation;
 pub use round::{Round, Step, Work};
 pub use run::{Outcome, run};
 pub use schedule::Schedule;
-pub use schema::{Placement, Scope};
+pub use schema::{Family, Placement, Scope};
 pub use sets::{ADAPTERS, Sets, Update};
 pub use task::{Answers, Task};
 pub use watch::{RoundReport, Unwatched, Watch};

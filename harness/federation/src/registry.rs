@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use models::adapter::AdapterSpec;
+use models::adapter::{self, AdapterKind, AdapterSpec, KINDS};
 use schema::Experiment;
 use schema::experiment::PrivacyMode;
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Error, Method, Placement, Result, Scope};
+use crate::{Error, Family, Method, Placement, Result, Scope};
 
 /// Builds a method from its own config keys.
 pub type BuildMethod = fn(&BTreeMap<String, Value>) -> Result<Box<dyn Method>>;
@@ -23,10 +24,14 @@ pub struct MethodRow {
     pub sentence: &'static str,
     /// Its paper, and the section followed.
     pub source: &'static str,
-    /// The adapter kind it is defined on; an experiment may choose another only where `any_adapter`.
+    /// What kind of method it is.
+    pub family: Family,
+    /// The adapter kind that it tunes unless an experiment chooses another.
     pub adapter: &'static str,
-    /// Whether the adapter kind is free.
-    pub any_adapter: bool,
+    /// Why it cannot tune adapters of a kind, in words about "it" and "these"; nothing where it can.
+    pub refuses: fn(&AdapterKind) -> Option<&'static str>,
+    /// The names that it has on adapters of some kinds: what its runs are called there.
+    pub aliases: &'static [Alias],
     /// Numbers that cross the link for one client in a round, up and down, from the adapters and the number of clients.
     pub traffic: fn(&AdapterSpec, usize) -> [u64; 2],
     /// What a step costs, in steps of plain tuning: 2 for two adapters trained one after the other.
@@ -43,7 +48,38 @@ pub struct MethodRow {
     pub build: BuildMethod,
 }
 
+/// A method's own name on adapters of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Alias {
+    /// The name.
+    pub name: &'static str,
+    /// The kind.
+    pub adapter: &'static str,
+}
+
 impl MethodRow {
+    /// The same method on adapters of a kind, under the name that it has there.
+    pub fn on(&self, kind: &str) -> Result<Self> {
+        let kind = adapter::kind(kind)?;
+        if let Some(why) = (self.refuses)(kind) {
+            return Err(Error::Usage(format!(
+                "adapter.kind = \"{}\": method `{}` cannot tune these adapters: {why}; expected {}",
+                kind.name,
+                self.name,
+                self.adapters().map(|kind| format!("\"{}\"", kind.name)).collect::<Vec<_>>().join(" or ")
+            )));
+        }
+        let alias = self.aliases.iter().find(|alias| alias.adapter == kind.name);
+        Ok(Self { name: alias.map_or(self.name, |alias| alias.name), adapter: kind.name, ..*self })
+    }
+
+    /// The kinds of adapters that it can tune, its own first.
+    pub fn adapters(&self) -> impl Iterator<Item = &'static AdapterKind> {
+        let (own, others): (Vec<_>, Vec<_>) =
+            KINDS.iter().filter(|kind| (self.refuses)(kind).is_none()).partition(|kind| kind.name == self.adapter);
+        own.into_iter().chain(others)
+    }
+
     /// Where the model lives when this method trains adapters of a kind whose sites all lie before the decoder, or do not.
     pub fn placement(&self, split: bool) -> Placement {
         match (self.scope, split) {
@@ -64,24 +100,12 @@ impl MethodRow {
         }
         match &experiment.privacy {
             Some(_) if self.scope == Scope::Pooled => {
-                return Err(Error::Usage(format!(
-                    "privacy: method `{}` collects its clients' raw rows; leave it out",
-                    self.name
-                )));
+                Err(Error::Usage(format!("privacy: method `{}` collects its clients' raw rows; leave it out", self.name)))
             }
-            Some(privacy) if privacy.mode == PrivacyMode::Central && !self.mean_only => {
-                return Err(Error::Usage(format!(
-                    "privacy.mode = \"central\": the server of method `{}` uses more of the updates than their mean, so noise on \
-                     the mean would not protect them; expected \"local\"",
-                    self.name
-                )));
-            }
-            _ => {}
-        }
-        match experiment.adapter.kind.as_deref() {
-            Some(kind) if kind != self.adapter && !self.any_adapter => Err(Error::Usage(format!(
-                "adapter.kind = \"{kind}\": method `{}` is defined on adapter kind \"{}\"; leave the key out or choose another method",
-                self.name, self.adapter
+            Some(privacy) if privacy.mode == PrivacyMode::Central && !self.mean_only => Err(Error::Usage(format!(
+                "privacy.mode = \"central\": the server of method `{}` uses more of the updates than their mean, so noise on \
+                 the mean would not protect them; expected \"local\"",
+                self.name
             ))),
             _ => Ok(()),
         }
@@ -111,10 +135,52 @@ impl Registry {
         &self.methods
     }
 
-    /// The row of this name.
-    pub fn find(&self, name: &str) -> Result<&MethodRow> {
-        let names = || self.methods.iter().map(|row| row.name);
-        self.methods.iter().find(|row| row.name == name).ok_or_else(|| Error::unknown("method", name, names()))
+    /// The family of every method, by all its names.
+    pub fn families(&self) -> BTreeMap<String, Family> {
+        self.names().map(|(name, row, _)| (name.into(), row.family)).collect()
+    }
+
+    /// The method of this name; of a name that it has on one kind of adapters, on these.
+    pub fn find(&self, name: &str) -> Result<MethodRow> {
+        match self.named(name)? {
+            (row, Some(alias)) => row.on(alias.adapter),
+            (row, None) => Ok(*row),
+        }
+    }
+
+    /// Settles which method an experiment has, on which adapters: it is renamed to what this method is called there, so that one
+    /// choice has one spelling, and one hash. An error where the method cannot do what is asked.
+    pub fn settle(&self, experiment: &mut Experiment) -> Result<MethodRow> {
+        let row = self.choose(&experiment.method.name, experiment.adapter.kind.as_deref())?;
+        row.check(experiment)?;
+        experiment.method.name = row.name.into();
+        Ok(row)
+    }
+
+    /// The method of this name on adapters of this kind, or of its own without one.
+    pub fn choose(&self, name: &str, kind: Option<&str>) -> Result<MethodRow> {
+        let (row, alias) = self.named(name)?;
+        match (alias, kind) {
+            (Some(alias), Some(kind)) if kind != alias.adapter => Err(Error::Usage(format!(
+                "adapter.kind = \"{kind}\": method `{name}` is `{}` on adapter kind \"{}\"; leave the key out, or choose `{}`",
+                row.name, alias.adapter, row.name
+            ))),
+            (Some(alias), _) => row.on(alias.adapter),
+            (None, kind) => row.on(kind.unwrap_or(row.adapter)),
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<(&MethodRow, Option<Alias>)> {
+        let found = self.names().find(|(known, ..)| *known == name).map(|(_, row, alias)| (row, alias));
+        found.ok_or_else(|| Error::unknown("method", name, self.names().map(|(known, ..)| known)))
+    }
+
+    /// All names, with the methods that have them.
+    fn names(&self) -> impl Iterator<Item = (&'static str, &MethodRow, Option<Alias>)> {
+        self.methods.iter().flat_map(|row| {
+            let aliases = row.aliases.iter().map(move |alias| (alias.name, row, Some(*alias)));
+            std::iter::once((row.name, row, None)).chain(aliases)
+        })
     }
 }
 

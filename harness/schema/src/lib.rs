@@ -12,12 +12,13 @@
 //! - [`run_dir`]: where each of these lies in a run folder;
 //! - [`tag`]: kinds of example that every dataset has;
 //! - [`toml_file`]: reading any of them, with errors that name the file, the key and what exists;
-//! - [`Placement`], [`Scope`]: where a model lives, and whose examples a method trains on;
+//! - [`Placement`], [`Scope`], [`Family`]: where a model lives, whose examples a method trains on, and what kind of method it is;
 //! - [`sha256_hex`], [`nearest`], [`unknown`]: how all of the suite writes checksums, and lists what exists.
 
 pub mod card;
 mod digest;
 pub mod experiment;
+mod family;
 pub mod inputs;
 pub mod limits;
 pub mod manifest;
@@ -35,6 +36,7 @@ mod toml_text;
 pub use card::Card;
 pub use digest::{hex, sha256_hex};
 pub use experiment::{Experiment, Suite};
+pub use family::Family;
 pub use inputs::{InputFile, Inputs};
 pub use manifest::Manifest;
 pub use metrics::Summary;

@@ -66,6 +66,14 @@ impl Prediction {
 }
 
 impl Summary {
+    /// What stands for the adapter kind of a run that trained nothing.
+    pub const NO_ADAPTER: &str = "none";
+
+    /// Whether anything was trained.
+    pub fn trains(&self) -> bool {
+        self.adapter != Self::NO_ADAPTER
+    }
+
     /// Of a finished run: what it gives, and what follows from its records.
     pub fn new(beside: Beside, records: &[Record]) -> Self {
         let of = |metric: &Metric| records.iter().filter(|record| record.metric == *metric).map(Record::value).collect();

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::Family;
 use schema::experiment::PartitionScheme;
 
 use super::scene::{Ink, Marker};
-use crate::aggregate::method_rank;
 use crate::{Group, Run};
 
 /// Groups that one picture may compare: one dataset, one backbone, one way to split it over clients.
@@ -29,18 +29,19 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Its family's marker and ink: one for each rank of methods.
+    /// Its family's marker and ink.
     pub fn family(&self) -> (Marker, Ink) {
-        let rank = usize::from(method_rank(&self.group.method));
-        (Marker::of(FAMILY_SERIES[rank]), Ink::Series(FAMILY_SERIES[rank]))
+        let series = match self.group.family {
+            Family::ZeroShot => 6,
+            Family::Local => 5,
+            Family::FedAvg => 0,
+            Family::Federated => 2,
+            Family::Other => 4,
+            Family::Centralized => 1,
+        };
+        (Marker::of(series), Ink::Series(series))
     }
 }
-
-/// Zero-shot, local, FedAvg, federated, other methods, centralized.
-const FAMILY_SERIES: [usize; 6] = [6, 5, 0, 2, 4, 1];
-
-/// What stands beside the families' markers.
-pub const FAMILIES: [&str; 6] = ["zero-shot", "local", "FedAvg", "other federated", "variants", "centralized"];
 
 /// The panels of a report's groups, in their order.
 pub fn panels<'a>(runs: &[Run], groups: &'a [Group]) -> Vec<Panel<'a>> {

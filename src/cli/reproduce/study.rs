@@ -52,7 +52,7 @@ impl Reproduction {
         let suite = RunSuite::plain(&locked.suite, out.clone(), self.quiet, self.no_verify);
         let (described, experiments) = suite.experiments()?;
         if !self.runs.is_empty() {
-            let report = report::read(&self.runs, self.no_verify)?;
+            let report = report::read(session, &self.runs, self.no_verify)?;
             report::notice(&[&report]);
             return judge(&report, &locked.claims, None);
         }
@@ -68,7 +68,7 @@ impl Reproduction {
         suite.check_members(session, &described, &experiments)?;
         report::try_place(&place)?;
         let folders = suite.run_members(session, &experiments)?;
-        let report = report::write(&folders, &place, self.no_verify)?;
+        let report = report::write(session, &folders, &place, self.no_verify)?;
         judge(&report, &locked.claims, Some(&place))
     }
 }
