@@ -29,15 +29,15 @@ pub enum Squares {
     PerBatch,
 }
 
-/// Fisher merging with a Fisher pass after local training.
+/// Fisher merging.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FedNano {
     /// Denominators below this fall back to the plain average.
     pub floor: f64,
-    /// At most so many examples of the shard in the Fisher pass; all without it.
+    /// At most so many examples of the shard in the Fisher pass, where there is one; all without it.
     pub examples: Option<usize>,
-    /// `per-example`.
+    /// `per-example`, in a pass after local training; or `per-batch`, without one.
     pub squares: Squares,
     #[serde(skip)]
     merged: FisherMean,
@@ -54,70 +54,34 @@ const FLOOR: f64 = 1e-12;
 const FISHER: &str = "fisher";
 
 impl FedNano {
-    /// Reads its keys.
-    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+    /// Reads the keys of FedNano.
+    pub fn with_a_pass(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("fednano", given)?;
-        keys::positive("fednano", "floor", method.floor)?;
         method.examples.map_or(Ok(()), |examples| keys::count("fednano", "examples", examples, EXAMPLES))?;
-        check_squares("fednano", method.squares, Squares::PerExample)?;
-        Ok(Box::new(method))
-    }
-}
-
-fn check_squares(method: &str, given: Squares, supported: Squares) -> Result<()> {
-    if given == supported {
-        return Ok(());
-    }
-    Err(Error::Usage(format!(
-        "[method] name = \"{method}\": squares = {given:?}: this method squares {supported:?}; leave the key out"
-    )))
-}
-
-impl Method for FedNano {
-    fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        let fit = client.fit(received.get(ADAPTERS)?, &mut Plain)?;
-        let fisher = client.fisher(&fit.adapters, self.examples)?;
-        Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
+        method.checked("fednano", Squares::PerExample)
     }
 
-    fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.merged.add(update.set(ADAPTERS)?, update.set(FISHER)?, update.num_examples as f64)
+    /// Reads the keys of FedNano-EF.
+    pub fn without(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
+        let mut method: Self = options("fednano-ef", given)?;
+        if given.contains_key("examples") {
+            return Err(Error::Usage("[method] name = \"fednano-ef\": examples: there is no Fisher pass; leave it out".into()));
+        }
+        if !given.contains_key("squares") {
+            method.squares = Squares::PerBatch;
+        }
+        method.checked("fednano-ef", Squares::PerBatch)
     }
 
-    fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
-        self.merged.take(self.floor)
-    }
-
-    fn config(&self) -> BTreeMap<String, Value> {
-        keys_of(self)
-    }
-}
-
-/// Fisher merging without an extra pass.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FedNanoEf {
-    /// Denominators below this fall back to the plain average.
-    pub floor: f64,
-    /// `per-batch`.
-    pub squares: Squares,
-    #[serde(skip)]
-    merged: FisherMean,
-}
-
-impl Default for FedNanoEf {
-    fn default() -> Self {
-        Self { floor: FLOOR, squares: Squares::PerBatch, merged: FisherMean::default() }
-    }
-}
-
-impl FedNanoEf {
-    /// Reads its keys.
-    pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
-        let method: Self = options("fednano-ef", given)?;
-        keys::positive("fednano-ef", "floor", method.floor)?;
-        check_squares("fednano-ef", method.squares, Squares::PerBatch)?;
-        Ok(Box::new(method))
+    fn checked(self, name: &str, supported: Squares) -> Result<Box<dyn Method>> {
+        keys::positive(name, "floor", self.floor)?;
+        if self.squares != supported {
+            return Err(Error::Usage(format!(
+                "[method] name = \"{name}\": squares = {:?}: this method squares {supported:?}; leave the key out",
+                self.squares
+            )));
+        }
+        Ok(Box::new(self))
     }
 }
 
@@ -126,6 +90,13 @@ impl FedNanoEf {
 struct LastEpoch {
     sum: Sum,
     steps: usize,
+}
+
+impl LastEpoch {
+    fn mean(self, client: usize) -> Result<Adapters> {
+        let no_step = || Error::Usage(format!("client {client} took no step, so there is no gradient to square"));
+        Ok(self.sum.total().ok_or_else(no_step)?.scale(1.0 / self.steps.max(1) as f64)?)
+    }
 }
 
 impl Objective for LastEpoch {
@@ -142,13 +113,20 @@ impl Objective for LastEpoch {
     }
 }
 
-impl Method for FedNanoEf {
+impl Method for FedNano {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
-        let mut last_epoch = LastEpoch::default();
-        let fit = client.fit(received.get(ADAPTERS)?, &mut last_epoch)?;
-        let steps = last_epoch.steps.max(1) as f64;
-        let no_step = || Error::Usage(format!("client {} took no step, so there is no gradient to square", client.id()));
-        let fisher = last_epoch.sum.total().ok_or_else(no_step)?.scale(1.0 / steps)?;
+        let start = received.get(ADAPTERS)?;
+        let (fit, fisher) = match self.squares {
+            Squares::PerExample => {
+                let fit = client.fit(start, &mut Plain)?;
+                let fisher = client.fisher(&fit.adapters, self.examples)?;
+                (fit, fisher)
+            }
+            Squares::PerBatch => {
+                let mut last_epoch = LastEpoch::default();
+                (client.fit(start, &mut last_epoch)?, last_epoch.mean(client.id())?)
+            }
+        };
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 

@@ -135,7 +135,7 @@ pub const METHODS: &[MethodRow] = &[
         traffic: TWICE_UP,
         compute: 2.0,
         mean_only: false,
-        build: fednano::FedNano::build,
+        build: fednano::FedNano::with_a_pass,
         ..DEFAULTS
     },
     MethodRow {
@@ -145,7 +145,7 @@ pub const METHODS: &[MethodRow] = &[
         adapter: "nano",
         traffic: TWICE_UP,
         mean_only: false,
-        build: fednano::FedNanoEf::build,
+        build: fednano::FedNano::without,
         ..DEFAULTS
     },
     MethodRow {
@@ -205,7 +205,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "The coordinate-wise median of the clients' adapters.",
         source: "Yin et al., arXiv 1803.01498",
         mean_only: false,
-        build: robust::FedMedian::build,
+        build: robust::Robust::median,
         ..DEFAULTS
     },
     MethodRow {
@@ -213,7 +213,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "The coordinate-wise mean of the clients' adapters without the largest and smallest values.",
         source: "Yin et al., arXiv 1803.01498",
         mean_only: false,
-        build: robust::FedTrimmedMean::build,
+        build: robust::Robust::trimmed_mean,
         ..DEFAULTS
     },
     MethodRow {

@@ -5,7 +5,7 @@
 //! - [`columns`]: the parquet files, only the columns that are needed, batch by batch ([`rows`]);
 //! - [`agree`]: do a run's files say the same? By what [`follows`] from its records, and what [`guesses`] would have reached;
 //! - [`identity`]: which runs are the same configuration, by what they read; `differences`: and in which keys others differ;
-//! - [`Families`]: what kind of method each run has;
+//! - [`Families`]: what kind of method each run has, as the method's row says, or as its runs show where nobody here knows it;
 //! - [`aggregate`]: runs that differ in nothing but the seed become a [`Group`] (polars);
 //! - [`kinds`]: accuracy by subject, sub-task or skill;
 //! - [`targets`]: rounds and bytes until an accuracy is reached;

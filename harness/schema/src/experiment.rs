@@ -338,7 +338,7 @@ impl Default for OptimizerConfig {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdapterConfig {
-    /// `nano`, `lora`, `bottleneck`, `bias`, `norm` or `prompt`; the method's own kind without it.
+    /// The kind of adapters, one that the method can tune (`fedbench list methods`); the method's own without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The rank r (of a prompt, its tokens); the kind's default without it. Biases and norms have none.

@@ -3,7 +3,9 @@
 //! `<out>/<dataset>-<method>-s<seed>-<hash>/`, `<dataset>` the card's name, the hash over the resolved experiment (defaults
 //! filled in) with every name and path in it replaced by the checksum of what it names ([`crate::inputs`]): the card (as
 //! read, so without comments), the files of both splits and the pictures that rows name by path, everything the backbone is read
-//! from, the partition's file. The same bytes under any path are one run; other bytes are another:
+//! from, the partition's file. The same bytes under any path are one run; other bytes are another. A method and its kind of
+//! adapters are two choices; a pair that has a name of its own is called by it (`fedavg` on LoRA is `fedavg-lora`), here and in
+//! every file, so that its two spellings are one run:
 //!
 //! | file | holds |
 //! |---|---|
