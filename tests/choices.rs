@@ -159,6 +159,9 @@ fn one_run_has_two_spellings() {
     let begin: Vec<&str> = names.iter().filter_map(|name| name.rsplit_once('-')).map(|(begin, _)| begin).collect();
     assert_eq!(begin, ["icongen-fedavg-nano-s1", "icongen-fedavg-s1"]);
     desk.expect(&["report", "runs"], 0, &["fedavg-nano", "fedavg "]);
+    let cost = ["cost", "--backbone", "nano", "--method", "fedavg", "--adapter"];
+    desk.expect(&[&cost[..], &["nano"]].concat(), 0, &["fedavg-nano"]);
+    desk.expect(&[&cost[..], &["nanoo"]].concat(), 2, &["unknown adapter.kind `nanoo`", "`nano`"]);
     desk.write("flora.toml", &format!("{rest}[adapter]\nkind = \"nano\"\n[method]\nname = \"flora\"\n"));
     desk.expect(&["validate", "flora.toml"], 2, &["adapter.kind = \"nano\"", "`flora`", "frozen weights", "expected \"lora\""]);
 }
