@@ -4,25 +4,10 @@ use std::collections::BTreeMap;
 
 use schema::{Family, Summary};
 
-use crate::Run;
-
 /// Families by methods' names.
 pub type Families = BTreeMap<String, Family>;
 
-/// Gives every run its method's family; all runs of one name have the same.
-pub(crate) fn assign(runs: &mut [Run], known: &Families) {
-    let mut shown = Families::new();
-    for run in runs.iter() {
-        let family = shown_by(&run.summary);
-        shown.entry(run.summary.method.clone()).and_modify(|first| *first = family.min(*first)).or_insert(family);
-    }
-    for run in runs {
-        let family = known.get(&run.summary.method).or(shown.get(&run.summary.method));
-        run.family = family.copied().unwrap_or(run.family);
-    }
-}
-
-/// What a method is that nobody knows here, by what its clients hold and send.
+/// What a method is that nobody here knows, by what its clients hold and send.
 pub(crate) fn shown_by(summary: &Summary) -> Family {
     match summary {
         _ if !summary.trains() => Family::ZeroShot,

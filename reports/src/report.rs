@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schema::manifest::Standing;
 
-use crate::families::{self, Families};
+use crate::families::Families;
 use crate::library::{self, Library, Material};
 use crate::warnings::{self, Warning};
 use crate::{Comparison, Group, ReportError, Run, Trust, aggregate, differences, paired, read};
@@ -43,7 +43,7 @@ impl Report {
     pub fn read_known(dirs: &[PathBuf], trust: Trust, known: &Families) -> Result<Self, ReportError> {
         let found = read::find(dirs)?;
         let mut runs = found.read(trust)?;
-        families::assign(&mut runs, known);
+        assign_families(&mut runs, known);
         let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
         let told_apart = differences::tell_apart(&mut runs);
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
@@ -58,5 +58,17 @@ impl Report {
     pub fn illustrate(&mut self, library: &mut dyn Library) -> Result<(), ReportError> {
         self.material = library::collect(&self.runs, &self.groups, library)?;
         Ok(())
+    }
+}
+
+/// Gives the runs of a method its family: the one that is known, or else one for all that its runs show.
+fn assign_families(runs: &mut [Run], known: &Families) {
+    let mut shown = Families::new();
+    for run in runs.iter() {
+        shown.entry(run.summary.method.clone()).and_modify(|family| *family = run.family.min(*family)).or_insert(run.family);
+    }
+    shown.extend(known.clone());
+    for run in runs {
+        run.family = shown.get(&run.summary.method).copied().unwrap_or(run.family);
     }
 }
