@@ -3,15 +3,21 @@
 use std::collections::BTreeMap;
 
 use machine::clock::now_utc;
+use models::Backbone;
 use schema::record::Download;
 use schema::{Environment, Inputs, manifest};
-use study::Study;
 
 const LOCK: &str = include_str!("../Cargo.lock");
 const LIBRARIES: [&str; 6] = ["candle-core", "gemm", "parquet", "polars", "safetensors", "tokenizers"];
 
-/// The environment of a run that starts now, on what came from the Hub and what is read of it.
-pub fn environment(study: &Study, device: &str, downloads: Vec<Download>, inputs: Inputs) -> Environment {
+/// The environment of what starts now with a backbone: what the data make doubtful, what came from the Hub, and what is read.
+pub fn environment(
+    backbone: &dyn Backbone,
+    device: &str,
+    doubts: Vec<String>,
+    downloads: Vec<Download>,
+    inputs: Inputs,
+) -> Environment {
     Environment {
         format: manifest::FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -25,9 +31,9 @@ pub fn environment(study: &Study, device: &str, downloads: Vec<Download>, inputs
         cpu: cpu(),
         device: device.into(),
         threads: rayon::current_num_threads(),
-        backbone_sha256: study.backbone().weights_sha256().into(),
+        backbone_sha256: backbone.weights_sha256().into(),
         downloads,
-        doubts: study.doubts(),
+        doubts,
         inputs: Some(inputs),
     }
 }

@@ -87,7 +87,7 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: 
     }
     folder.clear()?;
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
-    let environment = environment(&study, &experiment.backbone.device, downloads, resolved.inputs);
+    let environment = environment(study.backbone(), &experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
     folder.write_setup(&study, &environment)?;
     let outcome = study.run(&mut *resolved.method, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);

@@ -94,6 +94,7 @@ impl Session {
         let located = locate_all(&experiment.data.dataset)?;
         let card = card_of(&located)?;
         study::check(&experiment, &card)?;
+        self.registry.tasks().check_card(&card)?;
         check_partition_key(&experiment, &card)?;
         // The default has one spelling, so that it has one hash.
         experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
@@ -256,7 +257,8 @@ impl Session {
             dataset.images.truncate(1);
             dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
         }
-        let loaded = Loaded { split: Arc::new(Split::new(dataset, model)?), pictures };
+        let split = Split::new(dataset, model)?.with_tasks(self.registry.tasks().clone());
+        let loaded = Loaded { split: Arc::new(split), pictures };
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }

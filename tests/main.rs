@@ -31,6 +31,7 @@
 //! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 //! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?
+//! - [`own_tasks`]: is a task one file and one row, from outside too?
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
 mod choices;
@@ -58,6 +59,7 @@ mod metrics;
 mod models;
 mod mutate;
 mod outputs;
+mod own_tasks;
 mod packs;
 mod parity;
 mod planted;

@@ -18,7 +18,8 @@ fn kept() -> Result<Vec<PathBuf>> {
     fs::read_dir(crate::kept::folders())?.map(|entry| Ok(entry?.path())).collect()
 }
 
-fn records(run: &Path) -> Result<Vec<Record>> {
+/// `records.parquet`, row by row.
+pub fn records(run: &Path) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     for batch in ParquetRecordBatchReaderBuilder::try_new(File::open(run.join(run_dir::RECORDS))?)?.build()? {
         records.extend(rows(&batch?)?);

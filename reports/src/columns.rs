@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 use arrow_array::{Array, BooleanArray, Float64Array, ListArray, RecordBatch, StringArray, UInt32Array};
+use schema::Prediction;
 use schema::metrics::{Metric, Unit};
 
 use crate::error::ReportError;
@@ -32,6 +33,8 @@ pub struct Predictions {
     /// The hash of each example's id and what its answer was worth, from 0 to 1; the mean over clients where they answered with
     /// adapters of their own. Sorted, each example once: two runs pair by one merge.
     pub scores: Vec<(u64, f64)>,
+    /// The same of every further score, by its name; none of a task with one.
+    pub further: BTreeMap<String, Vec<(u64, f64)>>,
 }
 
 /// The accuracies that predictions give, as a run's summary states them.
@@ -87,8 +90,13 @@ pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, Report
     let mut read = Predictions::default();
     let (mut answers, mut tally, mut guesses) = (Answers::default(), Tally::default(), Guesses::default());
     let names = ["example", "client", "shard", "scoring", "correct", "parsed", "score", "option_scores", "gold_option", "gold"];
-    for batch in rows.batches(if with_scores { &names } else { &names[..7] })? {
+    let further: Vec<&str> =
+        rows.schema().fields().iter().map(|field| field.name().as_str()).filter(|name| is_further(name)).collect();
+    let mut of_further = BTreeMap::<&str, Answers>::new();
+    let names: Vec<&str> = if with_scores { &names[..] } else { &names[..7] }.iter().chain(&further).copied().collect();
+    for batch in rows.batches(&names)? {
         let batch = batch?;
+        further.iter().try_for_each(|name| take_further(path, &batch, name, of_further.entry(name).or_default()))?;
         if with_scores {
             check_ranks(path, &batch)?;
             count_guesses(path, &batch, &mut guesses)?;
@@ -105,7 +113,30 @@ pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, Report
     read.repeated = (rows - global.len()) as u64;
     read.own = global.is_empty() && !own.is_empty();
     read.scores = if read.own { means(own) } else { global };
+    let named = |(name, answers): (&str, Answers)| (name[Prediction::FURTHER.len()..].to_owned(), answers.of_each());
+    read.further = of_further.into_iter().map(named).filter(|(_, scores)| !scores.is_empty()).collect();
     Ok(read)
+}
+
+fn is_further(column: &str) -> bool {
+    column.starts_with(Prediction::FURTHER)
+}
+
+/// A further score of the rows that have it.
+fn take_further(path: &Path, batch: &RecordBatch, name: &str, answers: &mut Answers) -> Result<(), ReportError> {
+    if batch.column_by_name(name).is_none() {
+        return Ok(());
+    }
+    let (example, client): (&StringArray, &UInt32Array) = (column(path, batch, "example")?, column(path, batch, "client")?);
+    let score: &Float64Array = column(path, batch, name)?;
+    for row in (0..batch.num_rows()).filter(|&row| score.is_valid(row)) {
+        if !score.value(row).is_finite() {
+            return Err(bad(path, &format!("row {row}: `{}` is no number: judge the run again", guard::text::line(name, 80))));
+        }
+        let of_whom = if client.is_null(row) { &mut answers.global } else { &mut answers.own };
+        of_whom.push((hash(example.value(row)), score.value(row)));
+    }
+    Ok(())
 }
 
 /// What each answer was worth, by the hash of the example's id: of global adapters, and of clients' own.
@@ -113,6 +144,13 @@ pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, Report
 struct Answers {
     global: Vec<(u64, f64)>,
     own: Vec<(u64, f64)>,
+}
+
+impl Answers {
+    /// Each example's, sorted; the mean over clients where they answered with adapters of their own.
+    fn of_each(self) -> Vec<(u64, f64)> {
+        means(if self.global.is_empty() { self.own } else { self.global })
+    }
 }
 
 fn count_predictions(
@@ -236,8 +274,7 @@ pub fn losses(rows: &Rows) -> Result<Option<Vec<(u64, f64)>>, ReportError> {
             of_whom.push((hash(example.value(row)), loss));
         }
     }
-    let Answers { global, own } = answers;
-    Ok(Some(means(if global.is_empty() { own } else { global })))
+    Ok(Some(answers.of_each()))
 }
 
 /// Minus the logarithm of the softmax at one place; none beyond the end, or where a number is not finite.

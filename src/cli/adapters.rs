@@ -6,9 +6,10 @@ use std::path::Path;
 use std::str::FromStr;
 
 use guard::text::line;
+use models::Backbone;
 use models::adapter::{AdapterSpec, Adapters};
 use schema::{Environment, Inputs, run_dir};
-use study::Study;
+use seed::Seed;
 use study::{Error, Result};
 use tasks::judgement::check_finite;
 
@@ -38,12 +39,13 @@ impl FromStr for Whose {
     }
 }
 
-/// A file's adapters of one owner, whole and finite.
-pub(crate) fn read(path: &Path, whose: Option<Whose>, study: &Study) -> Result<Adapters> {
-    let file = Adapters::read(path, study.backbone().device())?;
+/// A file's adapters of one owner, whole and finite, as this specification has them on a backbone.
+pub(crate) fn read(path: &Path, whose: Option<Whose>, spec: &AdapterSpec, backbone: &dyn Backbone) -> Result<Adapters> {
+    let file = Adapters::read(path, backbone.device())?;
     let chosen = chosen(&file, whose).map_err(|what| Error::Usage(format!("{}: {what}", path.display())))?;
     check_finite(&chosen, || path.display().to_string())?;
-    check(&chosen, study).map_err(|error| match error {
+    let places = spec.init(Seed::new(0), models::adapter_dtype(backbone), backbone.device())?;
+    check(&chosen, spec, &places).map_err(|error| match error {
         Error::Usage(what) => Error::Usage(format!("{}: {what}", path.display())),
         other => other,
     })?;
@@ -133,8 +135,7 @@ fn clients(file: &Adapters) -> std::result::Result<BTreeSet<usize>, String> {
 
 /// Every saved tensor must have a place, and every place its tensors, or the judgement would silently be of something else: adapters
 /// of these names, of whatever rank, and what a method merged into frozen weights.
-fn check(adapters: &Adapters, study: &Study) -> Result<()> {
-    let (spec, places) = (study.adapter(), study.initial());
+fn check(adapters: &Adapters, spec: &AdapterSpec, places: &Adapters) -> Result<()> {
     let bases: BTreeMap<String, Vec<usize>> =
         spec.sites.iter().map(|site| (AdapterSpec::base_name(site), vec![site.d_out, site.d_in])).collect();
     for (name, tensor) in adapters.iter() {

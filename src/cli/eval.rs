@@ -2,24 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use federation::Scope;
 use federation::registry::Registry;
-use models::adapter::{Adapters, Shape};
-use schema::experiment::{
-    AdapterConfig, BackboneConfig, DataConfig, EvaluationConfig, FederationConfig, MethodConfig, OptimizerConfig, PartitionConfig,
-};
+use models::adapter::{AdapterSpec, Adapters};
+use schema::experiment::{AdapterConfig, BackboneConfig, EvaluationConfig};
 use schema::metrics::Metric;
-use schema::{Experiment, Inputs, manifest, run_dir};
+use schema::record::Download;
+use schema::{Experiment, Inputs, Prediction, manifest, run_dir};
 use serde::Serialize;
+use study::Terms;
 use study::record::RunDir;
+use tasks::doubts::doubts;
+use tasks::judgement::judge_global;
+use tasks::prepare::Asking;
+use tasks::trivial::trivial_accuracies;
+use tasks::{Judge, Split};
 
 use super::adapters::{self, Whose};
 use super::{note, place, say};
 use crate::environment::environment;
-use crate::held::nothing_there;
+use crate::held::{Held, nothing_there};
 use crate::locate::locate_all;
 use crate::located::card_of;
 use crate::session::Session;
@@ -97,6 +102,20 @@ struct Evaluation {
     breakdown: BTreeMap<Metric, f64>,
 }
 
+/// What an evaluation's numbers depend on, besides what it reads.
+#[derive(Serialize)]
+struct Asked<'a> {
+    split: &'a str,
+    limit: Option<usize>,
+    prompt: &'a str,
+    max_prompt_tokens: usize,
+    max_new_tokens: usize,
+    device: &'a str,
+    dtype: Option<&'a str>,
+    /// What is judged; none where the backbone is.
+    adapter: Option<&'a AdapterConfig>,
+}
+
 impl Eval {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         // First, so that nobody waits for what cannot be written, or is written by two.
@@ -106,33 +125,75 @@ impl Eval {
         let folder = RunDir::beside_runs(&self.out)?;
         place::check_for_evaluation(&self.out)?;
         let adapter = self.adapter_config(session.registry())?;
-        let experiment = self.experiment(adapter);
+        let evaluation = EvaluationConfig { batch_size: self.batch_size, ..EvaluationConfig::default() };
         let located = locate_all(&self.dataset)?;
-        study::check(&experiment, &card_of(&located)?)?;
+        let card = card_of(&located)?;
+        self.terms(adapter.as_ref().unwrap_or(&AdapterConfig::default()), &evaluation).check(&card)?;
+        session.registry().tasks().check_card(&card)?;
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let mut row = session.registry().find("zero-shot")?;
-        if experiment.adapter.kind.as_deref().is_some_and(stands_in_front) {
-            // Whoever trains nothing has no place for these in front of a prompt.
-            row.scope = Scope::Shard;
-        }
         let inputs = session.inputs_of_rows(&located, &[(&self.split, self.limit)], &backbone, None)?;
         if let (Some(path), false) = (&self.adapters, self.no_verify) {
             adapters::check_backbone(path, &inputs, backbone.model.weights_sha256())?;
         }
-        let identity = self.identity(&experiment, &inputs, session)?;
+        let identity = self.identity(adapter.as_ref(), &evaluation, &inputs, session)?;
         place::check_same(&self.out, &identity)?;
-        let study = study::Study::new(experiment, &row, backbone.model.clone(), split.clone(), split)?;
+        let judge = self.judge(adapter.as_ref(), &evaluation, &backbone, split)?;
         let adapters = match &self.adapters {
-            Some(path) => adapters::read(path, self.client, &study)?,
+            Some(path) => adapters::read(path, self.client, &judge.adapter, &*backbone.model)?,
             None => Adapters::default(),
         };
-        let (judgement, predictions) = tasks::judgement::judge_global(study.judge(), &adapters)?;
-        let (chance, majority) = tasks::trivial::trivial_accuracies(study.judge());
+        let (judgement, predictions) = judge_global(&judge, &adapters)?;
+        let (chance_accuracy, majority_accuracy) = trivial_accuracies(&judge);
         let evaluation = Evaluation {
             identity,
+            accuracy: judgement.accuracy.unwrap_or_default(),
+            unparsed_rate: judgement.unparsed_rate,
+            breakdown: judge.breakdown(&predictions),
+            chance_accuracy,
+            majority_accuracy,
+            ..self.evaluation(&judge)
+        };
+        let downloads = session.downloads(&located, &backbone);
+        self.write(&folder, &judge, &evaluation, &predictions, (downloads, inputs))?;
+        self.tell(&judge, &evaluation);
+        Ok(())
+    }
+
+    fn terms<'a>(&'a self, adapter: &'a AdapterConfig, evaluation: &'a EvaluationConfig) -> Terms<'a> {
+        let (prompt, limit, max_prompt_tokens) = (&*self.prompt, self.limit, self.max_prompt_tokens);
+        Terms { prompt, limit, max_prompt_tokens, adapter, evaluation }
+    }
+
+    /// One judge of all examples, as if they were one client's.
+    fn judge(
+        &self,
+        adapter: Option<&AdapterConfig>,
+        evaluation: &EvaluationConfig,
+        backbone: &Held,
+        split: Arc<Split>,
+    ) -> Result<Judge> {
+        let spec = |config: &AdapterConfig| {
+            AdapterSpec::resolve(config, config.kind.as_deref().unwrap_or_default(), backbone.model.spec())
+        };
+        let adapter = adapter.map_or_else(|| Ok(AdapterSpec::none()), spec)?;
+        let asking = Asking {
+            backbone: &*backbone.model,
+            prompt: &self.prompt,
+            max_prompt_tokens: self.max_prompt_tokens,
+            virtual_tokens: adapter.virtual_tokens(),
+        };
+        let all = vec![(0..split.dataset.examples.len()).collect()];
+        Ok(Judge::new(backbone.model.clone(), &asking, adapter, split, all, evaluation)?)
+    }
+
+    /// Without what it came to.
+    fn evaluation(&self, judge: &Judge) -> Evaluation {
+        let dataset = &judge.split.dataset;
+        Evaluation {
+            identity: String::new(),
             backbone: self.backbone.clone(),
-            dataset: study.card().name.clone(),
+            dataset: dataset.card.name.clone(),
             split: self.split.clone(),
             prompt: self.prompt.clone(),
             adapters: self.adapters.as_ref().map(|path| path.display().to_string()),
@@ -140,22 +201,35 @@ impl Eval {
                 Some(Whose::Client(client)) => Some(client),
                 Some(Whose::Shared) | None => None,
             },
-            examples: study.judge().examples.len(),
-            skipped: study.test_split().dataset.skipped.len(),
-            prompts_cut: study.judge().prompts_cut,
-            accuracy: judgement.accuracy.unwrap_or_default(),
-            chance_accuracy: chance,
-            majority_accuracy: majority,
-            unparsed_rate: judgement.unparsed_rate,
-            metric: study.card().metric.clone(),
-            breakdown: study.judge().breakdown(&predictions),
-        };
+            examples: judge.examples.len(),
+            skipped: dataset.skipped.len(),
+            prompts_cut: judge.prompts_cut,
+            accuracy: 0.0,
+            chance_accuracy: 0.0,
+            majority_accuracy: 0.0,
+            unparsed_rate: 0.0,
+            metric: dataset.card.metric.clone(),
+            breakdown: BTreeMap::new(),
+        }
+    }
+
+    fn write(
+        &self,
+        folder: &RunDir,
+        judge: &Judge,
+        evaluation: &Evaluation,
+        predictions: &[Prediction],
+        (downloads, inputs): (Vec<Download>, Inputs),
+    ) -> Result<()> {
         folder.remove(place::EVALUATION)?;
-        let downloads = session.downloads(&located, &backbone);
-        folder.write(run_dir::PREDICTIONS, &study::record::predictions(&predictions)?)?;
-        folder.write_json(run_dir::ENVIRONMENT, &environment(&study, &self.device, downloads, inputs))?;
-        folder.write_json(run_dir::SKIPPED, &study.test_split().dataset.skipped)?;
-        folder.write_json(place::EVALUATION, &evaluation)?;
+        folder.write(run_dir::PREDICTIONS, &study::record::predictions(predictions)?)?;
+        let environment = environment(&*judge.backbone, &self.device, doubts(judge, None), downloads, inputs);
+        folder.write_json(run_dir::ENVIRONMENT, &environment)?;
+        folder.write_json(run_dir::SKIPPED, &judge.split.dataset.skipped)?;
+        Ok(folder.write_json(place::EVALUATION, evaluation)?)
+    }
+
+    fn tell(&self, judge: &Judge, evaluation: &Evaluation) {
         let cut = match evaluation.prompts_cut {
             0 => String::new(),
             cut => format!(", {cut} prompts lost their beginning"),
@@ -165,19 +239,32 @@ impl Eval {
             100.0 * evaluation.accuracy,
             evaluation.examples,
             evaluation.skipped,
-            100.0 * chance,
-            100.0 * majority,
+            100.0 * evaluation.chance_accuracy,
+            100.0 * evaluation.majority_accuracy,
             self.out.display()
         ));
-        study.doubts().iter().for_each(|doubt| say(&format!("  {doubt}")));
-        Ok(())
+        doubts(judge, None).iter().for_each(|doubt| say(&format!("  {doubt}")));
     }
 
     /// Of this evaluation; how many examples are in a batch changes no prediction.
-    fn identity(&self, experiment: &Experiment, inputs: &Inputs, session: &mut Session) -> Result<String> {
-        let mut bare = experiment.without_names();
-        bare.evaluation.batch_size = 0;
-        let mut text = serde_json::to_string(&bare)? + &inputs.identity();
+    fn identity(
+        &self,
+        adapter: Option<&AdapterConfig>,
+        evaluation: &EvaluationConfig,
+        inputs: &Inputs,
+        session: &mut Session,
+    ) -> Result<String> {
+        let asked = Asked {
+            split: &self.split,
+            limit: self.limit,
+            prompt: &self.prompt,
+            max_prompt_tokens: self.max_prompt_tokens,
+            max_new_tokens: evaluation.max_new_tokens,
+            device: &self.device,
+            dtype: self.dtype.as_deref(),
+            adapter,
+        };
+        let mut text = serde_json::to_string(&asked)? + &inputs.identity();
         if let Some(path) = &self.adapters {
             text.push_str(&session.sha256(path)?);
         }
@@ -187,9 +274,9 @@ impl Eval {
         Ok(schema::sha256_hex(text.as_bytes()))
     }
 
-    /// The adapter section of the run that the adapters come from.
-    fn adapter_config(&self, registry: &Registry) -> Result<AdapterConfig> {
-        let Some(path) = &self.adapters else { return Ok(AdapterConfig::default()) };
+    /// The adapter section of the run that the adapters come from, its kind given; none where the backbone alone is judged.
+    fn adapter_config(&self, registry: &Registry) -> Result<Option<AdapterConfig>> {
+        let Some(path) = &self.adapters else { return Ok(None) };
         if !path.exists() {
             return Err(nothing_there("--adapters", path).into());
         }
@@ -207,8 +294,12 @@ impl Eval {
         }
         let trained: Experiment = schema::toml_file::read(&file)
             .with_context(|| format!("adapters are read with the {} of their run folder beside them", run_dir::EXPERIMENT))?;
-        let kind = registry.find(&trained.method.name).map(|row| row.adapter.to_owned()).ok();
-        Ok(AdapterConfig { kind: trained.adapter.kind.clone().or(kind), ..trained.adapter })
+        let kind = match &trained.adapter.kind {
+            Some(kind) => kind.clone(),
+            // What older versions wrote, or somebody by hand.
+            None => registry.find(&trained.method.name)?.adapter.to_owned(),
+        };
+        Ok(Some(AdapterConfig { kind: Some(kind), ..trained.adapter }))
     }
 
     fn backbone_config(&self) -> BackboneConfig {
@@ -219,34 +310,4 @@ impl Eval {
             weights: self.weights.clone(),
         }
     }
-
-    /// One client that holds everything.
-    fn experiment(&self, adapter: AdapterConfig) -> Experiment {
-        Experiment {
-            name: "eval".into(),
-            seed: 0,
-            backbone: self.backbone_config(),
-            data: DataConfig {
-                dataset: self.dataset.clone(),
-                prompt: self.prompt.clone(),
-                train_split: self.split.clone(),
-                test_split: self.split.clone(),
-                train_limit: None,
-                test_limit: self.limit,
-                max_prompt_tokens: self.max_prompt_tokens,
-            },
-            partition: PartitionConfig { clients: 1, min_examples: 1, ..PartitionConfig::default() },
-            federation: FederationConfig::default(),
-            optimizer: OptimizerConfig::default(),
-            adapter,
-            method: MethodConfig { name: "zero-shot".into(), options: Default::default() },
-            privacy: None,
-            evaluation: EvaluationConfig { batch_size: self.batch_size, ..EvaluationConfig::default() },
-        }
-    }
-}
-
-/// Whether adapters of this kind are tokens of their own.
-fn stands_in_front(kind: &str) -> bool {
-    models::adapter::kind(kind).is_ok_and(|kind| matches!(kind.shape, Shape::Tokens { .. }))
 }

@@ -14,7 +14,7 @@ use crate::hub;
 use crate::located::data_root;
 use crate::session::Session;
 
-/// What there is: methods, backbones, datasets, metrics.
+/// What there is: methods, backbones, datasets, tasks, metrics.
 #[derive(Args)]
 pub(crate) struct List {
     /// What to list.
@@ -29,6 +29,7 @@ enum What {
     Methods,
     Backbones,
     Datasets,
+    Tasks,
     Metrics,
 }
 
@@ -85,6 +86,7 @@ impl List {
         let items = match self.what {
             What::Methods => session.registry().methods().iter().map(of_method).collect(),
             What::Backbones => items(BACKBONES, |row| (row.name, row.sentence, row.source)),
+            What::Tasks => items(session.registry().tasks().rows(), |row| (row.name, row.sentence, row.source)),
             What::Metrics => items(&metrics::listed(), |row| (row.name, row.sentence, row.source)),
             What::Datasets => datasets()?,
         };

@@ -78,7 +78,7 @@ enum Command {
     /// Fetch backbones from the Hub.
     #[command(subcommand)]
     Model(model::Model),
-    /// What there is: methods, backbones, datasets, metrics.
+    /// What there is: methods, backbones, datasets, tasks, metrics.
     List(list::List),
     /// Everything that can be known of an experiment before computing.
     Validate(validate::Validate),
@@ -114,6 +114,7 @@ pub fn main(registry: Registry) -> ExitCode {
 }
 
 fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
+    registry.check()?;
     let mut session = Session::new(registry);
     match command.unwrap_or_else(|| Command::Quickstart(suite::Quickstart::default())) {
         Command::Quickstart(command) => command.run(&mut session),

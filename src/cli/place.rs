@@ -91,7 +91,10 @@ pub(crate) fn check_same(out: &Path, identity: &str) -> Result<(), study::Error>
     let before = guard::files::read_here(&path, LONGEST).ok().and_then(|text| serde_json::from_slice::<Before>(&text).ok());
     match before {
         Some(before) if before.identity == identity => Ok(()),
-        _ => Err(taken(out, "that folder holds another evaluation (other data, backbone, adapters or keys); give a new folder")),
+        _ => Err(taken(
+            out,
+            "that folder holds another evaluation (other data, backbone, adapters or keys, or an older version's); give a new folder",
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
-//! What a config may name: a table of methods, handed down by whoever links them in.
+//! What a config and a card may name: tables of methods and tasks, handed down by whoever links them in.
 //!
-//! The harness knows no method by name; `baselines` fills this table, and a user's own crate can add rows to it.
+//! The harness knows no method by name; `baselines` fills this table, and a user's own crate can add rows to it. Tasks of one's own
+//! stand beside the suite's.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use schema::Experiment;
 use schema::experiment::PrivacyMode;
 use serde::Serialize;
 use serde_json::Value;
+use tasks::{TaskRow, Tasks};
 
 use crate::{Error, Family, Method, Placement, Result, Scope};
 
@@ -112,22 +114,43 @@ impl MethodRow {
     }
 }
 
-/// The methods there are.
+/// The methods and tasks there are.
 #[derive(Clone, Default)]
 pub struct Registry {
     methods: Vec<MethodRow>,
+    tasks: Tasks,
 }
 
 impl Registry {
-    /// A registry over these rows.
+    /// A registry over these rows and the suite's tasks.
     pub fn new(methods: &[MethodRow]) -> Self {
-        Self { methods: methods.to_vec() }
+        Self { methods: methods.to_vec(), tasks: Tasks::default() }
     }
 
     /// Adds a row.
     pub fn method(mut self, row: MethodRow) -> Self {
         self.methods.push(row);
         self
+    }
+
+    /// Adds a task.
+    pub fn task(mut self, row: &'static TaskRow) -> Self {
+        self.tasks = self.tasks.with(row);
+        self
+    }
+
+    /// Refuses two rows of one name, and a task that would be worth nothing.
+    pub fn check(&self) -> Result<()> {
+        let names: Vec<&str> = self.names().map(|(name, ..)| name).collect();
+        if let Some(at) = (0..names.len()).find(|&at| names[..at].contains(&names[at])) {
+            return Err(Error::Usage(format!("two methods are called `{}`; give yours another name", names[at])));
+        }
+        Ok(self.tasks.check()?)
+    }
+
+    /// The tasks there are.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// All rows, in order.

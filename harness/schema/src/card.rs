@@ -26,6 +26,9 @@ pub struct Card {
     /// The dataset on the Hub (`owner/name`) whose repository at `revision` holds the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<String>,
+    /// The task that its rows set (`fedbench list tasks`); without it, the one that takes such answers and has this metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// The metric's name (`fedbench list metrics`).
     pub metric: String,
     /// How an example with choices is answered.
@@ -71,6 +74,12 @@ pub struct Card {
 impl Card {
     /// The tag that names an example's dataset where several are in one federation.
     pub const DATASET: &str = "dataset";
+
+    /// The cards that say how rows are asked: its parts' where there are some.
+    pub fn each(&self) -> impl Iterator<Item = &Self> {
+        let alone = self.parts.is_empty().then_some(self);
+        self.parts.iter().chain(alone)
+    }
 
     /// One card over several: their names, licences and so on side by side. What says how rows are read is the first one's and of
     /// no use; `parts` has each one's own. None of no card.

@@ -56,9 +56,15 @@ pub struct Prediction {
     /// The score in [0, 1], for metrics that know more than right and wrong; `correct` is then whether it is at least a half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+    /// Further scores by name, where its task has more than the one that its card names; each in its own unit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub further: BTreeMap<String, f64>,
 }
 
 impl Prediction {
+    /// What stands before a further score's name in the name of its column.
+    pub const FURTHER: &str = "score/";
+
     /// What it adds to the card's metric.
     pub fn value(&self) -> f64 {
         self.score.unwrap_or(if self.correct { 1.0 } else { 0.0 })

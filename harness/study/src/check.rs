@@ -3,6 +3,7 @@
 
 use models::batch::SEQUENCE_TOKENS;
 use schema::experiment::MOST_SEED;
+use schema::experiment::{AdapterConfig, EvaluationConfig};
 use schema::limits::{
     BATCH, CLIENTS, EPOCHS, EXAMPLES, LARGEST, LEAST, LEAST_NOISE, NEW_TOKENS, POOLED_STEPS, ROUNDS, SMALLEST, STEPS,
 };
@@ -19,11 +20,53 @@ fn none_or_some(x: f64) -> bool {
 /// A key that is a number and the range it must lie in, in numbers and in words.
 type Number = (&'static str, f64, fn(f64) -> bool, &'static str);
 
+/// A key that is a count and the least and the most that it may be.
+type Count = (&'static str, usize, usize, usize);
+
 /// Refuses counts and numbers that make no sense, and a prompt variant that the card does not have.
 pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     counts(experiment)?;
     numbers(experiment)?;
-    card_and_parts(card).try_for_each(|card| Ok(template(card, &experiment.data.prompt).map(|_| ())?))
+    Terms::of(experiment).check(card)
+}
+
+/// What a backbone is asked and judged by: all of a config that judging depends on, besides what it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The card's prompt variant.
+    pub prompt: &'a str,
+    /// At most so many examples.
+    pub limit: Option<usize>,
+    /// A longer prompt loses its beginning; tokens.
+    pub max_prompt_tokens: usize,
+    /// What is judged.
+    pub adapter: &'a AdapterConfig,
+    /// Examples in a batch, and tokens of a generated answer.
+    pub evaluation: &'a EvaluationConfig,
+}
+
+impl<'a> Terms<'a> {
+    /// An experiment's.
+    pub fn of(experiment: &'a Experiment) -> Self {
+        let (data, adapter, evaluation) = (&experiment.data, &experiment.adapter, &experiment.evaluation);
+        let (limit, max_prompt_tokens) = (data.test_limit, data.max_prompt_tokens);
+        Self { prompt: &data.prompt, limit, max_prompt_tokens, adapter, evaluation }
+    }
+
+    /// Refuses counts and numbers that make no sense, and a prompt variant that the card does not have.
+    pub fn check(&self, card: &Card) -> Result<()> {
+        within(&[
+            ("evaluation.batch_size", self.evaluation.batch_size, 1, BATCH),
+            ("evaluation.max_new_tokens", self.evaluation.max_new_tokens, 1, NEW_TOKENS),
+            ("data.test_limit", self.limit.unwrap_or(1), 1, EXAMPLES),
+            ("data.max_prompt_tokens", self.max_prompt_tokens, 1, SEQUENCE_TOKENS),
+        ])?;
+        let alpha = self.adapter.alpha.unwrap_or(1.0);
+        if !(LEAST..=LARGEST).contains(&alpha) {
+            return Err(wrong("adapter.alpha", &alpha, "a number from 1e-6 to 1000000"));
+        }
+        card.each().try_for_each(|card| Ok(template(card, self.prompt).map(|_| ())?))
+    }
 }
 
 fn wrong(key: &str, value: &dyn std::fmt::Display, right: &str) -> Error {
@@ -39,30 +82,29 @@ fn counts(experiment: &Experiment) -> Result<()> {
         return Err(wrong("seed", &experiment.seed, &format!("at most {MOST_SEED}, the largest integer of TOML")));
     }
     let epochs = if federation.local_steps.is_some() { 0 } else { 1 };
-    let within = [
+    within(&[
         ("federation.rounds", federation.rounds, 1, ROUNDS),
         ("federation.local_epochs", federation.local_epochs, epochs, EPOCHS),
         ("federation.local_steps", federation.local_steps.unwrap_or(1), 1, STEPS),
         ("federation.batch_size", federation.batch_size, 1, BATCH),
-        ("evaluation.batch_size", evaluation.batch_size, 1, BATCH),
         ("evaluation.every", evaluation.every, 0, ROUNDS),
-        ("evaluation.max_new_tokens", evaluation.max_new_tokens, 1, NEW_TOKENS),
         ("partition.clients", experiment.partition.clients, 1, CLIENTS),
         ("partition.min_examples", experiment.partition.min_examples, 0, EXAMPLES),
         ("partition.classes_per_client", experiment.partition.classes_per_client, 0, EXAMPLES),
         ("data.train_limit", data.train_limit.unwrap_or(1), 1, EXAMPLES),
-        ("data.test_limit", data.test_limit.unwrap_or(1), 1, EXAMPLES),
-        ("data.max_prompt_tokens", data.max_prompt_tokens, 1, SEQUENCE_TOKENS),
-    ];
-    match within.into_iter().find(|&(_, value, least, most)| value < least || value > most) {
-        Some((key, value, least, most)) => Err(wrong(key, &value, &format!("{least} to {most}"))),
+    ])
+}
+
+fn within(counts: &[Count]) -> Result<()> {
+    match counts.iter().find(|(_, value, least, most)| value < least || value > most) {
+        Some((key, value, least, most)) => Err(wrong(key, value, &format!("{least} to {most}"))),
         None => Ok(()),
     }
 }
 
 fn numbers(experiment: &Experiment) -> Result<()> {
     let (federation, optimizer) = (&experiment.federation, &experiment.optimizer);
-    let some: [Number; 11] = [
+    let some: [Number; 10] = [
         ("federation.cohort", federation.cohort, |x| x > 0.0 && x <= 1.0, "a share of the clients in (0, 1]"),
         ("federation.dropout", federation.dropout, |x| (0.0..1.0).contains(&x), "a share of the cohort in [0, 1)"),
         ("federation.stragglers", federation.stragglers, |x| (0.0..=1.0).contains(&x), "a share of the cohort in [0, 1]"),
@@ -78,12 +120,6 @@ fn numbers(experiment: &Experiment) -> Result<()> {
         ("optimizer.epsilon", optimizer.epsilon, |x| (SMALLEST..=1.0).contains(&x), "a number from 1e-30 to 1"),
         ("optimizer.weight_decay", optimizer.weight_decay, none_or_some, "0, or a number from 1e-30 to 1000000"),
         ("partition.alpha", experiment.partition.alpha, |x| (LEAST..=LARGEST).contains(&x), "a number from 1e-6 to 1000000"),
-        (
-            "adapter.alpha",
-            experiment.adapter.alpha.unwrap_or(1.0),
-            |x| (LEAST..=LARGEST).contains(&x),
-            "a number from 1e-6 to 1000000",
-        ),
     ];
     let of_privacy = experiment.privacy.as_ref().map(|privacy| -> [Number; 3] {
         [
@@ -120,12 +156,6 @@ pub(crate) fn check_steps(of_clients: &[usize], pooled: bool) -> Result<()> {
         return Err(message("the pooled shards".into(), all, POOLED_STEPS));
     }
     Ok(())
-}
-
-/// The cards that say how rows are asked: the parts' where there are some.
-pub(crate) fn card_and_parts(card: &Card) -> impl Iterator<Item = &Card> {
-    let alone = card.parts.is_empty().then_some(card);
-    card.parts.iter().chain(alone)
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@
 
 pub mod check;
 pub mod checksums;
-mod doubts;
 mod error;
 pub mod parameters;
 pub mod record;
 mod study;
 
-pub use check::check;
+pub use check::{Terms, check};
 pub use error::{Error, Result};
 pub use study::Study;

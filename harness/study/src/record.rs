@@ -1,6 +1,6 @@
 //! Writing a run folder: every file aside and renamed, the manifest last, so that a folder that it fits is complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -158,7 +158,7 @@ pub fn records(records: &[Record]) -> Result<Vec<u8>> {
     ])
 }
 
-/// `predictions.parquet`.
+/// `predictions.parquet`; a column more for every further score.
 pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
     let mut scores = ListBuilder::new(Float64Builder::new());
     for prediction in predictions {
@@ -182,6 +182,12 @@ pub fn predictions(predictions: &[Prediction]) -> Result<Vec<u8>> {
     ];
     if predictions.iter().any(|prediction| prediction.score.is_some()) {
         columns.push(("score", Arc::new(Float64Array::from_iter(predictions.iter().map(|p| p.score))) as ArrayRef, true));
+    }
+    let further: BTreeSet<&String> = predictions.iter().flat_map(|prediction| prediction.further.keys()).collect();
+    let names: Vec<String> = further.iter().map(|name| format!("{}{name}", Prediction::FURTHER)).collect();
+    for (name, score) in names.iter().zip(further) {
+        let values = predictions.iter().map(|prediction| prediction.further.get(score).copied());
+        columns.push((name, Arc::new(Float64Array::from_iter(values)) as ArrayRef, true));
     }
     parquet_bytes(columns)
 }

@@ -13,12 +13,12 @@ use models::{Backbone, Batch, Sequence, flops};
 use schema::partition::Partition;
 use schema::{Card, Experiment, Scope};
 use seed::Seed;
+use tasks::doubts::doubts;
 use tasks::prepare::{Asking, TrainExample, check_memory};
 use tasks::{Judge, Split};
 
 use crate::Result;
 use crate::check::check_steps;
-use crate::doubts::{check_reach, check_templates, of_data};
 
 /// One experiment, prepared: all that training and evaluation read.
 pub struct Study {
@@ -45,10 +45,15 @@ impl Study {
         train_split: Arc<Split>,
         test_split: Arc<Split>,
     ) -> Result<Self> {
-        check_templates(&train_split.dataset.card, &experiment.data.prompt, backbone.text())?;
-        check_templates(&test_split.dataset.card, &experiment.data.prompt, backbone.text())?;
         let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
         let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
+        let asking = Asking {
+            backbone: &*backbone,
+            prompt: &experiment.data.prompt,
+            max_prompt_tokens: experiment.data.max_prompt_tokens,
+            virtual_tokens: if trains { adapter.virtual_tokens() } else { 0 },
+        };
+        asking.check(&train_split.dataset.card)?;
         let initial = adapter.init(seed, models::adapter_dtype(&*backbone), backbone.device())?;
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
@@ -56,23 +61,11 @@ impl Study {
         if trains {
             train_split.prepare(&train_examples, &*backbone, &adapter)?;
         }
-        test_split.prepare(test_examples, &*backbone, &adapter)?;
-
         let partition = partition_of(&experiment, &train_split.dataset.card.name, &train_examples, test_examples)?;
         let shards = partition::resolve(&partition, &train_examples, test_examples)?;
-        let asking = Asking {
-            backbone: &*backbone,
-            prompt: &experiment.data.prompt,
-            max_prompt_tokens: experiment.data.max_prompt_tokens,
-            virtual_tokens: if trains { adapter.virtual_tokens() } else { 0 },
-        };
         let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
-        if trains {
-            check_memory(&train, experiment.federation.batch_size, &*backbone)?;
-        }
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
         let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
-        check_reach(&judge)?;
         let schedule = Schedule::new(
             &experiment.federation,
             &experiment.evaluation,
@@ -81,6 +74,7 @@ impl Study {
             row.compute,
         );
         if trains {
+            check_memory(&train, experiment.federation.batch_size, &*backbone)?;
             check_steps(schedule.steps(), row.scope == Scope::Pooled)?;
         }
         Ok(Self {
@@ -178,7 +172,7 @@ impl Study {
     /// What its data make doubtful, in words: scores that nobody can reach, rows that are there twice, texts that are not asked as they
     /// are.
     pub fn doubts(&self) -> Vec<String> {
-        of_data(&self.judge, &self.train_split, self.backbone.text())
+        doubts(&self.judge, Some(&self.train_split))
     }
 
     /// Training examples as a batch.

@@ -7,22 +7,21 @@ use schema::Prediction;
 use schema::metrics::Metric;
 use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 
-/// Mean scores and how many examples are of that kind, for every tag that the card breaks down by.
-pub fn breakdown(dataset: &Dataset, predictions: &[Prediction]) -> BTreeMap<Metric, f64> {
+/// What answers are worth together, and how many examples are of that kind, for every tag that the card breaks down by.
+pub fn breakdown(dataset: &Dataset, predictions: &[Prediction], worth: impl Fn(&[&Prediction]) -> f64) -> BTreeMap<Metric, f64> {
     let examples: BTreeMap<&str, &Example> = dataset.examples.iter().map(|example| (example.id.as_str(), example)).collect();
-    let mut kinds: BTreeMap<String, (f64, usize, BTreeSet<&str>)> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, (Vec<&Prediction>, BTreeSet<&str>)> = BTreeMap::new();
     for (prediction, example) in predictions.iter().filter_map(|p| Some((p, examples.get(p.example.as_str())?))) {
         for tag in &dataset.card.breakdowns {
             for value in values(example, tag) {
-                let (sum, answers, of_kind) = kinds.entry(format!("{tag}={value}")).or_default();
-                *sum += prediction.value();
-                *answers += 1;
+                let (answers, of_kind) = kinds.entry(format!("{tag}={value}")).or_default();
+                answers.push(prediction);
                 of_kind.insert(&example.id);
             }
         }
     }
-    let recorded = kinds.into_iter().flat_map(|(kind, (sum, answers, of_kind))| {
-        [(Metric::AccuracyOf(kind.clone()), sum / answers as f64), (Metric::ExamplesOf(kind), of_kind.len() as f64)]
+    let recorded = kinds.into_iter().flat_map(|(kind, (answers, of_kind))| {
+        [(Metric::AccuracyOf(kind.clone()), worth(&answers)), (Metric::ExamplesOf(kind), of_kind.len() as f64)]
     });
     recorded.collect()
 }
@@ -98,6 +97,7 @@ mod tests {
             option_scores: vec![],
             gold_option: None,
             score: None,
+            further: BTreeMap::new(),
         }
     }
 
@@ -149,7 +149,10 @@ mod tests {
             repeated: 0,
             files: Vec::new(),
         };
-        let found = breakdown(&dataset, &[("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right)));
+        let predictions = [("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right));
+        let found = breakdown(&dataset, &predictions, |of_kind| {
+            of_kind.iter().map(|prediction| prediction.value()).sum::<f64>() / of_kind.len() as f64
+        });
         let expect = [
             ("context=IMG", 0.5, 2.0),
             ("context=NO", 1.0, 1.0),

@@ -47,6 +47,20 @@ pub enum Error {
         /// Whether the backbone alone gives finite numbers.
         by_adapters: bool,
     },
+    /// A task's score of an answer is not what its row promises.
+    #[error(
+        "example `{example}`: score `{score}` of task `{task}` is {value}; a score is finite, and that of a card's metric in [0, 1]"
+    )]
+    Worth {
+        /// The example.
+        example: String,
+        /// The task.
+        task: &'static str,
+        /// Its score.
+        score: &'static str,
+        /// The number.
+        value: f64,
+    },
     /// Adapters that cannot be judged or sent.
     #[error(
         "{whose}: adapter tensor `{tensor}` holds a number that is not finite; lower the learning rates, or use other adapters"

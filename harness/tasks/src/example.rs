@@ -6,6 +6,8 @@ use data::Rendered;
 use models::{Branch, Sequence};
 use schema::card::{OptionScore, Scoring, Target};
 
+use crate::task::{Gold, TaskRow};
+
 /// What an example is answered with, shared by all examples that have the same options.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -28,6 +30,8 @@ pub struct TestExample {
     pub tokens: usize,
     /// The prompt's parts, without the options.
     pub rendered: Rendered,
+    /// The task that it sets.
+    pub task: &'static TaskRow,
     /// What the model is to say.
     pub target: Target,
     /// How it is answered.
@@ -36,4 +40,18 @@ pub struct TestExample {
     pub option_score: OptionScore,
     /// The client whose test shard holds it.
     pub shard: Option<usize>,
+}
+
+impl TestExample {
+    /// What is right of it.
+    pub fn gold(&self) -> Gold<'_> {
+        let rendered = &self.rendered;
+        Gold {
+            options: &self.options.texts,
+            said_as: self.target,
+            option: rendered.gold,
+            text: &rendered.gold_text,
+            people: &rendered.people,
+        }
+    }
 }

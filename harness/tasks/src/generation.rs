@@ -1,19 +1,15 @@
-//! Answering by greedy generation, and what the text is worth.
+//! Answering by greedy generation.
 
 use std::ops::Range;
 
 use candle_core::{DType, Tensor};
-use data::prompt;
 use models::adapter::{Adapt, Untouched};
 use models::{Branch, Sequence};
 use rayon::prelude::*;
-use schema::Prediction;
-use schema::card::Scoring;
 
 use crate::example::TestExample;
 use crate::judge::Judge;
 use crate::lots::lots;
-use crate::vqa::score;
 use crate::{Error, Result};
 
 /// What the model says to some examples, in their order.
@@ -52,33 +48,6 @@ fn grown(sequence: &Sequence, said: &[u32]) -> Sequence {
     tokens.push(0);
     let branch = Branch { read_from: said.len(), tokens };
     Sequence { prefix: sequence.prefix.clone(), images: sequence.images.clone(), branches: vec![branch] }
-}
-
-pub(crate) fn generated_prediction(example: &TestExample, text: String, client: Option<usize>, metric: &str) -> Prediction {
-    let (rendered, options) = (&example.rendered, &example.options.texts);
-    let score = (!rendered.people.is_empty()).then(|| score(metric, &text, &rendered.people));
-    let (parsed, correct) = if let Some(score) = score {
-        (!text.trim().is_empty(), score >= 0.5)
-    } else if options.is_empty() {
-        let said = prompt::normalize(&text);
-        (!said.is_empty(), said == prompt::normalize(&rendered.gold_text))
-    } else {
-        let choice = prompt::parse_choice(&text, options, example.target);
-        (choice.is_some(), choice.is_some() && choice == rendered.gold)
-    };
-    Prediction {
-        example: example.id.clone(),
-        client: client.map(|id| id as u32),
-        shard: example.shard.map(|id| id as u32),
-        scoring: Scoring::Generation,
-        prediction: text,
-        gold: rendered.gold_text.clone(),
-        correct,
-        parsed,
-        option_scores: Vec::new(),
-        gold_option: None,
-        score,
-    }
 }
 
 /// The likeliest token of every row `[rows, vocabulary]`; the rows are those of these examples, which have said so many tokens.

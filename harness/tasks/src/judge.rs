@@ -10,11 +10,14 @@ use schema::Prediction;
 use schema::experiment::EvaluationConfig;
 use schema::metrics::Metric;
 
-use crate::Result;
 use crate::breakdown::breakdown;
 use crate::example::TestExample;
 use crate::prepare::Asking;
+use crate::reach::check_reach;
 use crate::split::Split;
+use crate::table::measure;
+use crate::task::{Aggregate, Answered, Measure};
+use crate::{Error, Result};
 
 /// Whoever has one can say what adapters are worth: [`crate::judgement`] has the accuracies, [`crate::predict`] the answers.
 pub struct Judge {
@@ -26,6 +29,8 @@ pub struct Judge {
     pub split: Arc<Split>,
     /// All examples of the split.
     pub examples: Vec<TestExample>,
+    /// The score that the card's `metric` names; recorded as `accuracy`.
+    pub metric: &'static Measure,
     /// Each client's test examples, by their places among these.
     pub shards: Vec<Vec<usize>>,
     /// Examples in a batch, and tokens of a generated answer.
@@ -35,7 +40,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of adapters on a split whose images' features are prepared, with each client's test examples.
+    /// A judge of adapters on a split, with each client's test examples: its images' features are prepared and its rows rendered. A
+    /// metric by which every answer to every row would be worth nothing is refused.
     pub fn new(
         backbone: Arc<dyn Backbone>,
         asking: &Asking,
@@ -44,13 +50,62 @@ impl Judge {
         shards: Vec<Vec<usize>>,
         evaluation: &EvaluationConfig,
     ) -> Result<Self> {
-        let (examples, prompts_cut) = asking.to_judge(&split, &owners(&shards, split.dataset.examples.len()))?;
-        Ok(Self { backbone, adapter, split, examples, shards, evaluation: evaluation.clone(), prompts_cut })
+        let dataset = &split.dataset;
+        asking.check(&dataset.card)?;
+        split.prepare(&dataset.examples, &*backbone, &adapter)?;
+        let (examples, prompts_cut) = asking.to_judge(&split, &owners(&shards, dataset.examples.len()))?;
+        let metric = match dataset.card.each().next() {
+            Some(card) => measure(split.tasks.of(card)?, card)?,
+            None => return Err(Error::Usage(format!("card of dataset `{}`: it joins no other", dataset.card.name))),
+        };
+        let judge = Self { backbone, adapter, split, examples, metric, shards, evaluation: evaluation.clone(), prompts_cut };
+        check_reach(judge.metric, &judge.examples)?;
+        Ok(judge)
     }
 
-    /// Mean scores by kind of example ([`crate::breakdown`]).
+    /// The card's metric by kind of example ([`crate::breakdown`]), and the other scores of its tasks.
     pub fn breakdown(&self, predictions: &[Prediction]) -> BTreeMap<Metric, f64> {
-        breakdown(&self.split.dataset, predictions)
+        let worth = |of_kind: &[&Prediction]| self.worth(self.metric, of_kind).unwrap_or_default();
+        let mut found = breakdown(&self.split.dataset, predictions, worth);
+        for further in self.further() {
+            let of_these: Vec<&Prediction> = predictions.iter().filter(|p| p.further.contains_key(further.row.name)).collect();
+            found.extend(self.worth(further, &of_these).map(|value| (Metric::ScoreOf(further.row.name.into()), value)));
+        }
+        found
+    }
+
+    /// The scores of its examples' tasks that are not the card's metric, each once.
+    fn further(&self) -> Vec<&'static Measure> {
+        let mut found: Vec<&'static Measure> = Vec::new();
+        for score in self.examples.iter().flat_map(|example| example.task.scores) {
+            let name = score.row.name;
+            if name != self.metric.row.name && found.iter().all(|known| known.row.name != name) {
+                found.push(score);
+            }
+        }
+        found
+    }
+
+    /// What answers are worth together; none of none. A corpus is one answerer's, and of several the mean counts.
+    pub(crate) fn worth(&self, score: &Measure, predictions: &[&Prediction]) -> Option<f64> {
+        let value = |prediction: &&Prediction| match prediction.further.get(score.row.name) {
+            Some(value) => *value,
+            None => prediction.value(),
+        };
+        match score.aggregate {
+            Aggregate::Mean => mean(predictions.iter().map(value)),
+            Aggregate::Corpus(together) => {
+                let places: BTreeMap<&str, &TestExample> = self.examples.iter().map(|example| (&*example.id, example)).collect();
+                let mut by_answerer: BTreeMap<Option<u32>, Vec<Answered>> = BTreeMap::new();
+                for prediction in predictions {
+                    if let Some(example) = places.get(&*prediction.example) {
+                        let answered = Answered { text: &prediction.prediction, gold: example.gold() };
+                        by_answerer.entry(prediction.client).or_default().push(answered);
+                    }
+                }
+                mean(by_answerer.values().map(|corpus| together(corpus)))
+            }
+        }
     }
 
     pub(crate) fn batch(&self, sequences: &[&Sequence]) -> Result<Batch> {
@@ -68,6 +123,11 @@ impl Judge {
     pub(crate) fn logits(&self, batch: &Batch, adapt: &dyn Adapt) -> Result<Tensor> {
         Ok(self.backbone.decode(&self.split.embed(batch, &*self.backbone, &self.adapter)?, adapt)?)
     }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
 }
 
 /// The client whose test shard holds each example.

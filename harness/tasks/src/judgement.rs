@@ -53,9 +53,9 @@ pub fn judge_global(judge: &Judge, adapters: &Adapters) -> Result<(Judgement, Ve
     check_finite(adapters, || "the global adapters".into())?;
     let all: Vec<usize> = (0..judge.examples.len()).collect();
     let predictions = predict(judge, &judge.adapter.attach(adapters)?, &all, None)?;
-    let clients =
-        (0..judge.shards.len()).map(|client| accuracy(predictions.iter().filter(|p| p.shard == Some(client as u32)))).collect();
-    let judgement = Judgement { accuracy: accuracy(&predictions), clients, unparsed_rate: unparsed_rate(&predictions) };
+    let of_shard = |client: usize| predictions.iter().filter(move |p| p.shard == Some(client as u32));
+    let clients = (0..judge.shards.len()).map(|client| accuracy(judge, of_shard(client))).collect();
+    let judgement = Judgement { accuracy: accuracy(judge, &predictions), clients, unparsed_rate: unparsed_rate(&predictions) };
     Ok((judgement, predictions))
 }
 
@@ -69,8 +69,8 @@ pub fn judge_clients(judge: &Judge, personal: &[(usize, Adapters)], everywhere: 
         check_finite(adapters, || format!("client {client}'s own adapters"))?;
         let examples = if everywhere { &all } else { &judge.shards[*client] };
         let answered = predict(judge, &judge.adapter.attach(adapters)?, examples, Some(*client))?;
-        judgement.clients[*client] = accuracy(answered.iter().filter(|p| p.shard == Some(*client as u32)));
-        on_all.extend(accuracy(&answered));
+        judgement.clients[*client] = accuracy(judge, answered.iter().filter(|p| p.shard == Some(*client as u32)));
+        on_all.extend(accuracy(judge, &answered));
         predictions.extend(answered);
     }
     judgement.accuracy = (everywhere && !on_all.is_empty()).then(|| on_all.iter().sum::<f64>() / on_all.len() as f64);
@@ -86,13 +86,9 @@ pub fn check_finite(adapters: &Adapters, whose: impl FnOnce() -> String) -> Resu
     }
 }
 
-fn accuracy<'p>(predictions: impl IntoIterator<Item = &'p Prediction>) -> Option<f64> {
-    let (mut sum, mut n) = (0.0, 0usize);
-    for prediction in predictions {
-        sum += prediction.value();
-        n += 1;
-    }
-    (n > 0).then(|| sum / n as f64)
+/// By the card's metric, whatever that is.
+fn accuracy<'p>(judge: &Judge, predictions: impl IntoIterator<Item = &'p Prediction>) -> Option<f64> {
+    judge.worth(judge.metric, &predictions.into_iter().collect::<Vec<_>>())
 }
 
 fn unparsed_rate(predictions: &[Prediction]) -> f64 {

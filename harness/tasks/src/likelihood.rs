@@ -5,8 +5,7 @@ use models::Sequence;
 use models::adapter::{Adapt, Untouched};
 use models::batch::{BRANCH_TOKENS, pieces};
 use rayon::prelude::*;
-use schema::Prediction;
-use schema::card::{OptionScore, Scoring};
+use schema::card::OptionScore;
 
 use crate::example::TestExample;
 use crate::judge::Judge;
@@ -61,21 +60,4 @@ fn check_scores(judge: &Judge, example: &TestExample, scores: &[f64]) -> Result<
         value,
         by_adapters: rows.iter().all(|row| row.is_finite()),
     })
-}
-
-pub(crate) fn ranked_prediction(example: &TestExample, scores: Vec<f64>, client: Option<usize>) -> Prediction {
-    let best = scores.iter().enumerate().fold(0, |best, (i, &score)| if score > scores[best] { i } else { best });
-    Prediction {
-        example: example.id.clone(),
-        client: client.map(|id| id as u32),
-        shard: example.shard.map(|id| id as u32),
-        scoring: Scoring::OptionLikelihood,
-        prediction: example.options.texts.get(best).cloned().unwrap_or_default(),
-        gold: example.rendered.gold_text.clone(),
-        correct: example.rendered.gold == Some(best),
-        parsed: true,
-        option_scores: scores,
-        gold_option: example.rendered.gold.map(|option| option as u32),
-        score: None,
-    }
 }

@@ -12,6 +12,7 @@ use crate::example::{Options, TestExample};
 use crate::lengths::check_lengths;
 use crate::options::{check_told_apart, options_of};
 use crate::split::Split;
+use crate::task::Loss;
 use crate::{Error, Result};
 
 /// A training example, ready for batches.
@@ -39,13 +40,33 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// Refuses a prompt variant that a card does not have, or that holds a mark of the backbone's own: as text of a card it would be asked
+    /// letter by letter.
+    pub fn check(&self, card: &Card) -> Result<()> {
+        for card in card.each() {
+            let asked = template(card, self.prompt)?;
+            for (key, written) in [("template", &asked.template), ("option", &asked.option)] {
+                if let Some(special) = self.backbone.text().special_in(written) {
+                    return Err(Error::Usage(format!(
+                        "card of dataset `{}`: prompt `{}`: `{key}` holds `{special}`, a special token of this backbone; pictures, turns and \
+                         ends are put by its chat format: leave it out",
+                        card.name, self.prompt
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Some of a split's examples with their gold answers, and how many prompts lost their beginning.
     pub fn to_train(&self, split: &Split, examples: &[Example]) -> Result<(Vec<TrainExample>, usize)> {
         let (mut train, mut prompts_cut) = (Vec::with_capacity(examples.len()), 0);
         for example in examples {
             let rendered = prompt::render(example, template(&example.card, self.prompt)?);
             let text = self.backbone.text();
-            let (sequence, cut) = text.training(&rendered, &split.pictures(example), self.max_prompt_tokens)?;
+            let (sequence, cut) = match split.tasks.of(&example.card)?.loss {
+                Loss::AnswerTokens => text.training(&rendered, &split.pictures(example), self.max_prompt_tokens)?,
+            };
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
             check_lengths(&example.id, &sequence, &sequence.branches)?;
@@ -64,7 +85,8 @@ impl Asking<'_> {
             let template = template(&example.card, self.prompt)?;
             let mut rendered = prompt::render(example, template);
             let texts = std::mem::take(&mut rendered.targets);
-            let scoring = if texts.is_empty() { Scoring::Generation } else { example.card.scoring };
+            let task = split.tasks.of(&example.card)?;
+            let scoring = task.answering.of(&example.card, !texts.is_empty());
             let text = self.backbone.text();
             let (sequence, cut) = text.scoring(&rendered, &split.pictures(example), self.max_prompt_tokens)?;
             prompts_cut += usize::from(cut);
@@ -82,6 +104,7 @@ impl Asking<'_> {
                 sequence,
                 options: options.clone(),
                 rendered,
+                task,
                 target: template.target,
                 scoring,
                 option_score: example.card.option_score,

@@ -11,12 +11,15 @@ use models::{Backbone, Batch, Embeddings, Shown};
 
 use crate::Result;
 use crate::features::Features;
+use crate::table::Tasks;
 
 /// A dataset's split with its images' frozen features, shared by all experiments that use it with one backbone. The frozen tower
 /// never changes, so each image that an experiment wants is computed once.
 pub struct Split {
     /// The examples.
     pub dataset: Dataset,
+    /// The tasks that they may set.
+    pub tasks: Tasks,
     /// Where each of the dataset's images is among the features.
     shown: Vec<Shown>,
     /// What leaves the connector.
@@ -33,7 +36,12 @@ impl Split {
         let squares = shown.iter().map(|shown| shown.tiles.squares()).sum();
         let room = available_bytes().map_or(u64::MAX, |free| free / 8);
         let [features, seen] = [(); 2].map(|()| Features::new(squares, room));
-        Ok(Self { dataset, shown, features, seen, seconds: Mutex::new(0.0) })
+        Ok(Self { dataset, tasks: Tasks::default(), shown, features, seen, seconds: Mutex::new(0.0) })
+    }
+
+    /// The same with other tasks than the suite's own alone.
+    pub fn with_tasks(self, tasks: Tasks) -> Self {
+        Self { tasks, ..self }
     }
 
     /// Seconds that its images took.

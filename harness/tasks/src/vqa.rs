@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use schema::metrics::Score;
-
 /// The punctuation that is deleted or becomes a space; apostrophe and colon stay.
 const PUNCTUATION: &str = ";/[]\"{}()=+\\_-><@`,?!";
 /// Contractions that come back from their letters alone (`dont`). Words are in lower case when they are looked up, so the official
@@ -88,14 +86,6 @@ fn contracted(word: String) -> String {
 fn one_missing(form: &str, word: &str) -> bool {
     let apostrophes = form.match_indices('\'');
     form.len() == word.len() + 1 && apostrophes.into_iter().any(|(at, _)| word == format!("{}{}", &form[..at], &form[at + 1..]))
-}
-
-/// The score of an answer against several people's, by the card's metric.
-pub fn score(metric: &str, answer: &str, people: &[String]) -> f64 {
-    match Score::parse(metric) {
-        Some(Score::DirectAnswer) => direct_answer(answer, people),
-        _ => soft_accuracy(answer, people),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::kind::{AdapterKind, Shape};
 use super::kinds::kind;
-use super::{Adapters, Attached, prompt};
+use super::{Adapters, Attached, nano, prompt};
 use crate::Error;
 use crate::sites::{CONNECTOR, SiteSpec, Spec};
 
@@ -70,6 +70,11 @@ impl AdapterSpec {
             sites.iter_mut().for_each(|site| site.d_in = rank);
         }
         Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites })
+    }
+
+    /// No adapter: of no site, so of any kind.
+    pub fn none() -> Self {
+        Self { kind: &nano::KIND, rank: 1, alpha: 1.0, sites: Vec::new() }
     }
 
     /// The same as a config with every key given.

@@ -5,8 +5,8 @@
 //! run ([`Reported`]) and of those that have it ([`Optional`]), and `fedbench list metrics` ([`listed`]).
 //!
 //! A new metric is its rows there and the line that records it. A name that holds a value (`accuracy/<tag>=<value>`) is a variant with
-//! a payload; a score by name, with a unit and a direction of its own, would be another. What is no sum or mean of records, as a
-//! score of a whole corpus, a run gives beside them ([`Beside`]). Names are read from disk once ([`Metric::parse`]); one that is not in
+//! a payload; so is a score by name (`score/<score>`), whose unit and direction its task's row says. What is no sum or mean of records,
+//! a run gives beside them ([`Beside`]). Names are read from disk once ([`Metric::parse`]); one that is not in
 //! the table, of a later version, is kept as it is.
 
 mod names;

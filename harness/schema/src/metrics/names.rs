@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::row::Row;
-use super::table::{ACCURACY_OF, EXAMPLES_OF, Metric, Score, UNPARSED_RATE};
+use super::table::{ACCURACY_OF, EXAMPLES_OF, Metric, SCORE_OF, Score, UNPARSED_RATE};
 
 /// With which of its adapters a client answers, where it has several and is judged with their mixture. In the order of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,9 @@ impl Metric {
         if let Some(kind) = name.strip_prefix(EXAMPLES_OF) {
             return Self::ExamplesOf(kind.into());
         }
+        if let Some(score) = name.strip_prefix(SCORE_OF) {
+            return Self::ScoreOf(score.into());
+        }
         let is_it = |metric: &&Self| metric.row().is_some_and(|row| row.name == name);
         Self::ALL.iter().find(is_it).cloned().unwrap_or_else(|| Self::Unknown(name.into()))
     }
@@ -34,6 +37,7 @@ impl Metric {
         match self {
             Self::AccuracyOf(kind) => format!("{ACCURACY_OF}{kind}").into(),
             Self::ExamplesOf(kind) => format!("{EXAMPLES_OF}{kind}").into(),
+            Self::ScoreOf(score) => format!("{SCORE_OF}{score}").into(),
             Self::Unknown(name) => name.into(),
             known => known.row().map_or("", |row| row.name).into(),
         }
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_name_on_disk_comes_back() {
-        let kinds = ["accuracy/skill=counting", "examples/context=NO", "accuracy/a=b/c=d"];
+        let kinds = ["accuracy/skill=counting", "examples/context=NO", "accuracy/a=b/c=d", "score/CIDEr-D"];
         let known = Metric::ALL.iter().filter_map(Metric::row).map(|row| row.name);
         for name in kinds.into_iter().chain(known) {
             let metric = Metric::parse(name);

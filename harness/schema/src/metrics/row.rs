@@ -65,6 +65,8 @@ pub enum Unit {
     Clients,
     /// Test examples.
     Examples,
+    /// What the score that its name says is counted in.
+    Own,
 }
 
 impl Unit {
@@ -81,6 +83,7 @@ impl Unit {
             Self::Flops => "flops",
             Self::Clients => "clients",
             Self::Examples => "examples",
+            Self::Own => "the score's own",
         }
     }
 }

@@ -14,6 +14,8 @@ const ACCURACY: &str = "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py
 pub(super) const ACCURACY_OF: &str = "accuracy/";
 /// What stands before a kind in the name of its number of examples.
 pub(super) const EXAMPLES_OF: &str = "examples/";
+/// What stands before a score's name where a task has more than the one that its card names.
+pub(super) const SCORE_OF: &str = "score/";
 
 named! {
 /// A metric that a card may name as its score; it is recorded as `accuracy` wherever scores are, so that tables have one column.
@@ -44,6 +46,10 @@ Metric {
         ACCURACY;
     ExamplesOf(String) = "examples/<tag>=<value>" per Federation, Examples, Higher,
         "How many test examples are of that kind.",
+        OURS;
+    ScoreOf(String) = "score/<score>" per Federation, Own, None,
+        "Another score of the card's task on the whole test split, after the last round, as the task aggregates it; in its own \
+         unit, for tasks that have more scores than one.",
         OURS;
     ClientAccuracy = "client_accuracy" per Client, Fraction, Higher,
         "A client's accuracy on its own test shard.",
