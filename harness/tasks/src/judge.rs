@@ -10,6 +10,7 @@ use schema::Prediction;
 use schema::experiment::EvaluationConfig;
 use schema::metrics::Metric;
 
+use crate::Result;
 use crate::breakdown::breakdown;
 use crate::example::TestExample;
 use crate::prepare::Asking;
@@ -17,7 +18,6 @@ use crate::reach::check_reach;
 use crate::split::Split;
 use crate::table::measure;
 use crate::task::{Aggregate, Answered, Measure};
-use crate::{Error, Result};
 
 /// Whoever has one can say what adapters are worth: [`crate::judgement`] has the accuracies, [`crate::predict`] the answers.
 pub struct Judge {
@@ -54,10 +54,9 @@ impl Judge {
         asking.check(&dataset.card)?;
         split.prepare(&dataset.examples, &*backbone, &adapter)?;
         let (examples, prompts_cut) = asking.to_judge(&split, &owners(&shards, dataset.examples.len()))?;
-        let metric = match dataset.card.each().next() {
-            Some(card) => measure(split.tasks.of(card)?, card)?,
-            None => return Err(Error::Usage(format!("card of dataset `{}`: it joins no other", dataset.card.name))),
-        };
+        // Datasets of one federation have one metric.
+        let card = dataset.card.each().next().unwrap_or(&dataset.card);
+        let metric = measure(split.tasks.of(card)?, card)?;
         let judge = Self { backbone, adapter, split, examples, metric, shards, evaluation: evaluation.clone(), prompts_cut };
         check_reach(judge.metric, &judge.examples)?;
         Ok(judge)
