@@ -109,7 +109,7 @@ fn experiment(desk: &Desk, method: &str) -> Result<Experiment> {
     writer.close()?;
     let text = format!(
         "[data]\ndataset = {folder:?}\n[partition]\nclients = 2\n[federation]\nrounds = 1\nlocal_steps = 2\n[optimizer]\n\
-         learning_rate = 0.01\n[method]\nname = \"{method}\"\n[evaluation]\nmax_new_tokens = 4\n"
+         learning_rate = 0.00001\n[method]\nname = \"{method}\"\n[evaluation]\nmax_new_tokens = 4\n"
     );
     desk.write("x.toml", &text);
     Ok(toml::from_str(&text)?)
