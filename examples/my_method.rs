@@ -81,6 +81,7 @@ const ROW: MethodRow = MethodRow {
     needs_all_clients: false,
     mean_only: false,
     unequal_ranks: false,
+    personal: false,
     scope: Scope::Shard,
     build: |given| Ok(Box::new(options::<FedNova>("fednova", given)?)),
 };

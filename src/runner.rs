@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use federation::registry::MethodRow;
-use federation::{self, Outcome, Scope};
+use federation::{self, InProcess, Outcome, Scope};
 use machine::memory;
 use models::flops::Flops;
 use reports::source::Source;
@@ -89,7 +89,8 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: 
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
     let environment = environment(study.backbone(), &experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
     folder.write_setup(&study, &environment)?;
-    let outcome = study.run(&mut *resolved.method, &progress)?;
+    let mut engine = InProcess::new(study.host()?);
+    let outcome = study.run(&mut *resolved.method, &mut engine, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))

@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::{DType, Device};
-use federation::Unwatched;
 use federation::aggregate::Mean;
 use federation::merge;
 use federation::registry::MethodRow;
-use federation::{self, Client, Method, Outcome, Plain, Round, Scope, Sets, Update};
+use federation::{self, Client, InProcess, Method, Outcome, Plain, Round, Scope, Sets, Unwatched, Update};
 use machine::threads;
 use models::adapter::{AdapterSpec, Adapters, KINDS, Untouched};
 use models::{Backbone, Batch, Branch, Sequence};
@@ -23,12 +22,12 @@ use schema::metrics::Metric;
 use schema::partition::Partition;
 use schema::run_dir;
 use study::Study;
-use study::record::{RunDir, predictions, records};
+use study::record::RunDir;
 use tasks::judgement::judge_global;
 use tasks::predict::predict;
 
 use crate::support::{Test, distance, flat, normal, within};
-use crate::tiny::{self, difference, difference_in_effect, effect, experiment, run, study, uploading};
+use crate::tiny::{self, bytes, difference, difference_in_effect, effect, experiment, run, study, uploading};
 
 fn drawn(name: &str, positive: bool) -> Result<Adapters> {
     let draw = |(tensor, shape): (&str, (usize, usize))| {
@@ -256,7 +255,7 @@ fn updates_come_in_client_order() -> Test {
     experiment.federation.local_steps = Some(1);
     let (_, study) = study(&experiment)?;
     let seen = Arc::new(Mutex::new(Vec::new()));
-    study.run(&mut Watched(seen.clone()), &Unwatched)?;
+    tiny::run_with(&study, || Watched(seen.clone()))?;
     let seen = seen.lock().expect("no thread panicked").clone();
     assert_eq!(seen.len(), 6);
     for cohort in &seen {
@@ -267,9 +266,10 @@ fn updates_come_in_client_order() -> Test {
 }
 
 /// Notes how many updates have been made and not been taken in.
+#[derive(Clone, Default)]
 struct Counted {
-    waiting: AtomicUsize,
-    most: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
 }
 
 impl Method for Counted {
@@ -290,10 +290,10 @@ fn updates_are_taken_in_as_they_come() -> Test {
     let most = |clients: usize| -> Result<usize> {
         let mut experiment = experiment("fedavg-nano");
         experiment.partition.clients = clients;
-        let mut method = Counted { waiting: AtomicUsize::new(0), most: AtomicUsize::new(0) };
+        let method = Counted::default();
         let (_, study) = study(&experiment)?;
-        threads::pool(1)?.install(|| study.run(&mut method, &Unwatched))?;
-        Ok(method.most.into_inner())
+        threads::pool(1)?.install(|| tiny::run_with(&study, || method.clone()))?;
+        Ok(method.most.load(Ordering::SeqCst))
     };
     assert_eq!((most(3)?, most(6)?, most(12)?), (3, 4, 4));
     Ok(())
@@ -453,15 +453,6 @@ fn batch_size_changes_no_prediction() -> Test {
     Ok(())
 }
 
-/// What a run leaves behind, timings aside.
-fn bytes(outcome: &Outcome) -> Result<Vec<Vec<u8>>> {
-    let mut all = vec![records(&outcome.records)?, predictions(&outcome.predictions)?, outcome.global.to_bytes()?];
-    for (_, own) in &outcome.personal {
-        all.push(own.to_bytes()?);
-    }
-    Ok(all)
-}
-
 /// The same seed gives the same bytes: twice, with one thread and with two, whose waves of clients are larger. Another seed gives
 /// others.
 #[test]
@@ -493,7 +484,7 @@ fn runs_do_not_touch_each_other() -> Test {
         let (_, study) = study(&experiment(row.name))?;
         for _ in 0..2 {
             let mut method = (row.build)(&BTreeMap::new())?;
-            let outcome = study.run(&mut *method, &Unwatched)?;
+            let outcome = study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched)?;
             assert!(before[row.name] == bytes(&outcome)?, "{}", row.name);
         }
     }

@@ -13,6 +13,7 @@
 //! - [`choices`]: does every method go with every kind of adapters, or say why not?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
 //! - [`metrics`]: do the files of runs say what the table of metrics says?
+//! - [`engine`]: does it matter where clients are, and what of messages that are lost, damaged or made up?
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
@@ -38,6 +39,7 @@ mod choices;
 mod cli;
 mod columns;
 mod doubts;
+mod engine;
 mod feddat;
 mod floors;
 mod folders;

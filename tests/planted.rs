@@ -10,9 +10,8 @@ use candle_core::Device;
 use data::{Answer, Dataset};
 use data_scripts::generators;
 use fedbench::runner;
-use federation::Unwatched;
 use federation::registry::Registry;
-use federation::{self, Client, Method, Round, Sets, Update};
+use federation::{self, Client, InProcess, Method, Round, Sets, Unwatched, Update};
 use models::adapter::Adapters;
 use models::llava::Llava;
 use models::{Backbone, nano};
@@ -172,7 +171,7 @@ fn runs(method: &str, clients: &str, seeds: impl IntoIterator<Item = u64>, plant
         let mut experiment = experiment(method, clients, seed, plant)?;
         let study = Study::new(experiment.clone(), &row, world.backbone.clone(), train.clone(), world.test.clone())?;
         let mut broken = Broken { method: (row.build)(&BTreeMap::new())?, plant };
-        let outcome = study.run(&mut broken, &Unwatched)?;
+        let outcome = study.run(&mut broken, &mut InProcess::new(study.host()?), &Unwatched)?;
         // A bug is not in the config: the gate sees the same experiment.
         experiment.optimizer.learning_rate = 5e-3;
         let name = format!("{method}-s{seed}");

@@ -7,9 +7,8 @@ use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::Tensor;
 use data::Dataset;
-use federation::Unwatched;
 use federation::aggregate::Mean;
-use federation::{self, Client, Method, Outcome, Round, Scope, Sets, Update};
+use federation::{self, Client, InProcess, Method, Outcome, Round, Scope, Sets, Unwatched, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use schema::experiment::{Budget, PartitionScheme, Wire};
 use schema::metrics::Metric;
@@ -64,13 +63,13 @@ fn broken_updates_are_left_out() -> Test {
         let mut experiment = experiment("fedavg-nano");
         experiment.federation.uplink = uplink;
         let (_, study) = study(&experiment)?;
-        let outcome = study.run(&mut Poisoned(&[1], harm, Mean::default()), &Unwatched)?;
+        let outcome = tiny::run_with(&study, || Poisoned(&[1], harm, Mean::default()))?;
         let left_out: Vec<_> =
             outcome.records.iter().filter(|record| record.metric == Metric::LeftOut).map(|r| (r.round, r.client)).collect();
         assert_eq!(left_out, [(1, Some(1)), (2, Some(1))], "{said}");
         let bound = if uplink == Wire::F32 { 1e-6 } else { 0.5 };
         within("the others' update", difference(&outcome.global, &study.initial().scale(4.0)?)?, bound);
-        let nobody = study.run(&mut Poisoned(&[0, 1, 2], harm, Mean::default()), &Unwatched);
+        let nobody = tiny::run_with(&study, || Poisoned(&[0, 1, 2], harm, Mean::default()));
         let error = nobody.err().context("nothing was left to average")?.to_string();
         assert!(error.contains("every update was left out") && error.contains(said), "{error}");
     }
@@ -181,7 +180,7 @@ fn clients_may_hold_a_dataset_each() -> Test {
         assert_eq!(datasets(&shard.train), datasets(&shard.test));
     }
     let mut method = tiny::method("fedavg-nano")?;
-    let outcome = study.run(&mut *method, &Unwatched)?;
+    let outcome = study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched)?;
     assert!(outcome.judgement.clients.iter().all(Option::is_some) && outcome.predictions.len() == study.judge().examples.len());
     Ok(())
 }

@@ -11,8 +11,8 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use data::{Answer, Dataset};
 use data_scripts::generators;
-use federation::Unwatched;
 use federation::registry::Registry;
+use federation::{InProcess, Unwatched};
 use models::adapter::{Adapters, Untouched};
 use models::{Backbone, Batch, Sequence, nn};
 use schema::Prediction;
@@ -249,7 +249,7 @@ fn scores_that_are_not_finite_rank_nothing() -> Test {
             assert!(said.contains("example `") && said.contains("the backbone gives it without adapters too"), "{name}: {said}");
             assert!(said.contains(if free { "token 1 of its answer" } else { "option 1 (`" }), "{name}: {said}");
             // Nor is the learning rate to blame.
-            let said = message(study.run(&mut *method, &Unwatched));
+            let said = message(study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched));
             assert!(said.contains("before the first step") && said.contains("example `"), "{name}: {said}");
             assert!(!said.contains("lower"), "{name}: {said}");
         }

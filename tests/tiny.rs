@@ -11,13 +11,14 @@ use candle_nn::{Init, VarBuilder};
 use data::Dataset;
 use data_scripts::generators;
 use federation::registry::{MethodRow, Registry};
-use federation::{Method, Outcome, Unwatched};
+use federation::{Host, InProcess, Method, Outcome, Unwatched};
 use models::adapter::{Adapt, AdapterSpec, Adapters};
 use models::llava::{Llava, LlavaConfig};
 use models::{Backbone, SiteSpec, pretrain};
 use schema::Experiment;
 use seed::Seed;
 use study::Study;
+use study::record::{predictions, records};
 use tasks::Split;
 
 use crate::support::{distance, nan_max, normal, relative, setup};
@@ -153,8 +154,23 @@ pub fn study_over(experiment: &Experiment, train: Arc<Split>, test: Arc<Split>) 
 pub fn run(experiment: &Experiment) -> Result<(MethodRow, Study, Outcome)> {
     let (row, study) = study(experiment)?;
     let mut method = (row.build)(&experiment.method.options)?;
-    let outcome = study.run(&mut *method, &Unwatched)?;
+    let outcome = study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched)?;
     Ok((row, study, outcome))
+}
+
+/// A whole run with a method that no table has: the server's and the clients' copy of it.
+pub fn run_with<M: Method + 'static>(study: &Study, method: impl Fn() -> M) -> study::Result<Outcome> {
+    let mut engine = InProcess::new(Host::new(study.federation(), Box::new(method())));
+    study.run(&mut method(), &mut engine, &Unwatched)
+}
+
+/// What a run leaves behind, timings aside.
+pub fn bytes(outcome: &Outcome) -> Result<Vec<Vec<u8>>> {
+    let mut all = vec![records(&outcome.records)?, predictions(&outcome.predictions)?, outcome.global.to_bytes()?];
+    for (_, own) in &outcome.personal {
+        all.push(own.to_bytes()?);
+    }
+    Ok(all)
 }
 
 /// A row's adapters on the tiny backbone.

@@ -84,6 +84,7 @@ const DEFAULTS: MethodRow = MethodRow {
     needs_all_clients: false,
     mean_only: true,
     unequal_ranks: false,
+    personal: false,
     scope: Scope::Shard,
     build: |_| Err(federation::Error::Usage("a method row without a builder".into())),
 };
@@ -115,6 +116,7 @@ pub const METHODS: &[MethodRow] = &[
         family: Family::Local,
         adapter: "nano",
         traffic: NOTHING,
+        personal: true,
         build: local::Local::build,
         ..DEFAULTS
     },
@@ -220,6 +222,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "feddpa-f",
         sentence: "FedAvg first; in the last round each client goes on alone from the global adapters.",
         source: "Yang et al., arXiv 2403.19211",
+        personal: true,
         build: feddpa::FedDpaF::build,
         ..DEFAULTS
     },
@@ -228,6 +231,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "A local adapter beside the global one in every round; answers mix the two.",
         source: "Yang et al., arXiv 2403.19211",
         compute: 2.0,
+        personal: true,
         build: feddpa::FedDpaT::build,
         ..DEFAULTS
     },
@@ -237,6 +241,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "Li et al., arXiv 2012.04221",
         family: Family::Other,
         compute: 2.0,
+        personal: true,
         build: ditto::Ditto::build,
         ..DEFAULTS
     },
@@ -246,6 +251,7 @@ pub const METHODS: &[MethodRow] = &[
         source: "Chen et al., arXiv 2308.12305",
         adapter: "bottleneck",
         compute: 2.5,
+        personal: true,
         build: feddat::FedDat::build,
         ..DEFAULTS
     },
@@ -263,6 +269,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "LoRA whose A is averaged and whose B stays at its client.",
         source: "Guo et al., arXiv 2410.01463",
         traffic: A_ALONE,
+        personal: true,
         build: fedsa_lora::FedSaLora::build,
         ..PAIRS
     },

@@ -125,7 +125,7 @@ impl<'s> Client<'s> {
     pub fn begin_round(&mut self, round: Round) {
         self.round = round;
         self.share_of_steps = 1.0;
-        self.activations = Traffic::default();
+        (self.activations, self.flops) = (Traffic::default(), Flops::default());
     }
 
     /// In this round, only so much of its steps.
@@ -143,14 +143,9 @@ impl<'s> Client<'s> {
         self.activations
     }
 
-    /// What its passes have computed since the run began.
+    /// What its passes have computed since the round began.
     pub(crate) fn flops(&self) -> Flops {
         self.flops
-    }
-
-    /// What sending the shard's raw rows costs.
-    pub(crate) fn raw_bytes(&self) -> u64 {
-        self.shard.iter().map(|&example| self.task.raw_bytes(example)).sum()
     }
 
     fn seed(&self) -> Seed {

@@ -59,6 +59,32 @@ pub enum Error {
         /// The tensor's name and shape.
         tensor: String,
     },
+    /// What a client sent, or was sent, is not what it says, or is nothing that could be.
+    #[error("client {client}, round {round}: its message {what}")]
+    Message {
+        /// The client.
+        client: usize,
+        /// The round.
+        round: usize,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Bytes that are no message, or whose sender is not known yet.
+    #[error("a message {0}")]
+    Unreadable(String),
+    /// A client that does not answer.
+    #[error("client {client}, round {round}: it is lost: {why}")]
+    Lost {
+        /// The client.
+        client: usize,
+        /// The round.
+        round: usize,
+        /// Why.
+        why: String,
+    },
+    /// An engine that does not do what engines do.
+    #[error("the engine brought {0}")]
+    Engine(String),
     /// A round without updates.
     #[error("round {round}: every update was left out, so nothing can be aggregated; the first: {first}")]
     NothingLeft {
@@ -76,11 +102,20 @@ impl Error {
     /// Whether training went astray, as with a learning rate that is too large.
     pub fn has_diverged(&self) -> bool {
         match self {
-            Self::Diverged { .. } | Self::NothingLeft { .. } => true,
+            Self::Diverged { .. } => true,
+            Self::NothingLeft { first, .. } => !matches!(**first, Self::Lost { .. }),
             Self::Tasks(error) => {
                 matches!(**error, tasks::Error::AdaptersNotFinite { .. } | tasks::Error::Score { by_adapters: true, .. })
             }
             _ => false,
+        }
+    }
+
+    /// With the name of the client that an unreadable message came from.
+    pub fn of_client(self, client: usize, round: usize) -> Self {
+        match self {
+            Self::Unreadable(what) => Self::Message { client, round, what },
+            other => other,
         }
     }
 

@@ -1,17 +1,22 @@
 //! A round's exchange: the server sends, clients train, their updates arrive.
 //!
 //! Clients go in waves, so that a round holds the tensors of a few clients and never of the whole cohort; what has arrived is handed
-//! on, one update after the other, in client-id order. No number depends on how large a wave is.
+//! on, one update after the other, in client-id order. No number depends on how large a wave is. What replies say is not trusted: a client
+//! whose update is not of its shapes, or not finite, or cannot be read at all, is left out.
+
+use std::collections::BTreeMap;
 
 use models::adapter::Adapters;
-use rayon::prelude::*;
+use models::flops::Flops;
 use schema::Record;
 use schema::experiment::PrivacyMode;
 use schema::metrics::Metric;
 
+use crate::engine::{Engine, ask};
+use crate::order::{Done, Kind, Order, Reply, Trained};
 use crate::parts::Federation;
 use crate::watch::Watch;
-use crate::{ADAPTERS, Client, Error, Link, Method, Result, Round, Scope, Sets, Update, privacy};
+use crate::{ADAPTERS, Error, Link, Method, Payload, Result, Round, Scope, Sets, Update, privacy};
 
 /// One round's exchange, so far.
 pub(crate) struct Exchange<'a> {
@@ -22,7 +27,10 @@ pub(crate) struct Exchange<'a> {
     dropped: Vec<usize>,
     /// Clients of the cohort that take fewer steps.
     slow: Vec<usize>,
+    /// What clients of the wave were sent, which their updates may be differences to.
+    sent: BTreeMap<usize, Sets>,
     link: Link,
+    flops: Flops,
     arrived: Vec<Arrived>,
     first_error: Option<Error>,
     records: Vec<Record>,
@@ -41,14 +49,15 @@ pub(crate) struct Arrived {
 /// What an exchange leaves behind.
 pub(crate) struct Exchanged {
     pub(crate) link: Link,
+    pub(crate) flops: Flops,
     pub(crate) arrived: Vec<Arrived>,
     pub(crate) records: Vec<Record>,
 }
 
-/// What a client received and what it made of it; if it diverged, its error.
-pub(crate) struct Trained {
+/// What came of an order to train.
+struct Opened {
     client: usize,
-    received: Sets,
+    clipped: bool,
     update: Result<Update>,
 }
 
@@ -62,152 +71,160 @@ impl<'a> Exchange<'a> {
             federation,
             round,
             cohort,
+            sent: BTreeMap::new(),
             link: Link::default(),
+            flops: Flops::default(),
             arrived: Vec::new(),
             first_error: None,
             records: Vec::new(),
         }
     }
 
-    /// The cohort in waves: enough clients to keep every thread busy though some have more to do than others. Who shares noise with
-    /// the others of a round has to know how many they are, so central privacy takes all at once.
-    pub(crate) fn waves(&self) -> Vec<Vec<usize>> {
+    /// The cohort in waves of the engine's size. Who shares noise with the others of a round has to know how many they are, so central
+    /// privacy takes all at once.
+    pub(crate) fn waves(&self, engine: &dyn Engine) -> Vec<Vec<usize>> {
         let central = self.federation.experiment().privacy.as_ref().is_some_and(|privacy| privacy.mode == PrivacyMode::Central);
-        let size = if central { self.cohort.len() } else { CLIENTS_PER_THREAD * rayon::current_num_threads() };
+        let size = if central { self.cohort.len() } else { engine.wave() };
         self.cohort.chunks(size.max(1)).map(<[usize]>::to_vec).collect()
     }
 
-    /// The server sends to the clients of a wave, and those that are not dropped train. Clients share nothing, so they may train at
-    /// the same time; a diverged client's result is its error.
+    /// The server sends to the clients of a wave, and those that are not dropped train, wherever they are.
     pub(crate) fn train(
         &mut self,
         method: &dyn Method,
-        clients: &mut [Client],
+        engine: &mut dyn Engine,
         wave: &[usize],
         global: &Adapters,
         watch: &dyn Watch,
-    ) -> Result<Vec<Trained>> {
-        let mut working = Vec::with_capacity(wave.len());
-        for client in clients.iter_mut().filter(|client| wave.contains(&client.id())) {
-            let received = self.send(method, client.id(), global)?;
-            if !self.dropped.contains(&client.id()) {
-                working.push((client, received));
+    ) -> Result<Vec<Reply>> {
+        self.sent.clear();
+        let mut orders = Vec::with_capacity(wave.len());
+        for &client in wave {
+            let order = self.order(method, client, global)?;
+            if !self.dropped.contains(&client) {
+                orders.push(order);
             }
         }
-        let (schedule, round, slow) = (self.federation.schedule, self.round, &self.slow);
-        let work = |(client, received): (&mut Client, Sets)| {
-            client.begin_round(round);
-            if slow.contains(&client.id()) {
-                client.slow_down(schedule.straggler_steps());
-            }
-            let update = match method.train(client, &received) {
-                Err(error) if !matches!(error, Error::Diverged { .. }) => return Err(error),
-                update => update,
-            };
-            watch.client_done(round.index, client.id());
-            Ok(Trained { client: client.id(), received, update })
-        };
-        working.into_par_iter().map(work).collect()
+        ask(engine, orders, watch)
     }
 
-    /// What a client receives; pooled training happens at the server itself.
-    fn send(&mut self, method: &dyn Method, client: usize, global: &Adapters) -> Result<Sets> {
+    /// An order to train. What it sends is counted, but for pooled training, which happens at the server itself.
+    fn order(&mut self, method: &dyn Method, client: usize, global: &Adapters) -> Result<Order> {
         let sets = method.send(client, global, self.round)?;
-        match self.federation.row.scope {
-            Scope::Pooled | Scope::Nothing => Ok(sets),
-            Scope::Shard => self.link.down(client, &sets, self.federation.device),
+        let payload = Payload::plain(&sets)?;
+        if self.is_federated() {
+            self.link.down(client, payload.bytes());
         }
+        self.sent.insert(client, sets);
+        let share_of_steps = if self.slow.contains(&client) { self.federation.schedule.straggler_steps() } else { 1.0 };
+        Ok(Order { client, round: self.round, kind: Kind::Train { share_of_steps }, payload })
     }
 
-    /// A wave's updates arrive, and with them the activations that training moved. The method receives those that may be averaged; a
-    /// client whose loss or update holds a number that is not finite, or whose update is not of the shapes that were asked for, is
-    /// left out of the round and recorded.
-    pub(crate) fn arrive(
-        &mut self,
-        method: &mut dyn Method,
-        clients: &[Client],
-        trained: Vec<Trained>,
-        global: &Adapters,
-    ) -> Result<()> {
-        let pooled = self.federation.row.scope == Scope::Pooled;
-        let trained = match pooled {
-            true => trained,
-            false => trained.into_iter().map(|trained| self.find_out(clients, trained)).collect::<Result<_>>()?,
-        };
+    fn is_federated(&self) -> bool {
+        self.federation.row.scope == Scope::Shard
+    }
+
+    /// A wave's updates arrive, and the method receives those that may be averaged. A client whose loss or update holds a number that is
+    /// not finite, or whose update is not of the shapes that were asked for, is left out of the round and recorded; one that is lost has
+    /// dropped out.
+    pub(crate) fn arrive(&mut self, method: &mut dyn Method, replies: Vec<Reply>, global: &Adapters) -> Result<()> {
+        let opened: Vec<Opened> = replies.into_iter().map(|reply| self.open(reply)).collect();
         // Who brings no noise may not be counted among those who share it.
-        let answered = trained.iter().filter(|trained| trained.update.is_ok()).count();
-        for trained in trained {
-            let client = trained.client;
-            let update = match trained.update {
-                Ok(update) if pooled => Ok(self.collect_rows(update)),
-                Ok(update) => Ok(self.upload(update, &trained.received, answered)?),
-                Err(error) => Err(error),
-            };
-            match update.and_then(|update| self.check(update)) {
+        let sound = opened.iter().filter(|opened| opened.update.is_ok()).count();
+        for Opened { client, clipped, update } in opened {
+            if clipped {
+                self.push(client, Metric::Clipped);
+            }
+            match update.and_then(|update| self.blur(update, sound)) {
                 Ok(update) => {
                     self.arrived.push(Arrived::of(&update));
                     method.receive(update, global, self.round)?;
                 }
-                Err(error) => {
-                    self.push(client, Metric::LeftOut);
-                    self.first_error.get_or_insert(error);
-                }
+                Err(error) => self.leave_out(client, error)?,
             }
         }
         Ok(())
     }
 
-    /// What training moved besides is counted. Few bits may turn what is not finite into a number like others, so it is found out
-    /// before it crosses the link.
-    fn find_out(&mut self, clients: &[Client], trained: Trained) -> Result<Trained> {
-        let Trained { client, received, update: Ok(update) } = trained else { return Ok(trained) };
-        self.link.activations(client, clients[client].activations());
-        if update.sets.is_finite()? {
-            return Ok(Trained { client, received, update: Ok(update) });
+    /// What is counted of a reply is counted, and its update decoded and checked.
+    fn open(&mut self, reply: Reply) -> Opened {
+        let (round, checked) = (self.round.index, reply.check());
+        let Reply { client, flops, done, .. } = reply;
+        if let Err(what) = checked {
+            return Opened { client, clipped: false, update: Err(self.refused(client, what)) };
         }
-        self.upload_as_it_is(update, &received)?;
-        Ok(Trained { client, received, update: Err(Error::NotFinite { client, round: self.round.index }) })
-    }
-
-    /// Where data is pooled, clients hand over their raw rows once, and what was trained is at the server already.
-    fn collect_rows(&mut self, update: Update) -> Update {
-        if self.round.index == 1 {
-            for client in self.federation.clients(Scope::Shard) {
-                self.link.raw_rows(client.id(), client.raw_bytes());
+        self.flops += flops;
+        let (clipped, update) = match done {
+            Done::Trained(trained) => (trained.clipped && trained.finite, self.update(client, trained)),
+            Done::Diverged { loss } => {
+                let learning_rate = self.federation.experiment().optimizer.learning_rate;
+                (false, Err(Error::Diverged { client, round, loss, learning_rate }))
             }
-        }
-        update
-    }
-
-    /// An update as the server gets it, clipped and blurred where privacy asks for it.
-    fn upload(&mut self, update: Update, received: &Sets, answered: usize) -> Result<Update> {
-        let Some(privacy) = &self.federation.experiment().privacy else { return self.upload_as_it_is(update, received) };
-        let client = update.client;
-        let mut noise = self.federation.seed().client("privacy", self.round.index, client);
-        let (update, clipped) = privacy::leaves(privacy, update, received, &mut noise)?;
-        if clipped {
-            self.push(client, Metric::Clipped);
-        }
-        let update = self.upload_as_it_is(update, received)?;
-        privacy::arrives(privacy, update, answered, &mut noise)
-    }
-
-    fn upload_as_it_is(&mut self, update: Update, received: &Sets) -> Result<Update> {
-        let wire = self.federation.experiment().federation.uplink;
-        self.link.up(update, received, wire, self.federation.device)
+            Done::Lost(why) => (false, Err(Error::Lost { client, round, why })),
+            Done::Judged(_) | Done::Own(_) => {
+                (false, Err(self.refused(client, "answers another order than the one to train".into())))
+            }
+        };
+        Opened { client, clipped, update }
     }
 
     /// An update as it is, if it may be averaged.
-    fn check(&self, update: Update) -> Result<Update> {
-        let (client, round) = (update.client, self.round.index);
-        if !update.sets.is_finite()? {
+    fn update(&mut self, client: usize, trained: Trained) -> Result<Update> {
+        match self.is_federated() {
+            true => {
+                self.link.activations(client, trained.activations);
+                self.link.up(client, trained.payload.bytes());
+            }
+            false => self.collect_rows(),
+        }
+        let round = self.round.index;
+        if !trained.finite {
+            return Err(Error::NotFinite { client, round });
+        }
+        let none = Sets::default();
+        let sets = trained.payload.open(self.sent.get(&client).unwrap_or(&none), self.federation.device);
+        let sets = sets.map_err(|what| self.refused(client, what))?;
+        if !sets.is_finite()? {
             return Err(Error::NotFinite { client, round });
         }
         let (spec, unequal_ranks) = (self.federation.task.adapter(), self.federation.row.unequal_ranks);
-        match update.sets.get(ADAPTERS).ok().and_then(|set| spec.misfit(set, unequal_ranks)) {
+        match sets.get(ADAPTERS).ok().and_then(|set| spec.misfit(set, unequal_ranks)) {
             Some(tensor) => Err(Error::Misfit { client, round, tensor }),
-            None => Ok(update),
+            None => Ok(trained.with(client, sets)),
         }
+    }
+
+    fn refused(&self, client: usize, what: String) -> Error {
+        Error::Message { client, round: self.round.index, what }
+    }
+
+    /// Where data is pooled, clients hand over their raw rows once, and what was trained is at the server already.
+    fn collect_rows(&mut self) {
+        if self.round.index == 1 {
+            for (client, bytes) in self.federation.raw_bytes().enumerate() {
+                self.link.raw_rows(client, bytes);
+            }
+        }
+    }
+
+    /// An update as a trusted server sees it beside the others that share their noise, where central privacy asks for that.
+    fn blur(&self, update: Update, sharing: usize) -> Result<Update> {
+        let Some(privacy) = &self.federation.experiment().privacy else { return Ok(update) };
+        let mut noise = self.federation.seed().client("privacy", self.round.index, update.client);
+        privacy::arrives(privacy, update, sharing, &mut noise)
+    }
+
+    /// The round goes on without a client whose update may not be averaged; an error that is no update's fault ends the run.
+    fn leave_out(&mut self, client: usize, error: Error) -> Result<()> {
+        match error {
+            Error::Diverged { .. } | Error::NotFinite { .. } | Error::Misfit { .. } | Error::Message { .. } => {
+                self.push(client, Metric::LeftOut);
+            }
+            Error::Lost { .. } => self.dropped.push(client),
+            other => return Err(other),
+        }
+        self.first_error.get_or_insert(error);
+        Ok(())
     }
 
     fn push(&mut self, client: usize, metric: Metric) {
@@ -223,7 +240,7 @@ impl<'a> Exchange<'a> {
         for client in self.dropped.clone() {
             self.push(client, Metric::DroppedOut);
         }
-        Ok(Exchanged { link: self.link, arrived: self.arrived, records: self.records })
+        Ok(Exchanged { link: self.link, flops: self.flops, arrived: self.arrived, records: self.records })
     }
 }
 
@@ -239,6 +256,3 @@ impl Arrived {
         }
     }
 }
-
-/// Clients in a wave for each thread.
-const CLIENTS_PER_THREAD: usize = 4;

@@ -1,18 +1,16 @@
 //! The link between clients and the server: the one place where bytes are counted.
 //!
-//! Two channels, never mixed: *adapters* (what federated methods send, counted from the encoded payload, which the receiver gets
-//! decoded) and *activations* (what split training moves besides: hidden states up, their gradients down, labels or logits; and
+//! Two channels, never mixed: *adapters* (what federated methods send, counted from the encoded sets of a [`crate::Payload`]; its head,
+//! which says what they are, is not) and *activations* (what split training moves besides: hidden states up, their gradients down, labels or logits; and
 //! the raw rows that centralized tuning collects once).
 
-use candle_core::Device;
 use models::{Batch, Spec};
-use schema::experiment::{LossAt, Wire};
-
-use crate::wire::carry;
-use crate::{ADAPTERS, Result, Sets, Update};
+use schema::experiment::LossAt;
+use serde::{Deserialize, Serialize};
 
 /// Bytes in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Traffic {
     /// Client to server.
     pub uplink: u64,
@@ -28,7 +26,7 @@ impl std::ops::AddAssign for Traffic {
 }
 
 /// One client's traffic in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ClientTraffic {
     /// The client.
     pub client: usize,
@@ -45,18 +43,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// The server sends tensor sets to a client, who gets what the encoding holds.
-    pub fn down(&mut self, client: usize, sets: &Sets, device: &Device) -> Result<Sets> {
-        let (received, bytes) = carry_all(sets, None, Wire::F32, device)?;
+    /// The server sends a client encoded sets of so many bytes.
+    pub fn down(&mut self, client: usize, bytes: u64) {
         self.client(client).adapters.downlink += bytes;
-        Ok(received)
     }
 
-    /// A client sends its update; the server, which knows what the client had received, gets what the encoding holds.
-    pub fn up(&mut self, update: Update, received: &Sets, wire: Wire, device: &Device) -> Result<Update> {
-        let (sets, bytes) = carry_all(&update.sets, Some(received), wire, device)?;
-        self.client(update.client).adapters.uplink += bytes;
-        Ok(Update { sets, ..update })
+    /// A client's encoded sets of so many bytes have arrived.
+    pub fn up(&mut self, client: usize, bytes: u64) {
+        self.client(client).adapters.uplink += bytes;
     }
 
     /// What split training moved for a client.
@@ -91,19 +85,6 @@ impl Link {
         }
         &mut self.clients[at]
     }
-}
-
-/// What the other end decodes, and the bytes it took.
-fn carry_all(sets: &Sets, base: Option<&Sets>, wire: Wire, device: &Device) -> Result<(Sets, u64)> {
-    let (mut received, mut bytes) = (Sets::default(), 0);
-    for (name, set) in sets.iter() {
-        // A statistic is no change of what came down under its name.
-        let base = base.filter(|_| name == ADAPTERS).and_then(|base| base.get(name).ok());
-        let (set, more) = carry(set, base, wire, device)?;
-        bytes += more;
-        received = received.with(name, set);
-    }
-    Ok((received, bytes))
 }
 
 /// What one pass of a batch through a split model moves, forward and backward: every token's hidden state up and its gradient

@@ -42,7 +42,8 @@ pub trait Method: Send + Sync {
         Ok(global.clone())
     }
 
-    /// The adapters a client is judged with, where they are its own; the global ones by default.
+    /// The adapters a client is judged with, where they are its own; the global ones by default. The method's row has to say `personal`
+    /// for clients to be asked.
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
         let _ = (client, global);
         Ok(None)

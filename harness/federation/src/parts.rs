@@ -37,6 +37,20 @@ impl<'a> Federation<'a> {
         Seed::new(self.experiment().seed)
     }
 
+    /// How many clients the method's scope makes.
+    pub fn num_clients(&self) -> usize {
+        match self.row.scope {
+            Scope::Nothing => 0,
+            Scope::Shard => self.shards.len(),
+            Scope::Pooled => 1,
+        }
+    }
+
+    /// What sending each shard's raw rows costs.
+    pub(crate) fn raw_bytes(&self) -> impl Iterator<Item = u64> {
+        self.shards.iter().map(|shard| shard.train.iter().map(|&example| self.task.raw_bytes(example)).sum())
+    }
+
     /// Clients of a scope: one per shard, or one that holds all training examples and all clients' steps.
     pub fn clients(&self, scope: Scope) -> Vec<Client<'a>> {
         let (task, steps) = (self.task, self.schedule.steps());

@@ -44,6 +44,8 @@ pub struct MethodRow {
     pub mean_only: bool,
     /// Whether updates may be of other ranks than the experiment's.
     pub unequal_ranks: bool,
+    /// Whether its clients are judged with adapters of their own ([`Method::personalize`], [`Method::variants`]).
+    pub personal: bool,
     /// Whose examples it trains on.
     pub scope: Scope,
     /// Builds it.

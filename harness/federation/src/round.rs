@@ -1,7 +1,10 @@
 //! Where a run stands, and what a round of local training took.
 
+use serde::{Deserialize, Serialize};
+
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Round {
     /// From 1.
     pub index: usize,

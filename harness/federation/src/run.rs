@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use machine::clock::Stopwatch;
 use models::adapter::Adapters;
 use models::flops::Flops;
-use schema::metrics::{Metric, Variant};
+use schema::metrics::Metric;
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
-use tasks::judgement::{Judgement, check_finite, judge_clients, judge_global};
+use tasks::judgement::{Judgement, check_finite, judge_global};
 
+use crate::engine::Engine;
 use crate::exchange::{Arrived, Exchange, Exchanged};
+use crate::judging::Everyone;
 use crate::parts::Federation;
 use crate::watch::{RoundReport, Watch};
-use crate::{Client, Link, Method, Result, Round, Scope, privacy};
+use crate::{Link, Method, Result, Round, Scope, privacy};
 
 /// What a run gave.
 #[derive(Debug, Default)]
@@ -44,31 +46,32 @@ pub struct Outcome {
     pub examples_seen: usize,
 }
 
-/// Runs an experiment with a method.
-pub fn run(federation: Federation, method: &mut dyn Method, watch: &dyn Watch) -> Result<Outcome> {
+/// Runs an experiment with a method, whose clients an engine has.
+pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Engine, watch: &dyn Watch) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut clients = federation.clients(federation.row.scope);
+    let clients = federation.num_clients();
     let mut global = method.start(federation.task.initial().clone(), federation.task.adapter());
     let total = if federation.row.scope == Scope::Nothing { 0 } else { federation.schedule.rounds() };
 
     if total == 0 {
         let evaluation = Stopwatch::start();
-        outcome.evaluate(federation, &*method, &clients, &global, Round { index: 0, total, clients: clients.len() })?;
+        let round = Round { index: 0, total, clients };
+        outcome.evaluate(Everyone { federation, engine, global: &global, round })?;
         outcome.timings.push(RoundTiming { evaluate_seconds: evaluation.seconds(), ..RoundTiming::default() });
         watch.round_done(&outcome.report(0, &[], &Link::default()));
     }
     for index in 1..=total {
-        let round = Round { index, total, clients: clients.len() };
+        let round = Round { index, total, clients };
         let mut exchange = Exchange::new(federation, round);
         let mut timing = RoundTiming::default();
 
-        for wave in exchange.waves() {
+        for wave in exchange.waves(engine) {
             let training = Stopwatch::start();
-            let trained = exchange.train(&*method, &mut clients, &wave, &global, watch)?;
+            let replies = exchange.train(&*method, engine, &wave, &global, watch)?;
             timing.train_seconds += training.seconds();
 
             let aggregation = Stopwatch::start();
-            exchange.arrive(method, &clients, trained, &global)?;
+            exchange.arrive(method, replies, &global)?;
             timing.aggregate_seconds += aggregation.seconds();
         }
         let exchanged = exchange.finish()?;
@@ -80,25 +83,20 @@ pub fn run(federation: Federation, method: &mut dyn Method, watch: &dyn Watch) -
         let evaluation = Stopwatch::start();
         outcome.record_exchange(index, &exchanged);
         if federation.schedule.evaluates_after(index) {
-            outcome.evaluate(federation, &*method, &clients, &global, round)?;
+            outcome.evaluate(Everyone { federation, engine, global: &global, round })?;
         }
         timing.evaluate_seconds = evaluation.seconds();
 
         outcome.timings.push(timing);
         watch.round_done(&outcome.report(index, &exchanged.arrived, &exchanged.link));
     }
-    clients.iter().for_each(|client| outcome.flops += client.flops());
     outcome.record_privacy(federation, total);
-    outcome.personal = personal(&*method, &clients, &global)?;
+    if federation.row.personal {
+        let round = Round { index: total, total, clients };
+        outcome.personal = Everyone { federation, engine, global: &global, round }.own()?;
+    }
     outcome.global = global;
     Ok(outcome)
-}
-
-/// The clients' own adapters, where the method has them.
-fn personal(method: &dyn Method, clients: &[Client], global: &Adapters) -> Result<Vec<(usize, Adapters)>> {
-    let own = clients.iter().map(|client| Ok((client.id(), method.personalize(client, global)?)));
-    let own = own.collect::<Result<Vec<_>>>()?;
-    Ok(own.into_iter().filter_map(|(id, adapters)| Some((id, adapters?))).collect())
 }
 
 impl Outcome {
@@ -124,6 +122,7 @@ impl Outcome {
 
     fn record_exchange(&mut self, round: usize, exchanged: &Exchanged) {
         self.records.extend(exchanged.records.iter().cloned());
+        self.flops += exchanged.flops;
         for update in &exchanged.arrived {
             self.push(round, Some(update.client), Metric::TrainLoss, update.loss);
             self.push(round, Some(update.client), Metric::OptimizerSteps, update.steps as f64);
@@ -142,20 +141,19 @@ impl Outcome {
         self.activations += activations;
     }
 
-    fn evaluate(
-        &mut self,
-        federation: Federation,
-        method: &dyn Method,
-        clients: &[Client],
-        global: &Adapters,
-        at: Round,
-    ) -> Result<()> {
-        let (round, last) = (at.index, at.is_last());
-        let personal = personal(method, clients, global)?;
-        let (judgement, predictions) = if personal.is_empty() {
-            judge_global(federation.judge, global)?
-        } else {
-            judge_clients(federation.judge, &personal, last)?
+    /// Judges the global adapters, or where clients have their own, these: after the last round with all that a run folder keeps.
+    fn evaluate(&mut self, mut everyone: Everyone) -> Result<()> {
+        let (judge, round, last) = (everyone.federation.judge, everyone.round.index, everyone.round.is_last());
+        let (own, variants) = match everyone.federation.row.personal {
+            true => everyone.judged(last)?,
+            false => Default::default(),
+        };
+        let (judgement, predictions) = match own.is_empty() {
+            true => judge_global(judge, everyone.global)?,
+            false => {
+                let judgement = Judgement::of_clients(judge, &own, last);
+                (judgement, own.into_iter().flat_map(|(_, answers)| answers).collect())
+            }
         };
         for (metric, value) in [(Metric::Accuracy, judgement.accuracy), (Metric::ClientAccuracyMean, judgement.client_mean())] {
             if let Some(value) = value {
@@ -169,33 +167,15 @@ impl Outcome {
         }
         self.judgement = judgement;
         if last {
-            for (metric, value) in federation.judge.breakdown(&predictions) {
+            for (metric, value) in judge.breakdown(&predictions) {
                 self.push(round, None, metric, value);
             }
             self.predictions = predictions;
-            self.evaluate_variants(federation, method, clients, global, round)?;
-        }
-        Ok(())
-    }
-
-    /// What else a method's clients can answer with, each on its own test shard.
-    fn evaluate_variants(
-        &mut self,
-        federation: Federation,
-        method: &dyn Method,
-        clients: &[Client],
-        global: &Adapters,
-        round: usize,
-    ) -> Result<()> {
-        let mut variants: BTreeMap<Variant, Vec<(usize, Adapters)>> = BTreeMap::new();
-        for client in clients {
-            for (variant, adapters) in method.variants(client, global)? {
-                variants.entry(variant).or_default().push((client.id(), adapters));
-            }
-        }
-        for (variant, adapters) in variants {
-            if let Some(mean) = judge_clients(federation.judge, &adapters, false)?.0.client_mean() {
-                self.push(round, None, Metric::client_accuracy_mean_of(variant), mean);
+            for (variant, answers) in variants {
+                let judgement = Judgement::of_clients(judge, &answers, false);
+                if let Some(mean) = judgement.client_mean() {
+                    self.push(round, None, Metric::client_accuracy_mean_of(variant), mean);
+                }
             }
         }
         Ok(())

@@ -1,42 +1,53 @@
-//! How tensor sets are encoded on their way: as they are, or with fewer bits a number.
+//! How a tensor's numbers are encoded on their way: as they are, or with fewer bits each.
 //!
-//! What a client has learnt is sent as the difference to what it received, where there is one of the same shape: it is small, so few
-//! bits go far. Quantised numbers go in blocks of 64: four bytes of scale, the block's largest magnitude over the largest whole
-//! number, then whole multiples of it (symmetric, rounded to nearest, ties to even). All of it is payload, and counted.
+//! Quantised numbers go in blocks of 64: four bytes of scale, the block's largest magnitude over the largest whole number, then whole
+//! multiples of it (symmetric, rounded to nearest, ties to even). All of it is payload, and counted.
 
-use candle_core::{DType, Device, Tensor};
-use models::adapter::Adapters;
+use candle_core::{DType, Device, Result, Tensor};
 use schema::experiment::Wire;
-
-use crate::{Error, Result};
 
 /// Numbers that share a scale.
 const BLOCK: usize = 64;
 /// Bytes of a scale.
 const SCALE: usize = 4;
 
-/// What the other end decodes, and the bytes it took.
-pub fn carry(set: &Adapters, base: Option<&Adapters>, wire: Wire, device: &Device) -> Result<(Adapters, u64)> {
-    if wire == Wire::F32 {
-        let payload = set.to_bytes()?;
-        return Ok((Adapters::from_bytes(&payload, device)?, payload.len() as u64));
+/// A tensor as it travels.
+pub fn encode(tensor: &Tensor, wire: Wire) -> Result<Tensor> {
+    match wire {
+        Wire::F32 => Ok(tensor.clone()),
+        Wire::F16 => tensor.to_dtype(DType::F16),
+        Wire::Int8 | Wire::Int4 => quantised(tensor, wire),
     }
-    let base = base.filter(|base| same_shapes(set, base));
-    let sent = match base {
-        Some(base) => set.sub(base)?,
-        None => set.clone(),
-    };
-    let payload = encode(&sent, wire)?.to_bytes()?;
-    let received = decode(&Adapters::from_bytes(&payload, device)?, set, wire)?;
-    let received = match base {
-        Some(base) => received.add(base)?,
-        None => received,
-    };
-    Ok((received, payload.len() as u64))
 }
 
-fn same_shapes(a: &Adapters, b: &Adapters) -> bool {
-    a.iter().map(|(name, x)| (name, x.dims())).eq(b.iter().map(|(name, x)| (name, x.dims())))
+/// What the other end makes of it: numbers of a type in a shape, which its head promises. What has arrived may be anything; the error
+/// completes "tensor `x` ...".
+pub fn decode(encoded: &Tensor, shape: &[usize], dtype: DType, wire: Wire) -> std::result::Result<Tensor, String> {
+    let Some(count) = shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side)) else {
+        return Err(format!("has shape {shape:?}, more numbers than can be counted"));
+    };
+    let wanted = match wire {
+        Wire::F32 => (dtype, shape.to_vec()),
+        Wire::F16 => (DType::F16, shape.to_vec()),
+        Wire::Int8 | Wire::Int4 => (DType::U8, vec![quantised_bytes(count, wire)]),
+    };
+    if (encoded.dtype(), encoded.dims()) != (wanted.0, &*wanted.1) {
+        let (found, wanted_type, dtype) = (encoded.dtype().as_str(), wanted.0.as_str(), dtype.as_str());
+        return Err(format!(
+            "is {found} of {:?}; expected {wanted_type} of {:?}, for {dtype} of {shape:?} as {wire:?}",
+            encoded.dims(),
+            wanted.1
+        ));
+    }
+    if wire != Wire::F32 && !dtype.is_float() {
+        return Err(format!("would be {} of numbers as {wire:?}; expected floats", dtype.as_str()));
+    }
+    let decoded = match wire {
+        Wire::F32 => Ok(encoded.clone()),
+        Wire::F16 => encoded.to_dtype(dtype),
+        Wire::Int8 | Wire::Int4 => restored(encoded, shape, dtype, wire),
+    };
+    decoded.map_err(|error| format!("cannot be decoded: {error}"))
 }
 
 /// The largest whole number of a quantised one.
@@ -44,21 +55,10 @@ fn largest(wire: Wire) -> f64 {
     if wire == Wire::Int4 { 7.0 } else { 127.0 }
 }
 
-fn encode(set: &Adapters, wire: Wire) -> Result<Adapters> {
-    if wire == Wire::F16 {
-        return Ok(set.map(|tensor| tensor.to_dtype(DType::F16))?);
-    }
-    set.iter().map(|(name, tensor)| Ok((name.clone(), quantised(tensor, wire)?))).collect()
-}
-
-fn decode(encoded: &Adapters, like: &Adapters, wire: Wire) -> Result<Adapters> {
-    let one = |(name, like): (&String, &Tensor)| {
-        let missing = || Error::Usage(format!("a payload without `{name}` cannot be decoded"));
-        let encoded = encoded.get(name).ok_or_else(missing)?;
-        let decoded = if wire == Wire::F16 { encoded.to_dtype(like.dtype())? } else { restored(encoded, like, wire)? };
-        Ok((name.clone(), decoded))
-    };
-    like.iter().map(one).collect()
+/// Bytes of so many quantised numbers.
+fn quantised_bytes(numbers: usize, wire: Wire) -> usize {
+    let whole = if wire == Wire::Int4 { numbers.div_ceil(2) } else { numbers };
+    numbers.div_ceil(BLOCK).saturating_mul(SCALE).saturating_add(whole)
 }
 
 /// Blocks of a scale and whole numbers, a byte each or two in a byte.
@@ -76,11 +76,11 @@ fn quantised(tensor: &Tensor, wire: Wire) -> Result<Tensor> {
         }
     }
     let n = bytes.len();
-    Ok(Tensor::from_vec(bytes, n, &Device::Cpu)?)
+    Tensor::from_vec(bytes, n, &Device::Cpu)
 }
 
-fn restored(encoded: &Tensor, like: &Tensor, wire: Wire) -> Result<Tensor> {
-    let (bytes, n) = (encoded.to_vec1::<u8>()?, like.elem_count());
+fn restored(encoded: &Tensor, shape: &[usize], dtype: DType, wire: Wire) -> Result<Tensor> {
+    let (bytes, n) = (encoded.to_vec1::<u8>()?, shape.iter().product());
     let block = SCALE + if wire == Wire::Int4 { BLOCK / 2 } else { BLOCK };
     let mut numbers: Vec<f64> = Vec::with_capacity(n + 1);
     for block in bytes.chunks(block) {
@@ -94,70 +94,5 @@ fn restored(encoded: &Tensor, like: &Tensor, wire: Wire) -> Result<Tensor> {
     }
     // Half of the last byte may be nothing.
     numbers.truncate(n);
-    Ok(Tensor::from_vec(numbers, like.dims(), &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn drawn(name: &str) -> Adapters {
-        let mut stream = seed::Seed::new(4).stream(name);
-        let mut tensor = |shape: &[usize]| {
-            let values: Vec<f32> = (0..shape.iter().product()).map(|_| stream.normal() as f32).collect();
-            Tensor::from_vec(values, shape, &Device::Cpu).expect("values fill their shape")
-        };
-        [("a".to_owned(), tensor(&[3, 5])), ("b".to_owned(), tensor(&[7])), ("c".to_owned(), tensor(&[2, 4]))]
-            .into_iter()
-            .collect()
-    }
-
-    fn worst(found: &Adapters, wanted: &Adapters) -> f64 {
-        let apart = found.sub(wanted).and_then(|apart| apart.flat()).expect("the same shapes");
-        apart.into_iter().fold(0.0, |worst, x| f64::max(worst, x.abs()))
-    }
-
-    /// No number moves by more than half a scale, and more bits are never worse.
-    #[test]
-    fn numbers_arrive_within_half_a_step() {
-        let set = drawn("set");
-        let largest = set.flat().expect("numbers").into_iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-        for (wire, bound) in
-            [(Wire::F32, 0.0), (Wire::F16, largest * 2f64.powi(-11)), (Wire::Int8, largest / 254.0), (Wire::Int4, largest / 14.0)]
-        {
-            let (received, _) = carry(&set, None, wire, &Device::Cpu).expect("carried");
-            assert!(worst(&received, &set) <= bound * 1.0001, "{wire:?}: {} over {bound}", worst(&received, &set));
-        }
-    }
-
-    /// The difference to what was received is small, so it arrives more exactly than the whole.
-    #[test]
-    fn differences_arrive_more_exactly() {
-        let (base, more) = (drawn("base"), drawn("more").scale(0.01).expect("scaled"));
-        let set = base.add(&more).expect("the same shapes");
-        let whole = worst(&carry(&set, None, Wire::Int8, &Device::Cpu).expect("carried").0, &set);
-        let difference = worst(&carry(&set, Some(&base), Wire::Int8, &Device::Cpu).expect("carried").0, &set);
-        assert!(difference < whole / 20.0, "{difference} against {whole}");
-    }
-
-    /// A byte or half a byte a number and four bytes a block, besides the encoding's header.
-    #[test]
-    fn bytes_are_counted_with_their_scales() {
-        let set: Adapters =
-            [("a".to_owned(), Tensor::zeros((8, 1001), DType::F32, &Device::Cpu).expect("zeros"))].into_iter().collect();
-        let bytes = |wire| carry(&set, None, wire, &Device::Cpu).expect("carried").1;
-        let (header, blocks) = (bytes(Wire::F32) - 4 * 8008, 8008u64.div_ceil(BLOCK as u64));
-        for (wire, numbers) in [(Wire::F16, 2 * 8008), (Wire::Int8, 8008 + 4 * blocks), (Wire::Int4, 4004 + 4 * blocks)] {
-            assert!(bytes(wire).abs_diff(numbers + header) <= 16, "{wire:?}: {} bytes", bytes(wire));
-        }
-    }
-
-    /// Zeros stay zeros, and what is carried twice is the same twice.
-    #[test]
-    fn zeros_stay() {
-        let zeros = drawn("set").zeros_like().expect("zeros");
-        for wire in [Wire::F16, Wire::Int8, Wire::Int4] {
-            assert_eq!(worst(&carry(&zeros, None, wire, &Device::Cpu).expect("carried").0, &zeros), 0.0);
-        }
-    }
+    Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)
 }

@@ -320,6 +320,11 @@ fn is_needed(name: &str) -> bool {
     !is_text_half && !LEFTOVERS.iter().any(|leftover| name.ends_with(leftover))
 }
 
+/// Fails if bytes are no sound safetensors; the error says what they are or hold.
+pub(crate) fn check(bytes: &[u8]) -> std::result::Result<(), String> {
+    header(&Bytes::Held(Cow::Borrowed(bytes))).map(|_| ())
+}
+
 /// The tensors that a file's header names, and the place of the first data byte.
 fn header(bytes: &Bytes) -> std::result::Result<(Vec<(String, TensorInfo)>, u64), String> {
     let total = bytes.len().map_err(|error| format!("cannot be read: {error}"))?;

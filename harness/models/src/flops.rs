@@ -15,13 +15,14 @@
 //! what a processor did: kernels that skip what nobody reads, or compute something twice, change the time and not this count.
 
 use schema::Placement;
+use serde::{Deserialize, Serialize};
 
 use crate::Sequence;
 use crate::adapter::AdapterSpec;
 use crate::sites::{CONNECTOR, PROJECTIONS, SiteSpec, Spec};
 
 /// Operations on both sides of where split training cuts a model.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Flops {
     /// Before the decoder: tower, connector, and the adapters there.
     pub before_decoder: f64,

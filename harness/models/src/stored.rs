@@ -65,6 +65,10 @@ fn place(tensor: &TensorInfo, from: u64, available: u64) -> Result<u64, String> 
     if end > available {
         return Err(format!("ends at data byte {end}, but the file holds {available}: it is truncated"));
     }
+    // Sides of 0 make no number of the others small.
+    if shape.iter().try_fold(64usize, |product, &n| product.checked_mul(n.max(1))).is_none() {
+        return Err(format!("has shape {shape:?}, more numbers than can be counted"));
+    }
     let bits = shape.iter().try_fold(tensor.dtype.bitsize() as u64, |product, &n| product.checked_mul(n as u64));
     if bits != (end - start).checked_mul(8) {
         return Err(format!("has shape {shape:?} of {:?} in {} bytes", tensor.dtype, end - start));

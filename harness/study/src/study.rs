@@ -7,7 +7,7 @@ use std::sync::Arc;
 use data::{Example, ShardIndices, partition};
 use federation::link::{Traffic, split_passes};
 use federation::registry::MethodRow;
-use federation::{Answers, Federation, Method, Outcome, Schedule, Task, Watch};
+use federation::{Answers, Engine, Federation, Host, Method, Outcome, Schedule, Task, Watch};
 use models::adapter::{AdapterSpec, Adapters};
 use models::{Backbone, Batch, Sequence, flops};
 use schema::partition::Partition;
@@ -99,9 +99,14 @@ impl Study {
         Federation { row: &self.row, task: self, judge, schedule, shards, device: self.backbone.device() }
     }
 
-    /// Runs it with a method.
-    pub fn run(&self, method: &mut dyn Method, watch: &dyn Watch) -> Result<Outcome> {
-        Ok(federation::run(self.federation(), method, watch)?)
+    /// A host of all its clients, with the method that the experiment names.
+    pub fn host(&self) -> Result<Host<'_>> {
+        Ok(Host::new(self.federation(), (self.row.build)(&self.experiment.method.options)?))
+    }
+
+    /// Runs it with a method, whose clients an engine has.
+    pub fn run(&self, method: &mut dyn Method, engine: &mut dyn Engine, watch: &dyn Watch) -> Result<Outcome> {
+        Ok(federation::run(self.federation(), method, engine, watch)?)
     }
 
     /// The experiment.

@@ -62,6 +62,11 @@ impl Judge {
         Ok(judge)
     }
 
+    /// The examples that a client is asked, in order: its own test shard's, or (if `everywhere`) all.
+    pub fn asked(&self, client: usize, everywhere: bool) -> Vec<usize> {
+        if everywhere { (0..self.examples.len()).collect() } else { self.shards[client].clone() }
+    }
+
     /// The card's metric by kind of example ([`crate::breakdown`]), and the other scores of its tasks.
     pub fn breakdown(&self, predictions: &[Prediction]) -> BTreeMap<Metric, f64> {
         let worth = |of_kind: &[&Prediction]| self.worth(self.metric, of_kind).unwrap_or_default();

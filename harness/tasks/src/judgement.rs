@@ -24,6 +24,19 @@ impl Judgement {
         self.clients.iter().flatten().copied().collect()
     }
 
+    /// From what clients answered with adapters of their own, on their own test shards or (if `everywhere`) on the whole test split.
+    pub fn of_clients(judge: &Judge, answered: &[(usize, Vec<Prediction>)], everywhere: bool) -> Self {
+        let mut judgement = Self { clients: vec![None; judge.shards.len()], ..Self::default() };
+        let mut on_all = Vec::new();
+        for (client, answers) in answered {
+            judgement.clients[*client] = accuracy(judge, answers.iter().filter(|p| p.shard == Some(*client as u32)));
+            on_all.extend(accuracy(judge, answers));
+        }
+        judgement.accuracy = (everywhere && !on_all.is_empty()).then(|| on_all.iter().sum::<f64>() / on_all.len() as f64);
+        judgement.unparsed_rate = unparsed_rate(answered.iter().flat_map(|(_, answers)| answers));
+        judgement
+    }
+
     /// Mean over clients that have test examples.
     pub fn client_mean(&self) -> Option<f64> {
         let known = self.known();
@@ -59,23 +72,10 @@ pub fn judge_global(judge: &Judge, adapters: &Adapters) -> Result<(Judgement, Ve
     Ok((judgement, predictions))
 }
 
-/// Judges each client's own adapters on its own test shard, and (if `everywhere`) on the whole test split.
-pub fn judge_clients(judge: &Judge, personal: &[(usize, Adapters)], everywhere: bool) -> Result<(Judgement, Vec<Prediction>)> {
-    let all: Vec<usize> = (0..judge.examples.len()).collect();
-    let mut predictions = Vec::new();
-    let mut judgement = Judgement { clients: vec![None; judge.shards.len()], ..Judgement::default() };
-    let mut on_all = Vec::new();
-    for (client, adapters) in personal {
-        check_finite(adapters, || format!("client {client}'s own adapters"))?;
-        let examples = if everywhere { &all } else { &judge.shards[*client] };
-        let answered = predict(judge, &judge.adapter.attach(adapters)?, examples, Some(*client))?;
-        judgement.clients[*client] = accuracy(judge, answered.iter().filter(|p| p.shard == Some(*client as u32)));
-        on_all.extend(accuracy(judge, &answered));
-        predictions.extend(answered);
-    }
-    judgement.accuracy = (everywhere && !on_all.is_empty()).then(|| on_all.iter().sum::<f64>() / on_all.len() as f64);
-    judgement.unparsed_rate = unparsed_rate(&predictions);
-    Ok((judgement, predictions))
+/// A client's answers with adapters of its own, on its own test shard or (if `everywhere`) on the whole test split.
+pub fn answers_of(judge: &Judge, client: usize, adapters: &Adapters, everywhere: bool) -> Result<Vec<Prediction>> {
+    check_finite(adapters, || format!("client {client}'s own adapters"))?;
+    predict(judge, &judge.adapter.attach(adapters)?, &judge.asked(client, everywhere), Some(client))
 }
 
 /// Adapters that hold a number that is not finite would answer like nobody, and still be right at times.
@@ -91,8 +91,8 @@ fn accuracy<'p>(judge: &Judge, predictions: impl IntoIterator<Item = &'p Predict
     judge.worth(judge.metric, &predictions.into_iter().collect::<Vec<_>>())
 }
 
-fn unparsed_rate(predictions: &[Prediction]) -> f64 {
-    let generated = predictions.iter().filter(|p| p.scoring == Scoring::Generation);
+fn unparsed_rate<'p>(predictions: impl IntoIterator<Item = &'p Prediction>) -> f64 {
+    let generated = predictions.into_iter().filter(|p| p.scoring == Scoring::Generation);
     let (n, unparsed) = generated.fold((0usize, 0usize), |(n, unparsed), p| (n + 1, unparsed + usize::from(!p.parsed)));
     if n == 0 { 0.0 } else { unparsed as f64 / n as f64 }
 }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use machine::memory::available_bytes;
 
 use crate::Error;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::stored::SHOWN;
 
 /// Tensors by name, in name order wherever they are walked.
@@ -149,11 +149,12 @@ impl Adapters {
             .map_err(|error| Error::Backbone(format!("cannot encode adapters: {error}")))
     }
 
-    /// Reads the safetensors encoding.
+    /// Reads the safetensors encoding without trusting it; no more memory is taken than there are bytes.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> crate::Result<Self> {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
+        checkpoint::check(bytes).map_err(Error::Backbone)?;
         let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(bytes, device)?;
         Ok(Self { tensors: tensors.into_iter().collect() })
     }

@@ -8,7 +8,8 @@ use super::row::Row;
 use super::table::{ACCURACY_OF, EXAMPLES_OF, Metric, SCORE_OF, Score, UNPARSED_RATE};
 
 /// With which of its adapters a client answers, where it has several and is judged with their mixture. In the order of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// With those that never leave it alone.
     Local,

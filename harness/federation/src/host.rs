@@ -1,0 +1,143 @@
+//! A client host: it turns an order into a reply.
+//!
+//! It has what clients have: prepared data, the model, what each remembers, and a copy of the method of its own. Whatever the server is
+//! not to see happens here: an update is clipped and blurred, and clients judge themselves.
+
+use std::collections::BTreeMap;
+
+use models::adapter::Adapters;
+use models::flops::Flops;
+use rayon::prelude::*;
+use schema::experiment::Wire;
+use tasks::judgement::answers_of;
+
+use crate::order::{Done, Judged, Kind, Order, Reply, Trained};
+use crate::parts::Federation;
+use crate::watch::Watch;
+use crate::{ADAPTERS, Client, Error, Method, Payload, Result, Scope, Sets, Update, privacy};
+
+/// Some clients, and what they work with.
+pub struct Host<'a> {
+    desk: Desk<'a>,
+    clients: Vec<Client<'a>>,
+}
+
+/// What its clients share.
+struct Desk<'a> {
+    federation: Federation<'a>,
+    method: Box<dyn Method>,
+}
+
+impl<'a> Host<'a> {
+    /// Of all clients; the method is a copy of the server's, about to begin.
+    pub fn new(federation: Federation<'a>, mut method: Box<dyn Method>) -> Self {
+        method.start(federation.task.initial().clone(), federation.task.adapter());
+        Self { clients: federation.clients(federation.row.scope), desk: Desk { federation, method } }
+    }
+
+    /// Of these clients alone.
+    pub fn of(mut self, clients: &[usize]) -> Self {
+        self.clients.retain(|client| clients.contains(&client.id()));
+        self
+    }
+
+    /// Carries out orders to different clients: those that train do so at the same time, for they share nothing; those that judge, one
+    /// after the other, since each spreads its examples over all threads. An order to a client that is not here is lost.
+    pub fn carry_out(&mut self, orders: Vec<Order>, watch: &dyn Watch) -> Result<Vec<Reply>> {
+        let (desk, mut training, mut replies) = (&self.desk, Vec::new(), Vec::new());
+        let mut orders: BTreeMap<usize, Order> = orders.into_iter().map(|order| (order.client, order)).collect();
+        for client in &mut self.clients {
+            match orders.remove(&client.id()) {
+                Some(order) if matches!(order.kind, Kind::Train { .. }) => training.push((client, order)),
+                Some(order) => replies.push(desk.reply(client, order, watch)?),
+                None => {}
+            }
+        }
+        let trained = training.into_par_iter().map(|(client, order)| desk.reply(client, order, watch));
+        replies.extend(trained.collect::<Result<Vec<_>>>()?);
+        replies.extend(orders.values().map(|order| Reply::lost(order, "its host does not have it")));
+        Ok(replies)
+    }
+}
+
+impl Desk<'_> {
+    fn reply(&self, client: &mut Client, order: Order, watch: &dyn Watch) -> Result<Reply> {
+        let Order { client: id, round, kind, payload } = order;
+        let opened = payload.open(&Sets::default(), self.federation.device);
+        let received = opened.map_err(|what| Error::Message { client: id, round: round.index, what })?;
+        drop(payload);
+        let mut flops = Flops::default();
+        let done = match kind {
+            Kind::Train { share_of_steps } => {
+                client.begin_round(round);
+                client.slow_down(share_of_steps);
+                let trained = self.train(client, &received)?;
+                flops = client.flops();
+                watch.client_done(round.index, id);
+                trained
+            }
+            Kind::Judge { everywhere } => Done::Judged(self.judge(client, received.get(ADAPTERS)?, everywhere)?),
+            Kind::Own => {
+                let own = self.method.personalize(client, received.get(ADAPTERS)?)?;
+                Done::Own(own.map(|own| Payload::plain(&Sets::default().with(ADAPTERS, own))).transpose()?)
+            }
+        };
+        Ok(Reply { client: id, round: round.index, flops, done })
+    }
+
+    /// A client's work in a round; an error that is no divergence is nobody's to leave out.
+    fn train(&self, client: &mut Client, received: &Sets) -> Result<Done> {
+        match self.method.train(client, received) {
+            Ok(update) => {
+                self.check_row(client, received)?;
+                Ok(Done::Trained(self.leave(client, update, received)?))
+            }
+            Err(Error::Diverged { loss, .. }) => Ok(Done::Diverged { loss }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An update as it leaves its client: clipped, and in local mode blurred, where privacy asks for it; then encoded. Where data is
+    /// pooled, client and server are one, and nothing is done to it.
+    fn leave(&self, client: &Client, update: Update, received: &Sets) -> Result<Trained> {
+        let (finite, config) = (update.sets.is_finite()?, self.federation.experiment());
+        let federated = self.federation.row.scope == Scope::Shard;
+        let (update, clipped) = match &config.privacy {
+            Some(privacy) if finite && federated => {
+                let mut noise = self.federation.seed().client("privacy", client.round().index, client.id());
+                privacy::leaves(privacy, update, received, &mut noise)?
+            }
+            _ => (update, false),
+        };
+        let wire = if federated { config.federation.uplink } else { Wire::F32 };
+        let payload = Payload::new(&update.sets, received, wire)?;
+        Ok(Trained::new(&update, client.activations(), clipped, finite, payload))
+    }
+
+    /// A client's answers with adapters of its own.
+    fn judge(&self, client: &Client, global: &Adapters, everywhere: bool) -> Result<Judged> {
+        let answers = |adapters: &Adapters, everywhere| answers_of(self.federation.judge, client.id(), adapters, everywhere);
+        let own = self.method.personalize(client, global)?;
+        let own = own.map(|own| answers(&own, everywhere)).transpose()?;
+        let variants = if everywhere { self.method.variants(client, global)? } else { Vec::new() };
+        let variants = variants.into_iter().map(|(variant, adapters)| Ok((variant, answers(&adapters, false)?)));
+        Ok(Judged { own, variants: variants.collect::<Result<_>>()? })
+    }
+
+    /// What a row denies is never asked for, and would be lost without a word.
+    fn check_row(&self, client: &Client, received: &Sets) -> Result<()> {
+        let row = self.federation.row;
+        let global = received.get(ADAPTERS).cloned().unwrap_or_default();
+        if row.personal {
+            return Ok(());
+        }
+        let has_own = self.method.personalize(client, &global)?.is_some() || !self.method.variants(client, &global)?.is_empty();
+        match has_own {
+            true => Err(Error::Usage(format!(
+                "method `{}` gives its clients adapters of their own, and its row says that it does not: expected `personal: true`",
+                row.name
+            ))),
+            false => Ok(()),
+        }
+    }
+}
