@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use baselines::METHODS;
+use candle_core::{DType, Device, Tensor};
 use federation::order::{Done, Kind};
 use federation::{
     self, ADAPTERS, Client, Engine, Error, Host, InProcess, Message, Method, Order, Outcome, Payload, Plain, Reply, Round, Scope,
@@ -214,8 +215,8 @@ fn lose(reply: &mut Reply) {
 }
 
 /// A sound payload of what nobody asked for.
-fn foreign(shape: &[usize]) -> Payload {
-    let tensor = candle_core::Tensor::zeros(shape, candle_core::DType::F32, &candle_core::Device::Cpu).expect("zeros");
+fn foreign(shape: &[usize], dtype: DType) -> Payload {
+    let tensor = Tensor::zeros(shape, dtype, &Device::Cpu).expect("zeros");
     Payload::plain(&Sets::default().with(ADAPTERS, [("image.down".to_owned(), tensor)].into_iter().collect())).expect("encoded")
 }
 
@@ -229,10 +230,11 @@ fn trained(reply: &mut Reply) -> &mut federation::order::Trained {
 /// A client whose update is lost, or is nothing that could be averaged, costs the round its update and no more.
 #[test]
 fn the_round_goes_on_without_a_client() -> Test {
-    let table: [(Meddle<Reply>, Metric); 6] = [
+    let table: [(Meddle<Reply>, Metric); 7] = [
         (|replies| lose(&mut replies[1]), Metric::DroppedOut),
         (|replies| replies[1].done = Done::Own(None), Metric::LeftOut),
-        (|replies| trained(&mut replies[1]).payload = foreign(&[2, 3]), Metric::LeftOut),
+        (|replies| trained(&mut replies[1]).payload = foreign(&[2, 3], DType::F32), Metric::LeftOut),
+        (|replies| trained(&mut replies[1]).payload = foreign(&[2, 16], DType::F64), Metric::LeftOut),
         (|replies| trained(&mut replies[1]).finite = false, Metric::LeftOut),
         (|replies| trained(&mut replies[1]).steps = usize::MAX, Metric::LeftOut),
         (|replies| replies[1].flops.decoder = f64::NAN, Metric::LeftOut),

@@ -187,10 +187,23 @@ impl<'a> Exchange<'a> {
         if !sets.is_finite()? {
             return Err(Error::NotFinite { client, round });
         }
-        let (spec, unequal_ranks) = (self.federation.task.adapter(), self.federation.row.unequal_ranks);
-        match sets.get(ADAPTERS).ok().and_then(|set| spec.misfit(set, unequal_ranks)) {
-            Some(tensor) => Err(Error::Misfit { client, round, tensor }),
-            None => Ok(trained.with(client, sets)),
+        self.fits(client, sets.get(ADAPTERS).unwrap_or(&Adapters::default()))?;
+        Ok(trained.with(client, sets))
+    }
+
+    /// Fails unless adapters are of names, shapes and types that are trained.
+    fn fits(&self, client: usize, adapters: &Adapters) -> Result<()> {
+        let (task, round) = (self.federation.task, self.round.index);
+        if let Some(tensor) = task.adapter().misfit(adapters, self.federation.row.unequal_ranks) {
+            return Err(Error::Misfit { client, round, tensor });
+        }
+        let Some((_, like)) = task.initial().iter().next() else { return Ok(()) };
+        match adapters.iter().find(|(_, tensor)| tensor.dtype() != like.dtype()) {
+            Some((name, tensor)) => {
+                let (found, expected) = (tensor.dtype().as_str(), like.dtype().as_str());
+                Err(self.refused(client, format!("holds `{name}` as {found}; expected {expected}")))
+            }
+            None => Ok(()),
         }
     }
 

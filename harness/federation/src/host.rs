@@ -127,10 +127,10 @@ impl Desk<'_> {
     /// What a row denies is never asked for, and would be lost without a word.
     fn check_row(&self, client: &Client, received: &Sets) -> Result<()> {
         let row = self.federation.row;
-        let global = received.get(ADAPTERS).cloned().unwrap_or_default();
         if row.personal {
             return Ok(());
         }
+        let global = received.get(ADAPTERS).cloned().unwrap_or_default();
         let has_own = self.method.personalize(client, &global)?.is_some() || !self.method.variants(client, &global)?.is_empty();
         match has_own {
             true => Err(Error::Usage(format!(

@@ -24,6 +24,9 @@ use crate::{Error, Payload, Result};
 /// A longer message is refused: the adapters of the largest models with a statistic beside them take a tenth.
 pub const MOST_BYTES: u64 = 1 << 34;
 
+/// A longer head is refused, since JSON takes many times its length: a client's answers to a million examples take about as much.
+const MOST_HEAD: u64 = 1 << 28;
+
 const MARK: &[u8; 4] = b"fedm";
 
 /// What crosses the seam: an [`Order`] or a [`Reply`].
@@ -97,6 +100,9 @@ fn read<M: Message>(bytes: &[u8], most: u64) -> std::result::Result<M, String> {
     }
     let (length, rest) = rest.split_first_chunk().ok_or_else(cut)?;
     let length = u64::from_le_bytes(*length);
+    if length > MOST_HEAD {
+        return Err(format!("speaks of a head of {length} bytes; at most {MOST_HEAD} are read"));
+    }
     let Some((head, sets)) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)) else {
         return Err(format!("is cut: its head should have {length} bytes, and {} are left", rest.len()));
     };

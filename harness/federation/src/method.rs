@@ -7,8 +7,9 @@ use schema::metrics::Variant;
 
 use crate::{ADAPTERS, Client, Result, Round, Sets, Update};
 
-/// A federated tuning algorithm: its client half ([`Method::train`]) and its server half ([`Method::send`],
-/// [`Method::receive`], [`Method::aggregate`]).
+/// A federated tuning algorithm: its client half ([`Method::train`], [`Method::personalize`], [`Method::variants`]) and its server half
+/// ([`Method::send`], [`Method::receive`], [`Method::aggregate`]). Clients may be elsewhere, so they work with a copy of it that is told
+/// [`Method::start`] and nothing else: what they need of the server is sent.
 ///
 /// A method opens no file, prints nothing, reads no clock, draws no unseeded number, counts no byte and never sees a test
 /// example: nothing it is handed offers that.
@@ -29,8 +30,8 @@ pub trait Method: Send + Sync {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update>;
 
     /// The server takes in one of the cohort's updates; they come in client-id order. What it keeps is its own affair: a running
-    /// mean has the size of one update, however many clients there are. Some of the cohort may still have to be sent to and to
-    /// train, so nothing that [`Method::send`] and [`Method::train`] answer in this round may change. The default keeps nothing.
+    /// mean has the size of one update, however many clients there are. Some of the cohort may still have to be sent to, so nothing
+    /// that [`Method::send`] answers in this round may change. The default keeps nothing.
     fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {
         let _ = (update, global, round);
         Ok(())

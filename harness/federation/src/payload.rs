@@ -17,6 +17,9 @@ use crate::{ADAPTERS, Result, Sets, wire};
 /// What is written here, and all that is read.
 pub const VERSION: u32 = 1;
 
+/// What tensors may be of: what can be computed with.
+const TYPES: [DType; 7] = [DType::F32, DType::F64, DType::F16, DType::BF16, DType::U8, DType::U32, DType::I64];
+
 /// The characters of a name that a message shows.
 const SHOWN: usize = 120;
 
@@ -137,7 +140,11 @@ impl SetHead {
         for head in &self.tensors {
             let told = |what: String| format!("tensor `{}` {what}", line(&head.name, SHOWN));
             let tensor = stored.get(&head.name).ok_or_else(|| told("is in its head and nowhere else".into()))?;
-            let dtype = head.dtype.parse::<DType>().map_err(|error| told(format!("is of no known type: {error}")))?;
+            let known = |dtype: &DType| TYPES.contains(dtype);
+            let dtype = head.dtype.parse().ok().filter(known).ok_or_else(|| {
+                let (dtype, types) = (line(&head.dtype, SHOWN), TYPES.map(|dtype| dtype.as_str()).join(", "));
+                told(format!("is of type `{dtype}`; expected one of {types}"))
+            })?;
             let tensor = wire::decode(tensor, &head.shape, dtype, wire).map_err(told)?;
             set.insert(head.name.clone(), tensor.to_device(device).map_err(|error| told(error.to_string()))?);
         }

@@ -48,8 +48,7 @@ pub struct Outcome {
 
 /// Runs an experiment with a method, whose clients an engine has.
 pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Engine, watch: &dyn Watch) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    let clients = federation.num_clients();
+    let (mut outcome, clients) = (Outcome::default(), federation.num_clients());
     let mut global = method.start(federation.task.initial().clone(), federation.task.adapter());
     let total = if federation.row.scope == Scope::Nothing { 0 } else { federation.schedule.rounds() };
 
@@ -91,10 +90,7 @@ pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Eng
         watch.round_done(&outcome.report(index, &exchanged.arrived, &exchanged.link));
     }
     outcome.record_privacy(federation, total);
-    if federation.row.personal {
-        let round = Round { index: total, total, clients };
-        outcome.personal = Everyone { federation, engine, global: &global, round }.own()?;
-    }
+    outcome.personal = Everyone { federation, engine, global: &global, round: Round { index: total, total, clients } }.own()?;
     outcome.global = global;
     Ok(outcome)
 }
@@ -144,10 +140,7 @@ impl Outcome {
     /// Judges the global adapters, or where clients have their own, these: after the last round with all that a run folder keeps.
     fn evaluate(&mut self, mut everyone: Everyone) -> Result<()> {
         let (judge, round, last) = (everyone.federation.judge, everyone.round.index, everyone.round.is_last());
-        let (own, variants) = match everyone.federation.row.personal {
-            true => everyone.judged(last)?,
-            false => Default::default(),
-        };
+        let (own, variants) = everyone.judged(last)?;
         let (judgement, predictions) = match own.is_empty() {
             true => judge_global(judge, everyone.global)?,
             false => {
