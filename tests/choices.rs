@@ -9,7 +9,7 @@ use candle_core::{DType, Device};
 use data::Dataset;
 use data_scripts::generators;
 use federation::registry::{MethodRow, Registry};
-use federation::{Scope, Unwatched};
+use federation::{InProcess, Scope, Unwatched};
 use models::adapter::{KINDS, lora};
 use models::{Backbone, nano};
 use schema::Experiment;
@@ -81,7 +81,8 @@ fn every_method_runs_on_every_kind_or_says_why_not() -> Test {
             let study = Study::new(experiment, &settled, backbone.clone(), train.clone(), test.clone())?;
             assert_eq!(study.adapter().kind.name, kind.name);
             let mut method = (settled.build)(&BTreeMap::new())?;
-            let outcome = study.run(&mut *method, &Unwatched).with_context(|| what.clone())?;
+            let outcome =
+                study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched).with_context(|| what.clone())?;
             assert_eq!(outcome.recorded(Metric::LeftOut).count(), 0, "{what}");
             let numbers = (settled.traffic)(study.adapter(), 2)[0];
             let sent = if row.scope == Scope::Shard { outcome.uploaded_parameters } else { 0 };
