@@ -101,7 +101,8 @@ fn check(federation: Federation, client: usize, answers: &[Prediction], everywhe
         if (&answer.example, answer.client, answer.shard) != (&example.id, client, shard) {
             return Err(format!("answers another example than `{}`", example.id));
         }
-        if !(0.0..=1.0).contains(&answer.value()) || !answer.option_scores.iter().all(|score| score.is_finite()) {
+        let mut others = answer.option_scores.iter().chain(answer.further.values());
+        if !(0.0..=1.0).contains(&answer.value()) || !others.all(|score| score.is_finite()) {
             return Err(format!("scores example `{}` with what is no score", example.id));
         }
     }

@@ -37,6 +37,7 @@ fn prediction() -> Prediction {
         option_scores: vec![-0.1, -1.0 / 3.0, 5.445_787_634_453_451e-44, -0.0],
         gold_option: Some(1),
         score: Some(0.3),
+        further: [("f64".to_owned(), 1.0 / 7.0), ("rouge".to_owned(), 40.0)].into_iter().collect(),
     }
 }
 
