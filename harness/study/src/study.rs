@@ -66,13 +66,8 @@ impl Study {
         let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
         let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
-        let schedule = Schedule::new(
-            &experiment.federation,
-            &experiment.evaluation,
-            seed,
-            shards.iter().map(|shard| shard.train.len()),
-            row.compute,
-        );
+        let of_clients = shards.iter().map(|shard| shard.train.len());
+        let schedule = Schedule::new(&experiment.federation, &experiment.evaluation, seed, of_clients, row.compute);
         if trains {
             check_memory(&train, experiment.federation.batch_size, &*backbone)?;
             check_steps(schedule.steps(), row.scope == Scope::Pooled)?;
