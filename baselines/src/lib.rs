@@ -131,7 +131,7 @@ pub const METHODS: &[MethodRow] = &[
     },
     MethodRow {
         name: "fednano",
-        sentence: "NanoAdapters merged by the diagonal Fisher of each client's shard, squared per example.",
+        sentence: "Adapters merged by the diagonal Fisher of each client's shard, squared per example.",
         source: "FedNano, arXiv 2506.14824",
         adapter: "nano",
         traffic: TWICE_UP,
