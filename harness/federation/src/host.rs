@@ -79,6 +79,7 @@ impl Desk<'_> {
             Kind::Judge { everywhere } => Done::Judged(self.judge(client, received.get(ADAPTERS)?, everywhere)?),
             Kind::Own => {
                 let own = self.method.personalize(client, received.get(ADAPTERS)?)?;
+                client.memory.clear();
                 Done::Own(own.map(|own| Payload::plain(&Sets::default().with(ADAPTERS, own))).transpose()?)
             }
         };

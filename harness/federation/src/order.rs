@@ -38,7 +38,7 @@ pub enum Kind {
         /// Those of the whole test split, and those of its own test shard with each variant too; otherwise its own shard's alone.
         everywhere: bool,
     },
-    /// To give adapters of its own away, for the run folder.
+    /// To give adapters of its own away, for the run folder, and forget the rest: it is the last order, and nobody holds them twice.
     Own,
 }
 
