@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use super::matrix::{Matrix, multiply, product};
 use super::real::Real;
 use super::simd::vectorized;
+use super::spread::Spread;
 use super::storage::{Numbers, by_dtype, held, hold, tensor_like, values};
-use super::sums::{lanes, largest};
+use super::sums::{add, lanes, largest};
 
 /// Causal-with-branches attention over packed heads, rotary embedding included.
 ///
@@ -96,38 +97,77 @@ impl<T: Real> Scene<'_, T> {
         p
     }
 
-    pub(super) fn forward(&self, out: &mut [T]) {
-        let (width, kv_width) = self.widths();
+    pub(super) fn forward(&self, out: &mut [T], spread: Spread) {
         let lots = self.rows();
+        let out = out.chunks_mut(ROWS * self.widths().0).zip(&lots);
+        match spread.is_shared() {
+            false => out.for_each(|(out, rows)| self.lot(rows, out)),
+            true => out.collect::<Vec<_>>().into_par_iter().for_each(|(out, rows)| self.lot(rows, out)),
+        }
+    }
+
+    /// All heads of some queries, into their rows.
+    fn lot(&self, rows: &Rows, out: &mut [T]) {
+        let (width, kv_width) = self.widths();
         for head in 0..self.heads {
             let v = Matrix::new(&self.v[self.key_at(head)..], kv_width, 1);
-            for rows in &lots {
-                let p = self.probabilities(head, rows);
-                let out = &mut out[rows.from * width + head * self.hd..];
-                multiply((rows.n, self.hd, rows.keys), Matrix::new(&p, rows.keys, 1), v, out, width, false);
-            }
+            let (p, out) = (self.probabilities(head, rows), &mut out[head * self.hd..]);
+            multiply((rows.n, self.hd, rows.keys), Matrix::new(&p, rows.keys, 1), v, out, width, false);
         }
     }
 
     /// Adds to `dk` and `dv`, writes `dq`; those of queries and keys are of the turned ones.
-    pub(super) fn backward(&self, dout: &[T], dq: &mut [T], dk: &mut [T], dv: &mut [T]) {
-        let (width, kv_width) = self.widths();
-        let lots = self.rows();
-        for head in 0..self.heads {
-            let kv = self.key_at(head);
-            for rows in &lots {
-                let (n, hd, keys, at) = (rows.n, self.hd, rows.keys, rows.from * width + head * self.hd);
-                let p = self.probabilities(head, rows);
-                let dy = Matrix::new(&dout[at..], width, 1);
-                multiply((keys, hd, n), Matrix::new(&p, keys, 1).t(), dy, &mut dv[kv..], kv_width, true);
-                let mut ds = product((n, keys, hd), dy, Matrix::new(&self.v[kv..], kv_width, 1).t());
-                vectorized!(ds.chunks_exact_mut(keys).zip(p.chunks_exact(keys)).for_each(|(ds, p)| softmax_row_back(p, ds)));
-                let ds = Matrix::new(&ds, keys, 1);
-                multiply((n, hd, keys), ds, Matrix::new(&self.k[kv..], kv_width, 1), &mut dq[at..], width, false);
-                multiply((keys, hd, n), ds.t(), Matrix::new(&self.q[at..], width, 1), &mut dk[kv..], kv_width, true);
+    pub(super) fn backward(&self, dout: &[T], [dq, dk, dv]: [&mut [T]; 3], spread: Spread) {
+        let ((width, kv_width), hd, lots) = (self.widths(), self.hd, self.rows());
+        if !spread.is_shared() {
+            for head in 0..self.heads {
+                let kv = self.key_at(head);
+                let into = [&mut dq[head * hd..], &mut dk[kv..], &mut dv[kv..]];
+                self.head_back(head, &lots, dout, into, (width, kv_width));
             }
+            return;
+        }
+        // Heads that share keys and values are summed in their order, by one thread.
+        let group = self.heads / self.kv_heads;
+        let heads: Vec<usize> = (0..self.heads).collect();
+        let some = |heads: &[usize]| {
+            let mut dq = vec![T::zero(); self.n * heads.len() * hd];
+            let [mut dk, mut dv] = [(); 2].map(|()| vec![T::zero(); self.t * hd]);
+            for (i, &head) in heads.iter().enumerate() {
+                self.head_back(head, &lots, dout, [&mut dq[i * hd..], &mut dk, &mut dv], (heads.len() * hd, hd));
+            }
+            [dq, dk, dv]
+        };
+        let parts: Vec<[Vec<T>; 3]> = heads.par_chunks(group).map(some).collect();
+        for (heads, [of_q, of_k, of_v]) in heads.chunks(group).zip(&parts) {
+            let kv = self.key_at(heads[0]);
+            columns(of_q, heads.len() * hd, &mut dq[heads[0] * hd..], width);
+            columns(of_k, hd, &mut dk[kv..], kv_width);
+            columns(of_v, hd, &mut dv[kv..], kv_width);
         }
     }
+
+    /// One head's gradients, added from where its columns begin, in rows of these widths.
+    fn head_back(&self, head: usize, lots: &[Rows], dout: &[T], [dq, dk, dv]: [&mut [T]; 3], (q_row, kv_row): (usize, usize)) {
+        let ((width, kv_width), hd, kv) = (self.widths(), self.hd, self.key_at(head));
+        for rows in lots {
+            let (n, keys, at) = (rows.n, rows.keys, rows.from * width + head * hd);
+            let p = self.probabilities(head, rows);
+            let dy = Matrix::new(&dout[at..], width, 1);
+            multiply((keys, hd, n), Matrix::new(&p, keys, 1).t(), dy, dv, kv_row, true);
+            let mut ds = product((n, keys, hd), dy, Matrix::new(&self.v[kv..], kv_width, 1).t());
+            vectorized!(ds.chunks_exact_mut(keys).zip(p.chunks_exact(keys)).for_each(|(ds, p)| softmax_row_back(p, ds)));
+            let ds = Matrix::new(&ds, keys, 1);
+            let dq = &mut dq[rows.from * q_row..];
+            multiply((n, hd, keys), ds, Matrix::new(&self.k[kv..], kv_width, 1), dq, q_row, false);
+            multiply((keys, hd, n), ds.t(), Matrix::new(&self.q[at..], width, 1), dk, kv_row, true);
+        }
+    }
+}
+
+/// Adds rows of `width` numbers to the first columns of rows of `row`.
+fn columns<T: Real>(from: &[T], width: usize, to: &mut [T], row: usize) {
+    from.chunks_exact(width).zip(to.chunks_mut(row)).for_each(|(from, to)| add(&mut to[..width], from));
 }
 
 /// Softmax of one row in place; minus infinity becomes exactly 0.
@@ -226,9 +266,9 @@ impl Attention {
 
     fn forward<T: Real>(&self, qkv: [&[T]; 3], shape: (usize, usize, usize)) -> Result<Vec<T>> {
         let (b, t, width) = shape;
-        let mut out = vec![T::zero(); b * t * width];
+        let (mut out, spread) = (vec![T::zero(); b * t * width], Spread::of(b));
         self.with_scenes(qkv, (t, width), |scene| {
-            out.par_chunks_mut(t * width).enumerate().for_each(|(b, out)| scene(b).forward(out));
+            out.par_chunks_mut(t * width).enumerate().for_each(|(b, out)| scene(b).forward(out, spread));
         })?;
         Ok(out)
     }
@@ -240,7 +280,9 @@ impl Attention {
         let (mut dk, mut dv) = (vec![T::zero(); b * kv_size], vec![T::zero(); b * kv_size]);
         self.with_scenes(qkv, (t, width), |scene| {
             let chunks = dq.par_chunks_mut(t * width).zip(dk.par_chunks_mut(kv_size)).zip(dv.par_chunks_mut(kv_size));
-            chunks.enumerate().for_each(|(b, ((dq, dk), dv))| scene(b).backward(&dout[b * t * width..][..t * width], dq, dk, dv));
+            chunks.enumerate().for_each(|(b, ((dq, dk), dv))| {
+                scene(b).backward(&dout[b * t * width..][..t * width], [dq, dk, dv], Spread::NONE)
+            });
         })?;
         let hd = width / self.heads;
         self.turned(&mut dq, (self.heads, hd), scale(hd), turn_back)?;

@@ -20,6 +20,7 @@ use super::norm::RmsNorm;
 use super::pair::Pair;
 use super::panels::Weight;
 use super::real::Real;
+use super::spread::Spread;
 use super::storage::{Numbers, by_dtype, tensor_like, values};
 use super::sums::{add, gather, scatter};
 
@@ -114,6 +115,7 @@ struct Part<'a, T: Clone> {
     decoder: &'a Decoder,
     weights: &'a [Weights<'a, T>],
     packed: &'a [T],
+    spread: Spread,
     t: usize,
     d: usize,
     /// Read places, from the part's first.
@@ -150,7 +152,7 @@ impl<T: Real> Part<'_, T> {
 
     /// `x W^T`, and what the pair adds.
     fn project(&self, block: usize, projection: usize, x: &[T]) -> Vec<T> {
-        let mut y = self.weights[block].projections[projection].forward(x);
+        let mut y = self.weights[block].projections[projection].forward(x, self.spread);
         if let Some(pair) = self.pair(block, projection) {
             pair.add(self.packed, x, &mut y);
         }
@@ -164,8 +166,8 @@ impl<T: Real> Part<'_, T> {
         for &(projection, dy) in outputs {
             let weight = &self.weights[block].projections[projection];
             match &mut dx {
-                None => dx = Some(weight.backward(dy)),
-                Some(dx) => weight.add_backward(dy, dx),
+                None => dx = Some(weight.backward(dy, self.spread)),
+                Some(dx) => weight.add_backward(dy, dx, self.spread),
             }
             if let (Some(pair), Some(dx)) = (self.pair(block, projection), &mut dx) {
                 let dlow = pair.back(self.packed, x, dy, dpacked);
@@ -177,8 +179,31 @@ impl<T: Real> Part<'_, T> {
 
     fn normalized(&self, x: &[T], weight: &[T]) -> Vec<T> {
         let mut y = vec![T::zero(); x.len()];
-        RmsNorm { eps: self.decoder.eps }.rows(x, weight, &mut y);
+        let norm = RmsNorm { eps: self.decoder.eps };
+        self.spread.rows_of(self.d, &mut y, [x], |y, [x]| norm.rows(x, weight, y));
         y
+    }
+
+    /// Adds the gradient through a norm of `x` to `dx`.
+    fn normalized_back(&self, x: &[T], weight: &[T], dy: &[T], dx: &mut [T]) {
+        let norm = RmsNorm { eps: self.decoder.eps };
+        self.spread.rows_of(self.d, dx, [x, dy], |dx, [x, dy]| norm.rows_back(x, weight, dy, dx));
+    }
+
+    fn gated(&self, gate: &[T], up: &[T]) -> Vec<T> {
+        let mut y = vec![T::zero(); gate.len()];
+        self.spread.rows_of(1, &mut y, [gate, up], |y, [gate, up]| SiluGate::part(gate, up, y));
+        y
+    }
+
+    /// The gradients of gate and up.
+    fn gated_back(&self, kept: &Kept<T>, dgated: &[T]) -> (Vec<T>, Vec<T>) {
+        if self.spread.is_shared() {
+            return SiluGate::backward(&kept.gate, &kept.up, dgated);
+        }
+        let (mut dgate, mut dup) = (vec![T::zero(); dgated.len()], vec![T::zero(); dgated.len()]);
+        SiluGate::part_back(&kept.gate, &kept.up, dgated, &mut dgate, &mut dup);
+        (dgate, dup)
     }
 
     fn head_width(&self) -> usize {
@@ -253,13 +278,13 @@ impl<T: Real> Part<'_, T> {
         let [q, k, v] = self.qkv(block, &self.normalized(&x, weights.norm1));
         let mut attended = vec![T::zero(); q.len()];
         for (i, out) in attended.chunks_exact_mut(self.query_size(block)).enumerate() {
-            self.scene(block, i, &q, &k, &v).forward(out);
+            self.scene(block, i, &q, &k, &v).forward(out, self.spread);
         }
         let mut x2 = self.project(block, O, &attended);
         add(&mut x2, &self.asking(block, &x));
         let h = self.normalized(&x2, weights.norm2);
         let (gate, up) = (self.project(block, GATE, &h), self.project(block, UP, &h));
-        let mut next = self.project(block, DOWN, &gated(&gate, &up));
+        let mut next = self.project(block, DOWN, &self.gated(&gate, &up));
         add(&mut next, &x2);
         let mut before_pair = Vec::new();
         if let Some(pair) = self.pair(block, FFN) {
@@ -295,14 +320,13 @@ impl<T: Real> Part<'_, T> {
 
     fn mlp_back(&self, block: usize, kept: &Kept<T>, dnext: Vec<T>, dpacked: &mut [T]) -> Vec<T> {
         let weight = self.weights[block].norm2;
-        let inner = if self.touches(block, &[DOWN]) { gated(&kept.gate, &kept.up) } else { Vec::new() };
+        let inner = if self.touches(block, &[DOWN]) { self.gated(&kept.gate, &kept.up) } else { Vec::new() };
         let dgated = self.project_back(block, &[(DOWN, &dnext)], &inner, dpacked);
-        let (mut dgate, mut dup) = (vec![T::zero(); dgated.len()], vec![T::zero(); dgated.len()]);
-        SiluGate::part_back(&kept.gate, &kept.up, &dgated, &mut dgate, &mut dup);
+        let (dgate, dup) = self.gated_back(kept, &dgated);
         let h = if self.touches(block, &[GATE, UP]) { self.normalized(&kept.x2, weight) } else { Vec::new() };
         let dh = self.project_back(block, &[(GATE, &dgate), (UP, &dup)], &h, dpacked);
         let mut dx2 = dnext;
-        RmsNorm { eps: self.decoder.eps }.rows_back(&kept.x2, weight, &dh, &mut dx2);
+        self.normalized_back(&kept.x2, weight, &dh, &mut dx2);
         dx2
     }
 
@@ -327,7 +351,7 @@ impl<T: Real> Part<'_, T> {
         } else {
             add(&mut dh, &dasking)
         }
-        RmsNorm { eps: self.decoder.eps }.rows_back(&kept.x, weight, &dh, &mut dx);
+        self.normalized_back(&kept.x, weight, &dh, &mut dx);
         dx
     }
 
@@ -337,7 +361,7 @@ impl<T: Real> Part<'_, T> {
         let (size, kv_size) = (self.query_size(block), self.t * self.kv_width());
         let gradients = dq.chunks_exact_mut(size).zip(dk.chunks_exact_mut(kv_size).zip(dv.chunks_exact_mut(kv_size)));
         for (i, (dq, (dk, dv))) in gradients.enumerate() {
-            self.scene(block, i, &kept.q, &kept.k, &kept.v).backward(&dattended[i * size..][..size], dq, dk, dv);
+            self.scene(block, i, &kept.q, &kept.k, &kept.v).backward(&dattended[i * size..][..size], [dq, dk, dv], self.spread);
         }
         let hd = self.head_width();
         turn_back(&mut dq, (self.decoder.heads, hd), self.queries(block).turns(), attention::scale(hd));
@@ -354,12 +378,6 @@ impl<T: Real> Queries<'_, T> {
     fn turns(&self) -> (&[T], &[T]) {
         (&self.turns[0], &self.turns[1])
     }
-}
-
-fn gated<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); gate.len()];
-    SiluGate::part(gate, up, &mut y);
-    y
 }
 
 impl Decoder {
@@ -381,6 +399,7 @@ impl Decoder {
         let extra = Numbers::of(&[&self.mask, &self.rotary.0, &self.rotary.1]);
         let (mask, cos, sin) = (extra.get::<T>(0)?, extra.get::<T>(1)?, extra.get::<T>(2)?);
         let (size, hd, r) = (part_size(b, t), d / self.heads, self.read.len() / b);
+        let spread = Spread::of(b.div_ceil(size));
         let part = |index: usize| {
             let range = index * size..((index + 1) * size).min(b);
             let (from, to) = (range.start, range.end);
@@ -392,6 +411,7 @@ impl Decoder {
                 decoder: self,
                 weights: &weights,
                 packed,
+                spread,
                 t,
                 d,
                 everywhere: Queries { n: t, mask: mask.into(), turns: [cos.into(), sin.into()] },

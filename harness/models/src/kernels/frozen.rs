@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::matrix::{Matrix, write_product};
 use super::panels::{Stored, Way, Weight};
 use super::real::Real;
+use super::spread::Spread;
 use super::storage::{Held, hold, values};
 use super::sums::add;
 
@@ -51,22 +52,29 @@ impl<T: Real> Weight<'_, T> {
         self.d_in
     }
 
-    /// `x W^T`, one thread.
-    pub(super) fn forward(&self, x: &[T]) -> Vec<T> {
-        self.fresh(Way::Forward, x)
+    /// `x W^T`.
+    pub(super) fn forward(&self, x: &[T], spread: Spread) -> Vec<T> {
+        self.fresh(Way::Forward, x, spread)
     }
 
-    /// `dy W`, one thread.
-    pub(super) fn backward(&self, dy: &[T]) -> Vec<T> {
-        self.fresh(Way::Backward, dy)
+    /// `dy W`.
+    pub(super) fn backward(&self, dy: &[T], spread: Spread) -> Vec<T> {
+        self.fresh(Way::Backward, dy, spread)
     }
 
-    /// Adds `dy W` to `dx`, one thread.
+    /// Adds `dy W` to `dx`.
     #[allow(unsafe_code, reason = "what is written is given as memory; its size is checked first")]
-    pub(super) fn add_backward(&self, dy: &[T], dx: &mut [T]) {
+    pub(super) fn add_backward(&self, dy: &[T], dx: &mut [T], spread: Spread) {
         assert_eq!(dx.len(), dy.len() / self.d_out * self.d_in, "a gradient of another shape than the input");
-        // SAFETY: `dx` holds a number for each that is written.
-        unsafe { self.write(Way::Backward, dy, dx.as_mut_ptr(), true) }
+        let rows = self.rows_at_a_time(dy.len() / self.d_out, spread);
+        dx.par_chunks_mut(rows * self.d_in).zip(dy.par_chunks(rows * self.d_out)).for_each(|(dx, dy)| {
+            // SAFETY: `dx` holds a number for each that is written: its rows are those of `dy`.
+            unsafe { self.write(Way::Backward, dy, dx.as_mut_ptr(), true) }
+        });
+    }
+
+    fn rows_at_a_time(&self, rows: usize, spread: Spread) -> usize {
+        spread.rows(rows, !T::has_panels(self)).clamp(1, rows.max(1))
     }
 
     /// `x W^T` over all threads: each takes some rows of `x`, or where these are few and the weight's many, some of the weight's.
@@ -74,7 +82,8 @@ impl<T: Real> Weight<'_, T> {
         if x.len() / self.d_in > ROWS || self.d_out <= WEIGHT_ROWS {
             return self.by_rows(Way::Forward, x);
         }
-        let parts: Vec<(usize, Vec<T>)> = self.parts().par_iter().map(|part| (part.d_out, part.forward(x))).collect();
+        let parts: Vec<(usize, Vec<T>)> =
+            self.parts().par_iter().map(|part| (part.d_out, part.forward(x, Spread::NONE))).collect();
         let mut y = Vec::with_capacity(x.len() / self.d_in * self.d_out);
         for row in 0..x.len() / self.d_in {
             parts.iter().for_each(|(width, part)| y.extend_from_slice(&part[row * width..][..*width]));
@@ -90,7 +99,7 @@ impl<T: Real> Weight<'_, T> {
         }
         let part = |(i, part): (usize, Self)| {
             let dy: Vec<T> = dy.chunks_exact(self.d_out).flat_map(|row| &row[i * WEIGHT_ROWS..][..part.d_out]).copied().collect();
-            part.backward(&dy)
+            part.backward(&dy, Spread::NONE)
         };
         let parts: Vec<Vec<T>> = self.parts().into_par_iter().enumerate().map(part).collect();
         let mut dx = vec![T::zero(); rows * self.d_in];
@@ -100,7 +109,7 @@ impl<T: Real> Weight<'_, T> {
 
     fn by_rows(&self, way: Way, x: &[T]) -> Vec<T> {
         let (entering, _) = self.widths(way);
-        let parts: Vec<Vec<T>> = x.par_chunks(ROWS * entering).map(|x| self.fresh(way, x)).collect();
+        let parts: Vec<Vec<T>> = x.par_chunks(ROWS * entering).map(|x| self.fresh(way, x, Spread::NONE)).collect();
         parts.concat()
     }
 
@@ -120,15 +129,17 @@ impl<T: Real> Weight<'_, T> {
     }
 
     #[allow(unsafe_code, reason = "nobody should have to write zeros where the product is written next")]
-    fn fresh(&self, way: Way, x: &[T]) -> Vec<T> {
+    fn fresh(&self, way: Way, x: &[T], spread: Spread) -> Vec<T> {
         let (entering, leaving) = self.widths(way);
-        let size = x.len() / entering * leaving;
+        let (rows, size) = (self.rows_at_a_time(x.len() / entering, spread), x.len() / entering * leaving);
         let mut y = Vec::with_capacity(size);
-        // SAFETY: there is room for the product, which is written whole and not read before.
-        unsafe {
-            self.write(way, x, y.as_mut_ptr(), false);
-            y.set_len(size);
-        }
+        let room = y.spare_capacity_mut()[..size].par_chunks_mut(rows * leaving);
+        room.zip(x.par_chunks(rows * entering)).for_each(|(y, x)| {
+            // SAFETY: there is room for these rows of the product, which are written whole and not read before.
+            unsafe { self.write(way, x, y.as_mut_ptr().cast(), false) }
+        });
+        // SAFETY: all rows are written.
+        unsafe { y.set_len(size) };
         y
     }
 
@@ -252,14 +263,14 @@ mod tests {
                 let held = FrozenWeights::of([&weight]);
                 let weight = held.get::<f32>(0)?;
                 let what = format!("{rows} rows, {d_out} x {d_in} {dtype:?}");
-                for (found, wanted) in [(weight.forward(&x), &y), (weight.forward_in_parallel(&x), &y)] {
+                for (found, wanted) in [(weight.forward(&x, Spread::NONE), &y), (weight.forward_in_parallel(&x), &y)] {
                     assert!(far(&found, wanted) < 2e-6, "{what}, forward: {}", far(&found, wanted));
                 }
-                for (found, wanted) in [(weight.backward(&dy), &dx), (weight.backward_in_parallel(&dy), &dx)] {
+                for (found, wanted) in [(weight.backward(&dy, Spread::NONE), &dx), (weight.backward_in_parallel(&dy), &dx)] {
                     assert!(far(&found, wanted) < 2e-6, "{what}, backward: {}", far(&found, wanted));
                 }
-                let mut twice = weight.backward(&dy);
-                weight.add_backward(&dy, &mut twice);
+                let mut twice = weight.backward(&dy, Spread::NONE);
+                weight.add_backward(&dy, &mut twice, Spread::NONE);
                 let wanted: Vec<f64> = dx.iter().map(|x| 2.0 * x).collect();
                 assert!(far(&twice, &wanted) < 2e-6, "{what}, added");
             }
@@ -282,7 +293,7 @@ mod tests {
         // SAFETY: `y` holds a number for each that is written.
         unsafe { weight.write_widened(numbers, Way::Forward, &rounded, y.as_mut_ptr(), false) };
         let wanted: Vec<f64> = y.into_iter().map(f64::from).collect();
-        assert!(far(&weight.forward(&x), &wanted) < 1e-6);
+        assert!(far(&weight.forward(&x, Spread::NONE), &wanted) < 1e-6);
         Ok(())
     }
 
@@ -294,11 +305,13 @@ mod tests {
                 let weight = Tensor::zeros((d_out, d_in), dtype, &Device::Cpu)?;
                 let held = FrozenWeights::of([&weight]);
                 let weight = held.get::<f32>(0)?;
-                for rows in [weight.forward(&[]), weight.backward(&[]), weight.forward_in_parallel(&[])] {
+                for rows in
+                    [weight.forward(&[], Spread::NONE), weight.backward(&[], Spread::NONE), weight.forward_in_parallel(&[])]
+                {
                     assert!(rows.is_empty(), "{dtype:?}");
                 }
                 assert!(weight.backward_in_parallel(&[]).is_empty(), "{dtype:?}");
-                weight.add_backward(&[], &mut []);
+                weight.add_backward(&[], &mut [], Spread::NONE);
             }
         }
         Ok(())
@@ -312,9 +325,9 @@ mod tests {
             let weight = Tensor::from_vec(drawn("weight", d_out * d_in), (d_out, d_in), &Device::Cpu)?.to_dtype(dtype)?;
             let (held, x) = (FrozenWeights::of([&weight]), drawn("x", rows * d_in));
             let weight = held.get::<f32>(0)?;
-            let whole = weight.forward(&x);
+            let whole = weight.forward(&x, Spread::NONE);
             for from in [0, 1, 12, 30] {
-                assert_eq!(weight.forward(&x[from * d_in..]), whole[from * d_out..], "{dtype:?} from row {from}");
+                assert_eq!(weight.forward(&x[from * d_in..], Spread::NONE), whole[from * d_out..], "{dtype:?} from row {from}");
             }
         }
         Ok(())

@@ -18,6 +18,7 @@ mod pair;
 mod panels;
 mod real;
 mod simd;
+mod spread;
 mod storage;
 mod sums;
 

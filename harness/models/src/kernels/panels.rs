@@ -41,8 +41,27 @@ impl<T> Weight<'_, T> {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Weight<'_, f32> {
+    /// Its numbers as words that panels are made of.
+    fn words(&self) -> Option<(avx512::Words, &[u8])> {
+        match self.numbers {
+            Stored::Whole(numbers) => Some((avx512::Words::Single, bytemuck::cast_slice(numbers))),
+            // A word is two neighbours of a row.
+            Stored::Bf16(numbers) if self.d_in.is_multiple_of(2) => {
+                Some((avx512::Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast())))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Number types that may have a kernel of their own.
 pub trait Panels: Sized {
+    /// Whether this processor has one for a weight: then a row of a product does not depend on the rows beside it.
+    #[allow(private_interfaces, reason = "nobody outside calls it")]
+    fn has_panels(weight: &Weight<Self>) -> bool;
+
     /// Writes the product by it; false if this processor, or the type, has none.
     ///
     /// # Safety
@@ -53,6 +72,11 @@ pub trait Panels: Sized {
 }
 
 impl Panels for f64 {
+    #[allow(private_interfaces, reason = "as declared")]
+    fn has_panels(_: &Weight<Self>) -> bool {
+        false
+    }
+
     #[allow(unsafe_code, private_interfaces, reason = "as declared")]
     unsafe fn write_with_panels(_: &Weight<Self>, _: Way, _: &[Self], _: *mut Self, _: bool) -> bool {
         false
@@ -61,18 +85,23 @@ impl Panels for f64 {
 
 impl Panels for f32 {
     #[cfg(target_arch = "x86_64")]
+    #[allow(private_interfaces, reason = "as declared")]
+    fn has_panels(weight: &Weight<Self>) -> bool {
+        weight.words().is_some_and(|(kind, _)| kind.served())
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[allow(private_interfaces, reason = "as declared")]
+    fn has_panels(_: &Weight<Self>) -> bool {
+        false
+    }
+
+    #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code, private_interfaces, reason = "as declared")]
     unsafe fn write_with_panels(weight: &Weight<Self>, way: Way, x: &[Self], y: *mut Self, accumulate: bool) -> bool {
         use avx512::{Left, Right, Words, product, rounded};
         let (entering, leaving) = weight.widths(way);
-        let (kind, bytes): (_, &[u8]) = match weight.numbers {
-            Stored::Whole(numbers) => (Words::Single, bytemuck::cast_slice(numbers)),
-            // A word is two neighbours of a row.
-            Stored::Bf16(numbers) if weight.d_in.is_multiple_of(2) => {
-                (Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast()))
-            }
-            _ => return false,
-        };
+        let Some((kind, bytes)) = weight.words() else { return false };
         if !kind.served() || x.is_empty() {
             return false;
         }

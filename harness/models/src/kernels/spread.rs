@@ -1,0 +1,65 @@
+//! How the work on some sequences of a batch is spread over threads.
+//!
+//! A batch of many sequences keeps all threads busy by itself, a part each. A batch of few, one long sequence above all, does not: its
+//! parts are then worked on by several threads. Rows of products by panels, of norms and of attention's queries do not depend on the rows
+//! beside them, so they are cut by the threads that there are; what does depend on the cut is cut only where a part is the whole batch,
+//! and always alike. So no number depends on the thread count.
+
+use rayon::prelude::*;
+
+/// The threads that a part of a batch may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spread {
+    /// Those that no other part takes.
+    threads: usize,
+    /// Whether the part is the whole batch, on however many threads.
+    alone: bool,
+}
+
+/// The least rows of a product by panels that are worth a thread's packing of the weight.
+const LEAST_ROWS: usize = 48;
+/// Rows at a time of a product whose bits depend on the cut.
+const FIXED_ROWS: usize = 256;
+
+impl Spread {
+    /// One thread.
+    pub(super) const NONE: Self = Self { threads: 1, alone: false };
+
+    /// Of each of so many parts.
+    pub(super) fn of(parts: usize) -> Self {
+        Self { threads: (rayon::current_num_threads() / parts.max(1)).max(1), alone: parts == 1 }
+    }
+
+    /// Whether there is anybody to share with.
+    pub(super) fn is_shared(self) -> bool {
+        self.threads > 1
+    }
+
+    /// How many rows of a product a thread takes.
+    pub(super) fn rows(self, rows: usize, depend_on_the_cut: bool) -> usize {
+        match depend_on_the_cut {
+            true if self.alone => FIXED_ROWS,
+            true => rows,
+            false => rows.div_ceil(self.threads).max(LEAST_ROWS),
+        }
+    }
+
+    /// Calls `work` on some rows of `y`, and the same rows of others, at a time; all are rows of `width`.
+    pub(super) fn rows_of<T: Send + Sync, const N: usize>(
+        self,
+        width: usize,
+        y: &mut [T],
+        others: [&[T]; N],
+        work: impl Fn(&mut [T], [&[T]; N]) + Sync,
+    ) {
+        if !self.is_shared() {
+            return work(y, others);
+        }
+        let numbers = (y.len() / width).div_ceil(self.threads).max(1) * width;
+        let part = |at: usize, length: usize| others.map(|other| &other[at * numbers..][..length]);
+        y.par_chunks_mut(numbers).enumerate().for_each(|(at, y)| {
+            let others = part(at, y.len());
+            work(y, others);
+        });
+    }
+}
