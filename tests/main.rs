@@ -12,6 +12,7 @@
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`choices`]: does every method go with every kind of adapters, or say why not?
 //! - [`laws`]: do methods and runs obey the laws of ARCHITECTURE.md? Tables over `baselines::METHODS`, so a new row is tested.
+//! - [`runs`]: does a run obey them whole: its order, its counts, its bytes?
 //! - [`metrics`]: do the files of runs say what the table of metrics says?
 //! - [`engine`]: does it matter where clients are, and what of messages that are lost, damaged or made up?
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
@@ -71,6 +72,7 @@ mod quoted;
 mod reality;
 mod rope;
 mod rundir;
+mod runs;
 mod scoring;
 mod support;
 mod tiny;

@@ -15,8 +15,6 @@ pub enum Family {
     FedAvg,
     /// Any other method that federates.
     Federated,
-    /// Variants.
-    Other,
     /// Trains on all clients' examples at one place.
     Centralized,
 }
@@ -29,7 +27,6 @@ impl Family {
             Self::Local => "local",
             Self::FedAvg => "FedAvg",
             Self::Federated => "other federated",
-            Self::Other => "variants",
             Self::Centralized => "centralized",
         }
     }

@@ -36,7 +36,6 @@ impl Member<'_> {
             Family::Local => 5,
             Family::FedAvg => 0,
             Family::Federated => 2,
-            Family::Other => 4,
             Family::Centralized => 1,
         };
         (Marker::of(series), Ink::Series(series))
