@@ -137,16 +137,21 @@ pub fn method(name: &str) -> Result<Box<dyn Method>> {
     Ok((Registry::new(baselines::METHODS).find(name)?.build)(&BTreeMap::new())?)
 }
 
+/// The experiment's method, on the adapters that it chooses.
+fn chosen(experiment: &Experiment) -> Result<MethodRow> {
+    Ok(Registry::new(baselines::METHODS).choose(&experiment.method.name, experiment.adapter.kind.as_deref())?)
+}
+
 /// The experiment's row and its prepared study.
 pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
-    let row = Registry::new(baselines::METHODS).find(&experiment.method.name)?;
+    let row = chosen(experiment)?;
     let [train, test] = world().splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
     Ok((row, study_over(experiment, train.clone(), test.clone())?))
 }
 
 /// A study of other splits than the experiment names.
 pub fn study_over(experiment: &Experiment, train: Arc<Split>, test: Arc<Split>) -> Result<Study> {
-    let row = Registry::new(baselines::METHODS).find(&experiment.method.name)?;
+    let row = chosen(experiment)?;
     Ok(Study::new(experiment.clone(), &row, world().backbone.clone(), train, test)?)
 }
 
