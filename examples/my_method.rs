@@ -14,7 +14,7 @@ use federation::Result;
 use federation::aggregate::Mean;
 use federation::registry::{MethodRow, Registry, keys_of, options};
 use federation::{ADAPTERS, Client, Family, Method, Plain, Round, Scope, Sets, Update};
-use models::adapter::Adapters;
+use models::adapter::{Adapters, lora};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,7 +73,7 @@ const ROW: MethodRow = MethodRow {
     sentence: "FedAvg of what each client has learnt per local step.",
     source: "Wang et al., arXiv 2007.07481",
     family: Family::Federated,
-    adapter: "lora",
+    adapter: &lora::KIND,
     refuses: |_| None,
     aliases: &[],
     traffic: |spec, _| [spec.parameters(); 2],

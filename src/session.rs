@@ -99,7 +99,7 @@ impl Session {
         // The default has one spelling, so that it has one hash.
         experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
         let backbone = self.backbone(&experiment.backbone)?;
-        experiment.adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.model.spec())?.config();
+        experiment.adapter = AdapterSpec::of(row.adapter, &experiment.adapter, backbone.model.spec())?.config();
         experiment.method.options = method.config();
         let splits = [experiment.data.train_split.as_str(), &experiment.data.test_split];
         let inputs = self.inputs(&located, &splits, &backbone, experiment.partition.file.as_deref())?;
@@ -169,14 +169,15 @@ impl Session {
 
     /// A backbone with its weights.
     pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Held> {
-        let place = BackbonePlace::find(config)?;
+        let backbones = self.registry.backbones();
+        let place = BackbonePlace::find(config, backbones)?;
         // A folder that is no model says so better when it is read as one.
-        let paths = place.files().or_else(|error| place.load(config).and(Err(error)))?;
+        let paths = place.files().or_else(|error| place.load(config, backbones).and(Err(error)))?;
         let files = checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)?;
         if let Some(held) = self.backbones.get(config).filter(|held| held.files == files) {
             return Ok(held.clone());
         }
-        let model = place.load(config)?;
+        let model = place.load(config, backbones)?;
         if checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)? != files {
             return Err(study::Error::Changed { path: place.folder() }.into());
         }
@@ -184,7 +185,7 @@ impl Session {
         let fetch =
             download.iter().map(|download| format!("model fetch {}@{}", download.id, download.commit)).collect::<String>();
         check_download(download.as_ref(), &place.folder(), &files, &fetch)?;
-        let held = Held { sha256: made_of(&config.name, &*model, &files), model, files, download };
+        let held = Held { sha256: made_of(&place.shipped_sha256(), &*model, &files), model, files, download };
         self.backbones.insert(config.clone(), held.clone());
         Ok(held)
     }

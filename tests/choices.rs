@@ -10,7 +10,7 @@ use data::Dataset;
 use data_scripts::generators;
 use federation::registry::{MethodRow, Registry};
 use federation::{InProcess, Scope, Unwatched};
-use models::adapter::{KINDS, lora};
+use models::adapter::{KINDS, Kinds, lora};
 use models::{Backbone, nano};
 use schema::Experiment;
 use schema::metrics::Metric;
@@ -111,9 +111,9 @@ fn a_name_and_a_choice_are_one_experiment() -> Test {
             let (old, of_old) = settle(alias.name, None)?;
             for (method, kind) in [(row.name, Some(alias.adapter)), (alias.name, Some(alias.adapter))] {
                 let (new, of_new) = settle(method, kind)?;
-                assert_eq!((&new, of_new.name, of_new.adapter), (&old, alias.name, alias.adapter), "{method}, {kind:?}");
+                assert_eq!((&new, of_new.name, of_new.adapter.name), (&old, alias.name, alias.adapter), "{method}, {kind:?}");
             }
-            assert_eq!((&*old.method.name, of_old.adapter), (alias.name, alias.adapter));
+            assert_eq!((&*old.method.name, of_old.adapter.name), (alias.name, alias.adapter));
             let other = KINDS.iter().find(|kind| kind.name != alias.adapter).context("one kind")?.name;
             let error = settle(alias.name, Some(other)).err().context("refused")?.to_string();
             for text in [alias.name, other, &format!("is `{}` on", row.name), &format!("choose `{}`", row.name)] {
@@ -131,8 +131,8 @@ fn a_name_and_a_choice_are_one_experiment() -> Test {
 fn a_method_has_a_kind_of_its_own() -> Test {
     for row in METHODS {
         let settled = registry().settle(&mut experiment(row.name, None)?)?;
-        assert_eq!(settled.adapter, row.adapter, "{}", row.name);
-        assert_eq!(row.adapters().next().map(|kind| kind.name), Some(row.adapter), "{}", row.name);
+        assert_eq!(settled.adapter.name, row.adapter.name, "{}", row.name);
+        assert_eq!(row.adapters(&Kinds::default()).next().map(|kind| kind.name), Some(row.adapter.name), "{}", row.name);
     }
     let families = registry().families();
     assert_eq!(families["fedavg-nano"], families["fedavg"]);

@@ -65,7 +65,7 @@ pub const MINIMAL: &str = "[data]\ndataset = \"icongen\"\ntrain_limit = 40\ntest
 #[test]
 fn lists_have_a_sentence_and_a_source() {
     let desk = Desk::new();
-    for what in ["methods", "backbones", "datasets", "metrics"] {
+    for what in ["methods", "adapters", "backbones", "datasets", "metrics"] {
         let output = desk.fedbench(&["list", what, "--format", "json"]);
         let items: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
         assert!(!items.is_empty());

@@ -104,7 +104,7 @@ fn one_client_is_local_tuning() -> Test {
         let exact = row.name == "fedavg";
         let after = |method: &str| -> Result<(Study, Outcome)> {
             let mut experiment = experiment(method);
-            experiment.adapter.kind = Some(row.adapter.into());
+            experiment.adapter.kind = Some(row.adapter.name.into());
             experiment.partition.clients = 1;
             experiment.federation.rounds = if exact { 2 } else { 1 };
             let (_, study, outcome) = run(&experiment)?;

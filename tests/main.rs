@@ -18,6 +18,7 @@
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
+//! - [`rows`]: is a backbone, or a kind of adapter, one file and one row, from outside too?
 //! - [`rundir`]: is a run folder that was damaged, changed or led astray ever taken for what it was?
 //! - [`printed`]: what of results that cannot be written, and of names that are commands to a terminal?
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
@@ -71,6 +72,7 @@ mod privacy;
 mod quoted;
 mod reality;
 mod rope;
+mod rows;
 mod rundir;
 mod runs;
 mod scoring;

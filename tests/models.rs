@@ -10,6 +10,7 @@ use models::smol::Llm;
 use models::{self, Backbone};
 use serde_json::{Value, json};
 
+use crate::cli::Desk;
 use crate::support::{Test, setup};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:5e5e\nsize 146946961\n";
@@ -405,4 +406,77 @@ fn a_config_is_that_of_its_weights() -> Test {
     let large = Model::of("llava-tied")?;
     large.numbers("embed_tokens.weight", |numbers| numbers.iter_mut().for_each(|number| *number *= 1e30))?;
     large.fails(&["embed_tokens.weight", "weights up to 1e15 are read"])
+}
+
+/// An added token behind all others of the folder `llava`, which has a row for each of its 346.
+fn added(content: &str) -> Result<Model> {
+    let model = Model::of("llava")?;
+    let token = json!({
+        "id": 346, "content": content, "special": false, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false
+    });
+    model.edit("tokenizer.json", |table| table["added_tokens"].as_array_mut().expect("added tokens").push(token))?;
+    Ok(model)
+}
+
+/// A chat format of the folder `llava`.
+fn chat(answer: &str, end: &str) -> Value {
+    json!({"turn": "USER: {images}{prompt}", "image": "<image>", "answer": answer, "end": end, "begin": "<s>", "joined": true})
+}
+
+/// Checkpoints may have more added tokens than rows of their embedding: such a token is refused where a text asks for it, and at once
+/// where every text would.
+#[test]
+fn tokens_without_a_row_are_refused_where_they_are_asked_for() -> Test {
+    let zebra = ["tokenizer.json: ", "token id 346, `zebra`, has no row in an embedding of 346"];
+    let model = added("zebra")?;
+    let loaded = model.load()?;
+    let text = loaded.text();
+    text.prefix("a horse", &[Tiles::WHOLE], usize::MAX)?;
+    said(text.prefix("a zebra?", &[Tiles::WHOLE], usize::MAX).err().map(Into::into), &zebra)?;
+    said(text.answer("zebra").err().map(Into::into), &zebra)?;
+    for chat in [chat(" zebra:", "</s>"), chat(" ASSISTANT:", "zebra")] {
+        added("zebra")?.edit("config.json", |table| table["chat"] = chat)?.fails(&zebra)?;
+    }
+
+    // A mark that only some pictures are written with.
+    let tiles = Model::of("smolvlm-tiles")?;
+    tiles.edit("tokenizer.json", |table| {
+        let tokens = table["added_tokens"].as_array_mut().expect("added tokens");
+        let (mut last, at) = (tokens[0].clone(), tokens.len() - 1);
+        last["content"] = "<unasked>".into();
+        last["id"] = tokens[at]["id"].clone();
+        tokens[at]["id"] = 336.into();
+        tokens.insert(at, last);
+    })?;
+    let loaded = tiles.load()?;
+    let cut = |rows, columns| loaded.text().prefix("What?", &[Tiles { rows, columns }], usize::MAX);
+    cut(2, 4)?;
+    said(
+        cut(3, 4).err().map(Into::into),
+        &["tokenizer.json: ", "token id 336, `<row_3_col_4>`, has no row in an embedding of 336"],
+    )
+}
+
+/// The example is named.
+#[test]
+fn a_text_that_asks_for_such_a_token_is_named() -> Test {
+    let (desk, model) = (Desk::new(), added("Which")?);
+    let folder = model.folder.path().to_str().context("a path in UTF-8")?;
+    let eval = ["eval", "--backbone", folder, "--dataset", "icongen", "--limit", "4", "--out", "o"];
+    let said = desk.expect(
+        &eval,
+        1,
+        &["example `choose_img-test-0`: ", "tokenizer.json: token id 346, `Which`, has no row in an embedding of 346"],
+    );
+    ensure!(!said.contains("index-select"), "{said}");
+    Ok(())
+}
+
+/// A model may say the placeholder of pictures, which has a row like other tokens; what it says is text. (This one does.)
+#[test]
+fn a_model_that_says_the_placeholder_goes_on() -> Test {
+    let (desk, model) = (Desk::new(), Model::of("llava")?);
+    let folder = model.folder.path().to_str().context("a path in UTF-8")?;
+    desk.expect(&["eval", "--backbone", folder, "--dataset", "icongen", "--limit", "24", "--out", "o"], 0, &["on 24 examples"]);
+    Ok(())
 }

@@ -26,7 +26,7 @@ pub mod zero_shot;
 
 use federation::registry::{Alias, MethodRow};
 use federation::{Family, Scope};
-use models::adapter::AdapterSpec;
+use models::adapter::{self, AdapterSpec};
 
 /// Experiments and suites that ship with the program, by name.
 pub const SUITES: &[(&str, &str)] = &[
@@ -76,7 +76,7 @@ const DEFAULTS: MethodRow = MethodRow {
     sentence: "",
     source: "",
     family: Family::Federated,
-    adapter: "lora",
+    adapter: &adapter::lora::KIND,
     refuses: |_| None,
     aliases: &[],
     traffic: ADAPTERS,
@@ -103,7 +103,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "The untouched backbone: the lower reference.",
         source: "reference row (METHODS: zero-shot)",
         family: Family::ZeroShot,
-        adapter: "nano",
+        adapter: &adapter::nano::KIND,
         traffic: NOTHING,
         scope: Scope::Nothing,
         build: zero_shot::ZeroShot::build,
@@ -114,7 +114,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "Each client tunes its own adapters on its own shard and sends nothing (LocFT).",
         source: "FedNano, arXiv 2506.14824, baselines",
         family: Family::Local,
-        adapter: "nano",
+        adapter: &adapter::nano::KIND,
         traffic: NOTHING,
         personal: true,
         build: local::Local::build,
@@ -133,7 +133,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "fednano",
         sentence: "Adapters merged by the diagonal Fisher of each client's shard, squared per example.",
         source: "FedNano, arXiv 2506.14824",
-        adapter: "nano",
+        adapter: &adapter::nano::KIND,
         traffic: TWICE_UP,
         compute: 2.0,
         mean_only: false,
@@ -144,7 +144,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "fednano-ef",
         sentence: "FedNano with the Fisher accumulated from the last local epoch's own gradients, squared per batch: no extra pass.",
         source: "FedNano, arXiv 2506.14824",
-        adapter: "nano",
+        adapter: &adapter::nano::KIND,
         traffic: TWICE_UP,
         mean_only: false,
         build: fednano::FedNano::without,
@@ -246,7 +246,7 @@ pub const METHODS: &[MethodRow] = &[
         name: "feddat",
         sentence: "A shared adapter and a local one; their mean is a teacher, and the two teach each other.",
         source: "Chen et al., arXiv 2308.12305",
-        adapter: "bottleneck",
+        adapter: &adapter::bottleneck::KIND,
         compute: 2.5,
         personal: true,
         build: feddat::FedDat::build,
@@ -309,7 +309,7 @@ pub const METHODS: &[MethodRow] = &[
         sentence: "Adapters tuned on all shards pooled, with every client's steps: an upper reference.",
         source: "FedNano, arXiv 2506.14824, baselines",
         family: Family::Centralized,
-        adapter: "nano",
+        adapter: &adapter::nano::KIND,
         aliases: &[Alias { name: "centralized-nano", adapter: "nano" }, Alias { name: "centralized-lora", adapter: "lora" }],
         traffic: NOTHING,
         scope: Scope::Pooled,

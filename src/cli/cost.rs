@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use federation::{Placement, Scope};
-use models::adapter::{self, AdapterSpec, Rank};
+use models::adapter::{AdapterSpec, Rank};
 use models::flops;
-use models::{self, Branch, Sequence, Spec};
+use models::{Branch, Sequence, Spec};
 use reports::markdown::code;
 use schema::experiment::AdapterConfig;
 use serde::Serialize;
@@ -78,11 +78,11 @@ impl Cost {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let row = session.registry().choose(&self.method, self.adapter.as_deref())?;
         let folder = crate::hub::find_backbone(&self.backbone)?.map(|found| found.folder().display().to_string());
-        let spec = models::spec(folder.as_deref().unwrap_or(&self.backbone))?;
-        let fixed = matches!(adapter::kind(row.adapter)?.rank, Rank::Fixed(_));
+        let spec = session.registry().backbones().spec(folder.as_deref().unwrap_or(&self.backbone))?;
+        let fixed = matches!(row.adapter.rank, Rank::Fixed(_));
         let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));
         let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone() };
-        let adapter = AdapterSpec::resolve(&config, row.adapter, &spec)?;
+        let adapter = AdapterSpec::of(row.adapter, &config, &spec)?;
         let ledgers = self.ledgers(&row, &spec, &adapter);
         match self.format {
             CostFormat::Json => say_json(&serde_json::to_string_pretty(&ledgers)?),

@@ -35,7 +35,7 @@ pub(crate) struct Eval {
     /// A backbone's name, folder or id on the Hub.
     #[arg(long)]
     backbone: String,
-    /// Where the language model of `smol` lies: a GGUF file or a folder.
+    /// Where weights lie that the backbone asks for, as `smol` does for a language model: a file or a folder.
     #[arg(long)]
     weights: Option<String>,
     /// A dataset's name, card or folder.
@@ -138,7 +138,7 @@ impl Eval {
         }
         let identity = self.identity(adapter.as_ref(), &evaluation, &inputs, session)?;
         place::check_same(&self.out, &identity)?;
-        let judge = self.judge(adapter.as_ref(), &evaluation, &backbone, split)?;
+        let judge = self.judge(adapter_spec(adapter.as_ref(), session.registry(), &backbone)?, &evaluation, &backbone, split)?;
         let adapters = match &self.adapters {
             Some(path) => adapters::read(path, self.client, &judge.adapter, &*backbone.model)?,
             None => Adapters::default(),
@@ -166,17 +166,7 @@ impl Eval {
     }
 
     /// One judge of all examples, as if they were one client's.
-    fn judge(
-        &self,
-        adapter: Option<&AdapterConfig>,
-        evaluation: &EvaluationConfig,
-        backbone: &Held,
-        split: Arc<Split>,
-    ) -> Result<Judge> {
-        let spec = |config: &AdapterConfig| {
-            AdapterSpec::resolve(config, config.kind.as_deref().unwrap_or_default(), backbone.model.spec())
-        };
-        let adapter = adapter.map_or_else(|| Ok(AdapterSpec::none()), spec)?;
+    fn judge(&self, adapter: AdapterSpec, evaluation: &EvaluationConfig, backbone: &Held, split: Arc<Split>) -> Result<Judge> {
         let asking = Asking {
             backbone: &*backbone.model,
             prompt: &self.prompt,
@@ -297,7 +287,7 @@ impl Eval {
         let kind = match &trained.adapter.kind {
             Some(kind) => kind.clone(),
             // What older versions wrote, or somebody by hand.
-            None => registry.find(&trained.method.name)?.adapter.to_owned(),
+            None => registry.find(&trained.method.name)?.adapter.name.to_owned(),
         };
         Ok(Some(AdapterConfig { kind: Some(kind), ..trained.adapter }))
     }
@@ -310,4 +300,11 @@ impl Eval {
             weights: self.weights.clone(),
         }
     }
+}
+
+/// What is judged: adapters of a kind that a config gives, or none.
+fn adapter_spec(config: Option<&AdapterConfig>, registry: &Registry, backbone: &Held) -> Result<AdapterSpec> {
+    let Some(config) = config else { return Ok(AdapterSpec::none()) };
+    let kind = registry.adapters().find(config.kind.as_deref().unwrap_or_default())?;
+    Ok(AdapterSpec::of(kind, config, backbone.model.spec())?)
 }

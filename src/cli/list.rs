@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_scripts::{cards, generators};
 use federation::Family;
-use federation::registry::{Alias, MethodRow};
-use models::BACKBONES;
+use federation::registry::{Alias, MethodRow, Registry};
+use models::adapter::Kinds;
 use schema::metrics;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::hub;
 use crate::located::data_root;
 use crate::session::Session;
 
-/// What there is: methods, backbones, datasets, tasks, metrics.
+/// What there is: methods, adapters, backbones, datasets, tasks, metrics.
 #[derive(Args)]
 pub(crate) struct List {
     /// What to list.
@@ -27,6 +27,7 @@ pub(crate) struct List {
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
     Methods,
+    Adapters,
     Backbones,
     Datasets,
     Tasks,
@@ -63,9 +64,9 @@ struct OfMethod {
 }
 
 impl OfMethod {
-    fn of(row: &MethodRow) -> Self {
-        let other_adapters = row.adapters().map(|kind| kind.name).filter(|kind| *kind != row.adapter).collect();
-        Self { family: row.family, adapter: row.adapter, other_adapters, aliases: row.aliases.to_vec() }
+    fn of(row: &MethodRow, known: &Kinds) -> Self {
+        let other_adapters = row.adapters(known).map(|kind| kind.name).filter(|kind| *kind != row.adapter.name).collect();
+        Self { family: row.family, adapter: row.adapter.name, other_adapters, aliases: row.aliases.to_vec() }
     }
 
     fn lines(&self) -> Vec<String> {
@@ -84,8 +85,9 @@ impl OfMethod {
 impl List {
     pub(crate) fn run(self, session: &Session) -> Result<()> {
         let items = match self.what {
-            What::Methods => session.registry().methods().iter().map(of_method).collect(),
-            What::Backbones => items(BACKBONES, |row| (row.name, row.sentence, row.source)),
+            What::Methods => methods(session.registry()),
+            What::Adapters => items(session.registry().adapters().rows(), |row| (row.name, row.sentence, row.source)),
+            What::Backbones => items(session.registry().backbones().rows(), |row| (row.name, row.sentence, row.source)),
             What::Tasks => items(session.registry().tasks().rows(), |row| (row.name, row.sentence, row.source)),
             What::Metrics => items(&metrics::listed(), |row| (row.name, row.sentence, row.source)),
             What::Datasets => datasets()?,
@@ -112,9 +114,12 @@ fn items<T>(rows: &[T], parts: impl Fn(&T) -> (&'static str, &'static str, &'sta
     rows.iter().map(item).collect()
 }
 
-fn of_method(row: &MethodRow) -> Item {
-    let [name, sentence, source] = [row.name, row.sentence, row.source].map(String::from);
-    Item { name, sentence, source, files: None, method: Some(OfMethod::of(row)) }
+fn methods(registry: &Registry) -> Vec<Item> {
+    let item = |row: &MethodRow| {
+        let [name, sentence, source] = [row.name, row.sentence, row.source].map(String::from);
+        Item { name, sentence, source, files: None, method: Some(OfMethod::of(row, registry.adapters())) }
+    };
+    registry.methods().iter().map(item).collect()
 }
 
 fn datasets() -> Result<Vec<Item>> {

@@ -78,7 +78,7 @@ enum Command {
     /// Fetch backbones from the Hub.
     #[command(subcommand)]
     Model(model::Model),
-    /// What there is: methods, backbones, datasets, tasks, metrics.
+    /// What there is: methods, adapters, backbones, datasets, tasks, metrics.
     List(list::List),
     /// Everything that can be known of an experiment before computing.
     Validate(validate::Validate),

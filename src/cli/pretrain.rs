@@ -174,7 +174,7 @@ impl Smol {
         let (clock, seed) = (Stopwatch::start(), Seed::new(self.seed));
         let output = Output::open(&self.out)?;
         let dtype = parse_dtype(Some(&self.dtype))?;
-        let path = crate::held::smol_weights(self.weights.as_deref())?;
+        let path = crate::held::asked_weights(smol::NAME, &smol::ASKING, self.weights.as_deref())?.0;
         let llm = smol::Llm::open(&path)?;
         let llm_sha256 = llm.sha256().to_owned();
         let mut progress = Progress::new(self.quiet, &clock);

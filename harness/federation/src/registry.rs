@@ -1,11 +1,11 @@
-//! What a config and a card may name: tables of methods and tasks, handed down by whoever links them in.
+//! What a config and a card may name: tables of methods, adapter kinds, backbones and tasks, handed down by whoever links them in.
 //!
-//! The harness knows no method by name; `baselines` fills this table, and a user's own crate can add rows to it. Tasks of one's own
-//! stand beside the suite's.
+//! The harness knows no method by name; `baselines` fills that table. A user's own crate can add rows to all of them.
 
 use std::collections::BTreeMap;
 
-use models::adapter::{self, AdapterKind, AdapterSpec, KINDS};
+use models::adapter::{AdapterKind, AdapterSpec, Kinds};
+use models::{BackboneRow, Backbones};
 use schema::Experiment;
 use schema::experiment::PrivacyMode;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct MethodRow {
     /// What kind of method it is.
     pub family: Family,
     /// The adapter kind that it tunes unless an experiment chooses another.
-    pub adapter: &'static str,
+    pub adapter: &'static AdapterKind,
     /// Why it cannot tune adapters of a kind, in words about "it" and "these"; nothing where it can.
     pub refuses: fn(&AdapterKind) -> Option<&'static str>,
     /// The names that it has on adapters of some kinds: what its runs are called there.
@@ -62,25 +62,24 @@ pub struct Alias {
 }
 
 impl MethodRow {
-    /// The same method on adapters of a kind, under the name that it has there.
-    pub fn on(&self, kind: &str) -> Result<Self> {
-        let kind = adapter::kind(kind)?;
+    /// The same method on adapters of a kind, under the name that it has there; `known` are the kinds there are.
+    pub fn on(&self, kind: &'static AdapterKind, known: &Kinds) -> Result<Self> {
         if let Some(why) = (self.refuses)(kind) {
             return Err(Error::Usage(format!(
                 "adapter.kind = \"{}\": method `{}` cannot tune these adapters: {why}; expected {}",
                 kind.name,
                 self.name,
-                self.adapters().map(|kind| format!("\"{}\"", kind.name)).collect::<Vec<_>>().join(" or ")
+                self.adapters(known).map(|kind| format!("\"{}\"", kind.name)).collect::<Vec<_>>().join(" or ")
             )));
         }
         let alias = self.aliases.iter().find(|alias| alias.adapter == kind.name);
-        Ok(Self { name: alias.map_or(self.name, |alias| alias.name), adapter: kind.name, ..*self })
+        Ok(Self { name: alias.map_or(self.name, |alias| alias.name), adapter: kind, ..*self })
     }
 
-    /// The kinds of adapters that it can tune, its own first.
-    pub fn adapters(&self) -> impl Iterator<Item = &'static AdapterKind> {
-        let (own, others): (Vec<_>, Vec<_>) =
-            KINDS.iter().filter(|kind| (self.refuses)(kind).is_none()).partition(|kind| kind.name == self.adapter);
+    /// The kinds of adapters, of those there are, that it can tune, its own first.
+    pub fn adapters(&self, known: &Kinds) -> impl Iterator<Item = &'static AdapterKind> {
+        let fit = known.rows().iter().copied().filter(|kind| (self.refuses)(kind).is_none());
+        let (own, others): (Vec<_>, Vec<_>) = fit.partition(|kind| kind.name == self.adapter.name);
         own.into_iter().chain(others)
     }
 
@@ -116,22 +115,36 @@ impl MethodRow {
     }
 }
 
-/// The methods and tasks there are.
+/// The methods, adapter kinds, backbones and tasks there are.
 #[derive(Clone, Default)]
 pub struct Registry {
     methods: Vec<MethodRow>,
+    adapters: Kinds,
+    backbones: Backbones,
     tasks: Tasks,
 }
 
 impl Registry {
-    /// A registry over these rows and the suite's tasks.
+    /// A registry over these rows, and the suite's own adapter kinds, backbones and tasks.
     pub fn new(methods: &[MethodRow]) -> Self {
-        Self { methods: methods.to_vec(), tasks: Tasks::default() }
+        Self { methods: methods.to_vec(), ..Self::default() }
     }
 
     /// Adds a row.
     pub fn method(mut self, row: MethodRow) -> Self {
         self.methods.push(row);
+        self
+    }
+
+    /// Adds a kind of adapter.
+    pub fn adapter(mut self, row: &'static AdapterKind) -> Self {
+        self.adapters = self.adapters.with(row);
+        self
+    }
+
+    /// Adds a backbone, or an architecture of some.
+    pub fn backbone(mut self, row: &'static BackboneRow) -> Self {
+        self.backbones = self.backbones.with(row);
         self
     }
 
@@ -141,13 +154,24 @@ impl Registry {
         self
     }
 
-    /// Refuses two rows of one name, and a task that would be worth nothing.
+    /// Refuses two rows of one name, an adapter kind that nothing could attach, and a task that would be worth nothing.
     pub fn check(&self) -> Result<()> {
-        let names: Vec<&str> = self.names().map(|(name, ..)| name).collect();
-        if let Some(at) = (0..names.len()).find(|&at| names[..at].contains(&names[at])) {
-            return Err(Error::Usage(format!("two methods are called `{}`; give yours another name", names[at])));
+        if let Some(name) = schema::twice(self.names().map(|(name, ..)| name)) {
+            return Err(Error::Usage(format!("two methods are called `{name}`; give yours another name")));
         }
+        self.adapters.check()?;
+        self.backbones.check()?;
         Ok(self.tasks.check()?)
+    }
+
+    /// The adapter kinds there are.
+    pub fn adapters(&self) -> &Kinds {
+        &self.adapters
+    }
+
+    /// The backbones there are.
+    pub fn backbones(&self) -> &Backbones {
+        &self.backbones
     }
 
     /// The tasks there are.
@@ -168,7 +192,7 @@ impl Registry {
     /// The method of this name; of a name that it has on one kind of adapters, on these.
     pub fn find(&self, name: &str) -> Result<MethodRow> {
         match self.named(name)? {
-            (row, Some(alias)) => row.on(alias.adapter),
+            (row, Some(alias)) => row.on(self.adapters.find(alias.adapter)?, &self.adapters),
             (row, None) => Ok(*row),
         }
     }
@@ -190,8 +214,9 @@ impl Registry {
                 "adapter.kind = \"{kind}\": method `{name}` is `{}` on adapter kind \"{}\"; leave the key out, or choose `{}`",
                 row.name, alias.adapter, row.name
             ))),
-            (Some(alias), _) => row.on(alias.adapter),
-            (None, kind) => row.on(kind.unwrap_or(row.adapter)),
+            (Some(alias), _) => row.on(self.adapters.find(alias.adapter)?, &self.adapters),
+            (None, Some(kind)) => row.on(self.adapters.find(kind)?, &self.adapters),
+            (None, None) => row.on(row.adapter, &self.adapters),
         }
     }
 
@@ -226,5 +251,22 @@ pub fn keys_of<T: serde::Serialize>(method: &T) -> BTreeMap<String, Value> {
     match serde_json::to_value(method) {
         Ok(Value::Object(keys)) => keys.into_iter().filter(|(_, value)| !value.is_null()).collect(),
         _ => BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::{adapter, llava};
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_there_twice_is_refused() {
+        static KIND: AdapterKind = AdapterKind { alpha_over_rank: 1.0, ..adapter::lora::KIND };
+        let error = |registry: Registry| registry.check().expect_err("must be refused").to_string();
+        assert!(Registry::default().check().is_ok());
+        assert_eq!(error(Registry::default().adapter(&KIND)), "two adapter kinds are called `lora`; give yours another name");
+        let twice = Registry::default().backbone(&llava::SHAPES);
+        assert_eq!(error(twice), "two backbones are called `llava-1.5-7b`; give yours another name");
     }
 }

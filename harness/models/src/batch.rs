@@ -128,7 +128,8 @@ pub struct RowOwner {
 /// Sequences of one batch, padded on the right to the longest.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Token ids `[b * t]`; 0 at image tokens, whose own embedding is never used (and may not exist).
+    /// Token ids `[b * t]`; 0 at image tokens, whose own embedding is never used (and may not exist). A placeholder in a branch, which
+    /// only a model says, is a token like others.
     pub tokens: Tensor,
     /// Where each hidden state comes from, `[b * t]`: the token at that place, or row `b * t + i` for the i-th image token.
     pub source: Tensor,
@@ -183,8 +184,8 @@ impl Batch {
         // Grown without knowing how far, the largest of these would be held twice.
         let mut mask = Vec::with_capacity(b * t * t);
         rows.iter().for_each(|row| mask.extend(row.mask()));
-        let image_mask = rows.iter().flat_map(|row| row.is_image(image_token)).collect();
-        let text_mask = rows.iter().flat_map(|row| row.is_text(image_token)).collect();
+        let image_mask = rows.iter().flat_map(|row| row.images(image_token)).collect();
+        let text_mask = rows.iter().flat_map(|row| row.texts(image_token)).collect();
         Ok(Self {
             tokens: index(rows.iter().flat_map(|row| row.looked_up(image_token)).collect())?,
             source: index(plan.source)?,
@@ -245,7 +246,8 @@ impl Row {
     }
 
     fn looked_up(&self, image_token: u32) -> impl Iterator<Item = u32> + '_ {
-        self.tokens.iter().map(move |&token| if token == image_token || token == VIRTUAL { 0 } else { token })
+        let frozen = move |(i, &token): (usize, &u32)| if self.is_image(i, image_token) || token == VIRTUAL { 0 } else { token };
+        self.tokens.iter().enumerate().map(frozen)
     }
 
     /// Virtual tokens; they stand in front.
@@ -258,15 +260,18 @@ impl Row {
         (0..self.tokens.len() * most).map(move |at| f32::from(u8::from(at / most == at % most && at % most < mine)))
     }
 
-    fn is_image(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
-        self.tokens.iter().map(move |&token| f32::from(u8::from(token == image_token)))
+    /// Whether a picture's token stands at a place.
+    fn is_image(&self, i: usize, image_token: u32) -> bool {
+        self.tokens[i] == image_token && self.segment[i] == 0
     }
 
-    fn is_text(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
-        let text = move |(&token, &segment): (&u32, &usize)| {
-            f32::from(u8::from(token != image_token && token != VIRTUAL && segment != PADDING))
-        };
-        self.tokens.iter().zip(&self.segment).map(text)
+    fn images(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
+        (0..self.tokens.len()).map(move |i| f32::from(u8::from(self.is_image(i, image_token))))
+    }
+
+    fn texts(&self, image_token: u32) -> impl Iterator<Item = f32> + '_ {
+        let is_text = move |i| !self.is_image(i, image_token) && self.tokens[i] != VIRTUAL && self.segment[i] != PADDING;
+        (0..self.tokens.len()).map(move |i| f32::from(u8::from(is_text(i))))
     }
 }
 
@@ -290,8 +295,8 @@ impl Plan {
     fn add(&mut self, index: usize, sequence: &Sequence, row: &Row, width: usize, image_token: u32) {
         self.images.extend(sequence.images.iter().map(|&image| image as u32));
         let base = (index * width) as u32;
-        for (i, &token) in row.tokens.iter().enumerate() {
-            let is_image = token == image_token;
+        for i in 0..row.tokens.len() {
+            let is_image = row.is_image(i, image_token);
             self.source.push(if is_image { self.text_rows + self.image_tokens } else { base + i as u32 });
             self.image_tokens += u32::from(is_image);
         }
@@ -355,5 +360,17 @@ mod tests {
         assert_eq!(piece.branches[0], all.branches[2]);
         assert_eq!((piece.branches.len(), piece.branches[1].tokens.len(), piece.num_targets()), (2, 9, 3));
         assert_eq!(all.with_piece(&all.branches, 0..2).branches, all.branches[0..2]);
+    }
+
+    /// A placeholder that a model says is a token like others: no picture stands there.
+    #[test]
+    fn a_placeholder_in_a_branch_is_text() -> Result<()> {
+        let sequence = Sequence { prefix: vec![9, 9, 4], images: vec![0], branches: vec![Branch::answer(vec![9, 5])] };
+        let batch = Batch::new(&[&sequence], 9, DType::F32, &Device::Cpu)?;
+        assert_eq!(batch.tokens.to_vec1::<u32>()?, [0, 0, 4, 9]);
+        assert_eq!(batch.source.to_vec1::<u32>()?, [4, 5, 2, 3]);
+        assert_eq!(batch.image_mask.flatten_all()?.to_vec1::<f32>()?, [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(batch.text_mask.flatten_all()?.to_vec1::<f32>()?, [0.0, 0.0, 1.0, 1.0]);
+        Ok(())
     }
 }

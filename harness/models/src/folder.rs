@@ -27,7 +27,8 @@
 //! - The tokenizers library trusts its files, so what a `tokenizer.json` describes is looked at first: how long a text may
 //!   become, how many steps and added tokens there are. Patterns of its own run on a thread that is given up after five seconds
 //!   (`models/src/tokenizer.rs`). Text from outside never becomes a special token: its spelling is changed, and an id that comes
-//!   of it all the same is an error (`text.rs`). `tests/hostile.rs` feeds damaged files to all of it.
+//!   of it all the same is an error (`text.rs`). So is a token without a row in the embedding: at once if every text may hold it,
+//!   otherwise where a text asks for it. `tests/hostile.rs` feeds damaged files to all of it.
 //! - `backbone.dtype` holds the weights in 16 bits; adapters, their gradients and logits are f32. On the CPU (`precision.rs`)
 //!   only matrices have 16 bits, and hidden states, norms and softmax are f32: half the memory, and with AVX512_BF16 about 0.6 of
 //!   the time. On a GPU hidden states have 16 bits too, norms and softmax widen to f32, as in transformers (`Widened` in
@@ -51,25 +52,8 @@ use super::text::{ChatFormat, TextCodec};
 use super::{Spec, fit, precision, tokenizer};
 use crate::{Error, Result};
 
-/// What a folder holds, by its `model_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// `llava`, and configs of ours, which name none.
-    Llava,
-    /// `idefics3`, `smolvlm`.
-    SmolVlm,
-    /// `minigpt4`, and `blip-2` around a Llama decoder.
-    MiniGpt4,
-}
-
-/// The `model_type`s that are read.
-const MODEL_TYPES: [(&str, Architecture); 5] = [
-    ("llava", Architecture::Llava),
-    ("idefics3", Architecture::SmolVlm),
-    ("smolvlm", Architecture::SmolVlm),
-    ("minigpt4", Architecture::MiniGpt4),
-    ("blip-2", Architecture::MiniGpt4),
-];
+/// The architecture of configs of ours, which name none.
+const OURS: &str = "llava";
 
 /// The files beside the weights that say what a model is, how it is asked and what it is shown.
 const SAID: [&str; 4] = ["config.json", "tokenizer.json", "preprocessor_config.json", "processor_config.json"];
@@ -101,15 +85,13 @@ impl Folder {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// Which architecture it is of.
-    pub fn architecture(&self) -> Result<Architecture> {
-        let Some(name) = self.config.get("model_type") else { return Ok(Architecture::Llava) };
-        let found = MODEL_TYPES.iter().find(|(known, _)| name.as_str() == Some(known)).map(|(_, architecture)| *architecture);
-        found.ok_or_else(|| {
-            let known = MODEL_TYPES.map(|(known, _)| format!("\"{known}\""));
-            let name = line(&name.to_string(), 80);
-            self.wrong(&format!("model_type = {name} is not supported; there are {}", known.join(", ")))
-        })
+    /// What its config calls its architecture.
+    pub fn model_type(&self) -> Result<&str> {
+        match self.config.get("model_type") {
+            None => Ok(OURS),
+            Some(Value::String(name)) => Ok(name),
+            Some(other) => Err(self.wrong(&format!("model_type = {}: expected a string", line(&other.to_string(), 80)))),
+        }
     }
 
     /// The config as an architecture has it, `check` telling what of it cannot be run.
@@ -126,28 +108,27 @@ impl Folder {
         }
     }
 
-    fn wrong(&self, what: &str) -> Error {
+    /// An error about its `config.json`.
+    pub fn wrong(&self, what: &str) -> Error {
         Error::Backbone(format!("{}: {what}", self.path.join("config.json").display()))
     }
 
-    /// `tokenizer.json` with a chat format, for images of so many tokens; `image_token` is the id that the config has for the
-    /// placeholder, if it has one.
+    /// `tokenizer.json` with a chat format, for images of so many tokens and an embedding of so many rows; `image_token` is the id that
+    /// the config has for the placeholder, if it has one.
     pub fn text(&self, chat: ChatFormat, image_tokens: usize, image_token: Option<u32>, vocabulary: usize) -> Result<TextCodec> {
-        let path = self.path.join("tokenizer.json");
-        let failed = |what: String| Error::Backbone(format!("{}: {what}", path.display()));
         if image_tokens > MAX_IMAGE_TOKENS {
             return Err(self.wrong(&format!("a picture would take {image_tokens} tokens; at most {MAX_IMAGE_TOKENS} are read")));
         }
         chat.check().map_err(|what| self.wrong(&format!("chat.{what}")))?;
-        let codec = TextCodec::new(self.tokenizer()?, chat, image_tokens).map_err(|error| failed(error.to_string()))?;
-        if let Some(id) = image_token.filter(|&id| id != codec.image_token()) {
-            return Err(failed(format!("the image token's id is {}, but config.json says {id}", codec.image_token())));
-        }
-        match codec.largest_token() {
-            Some(id) if id as usize >= vocabulary => {
-                Err(failed(format!("token id {id} has no row in an embedding of {vocabulary} (text_config.vocab_size)")))
-            }
-            _ => Ok(codec),
+        let path = self.path.join("tokenizer.json").display().to_string();
+        let codec = TextCodec::new(self.tokenizer()?, &path, chat, image_tokens, vocabulary)?;
+        codec.check_rows()?;
+        match image_token.filter(|&id| id != codec.image_token()) {
+            Some(id) => Err(Error::Backbone(format!(
+                "{path}: the image token's id is {}, but config.json says {id}",
+                codec.image_token()
+            ))),
+            None => Ok(codec),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Frozen multimodal models, and the adapters that are trained on them.
 //!
 //! A model is its own file over [`nn`]; [`llava`], [`smolvlm`] and [`minigpt4`] read folders in Hugging Face's layout, [`nano`] ships
-//! with the suite, [`smol`] in part. [`sites`] says where [`adapter`]s may attach; [`table`] lists what there is by name.
+//! with the suite, [`smol`] in part. [`sites`] says where [`adapter`]s may attach. What there is by name is a table of
+//! [`BackboneRow`]s and one of [`adapter::AdapterKind`]s; a user's own crate can add to both.
 //!
 //! It may know pixels and prompts (`data`), what is on disk (`schema`) and how to meet it (`guard`). It must not know which method
 //! trains, who the clients are, or what an answer is worth.
@@ -46,6 +47,7 @@
 
 pub mod adapter;
 mod backbone;
+mod backbones;
 pub mod batch;
 mod chat;
 pub mod checkpoint;
@@ -70,21 +72,25 @@ pub mod pretrain;
 pub mod processor;
 pub mod qformer;
 pub mod rope;
+pub mod row;
 mod shards;
 pub mod siglip;
 pub mod sites;
 pub mod smol;
 pub mod smolvlm;
 mod stored;
-pub mod table;
+mod table;
 pub mod text;
 mod tokenizer;
 pub mod tower;
 pub mod vit;
 
 pub use backbone::{Backbone, Embeddings, adapter_dtype};
+pub use backbones::{Backbones, load, load_as, spec};
 pub use batch::{Batch, Branch, Sequence};
 pub use error::{Error, Result};
+pub use precision::parse_dtype;
+pub use row::{Architecture, Asking, BackboneKind, BackboneRow, Opened, Shipped};
 pub use sites::{ComponentParameters, SiteSpec, Spec};
-pub use table::{BACKBONES, BackboneRow, load, load_as, parse_dtype, spec};
+pub use table::BACKBONES;
 pub use text::{Shown, TextCodec};

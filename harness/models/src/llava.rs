@@ -15,9 +15,10 @@ use super::clip_vit::{ClipVisionConfig, ClipVisionTower};
 use super::connector::{self, Connector, ConnectorConfig};
 use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
-use super::model::{self, Model, Vision};
+use super::model::{self, Model, Parts, Vision};
 use super::nn::Activation;
 use super::processor::Kind;
+use super::row::{Architecture, BackboneKind, BackboneRow};
 use super::text::{ChatFormat, TextCodec};
 use super::{ComponentParameters, Spec, precision};
 use crate::adapter::Adapt;
@@ -25,6 +26,26 @@ use crate::{Error, Result};
 
 /// The name under which LLaVA-1.5-7B's shapes are known.
 pub const LLAVA_7B: &str = "llava-1.5-7b";
+
+/// Its shapes.
+pub const SHAPES: BackboneRow = BackboneRow {
+    name: LLAVA_7B,
+    sentence: "LLaVA-1.5-7B: CLIP ViT-L/14-336, two-layer MLP, Vicuna-7B; known by its shapes, for `fedbench cost`.",
+    source: "Liu et al., arXiv 2310.03744; llava-hf/llava-1.5-7b-hf",
+    kind: BackboneKind::Shapes(|| Ok(LlavaConfig::llava_7b().spec(LLAVA_7B))),
+};
+
+/// Folders in its layout, and in one of ours that names no `model_type`.
+pub const FOLDERS: BackboneRow = BackboneRow {
+    name: "llava",
+    sentence: "LLaVA's architecture, from a folder whose config.json has the model_type llava, or none.",
+    source: "Liu et al., arXiv 2310.03744; transformers, LlavaForConditionalGeneration",
+    kind: BackboneKind::Folders(Architecture {
+        matches: &["llava"],
+        spec: |folder| Ok(LlavaConfig::of(folder)?.spec(&folder.name())),
+        open: |folder, dtype, device| Ok(Box::new(Llava::open(folder, dtype, device)?)),
+    }),
+};
 
 /// `config.json` in Hugging Face's layout, with a `chat` table and a `scale_factor` of ours. A key that is not there has
 /// transformers' default.
@@ -214,7 +235,8 @@ pub type Llava = Model<LlavaVision>;
 impl Llava {
     /// Builds the model over weights named as transformers 4.37 named them.
     pub fn new(name: &str, config: &LlavaConfig, weights: &VarBuilder, tokenizer: Tokenizer, sha256: String) -> Result<Self> {
-        let text = TextCodec::new(tokenizer, config.chat.clone(), config.image_tokens())?;
+        let from = format!("backbone `{name}`, its tokenizer.json");
+        let text = TextCodec::new(tokenizer, &from, config.chat.clone(), config.image_tokens(), config.text_config.vocab_size)?;
         Self::assemble(config.spec(name), config, weights, text, Preprocess::clip(config.vision_config.image_size), sha256)
     }
 
@@ -227,15 +249,18 @@ impl Llava {
         preprocess: Preprocess,
         sha256: String,
     ) -> Result<Self> {
-        let vision = LlavaVision {
-            tower: ClipVisionTower::new(&config.vision_config, &weights.pp("vision_tower.vision_model"))
-                .map_err(folder::building)?,
-            feature_layer: config.vision_feature_layer,
-            select: config.vision_feature_select_strategy,
-            connector: Connector::new(&config.connector(), &weights.pp("multi_modal_projector")).map_err(folder::building)?,
-        };
+        let vision = Self::eyes(config, weights).map_err(folder::building)?;
         let decoder = Llama::new(&config.decoder(), &weights.pp("language_model")).map_err(folder::building)?;
         Ok(Self { spec, vision, decoder, text, preprocess, sha256 })
+    }
+
+    fn eyes(config: &LlavaConfig, weights: &VarBuilder) -> candle_core::Result<LlavaVision> {
+        Ok(LlavaVision {
+            tower: ClipVisionTower::new(&config.vision_config, &weights.pp("vision_tower.vision_model"))?,
+            feature_layer: config.vision_feature_layer,
+            select: config.vision_feature_select_strategy,
+            connector: Connector::new(&config.connector(), &weights.pp("multi_modal_projector"))?,
+        })
     }
 
     /// Reads a folder, its weights as f32.
@@ -246,13 +271,11 @@ impl Llava {
     /// Reads an opened folder, its weights as `dtype`.
     pub fn open(folder: &Folder, dtype: DType, device: &Device) -> Result<Self> {
         let config = LlavaConfig::of(folder)?;
-        let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
+        let spec = config.spec(&folder.name());
         let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_index, spec.vocabulary)?;
         let preprocess = folder.preprocess(Kind::Clip, config.vision_config.image_size)?;
-        let weights = folder.weights(&spec, config.decoder().tie_word_embeddings, canonical_name, dtype, device)?;
-        let model = Self::assemble(spec, &config, &weights.builder, text, preprocess, weights.sha256.clone())?;
-        weights.all_asked()?;
-        Ok(model)
+        let parts = Parts { spec, decoder: config.decoder(), text, preprocess };
+        Self::of_folder(folder, parts, canonical_name, (dtype, device), |weights| Self::eyes(&config, weights))
     }
 
     /// Builds the model from a checkpoint's bytes; any float type is widened to f32.

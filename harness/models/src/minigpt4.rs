@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::connector;
 use super::eva_vit::{EvaVisionConfig, EvaVisionTower};
-use super::folder::{self, Folder};
-use super::llama::{Llama, LlamaConfig};
-use super::model::{self, Model, Vision};
+use super::folder::Folder;
+use super::llama::LlamaConfig;
+use super::model::{self, Model, Parts, Vision};
 use super::processor::Kind;
 use super::qformer::{QFormer, QFormerConfig};
+use super::row::{Architecture, BackboneKind, BackboneRow};
 use super::text::ChatFormat;
 use super::vit::positive;
 use super::{Spec, nn};
@@ -27,6 +28,26 @@ use crate::adapter::Adapt;
 
 /// The name under which MiniGPT-4's shapes with a 7B decoder are known.
 pub const MINIGPT4_7B: &str = "minigpt-4-7b";
+
+/// Its shapes.
+pub const SHAPES: BackboneRow = BackboneRow {
+    name: MINIGPT4_7B,
+    sentence: "MiniGPT-4: EVA-CLIP ViT-g/14, Q-Former with 32 queries, Llama-2 or Vicuna 7B; known by its shapes, for `fedbench cost`.",
+    source: "Zhu et al., arXiv 2304.10592; BLIP-2: Li et al., arXiv 2301.12597",
+    kind: BackboneKind::Shapes(|| Ok(MiniGpt4Config::default().spec(MINIGPT4_7B))),
+};
+
+/// Folders in the layout of a BLIP-2 around a Llama.
+pub const FOLDERS: BackboneRow = BackboneRow {
+    name: "minigpt4",
+    sentence: "MiniGPT-4's architecture, from a folder whose config.json has the model_type minigpt4, or blip-2 around a Llama.",
+    source: "Zhu et al., arXiv 2304.10592; transformers, Blip2ForConditionalGeneration",
+    kind: BackboneKind::Folders(Architecture {
+        matches: &["minigpt4", "blip-2"],
+        spec: |folder| Ok(MiniGpt4Config::of(folder)?.spec(&folder.name())),
+        open: |folder, dtype, device| Ok(Box::new(MiniGpt4::open(folder, dtype, device)?)),
+    }),
+};
 
 /// The linear layer behind the Q-Former.
 const PROJECTION: &str = "projection";
@@ -151,14 +172,11 @@ impl MiniGpt4 {
     /// Reads an opened folder, its weights as `dtype`.
     pub fn open(folder: &Folder, dtype: DType, device: &Device) -> Result<Self> {
         let config = MiniGpt4Config::of(folder)?;
-        let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
+        let spec = config.spec(&folder.name());
         let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_index, spec.vocabulary)?;
         let preprocess = folder.preprocess(Kind::Blip, config.vision_config.image_size)?;
-        let weights = folder.weights(&spec, config.text_config.tie_word_embeddings, canonical_name, dtype, device)?;
-        let vision = Self::eyes(&config, &weights.builder).map_err(folder::building)?;
-        let decoder = Llama::new(&config.text_config, &weights.builder.pp("language_model")).map_err(folder::building)?;
-        weights.all_asked()?;
-        Ok(Self { spec, vision, decoder, text, preprocess, sha256: weights.sha256 })
+        let parts = Parts { spec, decoder: config.text_config.clone(), text, preprocess };
+        Self::of_folder(folder, parts, canonical_name, (dtype, device), |weights| Self::eyes(&config, weights))
     }
 
     fn eyes(config: &MiniGpt4Config, weights: &VarBuilder) -> candle_core::Result<MiniGpt4Vision> {

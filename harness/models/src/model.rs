@@ -1,8 +1,10 @@
 //! A frozen multimodal model: eyes, a Llama decoder and the text side. Every architecture is this with eyes of its own.
 
 use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::VarBuilder;
 use data::Preprocess;
 
+use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
 use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec, TextCodec, kernels, nn};
 use crate::adapter::{Adapt, Form, Untouched};
@@ -35,6 +37,38 @@ impl<V> Model<V> {
     /// Hidden states `[n, d]` read as words, without blocks or norm: logits `[n, vocabulary]`.
     pub fn read_out(&self, hidden: &Tensor) -> Result<Tensor> {
         self.decoder.read_out(hidden)
+    }
+}
+
+/// What is known of a model before its weights are read.
+pub struct Parts {
+    /// Shapes, counts and sites; numbers are as large as `dtype` makes them, whatever it says.
+    pub spec: Spec,
+    /// The decoder.
+    pub decoder: LlamaConfig,
+    /// Tokenizer and chat format.
+    pub text: TextCodec,
+    /// How images become pixels.
+    pub preprocess: Preprocess,
+}
+
+impl<V> Model<V> {
+    /// Reads a folder's weights, as `dtype`, by the names that `rename` gives them: `language_model.*` are the decoder's, the rest
+    /// `eyes` asks for.
+    pub fn of_folder(
+        folder: &Folder,
+        parts: Parts,
+        rename: fn(&str) -> String,
+        (dtype, device): (DType, &Device),
+        eyes: impl FnOnce(&VarBuilder) -> Result<V>,
+    ) -> crate::Result<Self> {
+        let Parts { spec, decoder, text, preprocess } = parts;
+        let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..spec };
+        let weights = folder.weights(&spec, decoder.tie_word_embeddings, rename, dtype, device)?;
+        let vision = eyes(&weights.builder).map_err(folder::building)?;
+        let decoder = Llama::new(&decoder, &weights.builder.pp("language_model")).map_err(folder::building)?;
+        weights.all_asked()?;
+        Ok(Self { spec, vision, decoder, text, preprocess, sha256: weights.sha256 })
     }
 }
 

@@ -14,10 +14,23 @@ use candle_core::{DType, Device};
 
 use super::checkpoint::Checkpoint;
 use super::llava::{self, Llava, LlavaConfig};
+use super::row::{BackboneKind, BackboneRow, Shipped};
 use crate::{Error, Result};
 
 /// Its name.
 pub const NAME: &str = "nano";
+
+/// Its row.
+pub const ROW: BackboneRow = BackboneRow {
+    name: NAME,
+    sentence: "LLaVA's architecture at a few million parameters, pretrained by `fedbench pretrain nano`; its weights ship with the suite.",
+    source: "this repository, harness/assets/nano",
+    kind: BackboneKind::Shipped(Shipped {
+        spec: || Ok(config()?.spec(NAME)),
+        sha256: embedded_sha256,
+        open: |dtype, device| Ok(Box::new(load(dtype, device)?)),
+    }),
+};
 
 const CONFIG: &str = include_str!("../../assets/nano/config.json");
 const TOKENIZER: &[u8] = include_bytes!("../../assets/nano/tokenizer.json");

@@ -40,3 +40,13 @@ impl SimpleBackend for Held<'_> {
         self.weights.contains_tensor(name)
     }
 }
+
+/// The type of weights that a config names: `f32` without a name.
+pub fn parse_dtype(name: Option<&str>) -> crate::Result<DType> {
+    match name {
+        None | Some("f32") => Ok(DType::F32),
+        Some("bf16") => Ok(DType::BF16),
+        Some("f16") => Ok(DType::F16),
+        Some(other) => Err(crate::Error::Usage(format!("backbone.dtype = \"{other}\": expected \"f32\", \"bf16\" or \"f16\""))),
+    }
+}

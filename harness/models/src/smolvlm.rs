@@ -11,10 +11,11 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::connector::{self, pixel_shuffle};
-use super::folder::{self, Folder};
-use super::llama::{Llama, LlamaConfig};
-use super::model::{self, Model, Vision};
+use super::folder::Folder;
+use super::llama::LlamaConfig;
+use super::model::{self, Model, Parts, Vision};
 use super::processor::Kind;
+use super::row::{Architecture, BackboneKind, BackboneRow};
 use super::siglip::{SiglipVisionConfig, SiglipVisionTower};
 use super::text::ChatFormat;
 use super::{Spec, nn};
@@ -23,6 +24,26 @@ use crate::{Error, Result};
 
 /// The name under which SmolVLM-256M's shapes are known.
 pub const SMOLVLM_256M: &str = "smolvlm-256m";
+
+/// Its shapes.
+pub const SHAPES: BackboneRow = BackboneRow {
+    name: SMOLVLM_256M,
+    sentence: "SmolVLM-256M: SigLIP B/16-512, pixel shuffle, SmolLM2-135M; known by its shapes, for `fedbench cost`.",
+    source: "Marafioti et al., arXiv 2504.05299; HuggingFaceTB/SmolVLM-256M-Instruct",
+    kind: BackboneKind::Shapes(|| Ok(SmolVlmConfig::smolvlm_256m().spec(SMOLVLM_256M))),
+};
+
+/// Folders in its layout.
+pub const FOLDERS: BackboneRow = BackboneRow {
+    name: "smolvlm",
+    sentence: "SmolVLM's and Idefics3's architecture, from a folder whose config.json has the model_type idefics3 or smolvlm.",
+    source: "Marafioti et al., arXiv 2504.05299; transformers, Idefics3ForConditionalGeneration",
+    kind: BackboneKind::Folders(Architecture {
+        matches: &["idefics3", "smolvlm"],
+        spec: |folder| Ok(SmolVlmConfig::of(folder)?.spec(&folder.name())),
+        open: |folder, dtype, device| Ok(Box::new(SmolVlm::open(folder, dtype, device)?)),
+    }),
+};
 
 /// The connector's one matrix.
 const PROJECTION: &str = "projection";
@@ -177,7 +198,7 @@ impl SmolVlm {
     /// Reads an opened folder, its weights as `dtype`.
     pub fn open(folder: &Folder, dtype: DType, device: &Device) -> Result<Self> {
         let config = SmolVlmConfig::of(folder)?;
-        let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(&folder.name()) };
+        let spec = config.spec(&folder.name());
         let text = folder.text(config.chat.clone(), spec.image_tokens, config.image_token_id, spec.vocabulary)?;
         if config.chat == chat()
             && let Some(missing) = CHAT_TOKENS.into_iter().find(|token| !text.has_token(token))
@@ -190,11 +211,8 @@ impl SmolVlm {
         }
         let text = text.with_tiles(BEFORE_TILE);
         let preprocess = folder.preprocess(Kind::Idefics3, config.vision_config.image_size)?;
-        let weights = folder.weights(&spec, config.tie_word_embeddings, canonical_name, dtype, device)?;
-        let vision = Self::eyes(&config, &weights.builder).map_err(folder::building)?;
-        let decoder = Llama::new(&config.decoder(), &weights.builder.pp("language_model")).map_err(folder::building)?;
-        weights.all_asked()?;
-        Ok(Self { spec, vision, decoder, text, preprocess, sha256: weights.sha256 })
+        let parts = Parts { spec, decoder: config.decoder(), text, preprocess };
+        Self::of_folder(folder, parts, canonical_name, (dtype, device), |weights| Self::eyes(&config, weights))
     }
 
     fn eyes(config: &SmolVlmConfig, weights: &VarBuilder) -> candle_core::Result<SmolVlmVision> {

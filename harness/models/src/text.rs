@@ -33,7 +33,11 @@ impl Shown {
 #[derive(Debug, Clone)]
 pub struct TextCodec {
     tokenizer: Arc<Tokenizer>,
+    /// Where the tokenizer comes from.
+    from: String,
     limits: Limits,
+    /// Rows of the model's embedding.
+    rows: usize,
     chat: ChatFormat,
     image_tokens: usize,
     image: u32,
@@ -48,14 +52,16 @@ pub struct TextCodec {
 }
 
 impl TextCodec {
-    /// A codec whose images take `image_tokens` tokens each.
-    pub fn new(tokenizer: Tokenizer, chat: ChatFormat, image_tokens: usize) -> Result<Self> {
+    /// A codec whose images take `image_tokens` tokens each, for a model whose embedding has so many `rows`; `from` is the tokenizer's
+    /// file. A text is refused whose tokens have no row; the placeholder needs none.
+    pub fn new(tokenizer: Tokenizer, from: &str, chat: ChatFormat, image_tokens: usize, rows: usize) -> Result<Self> {
+        let wrong = |what: String| Error::Backbone(format!("{from}: {what}"));
         chat.check().map_err(|what| Error::Backbone(format!("chat.{what}")))?;
-        let limits = Limits::of_tokenizer(&tokenizer).map_err(Error::Backbone)?;
+        let limits = Limits::of_tokenizer(&tokenizer).map_err(wrong)?;
         let id = |token: &str| {
-            tokenizer.token_to_id(token).ok_or_else(|| {
-                Error::Backbone(format!("the tokenizer has no token `{}`, which the chat format needs", line(token, 80)))
-            })
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| wrong(format!("the tokenizer has no token `{}`, which the chat format needs", line(token, 80))))
         };
         let (image, end) = (id(&chat.image)?, id(&chat.end)?);
         let begin = chat.begin.as_deref().map(id).transpose()?;
@@ -65,8 +71,8 @@ impl TextCodec {
         let ids = specials.iter().filter_map(|(special, _)| tokenizer.token_to_id(special));
         let mut special_ids: Vec<u32> = ids.filter(|id| Some(*id) != unknown).collect();
         special_ids.sort_unstable();
-        let tokenizer = Arc::new(tokenizer);
-        Ok(Self { image_tokens, image, end, begin, specials, special_ids, tokenizer, limits, chat, before_tile: String::new() })
+        let (tokenizer, from, before_tile) = (Arc::new(tokenizer), from.to_owned(), String::new());
+        Ok(Self { tokenizer, from, limits, rows, chat, image_tokens, image, end, begin, specials, special_ids, before_tile })
     }
 
     /// The same for pictures that may be cut: what is written before each part, with `{row}` and `{column}`.
@@ -80,16 +86,30 @@ impl TextCodec {
         self.image
     }
 
-    /// The largest id that a sequence may hold, the placeholder's left out: those of ordinary tokens, begin, end and what the chat
-    /// format writes.
-    pub fn largest_token(&self) -> Option<u32> {
+    /// Fails if an ordinary token, begin, end or what the chat format writes has no row. An added token that has none is refused where
+    /// a text asks for it.
+    pub fn check_rows(&self) -> Result<()> {
+        let is_special = |token: &String| self.specials.iter().any(|(special, _)| special == token);
+        let ordinary = self.tokenizer.get_vocab(false).into_iter().filter(|(token, _)| !is_special(token)).map(|(_, id)| id);
+        let largest = ordinary.chain([self.end]).chain(self.begin).max();
+        largest.map_or(Ok(()), |id| self.check_row(id))?;
         let ChatFormat { before_image, after_image, answer, .. } = &self.chat;
         let turns = [self.turn(0), self.turn(1)].concat();
-        let written = turns.into_iter().chain([before_image.as_str(), after_image, answer]);
-        let written = written.filter_map(|text| self.encode(text).ok()).flatten().filter(|id| *id != self.image);
-        let is_special = |token: &String| self.specials.iter().any(|(special, _)| special == token);
-        let ordinary = self.tokenizer.get_vocab(true).into_iter().filter(|(token, _)| !is_special(token)).map(|(_, id)| id);
-        ordinary.chain([self.end]).chain(self.begin).chain(written).max()
+        turns.into_iter().chain([before_image.as_str(), after_image, answer]).try_for_each(|text| self.encode(text).map(|_| ()))
+    }
+
+    /// Fails if a token other than the placeholder has no row in the embedding.
+    fn check_row(&self, id: u32) -> Result<()> {
+        if (id as usize) < self.rows || id == self.image {
+            return Ok(());
+        }
+        let token = line(&self.tokenizer.id_to_token(id).unwrap_or_default(), 40);
+        Err(self.wrong(&format!("token id {id}, `{token}`, has no row in an embedding of {} (vocab_size)", self.rows)))
+    }
+
+    /// An error about the tokenizer.
+    fn wrong(&self, what: &str) -> Error {
+        Error::Backbone(format!("{}: {what}", self.from))
     }
 
     /// A special token, or the mark of a picture, whose spelling a text from outside holds. It is asked in other letters, never as that
@@ -108,13 +128,16 @@ impl TextCodec {
         self.end
     }
 
-    /// Text to ids, no special tokens added.
+    /// Text to ids, no special tokens added. Fails if one of them has no row in the embedding.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.encoding(text)?.get_ids().to_vec())
     }
 
     fn encoding(&self, text: &str) -> Result<Encoding> {
-        self.limits.encode(&self.tokenizer, text).map_err(|what| Error::Backbone(format!("cannot tokenize: {what}")))
+        let encoding = self.limits.encode(&self.tokenizer, text);
+        let encoding = encoding.map_err(|what| Error::Backbone(format!("cannot tokenize: {what}")))?;
+        encoding.get_ids().iter().try_for_each(|&id| self.check_row(id))?;
+        Ok(encoding)
     }
 
     /// Ids to text, special tokens left out.

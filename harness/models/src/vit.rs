@@ -151,12 +151,18 @@ impl Block {
 /// Pixels `[n, 3, s, s]` to patches `[n, (s / p)^2, d]` by a convolution `[d, 3, p, p]` whose stride is its kernel: one
 /// multiplication of flattened patches.
 pub fn patches(pixels: &Tensor, kernel: &Tensor) -> Result<Tensor> {
-    let (n, _, height, width) = pixels.dims4()?;
     let (d, _, p, _) = kernel.dims4()?;
+    let flat = flattened(pixels, p)?;
+    let (n, patches, numbers) = flat.dims3()?;
+    flat.reshape((n * patches, numbers))?.matmul(&kernel.reshape((d, numbers))?.t()?)?.reshape((n, patches, d))
+}
+
+/// Pixels `[n, 3, s, s]` as patches of `p` pixels on a side, row by row, `[n, (s / p)^2, 3 p p]`.
+pub fn flattened(pixels: &Tensor, p: usize) -> Result<Tensor> {
+    let (n, _, height, width) = pixels.dims4()?;
     let (rows, columns) = (height / p, width / p);
     // Pixels that fill no patch at the right and lower edge are left out, as a convolution does.
     let pixels = pixels.narrow(2, 0, rows * p)?.narrow(3, 0, columns * p)?.contiguous()?;
     let flat = pixels.reshape((n, 3, rows, p, columns, p))?.permute((0, 2, 4, 1, 3, 5))?.contiguous()?;
-    let flat = flat.reshape((n * rows * columns, 3 * p * p))?;
-    flat.matmul(&kernel.reshape((d, 3 * p * p))?.t()?)?.reshape((n, rows * columns, d))
+    flat.reshape((n, rows * columns, 3 * p * p))
 }

@@ -40,6 +40,6 @@ pub use family::Family;
 pub use inputs::{InputFile, Inputs};
 pub use manifest::Manifest;
 pub use metrics::Summary;
-pub use names::{nearest, unknown};
+pub use names::{nearest, twice, unknown};
 pub use placement::{Placement, Scope};
 pub use record::{Environment, Prediction, Record};

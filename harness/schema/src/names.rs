@@ -1,4 +1,6 @@
-//! What exists, beside a name that does not.
+//! What exists, beside a name that does not; names that are there twice.
+
+use std::collections::BTreeSet;
 
 /// Names whose distance is measured; of more, the others stay last.
 const MEASURED_NAMES: usize = 5_000;
@@ -22,6 +24,12 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Ve
 pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let listed: Vec<String> = nearest(name, known).into_iter().map(|name| format!("`{name}`")).collect();
     format!("unknown {kind} `{name}`; nearest first, there are: {}", listed.join(", "))
+}
+
+/// The first name that is there a second time.
+pub fn twice<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Study {
         test_split: Arc<Split>,
     ) -> Result<Self> {
         let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
-        let adapter = AdapterSpec::resolve(&experiment.adapter, row.adapter, backbone.spec())?;
+        let adapter = AdapterSpec::of(row.adapter, &experiment.adapter, backbone.spec())?;
         let asking = Asking {
             backbone: &*backbone,
             prompt: &experiment.data.prompt,

@@ -93,6 +93,16 @@ impl Error {
         matches!(self, Self::Usage(_) | Self::Models(models::Error::Usage(_)))
     }
 
+    /// What a backbone's text side refuses, with the example that it refuses.
+    pub(crate) fn of_example(id: &str, error: models::Error) -> Self {
+        match error {
+            models::Error::Backbone(what) => {
+                models::Error::Backbone(format!("example `{}`: {what}", guard::text::line(id, 80))).into()
+            }
+            other => other.into(),
+        }
+    }
+
     /// "unknown method `x`; nearest first, there are: ..."
     pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         Self::Usage(schema::unknown(kind, name, known))

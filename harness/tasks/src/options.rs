@@ -22,7 +22,7 @@ pub(crate) fn options_of(texts: Vec<String>, example: &Example, text: &TextCodec
         return Ok(before);
     }
     let branch = |option: &String| {
-        let mut tokens = text.answer(option)?;
+        let mut tokens = text.answer(option).map_err(|error| Error::of_example(&example.id, error))?;
         tokens.truncate(tokens.len() - end);
         match tokens.is_empty() {
             true => Err(Error::Usage(format!(

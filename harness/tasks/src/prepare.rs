@@ -65,8 +65,9 @@ impl Asking<'_> {
             let rendered = prompt::render(example, template(&example.card, self.prompt)?);
             let text = self.backbone.text();
             let (sequence, cut) = match split.tasks.of(&example.card)?.loss {
-                Loss::AnswerTokens => text.training(&rendered, &split.pictures(example), self.max_prompt_tokens)?,
-            };
+                Loss::AnswerTokens => text.training(&rendered, &split.pictures(example), self.max_prompt_tokens),
+            }
+            .map_err(|error| Error::of_example(&example.id, error))?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
             check_lengths(&example.id, &sequence, &sequence.branches)?;
@@ -88,7 +89,8 @@ impl Asking<'_> {
             let task = split.tasks.of(&example.card)?;
             let scoring = task.answering.of(&example.card, !texts.is_empty());
             let text = self.backbone.text();
-            let (sequence, cut) = text.scoring(&rendered, &split.pictures(example), self.max_prompt_tokens)?;
+            let asked = text.scoring(&rendered, &split.pictures(example), self.max_prompt_tokens);
+            let (sequence, cut) = asked.map_err(|error| Error::of_example(&example.id, error))?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
             options = options_of(texts, example, text, options)?;

@@ -8,6 +8,8 @@ use super::{AdapterKind, Rank, Shape};
 /// Reduction 16, scale 1: FedDAT's.
 pub const KIND: AdapterKind = AdapterKind {
     name: "bottleneck",
+    sentence: "Two matrices with a ReLU between them behind each block's FFN.",
+    source: "Houlsby et al., arXiv 1902.00751; FedDAT, arXiv 2308.12305",
     rank: Rank::WidthOver(16),
     alpha_over_rank: 1.0,
     sites: &["ffn"],

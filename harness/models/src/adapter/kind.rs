@@ -2,11 +2,15 @@
 
 use serde::Serialize;
 
-/// A row of the table of adapter kinds.
+/// A row of `fedbench list adapters`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct AdapterKind {
     /// The name a config uses.
     pub name: &'static str,
+    /// What it is, in a sentence.
+    pub sentence: &'static str,
+    /// Its paper.
+    pub source: &'static str,
     /// The rank without one in the config.
     pub rank: Rank,
     /// Alpha without one in the config, as a multiple of the rank.

@@ -14,6 +14,8 @@ const SITES: [&str; 8] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "
 /// Query and value projections at rank 8, the reference code's choice.
 pub const KIND: AdapterKind = AdapterKind {
     name: "lora",
+    sentence: "A low-rank change of frozen matrices: the decoder's projections, the connector's layers.",
+    source: "Hu et al., arXiv 2106.09685",
     rank: Rank::Fixed(8),
     alpha_over_rank: 2.0,
     sites: &["q_proj", "v_proj"],

@@ -21,6 +21,6 @@ pub mod vector;
 pub use adapt::{Adapt, Form, Untouched};
 pub use attached::Attached;
 pub use kind::{AdapterKind, Rank, Shape};
-pub use kinds::{KINDS, kind};
+pub use kinds::{KINDS, Kinds, kind};
 pub use set::Adapters;
 pub use spec::AdapterSpec;

@@ -6,15 +6,20 @@
 
 use super::{AdapterKind, Rank, Shape};
 
+/// Where they stand.
+pub const SITE: &str = "prompt";
+
 /// How far from zero its numbers are drawn.
 pub const BOUND: f64 = 0.5;
 
 /// Twenty, where the paper finds that more gain little.
 pub const KIND: AdapterKind = AdapterKind {
     name: "prompt",
+    sentence: "Trained embeddings in front of every sequence; the rank is their number.",
+    source: "Lester et al., arXiv 2104.08691",
     rank: Rank::Fixed(20),
     alpha_over_rank: 1.0,
-    sites: &["prompt"],
-    allowed: &["prompt"],
+    sites: &[SITE],
+    allowed: &[SITE],
     shape: Shape::Tokens { name: "tokens" },
 };

@@ -38,9 +38,16 @@ pub struct AdapterSpec {
 }
 
 impl AdapterSpec {
-    /// Resolves a config; `default_kind` is the method's own.
+    /// Resolves a config that names one of the suite's own kinds, or none; `default_kind` is the method's own.
     pub fn resolve(config: &schema::experiment::AdapterConfig, default_kind: &str, backbone: &Spec) -> crate::Result<Self> {
-        let kind = kind(config.kind.as_deref().unwrap_or(default_kind))?;
+        Self::of(kind(config.kind.as_deref().unwrap_or(default_kind))?, config, backbone)
+    }
+
+    /// Resolves a config of this kind, which it may name.
+    pub fn of(kind: &'static AdapterKind, config: &schema::experiment::AdapterConfig, backbone: &Spec) -> crate::Result<Self> {
+        if let Some(other) = config.kind.as_deref().filter(|name| *name != kind.name) {
+            return Err(Error::Usage(format!("adapter.kind = \"{other}\" where adapters of kind \"{}\" are tuned", kind.name)));
+        }
         let rank = config.rank.unwrap_or(kind.rank.at(backbone.d_model));
         if !kind.has_rank() && rank != 1 {
             return Err(Error::Usage(format!(
@@ -66,6 +73,9 @@ impl AdapterSpec {
             ));
         }
         let mut sites: Vec<SiteSpec> = backbone.sites.iter().filter(|site| groups.contains(&site.group)).cloned().collect();
+        if sites.is_empty() {
+            return Err(Error::Usage(format!("adapter.sites: backbone `{}` has no {}", backbone.name, groups.join(", "))));
+        }
         if matches!(kind.shape, Shape::Tokens { .. }) {
             sites.iter_mut().for_each(|site| site.d_in = rank);
         }

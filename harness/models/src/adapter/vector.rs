@@ -7,6 +7,8 @@ use crate::sites::{NORMS, PROJECTIONS};
 /// own in Llama: `W x + b`.
 pub const BIAS: AdapterKind = AdapterKind {
     name: "bias",
+    sentence: "A bias on what leaves the decoder's projections.",
+    source: "BitFit, Ben Zaken et al., arXiv 2106.10199",
     rank: Rank::None,
     alpha_over_rank: 1.0,
     sites: &PROJECTIONS,
@@ -18,6 +20,8 @@ pub const BIAS: AdapterKind = AdapterKind {
 /// normed `x`.
 pub const NORM: AdapterKind = AdapterKind {
     name: "norm",
+    sentence: "A change of the weights of the decoder's norms.",
+    source: "Zhao et al., arXiv 2312.11420",
     rank: Rank::None,
     alpha_over_rank: 1.0,
     sites: &NORMS,
