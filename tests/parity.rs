@@ -206,7 +206,7 @@ fn llava_features_and_logits() -> Test {
     // Pictures stand in the prefix: what is read begins behind their last token.
     let (mut sequences, mut expect) = (Vec::new(), Vec::new());
     for (row, ids) in ids.iter().enumerate() {
-        let last = ids.iter().rposition(|id| *id == fixture.model.text().image_token()).context("a picture")?;
+        let last = ids.iter().rposition(|id| *id == IMAGE).context("a picture")?;
         sequences.push(read_behind(last + 1, ids, vec![row]));
         expect.push(fixture.get("expect.logits")?.get(row)?.narrow(0, last, ids.len() - last)?);
     }
