@@ -79,6 +79,19 @@ fn what_cannot_be_made_is_refused() {
             "is no fraction",
         ),
         ("rows = ['fednano']\ncolumns = [{ title = 'a', runs = ['nowhere'] }]".into(), "does not exist"),
+        (format!("rows = ['fednano', 'fednano']\n{columns}"), "row `fednano` is there twice"),
+        (
+            "rows = ['fednano']\ncolumns = [{ title = 'a' }, { title = 'b', dataset = 'icongn' }]".into(),
+            "no run has the dataset `icongn`",
+        ),
+        (
+            "rows = ['fednano']\ncolumns = [{ title = 'a' }, { title = 'b', where = { 'federation.round' = '3' } }]".into(),
+            "no run has a key `federation.round`; nearest first, there are: federation.rounds",
+        ),
+        (
+            "rows = ['fednano']\ncolumns = [{ title = 'a' }, { title = 'b', where = { 'federation.rounds' = '77' } }]".into(),
+            "no run has `federation.rounds = 77`",
+        ),
         ("rows = ['fednano'\n".into(), "the table's comment: "),
     ] {
         let path = page(&desk, &asked);
@@ -97,4 +110,60 @@ fn what_cannot_be_made_is_refused() {
         desk.expect(&["tables", &path], 1, &[words]);
     }
     desk.expect(&["tables", "no-such.md"], 1, &["no-such.md"]);
+}
+
+/// A pair that has a name of its own is the method on that kind, too, and two kinds of one method are not taken for each other.
+#[test]
+fn a_method_on_a_kind_is_the_pair() {
+    let desk = Desk::new();
+    for kind in ["lora", "prompt"] {
+        let text = format!(
+            "[data]\ndataset = 'icongen'\ntrain_limit = 12\ntest_limit = 6\n[partition]\nclients = 2\nmin_examples = 1\n[federation]\nrounds = 1\n\
+             [method]\nname = 'fedavg'\n[adapter]\nkind = '{kind}'\n"
+        );
+        desk.write("x.toml", &text).expect(&["run", "x.toml", "--out", "runs", "--quiet"], 0, &[]);
+    }
+    let page = |rows: &str| {
+        let text =
+            format!("<!-- table\nruns = ['runs']\nrows = [{rows}]\ncolumns = [{{ title = 'all' }}]\n-->\n<!-- /table -->\n");
+        desk.write("PAGE.md", &text);
+    };
+    page(
+        "{ title = 'LoRA', method = 'fedavg', where = { adapter = 'lora' } }, { title = 'prompt', method = 'fedavg', where = { adapter = 'prompt' } }, 'fedavg-lora'",
+    );
+    desk.expect(&["tables", "PAGE.md"], 0, &["renewed"]);
+    let made = std::fs::read_to_string(desk.path().join("PAGE.md")).expect("a page");
+    let cell = |title: &str| {
+        made.lines().find(|line| line.starts_with(&format!("| {title} "))).map(|line| line[title.len() + 2..].trim().to_owned())
+    };
+    assert!(cell("LoRA").is_some_and(|cell| cell.contains('±')), "{made}");
+    assert_eq!(cell("LoRA").map(|cell| cell.replace(' ', "")), cell("fedavg-lora").map(|cell| cell.replace(' ', "")), "{made}");
+    page("'fedavg'");
+    desk.expect(&["tables", "PAGE.md"], 1, &["2 configurations fit"]);
+}
+
+/// Line ends, permissions and what is quoted as code stay; of several pages none is written unless all can be.
+#[test]
+fn the_rest_of_a_page_stays() {
+    let desk = Desk::new();
+    let path = page(&desk, SOUND);
+    let text = std::fs::read_to_string(&path).expect("a page");
+    let fence = "```\n<!-- table\nrows = []\n```\n";
+    std::fs::write(&path, format!("\u{feff}{fence}{text}").replace('\n', "\r\n")).expect("a page");
+    desk.write("bad.md", "nothing\n").expect(&["tables", &path, "bad.md"], 1, &["no table in it"]);
+    desk.expect(&["tables", "--check", &path], 1, &["line 7"]);
+    #[cfg(unix)]
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("permissions");
+    desk.expect(&["tables", &path], 0, &["1 of 1 tables renewed"]);
+    let made = std::fs::read_to_string(&path).expect("a page");
+    assert!(made.contains("```\r\n<!-- table\r\nrows = []\r\n```\r\n") && !made.replace("\r\n", "").contains('\n'), "{made:?}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &str| std::fs::metadata(path).expect("a page").permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        std::fs::write(&path, made.replace("fednano", "zero-shot")).expect("a page");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).expect("permissions");
+        desk.expect(&["tables", &path], 1, &["read-only"]);
+    }
 }

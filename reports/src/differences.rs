@@ -10,6 +10,9 @@ use crate::identity::{NAMES, SHOWN, shortened};
 /// The key in which a run that says what it read differs from one that does not.
 pub const RECORDED: &str = "inputs";
 
+/// What is said of a key that a run does not have.
+pub(crate) const UNSET: &str = "unset";
+
 /// Digits of a checksum behind a name.
 const MARK: usize = 8;
 
@@ -83,7 +86,7 @@ impl Run {
             Inputs::CARD | Inputs::BACKBONE => self.common(key).map(|text| shortened(&text, SHOWN)),
             _ => self.common(key),
         });
-        said.unwrap_or_else(|| "unset".into())
+        said.unwrap_or_else(|| UNSET.into())
     }
 }
 

@@ -58,6 +58,7 @@ struct Ledgers {
     backbone: String,
     method: String,
     placement: Placement,
+    adapter: String,
     rank: usize,
     model_parameters: u64,
     components: models::ComponentParameters,
@@ -95,7 +96,7 @@ impl Cost {
         let placement = row.placement(adapter.is_split());
         let [up, down] = (row.traffic)(adapter, self.clients as usize);
         let hidden = match placement {
-            Placement::Split => (spec.image_tokens as u64 + self.text_tokens) * spec.d_model as u64 * self.bytes_per_number,
+            Placement::Split => self.tokens(spec, adapter) as u64 * spec.d_model as u64 * self.bytes_per_number,
             _ => 0,
         };
         let trains = row.scope != Scope::Nothing;
@@ -105,6 +106,7 @@ impl Cost {
             backbone: self.backbone.clone(),
             method: row.name.into(),
             placement,
+            adapter: row.adapter.name.into(),
             rank: adapter.rank,
             model_parameters: spec.parameters.total(),
             components: spec.parameters,
@@ -125,10 +127,15 @@ impl Cost {
 }
 
 impl Cost {
+    /// Of an example, those that a prompt puts in front included.
+    fn tokens(&self, spec: &Spec, adapter: &AdapterSpec) -> usize {
+        spec.image_tokens + self.text_tokens as usize + adapter.virtual_tokens()
+    }
+
     /// An example with one image and an answer of one token, forward and backward, as often as the method's step does it: clients'
     /// operations, the server's.
     fn train_flops(&self, row: &federation::registry::MethodRow, spec: &Spec, adapter: &AdapterSpec) -> [f64; 2] {
-        let tokens = spec.image_tokens + self.text_tokens as usize;
+        let tokens = self.tokens(spec, adapter);
         let sequence = Sequence { prefix: vec![0; tokens], images: vec![0], branches: vec![Branch::answer(vec![0])] };
         let [mut both, backward] = flops::passes(&[&sequence], spec, adapter);
         both += backward;
@@ -174,8 +181,9 @@ impl Ledgers {
         ];
         let mut lines = vec![
             format!(
-                "{} on {}, rank {}, {} bytes a number",
+                "{} with {} adapters on the backbone {}, rank {}, {} bytes a number",
                 code(&self.method),
+                code(&self.adapter),
                 code(&self.backbone),
                 self.rank,
                 self.bytes_per_number

@@ -21,9 +21,10 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(crate) fn run(self) -> Result<()> {
+        // All are read before any is written.
+        let pages = self.pages.iter().map(|path| Page::read(path)).collect::<Result<Vec<_>, _>>()?;
         let mut stale = Vec::new();
-        for path in &self.pages {
-            let page = Page::read(path)?;
+        for (path, page) in self.pages.iter().zip(&pages) {
             report::notice_of(page.unverified);
             let lines: Vec<String> = page.stale().map(|table| table.line.to_string()).collect();
             let (all, name) = (page.tables.len(), path.display());

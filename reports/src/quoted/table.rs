@@ -1,12 +1,13 @@
 //! A table from what a comment asks for and the runs it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schema::metrics::{Optional, Reported, Unit};
 
 use super::wanted::{Column, Row, Wanted};
 use crate::blocks::Table;
+use crate::differences::UNSET;
 use crate::format::{self, NOTHING};
 use crate::paired::{self, Paired};
 use crate::stats::Stat;
@@ -44,6 +45,7 @@ pub fn table(wanted: &Wanted, folder: &Path, read: &mut Read) -> Result<Table, S
     if wanted.rows.is_empty() || wanted.columns.is_empty() {
         return Err("expected at least one of `rows` and one of `columns`".into());
     }
+    check_titles(&wanted.rows)?;
     let mut cells: Vec<Vec<Cell>> = wanted.rows.iter().map(|_| Vec::new()).collect();
     let mut guesses: [Vec<String>; 2] = Default::default();
     for column in &wanted.columns {
@@ -53,6 +55,7 @@ pub fn table(wanted: &Wanted, folder: &Path, read: &mut Read) -> Result<Table, S
         }
         read.ensure(folder, runs).map_err(|error| error.to_string())?;
         let of_column = OfColumn { wanted, column, report: &read.0[runs] };
+        of_column.check()?;
         for (row, cells) in wanted.rows.iter().zip(&mut cells) {
             cells.push(of_column.cell(row)?);
         }
@@ -76,6 +79,15 @@ pub fn table(wanted: &Wanted, folder: &Path, read: &mut Read) -> Result<Table, S
         rows: rows.chain(guesses.map(|(title, cells)| titled(title, cells))).collect(),
         ..Table::default()
     })
+}
+
+/// A row's title is what columns are held against: one of each.
+fn check_titles(rows: &[Row]) -> Result<(), String> {
+    let mut titles = BTreeSet::new();
+    match rows.iter().find(|row| !titles.insert(row.title())) {
+        Some(row) => Err(format!("row `{}` is there twice", row.title())),
+        None => Ok(()),
+    }
 }
 
 /// A row of nothing is a misspelt one.
@@ -151,7 +163,7 @@ impl OfColumn<'_> {
 
     /// The one group of a row; none where nobody ran it.
     fn group(&self, row: &Row) -> Result<Option<&Group>, String> {
-        let groups: Vec<&Group> = self.groups().filter(|group| group.method == row.method()).collect();
+        let groups: Vec<&Group> = self.groups().filter(|group| is_of(group, row.method())).collect();
         let groups: Vec<&Group> = groups.into_iter().filter(|group| self.has(group, row.keys())).collect();
         match &*groups {
             [] => Ok(None),
@@ -175,11 +187,42 @@ impl OfColumn<'_> {
     }
 
     fn has<'k>(&self, group: &Group, mut keys: impl Iterator<Item = (&'k String, &'k String)>) -> bool {
-        keys.all(|(key, value)| match key.as_str() {
+        keys.all(|(key, value)| self.value(group, key).is_some_and(|found| found == *value))
+    }
+
+    /// A key's value; none of a key that the runs do not have.
+    fn value(&self, group: &Group, key: &str) -> Option<String> {
+        match key {
             // What trained, also where the method chose it.
-            "adapter" => group.adapter == *value,
-            key => self.report.runs[group.runs[0]].said(key) == *value,
-        })
+            "adapter" => Some(group.adapter.clone()),
+            key => Some(self.report.runs[group.runs[0]].said(key)).filter(|value| value != UNSET),
+        }
+    }
+
+    /// A dataset, key or value that no run has is a misspelt one.
+    fn check(&self) -> Result<(), String> {
+        let (title, groups) = (&self.column.title, &self.report.groups);
+        let missing = |what: String, wanted: &str, there: BTreeSet<String>| {
+            let nearest: Vec<&str> = schema::nearest(wanted, there.iter().map(String::as_str)).into_iter().take(SHOWN).collect();
+            format!("column `{title}`: no run has {what}; nearest first, there are: {}", nearest.join(", "))
+        };
+        if let Some(dataset) = &self.column.dataset {
+            let there: BTreeSet<String> = groups.iter().map(|group| group.dataset.clone()).collect();
+            if !there.contains(dataset) {
+                return Err(missing(format!("the dataset `{dataset}`"), dataset, there));
+            }
+        }
+        for (key, value) in &self.column.r#where {
+            let there: BTreeSet<String> = groups.iter().filter_map(|group| self.value(group, key)).collect();
+            if there.is_empty() {
+                let keys = self.report.runs.iter().flat_map(|run| run.settings.keys().cloned());
+                return Err(missing(format!("a key `{key}`"), key, keys.chain(["adapter".to_owned()]).collect()));
+            }
+            if !there.contains(value) {
+                return Err(missing(format!("`{key} = {value}`"), value, there));
+            }
+        }
+        Ok(())
     }
 
     fn number(&self, group: &Group) -> Result<String, String> {
@@ -209,6 +252,15 @@ impl OfColumn<'_> {
         }
     }
 }
+
+/// Whether a group is of a method: by its name, or as the method on a kind of adapters, where the pair has a name of its own.
+fn is_of(group: &Group, method: &str) -> bool {
+    let pair = group.method.strip_prefix(method).and_then(|rest| rest.strip_prefix('-'));
+    group.method == method || pair == Some(&group.adapter)
+}
+
+/// Alternatives that a message names.
+const SHOWN: usize = 8;
 
 fn shown(unit: Unit, stat: Stat) -> String {
     match unit {
