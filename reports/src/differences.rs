@@ -10,9 +10,6 @@ use crate::identity::{NAMES, SHOWN, shortened};
 /// The key in which a run that says what it read differs from one that does not.
 pub const RECORDED: &str = "inputs";
 
-/// What is said of a key that a run does not have.
-pub(crate) const UNSET: &str = "unset";
-
 /// Digits of a checksum behind a name.
 const MARK: usize = 8;
 
@@ -78,15 +75,19 @@ impl Run {
         }
     }
 
-    /// A key's value as a table shows it.
-    pub fn said(&self, key: &str) -> String {
-        let said = self.settings.get(key).cloned().or_else(|| match key {
+    /// A key's value as a table shows it; none of a key that it does not have.
+    pub(crate) fn value(&self, key: &str) -> Option<String> {
+        self.settings.get(key).cloned().or_else(|| match key {
             RECORDED => Some(if self.inputs().is_some() { "recorded" } else { "not recorded" }.into()),
             "backbone.name" => Some(self.summary.backbone.clone()),
             Inputs::CARD | Inputs::BACKBONE => self.common(key).map(|text| shortened(&text, SHOWN)),
             _ => self.common(key),
-        });
-        said.unwrap_or_else(|| UNSET.into())
+        })
+    }
+
+    /// The same where something has to stand.
+    pub fn said(&self, key: &str) -> String {
+        self.value(key).unwrap_or_else(|| "unset".into())
     }
 }
 

@@ -151,24 +151,10 @@ pub fn fits(pattern: &str, path: &str) -> bool {
     loop {
         match (patterns.next(), parts.next()) {
             (None, None) => return true,
-            (Some(pattern), Some(part)) if fits_part(pattern, part) => {}
+            (Some(pattern), Some(part)) if guard::stars::fits(pattern, part) => {}
             _ => return false,
         }
     }
-}
-
-/// The same between two slashes. Each piece between stars is taken where it comes first: no later place leaves more to the rest.
-fn fits_part(pattern: &str, part: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == part };
-    let Some(mut left) = part.strip_prefix(head) else { return false };
-    let (between, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for piece in between.split('*') {
-        match left.find(piece) {
-            Some(at) => left = &left[at + piece.len()..],
-            None => return false,
-        }
-    }
-    left.ends_with(tail)
 }
 
 #[cfg(test)]

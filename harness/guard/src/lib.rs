@@ -6,6 +6,7 @@
 //! - [`files`]: regular files only, up to a stated size; files of our own are written aside and renamed, and no link is followed;
 //! - [`lock`]: a folder has one writer at a time;
 //! - [`leftovers`]: what processes that were killed left behind;
+//! - [`stars`]: names that fit a pattern;
 //! - [`text`]: somebody else's text as a message or a table may show it;
 //! - [`panics`]: a library that panics over its file is an error with a name;
 //! - [`parquet`]: a parquet file's footer and page headers, walked before the library sees them.
@@ -15,4 +16,5 @@ pub mod leftovers;
 pub mod lock;
 pub mod panics;
 pub mod parquet;
+pub mod stars;
 pub mod text;

@@ -7,7 +7,6 @@ use schema::metrics::{Optional, Reported, Unit};
 
 use super::wanted::{Column, Row, Wanted};
 use crate::blocks::Table;
-use crate::differences::UNSET;
 use crate::format::{self, NOTHING};
 use crate::paired::{self, Paired};
 use crate::stats::Stat;
@@ -195,7 +194,7 @@ impl OfColumn<'_> {
         match key {
             // What trained, also where the method chose it.
             "adapter" => Some(group.adapter.clone()),
-            key => Some(self.report.runs[group.runs[0]].said(key)).filter(|value| value != UNSET),
+            key => self.report.runs[group.runs[0]].value(key),
         }
     }
 

@@ -178,21 +178,30 @@ impl<T: Real> Part<'_, T> {
     }
 
     fn normalized(&self, x: &[T], weight: &[T]) -> Vec<T> {
-        let mut y = vec![T::zero(); x.len()];
         let norm = RmsNorm { eps: self.decoder.eps };
-        self.spread.rows_of(self.d, &mut y, [x], |y, [x]| norm.rows(x, weight, y));
+        if self.spread.is_shared() {
+            return norm.forward(x, weight);
+        }
+        let mut y = vec![T::zero(); x.len()];
+        norm.rows(x, weight, &mut y);
         y
     }
 
     /// Adds the gradient through a norm of `x` to `dx`.
     fn normalized_back(&self, x: &[T], weight: &[T], dy: &[T], dx: &mut [T]) {
         let norm = RmsNorm { eps: self.decoder.eps };
-        self.spread.rows_of(self.d, dx, [x, dy], |dx, [x, dy]| norm.rows_back(x, weight, dy, dx));
+        match self.spread.is_shared() {
+            true => norm.add_backward(x, weight, dy, dx),
+            false => norm.rows_back(x, weight, dy, dx),
+        }
     }
 
     fn gated(&self, gate: &[T], up: &[T]) -> Vec<T> {
+        if self.spread.is_shared() {
+            return SiluGate::forward(gate, up);
+        }
         let mut y = vec![T::zero(); gate.len()];
-        self.spread.rows_of(1, &mut y, [gate, up], |y, [gate, up]| SiluGate::part(gate, up, y));
+        SiluGate::part(gate, up, &mut y);
         y
     }
 

@@ -12,7 +12,8 @@ use super::storage::{Numbers, by_dtype, tensor_like, values};
 pub struct SiluGate;
 
 impl SiluGate {
-    fn forward<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
+    /// Over all threads.
+    pub(super) fn forward<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
         let mut y = vec![T::zero(); gate.len()];
         y.par_chunks_mut(CHUNK)
             .zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)))

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::matrix::{Matrix, write_product};
 use super::panels::{Stored, Way, Weight};
 use super::real::Real;
-use super::spread::Spread;
+use super::spread::{ROWS, Spread};
 use super::storage::{Held, hold, values};
 use super::sums::add;
 
@@ -42,8 +42,6 @@ impl<'a, T: Real> Stored<'a, T> {
     }
 }
 
-/// Rows that a thread takes at a time; fixed, so that no number depends on the thread count.
-pub const ROWS: usize = 256;
 /// Rows of a weight that few rows meet at a time; fixed likewise.
 const WEIGHT_ROWS: usize = 4096;
 
@@ -54,12 +52,12 @@ impl<T: Real> Weight<'_, T> {
 
     /// `x W^T`.
     pub(super) fn forward(&self, x: &[T], spread: Spread) -> Vec<T> {
-        self.fresh(Way::Forward, x, spread)
+        self.product(Way::Forward, x, self.rows_at_a_time(x.len() / self.d_in, spread))
     }
 
     /// `dy W`.
     pub(super) fn backward(&self, dy: &[T], spread: Spread) -> Vec<T> {
-        self.fresh(Way::Backward, dy, spread)
+        self.product(Way::Backward, dy, self.rows_at_a_time(dy.len() / self.d_out, spread))
     }
 
     /// Adds `dy W` to `dx`.
@@ -74,13 +72,13 @@ impl<T: Real> Weight<'_, T> {
     }
 
     fn rows_at_a_time(&self, rows: usize, spread: Spread) -> usize {
-        spread.rows(rows, !T::has_panels(self)).clamp(1, rows.max(1))
+        spread.rows(rows, !T::has_panels(self)).max(1)
     }
 
     /// `x W^T` over all threads: each takes some rows of `x`, or where these are few and the weight's many, some of the weight's.
     pub(super) fn forward_in_parallel(&self, x: &[T]) -> Vec<T> {
         if x.len() / self.d_in > ROWS || self.d_out <= WEIGHT_ROWS {
-            return self.by_rows(Way::Forward, x);
+            return self.product(Way::Forward, x, ROWS);
         }
         let parts: Vec<(usize, Vec<T>)> =
             self.parts().par_iter().map(|part| (part.d_out, part.forward(x, Spread::NONE))).collect();
@@ -95,7 +93,7 @@ impl<T: Real> Weight<'_, T> {
     pub(super) fn backward_in_parallel(&self, dy: &[T]) -> Vec<T> {
         let rows = dy.len() / self.d_out;
         if rows > ROWS || self.d_out <= WEIGHT_ROWS {
-            return self.by_rows(Way::Backward, dy);
+            return self.product(Way::Backward, dy, ROWS);
         }
         let part = |(i, part): (usize, Self)| {
             let dy: Vec<T> = dy.chunks_exact(self.d_out).flat_map(|row| &row[i * WEIGHT_ROWS..][..part.d_out]).copied().collect();
@@ -105,12 +103,6 @@ impl<T: Real> Weight<'_, T> {
         let mut dx = vec![T::zero(); rows * self.d_in];
         parts.iter().for_each(|part| add(&mut dx, part));
         dx
-    }
-
-    fn by_rows(&self, way: Way, x: &[T]) -> Vec<T> {
-        let (entering, _) = self.widths(way);
-        let parts: Vec<Vec<T>> = x.par_chunks(ROWS * entering).map(|x| self.fresh(way, x, Spread::NONE)).collect();
-        parts.concat()
     }
 
     /// The weight in lots of rows.
@@ -128,10 +120,11 @@ impl<T: Real> Weight<'_, T> {
         Self { numbers, d_out: count, d_in: self.d_in }
     }
 
+    /// So many rows at a time, on as many threads as there are lots.
     #[allow(unsafe_code, reason = "nobody should have to write zeros where the product is written next")]
-    fn fresh(&self, way: Way, x: &[T], spread: Spread) -> Vec<T> {
+    fn product(&self, way: Way, x: &[T], rows: usize) -> Vec<T> {
         let (entering, leaving) = self.widths(way);
-        let (rows, size) = (self.rows_at_a_time(x.len() / entering, spread), x.len() / entering * leaving);
+        let size = x.len() / entering * leaving;
         let mut y = Vec::with_capacity(size);
         let room = y.spare_capacity_mut()[..size].par_chunks_mut(rows * leaving);
         room.zip(x.par_chunks(rows * entering)).for_each(|(y, x)| {

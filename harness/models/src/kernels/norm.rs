@@ -19,7 +19,8 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    fn forward<T: Real>(&self, x: &[T], weight: &[T]) -> Vec<T> {
+    /// Over all threads.
+    pub(super) fn forward<T: Real>(&self, x: &[T], weight: &[T]) -> Vec<T> {
         let d = weight.len();
         let mut y = vec![T::zero(); x.len()];
         y.par_chunks_mut(ROWS * d).zip(x.par_chunks(ROWS * d)).for_each(|(y, x)| self.rows(x, weight, y));
@@ -42,13 +43,12 @@ impl RmsNorm {
         T::one() / (lanes(x, x, |a, b| a * b) / T::of(x.len() as f64) + T::of(self.eps)).sqrt()
     }
 
-    fn backward<T: Real>(&self, x: &[T], weight: &[T], g: &[T]) -> Vec<T> {
+    /// Adds to `dx`, over all threads.
+    pub(super) fn add_backward<T: Real>(&self, x: &[T], weight: &[T], g: &[T], dx: &mut [T]) {
         let d = weight.len();
-        let mut dx = vec![T::zero(); x.len()];
         dx.par_chunks_mut(ROWS * d)
             .zip(x.par_chunks(ROWS * d).zip(g.par_chunks(ROWS * d)))
             .for_each(|(dx, (x, g))| self.rows_back(x, weight, g, dx));
-        dx
     }
 
     /// Adds to `dx`, on this thread: `dx = (g w - x (g w . x) / (d rms^2)) / rms`; `dw = sum over rows of g x / rms`.
@@ -76,7 +76,9 @@ impl RmsNorm {
 
     fn gradients<T: Real>(&self, x: &Tensor, weight: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let numbers = Numbers::of(&[x, weight, g]);
-        let dx = tensor_like(self.backward::<T>(numbers.get(0)?, numbers.get(1)?, numbers.get(2)?), x)?;
+        let mut dx = vec![T::zero(); x.elem_count()];
+        self.add_backward::<T>(numbers.get(0)?, numbers.get(1)?, numbers.get(2)?, &mut dx);
+        let dx = tensor_like(dx, x)?;
         if !weight.is_variable() {
             return Ok((Some(dx), None));
         }

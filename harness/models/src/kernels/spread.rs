@@ -5,8 +5,6 @@
 //! beside them, so they are cut by the threads that there are; what does depend on the cut is cut only where a part is the whole batch,
 //! and always alike. So no number depends on the thread count.
 
-use rayon::prelude::*;
-
 /// The threads that a part of a batch may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spread {
@@ -18,8 +16,8 @@ pub(super) struct Spread {
 
 /// The least rows of a product by panels that are worth a thread's packing of the weight.
 const LEAST_ROWS: usize = 48;
-/// Rows at a time of a product whose bits depend on the cut.
-const FIXED_ROWS: usize = 256;
+/// Rows of a product at a time where its bits may depend on the cut; fixed, so that no number depends on the thread count.
+pub const ROWS: usize = 256;
 
 impl Spread {
     /// One thread.
@@ -38,28 +36,9 @@ impl Spread {
     /// How many rows of a product a thread takes.
     pub(super) fn rows(self, rows: usize, depend_on_the_cut: bool) -> usize {
         match depend_on_the_cut {
-            true if self.alone => FIXED_ROWS,
+            true if self.alone => ROWS,
             true => rows,
             false => rows.div_ceil(self.threads).max(LEAST_ROWS),
         }
-    }
-
-    /// Calls `work` on some rows of `y`, and the same rows of others, at a time; all are rows of `width`.
-    pub(super) fn rows_of<T: Send + Sync, const N: usize>(
-        self,
-        width: usize,
-        y: &mut [T],
-        others: [&[T]; N],
-        work: impl Fn(&mut [T], [&[T]; N]) + Sync,
-    ) {
-        if !self.is_shared() {
-            return work(y, others);
-        }
-        let numbers = (y.len() / width).div_ceil(self.threads).max(1) * width;
-        let part = |at: usize, length: usize| others.map(|other| &other[at * numbers..][..length]);
-        y.par_chunks_mut(numbers).enumerate().for_each(|(at, y)| {
-            let others = part(at, y.len());
-            work(y, others);
-        });
     }
 }
