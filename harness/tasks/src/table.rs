@@ -37,16 +37,15 @@ impl Tasks {
 
     /// Refuses a row that could not be told from another, or that would be worth nothing or two things.
     pub fn check(&self) -> Result<()> {
-        for (at, row) in self.0.iter().enumerate() {
-            if self.0[..at].iter().any(|before| before.name == row.name) {
-                return Err(Error::Usage(format!("two tasks are called `{}`; give yours another name", row.name)));
-            }
-            let names: Vec<&str> = row.scores.iter().map(|measure| measure.row.name).collect();
-            if names.is_empty() {
+        if let Some(name) = schema::twice(self.0.iter().map(|row| row.name)) {
+            return Err(Error::Usage(format!("two tasks are called `{name}`; give yours another name")));
+        }
+        for row in &self.0 {
+            if row.scores.is_empty() {
                 return Err(Error::Usage(format!("task `{}` has no score, so no answer would be worth anything", row.name)));
             }
-            if let Some(twice) = (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
-                return Err(Error::Usage(format!("task `{}` has two scores called `{}`", row.name, names[twice])));
+            if let Some(score) = schema::twice(row.scores.iter().map(|measure| measure.row.name)) {
+                return Err(Error::Usage(format!("task `{}` has two scores called `{score}`", row.name)));
             }
         }
         Ok(())

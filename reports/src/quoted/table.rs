@@ -44,7 +44,10 @@ pub fn table(wanted: &Wanted, folder: &Path, read: &mut Read) -> Result<Table, S
     if wanted.rows.is_empty() || wanted.columns.is_empty() {
         return Err("expected at least one of `rows` and one of `columns`".into());
     }
-    check_titles(&wanted.rows)?;
+    // Columns are held against rows by their titles.
+    if let Some(title) = schema::twice(wanted.rows.iter().map(Row::title)) {
+        return Err(format!("row `{title}` is there twice"));
+    }
     let mut cells: Vec<Vec<Cell>> = wanted.rows.iter().map(|_| Vec::new()).collect();
     let mut guesses: [Vec<String>; 2] = Default::default();
     for column in &wanted.columns {
@@ -78,15 +81,6 @@ pub fn table(wanted: &Wanted, folder: &Path, read: &mut Read) -> Result<Table, S
         rows: rows.chain(guesses.map(|(title, cells)| titled(title, cells))).collect(),
         ..Table::default()
     })
-}
-
-/// A row's title is what columns are held against: one of each.
-fn check_titles(rows: &[Row]) -> Result<(), String> {
-    let mut titles = BTreeSet::new();
-    match rows.iter().find(|row| !titles.insert(row.title())) {
-        Some(row) => Err(format!("row `{}` is there twice", row.title())),
-        None => Ok(()),
-    }
 }
 
 /// A row of nothing is a misspelt one.
