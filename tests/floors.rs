@@ -20,6 +20,7 @@ const TOP: &str = "fedbench";
 const FLOORS: &[Floor] = &[
     ("seed", &[], &["candle", "arrow", "parquet", "polars"]),
     ("guard", &[], &["candle", "arrow", "parquet", "polars"]),
+    ("line", &["guard"], &["candle", "arrow", "parquet", "polars"]),
     ("schema", &["guard"], &["candle", "arrow", "parquet", "polars"]),
     ("data-scripts", &["guard", "schema", "seed"], &["candle", "polars"]),
     ("reports", &["guard", "schema", "seed"], &["candle"]),
