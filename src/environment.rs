@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use machine::clock::now_utc;
 use models::Backbone;
-use schema::record::Download;
+use schema::record::{Download, HostFacts};
 use schema::{Environment, Inputs, manifest};
 
 const LOCK: &str = include_str!("../Cargo.lock");
@@ -35,7 +35,14 @@ pub fn environment(
         downloads,
         doubts,
         inputs: Some(inputs),
+        hosts: Vec::new(),
     }
+}
+
+/// What a worker of these clients says of itself.
+pub fn host_facts(clients: Vec<usize>) -> HostFacts {
+    let (version, commit) = (env!("CARGO_PKG_VERSION").into(), env!("FEDBENCH_COMMIT").into());
+    HostFacts { clients, version, commit, cpu: cpu(), threads: rayon::current_num_threads() }
 }
 
 /// The command line, the program by its name alone.

@@ -5,21 +5,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use federation::registry::MethodRow;
-use federation::{self, InProcess, Outcome, Scope};
+use federation::{self, Engine, InProcess, Outcome, Scope};
 use machine::memory;
 use models::flops::Flops;
+use remote::Introduction;
 use reports::source::Source;
 use reports::{Run, Trust};
 use schema::card::BadRow;
 use schema::metrics::{Beside, Metric};
-use schema::record::Skipped;
-use schema::{Card, Experiment, Summary, manifest, run_dir};
-use study::Study;
+use schema::record::{HostFacts, Skipped};
+use schema::{Card, Environment, Experiment, Summary, manifest, run_dir};
 use study::parameters::client_parameters;
 use study::record::RunDir;
+use study::{Part, Study};
 use tasks::trivial::trivial_accuracies;
 
-use crate::environment::environment;
+use crate::environment::{environment, host_facts};
 use crate::hub;
 use crate::output::note;
 use crate::plan::Plan;
@@ -56,8 +57,41 @@ pub struct Options {
     pub unverified: bool,
 }
 
+/// Where a run's clients are.
+pub trait Place {
+    /// What this process does of the experiment.
+    fn part(&self) -> Part;
+
+    /// The engine that brings orders to them, given who this side is, and the other processes that have them.
+    fn engine<'s>(&mut self, study: &'s Study, here: Introduction) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)>;
+}
+
+/// In this process.
+pub struct Here;
+
+impl Place for Here {
+    fn part(&self) -> Part {
+        Part::Whole
+    }
+
+    fn engine<'s>(&mut self, study: &'s Study, _here: Introduction) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)> {
+        Ok((Box::new(InProcess::new(study.host()?)), Vec::new()))
+    }
+}
+
 /// Runs an experiment into a folder below `out`, unless it is complete there.
 pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: Options) -> Result<Ran> {
+    run_at(&mut Here, session, experiment, out, options)
+}
+
+/// The same with clients that may be elsewhere.
+pub fn run_at(
+    place: &mut dyn Place,
+    session: &mut Session,
+    experiment: &Experiment,
+    out: &Path,
+    options: Options,
+) -> Result<Ran> {
     let mut resolved = session.resolve(experiment)?;
     let before = complete(&out.join(&resolved.name), options);
     if let Some(before) = before.clone().filter(|before| !may_have_lacked_pictures(before.folder(), &resolved)) {
@@ -71,12 +105,13 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: 
         return Ok(before);
     }
     let row = resolved.row;
-    let study = session.study(&resolved)?;
+    let part = place.part();
+    let study = session.study_of(&resolved, &part)?;
     let rounds = if row.scope == Scope::Nothing { 0 } else { resolved.experiment.federation.rounds };
     let progress = Progress::new(rounds * study.shards().len(), options.quiet);
     progress.line(&name);
     // A forecast times a batch, which nobody who wants no plan should wait for.
-    if !options.quiet {
+    if !options.quiet && part == Part::Whole {
         Plan::new(&study, &row, &resolved.inputs, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
     }
 
@@ -87,13 +122,23 @@ pub fn run(session: &mut Session, experiment: &Experiment, out: &Path, options: 
     }
     folder.clear()?;
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
+    let (mut engine, hosts) = place.engine(&study, introduction(&study, &name, Vec::new())?)?;
     let environment = environment(study.backbone(), &experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
-    folder.write_setup(&study, &environment)?;
-    let mut engine = InProcess::new(study.host()?);
-    let outcome = study.run(&mut *resolved.method, &mut engine, &progress)?;
+    folder.write_setup(&study, &Environment { hosts, ..environment })?;
+    let outcome = study.run(&mut *resolved.method, &mut *engine, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))
+}
+
+/// What this process says of itself to others of the same run: with no clients, the server.
+pub fn introduction(study: &Study, name: &str, clients: Vec<usize>) -> Result<Introduction> {
+    Ok(Introduction {
+        run: name.into(),
+        backbone_sha256: study.backbone().weights_sha256().into(),
+        partition_sha256: schema::sha256_hex(&serde_json::to_vec(study.partition())?),
+        host: host_facts(clients),
+    })
 }
 
 /// The run that is complete there; says why one that looks so is not.

@@ -12,8 +12,8 @@ use models::adapter::AdapterSpec;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
-use study::Study;
 use study::checksums::{Checksum, Checksums};
+use study::{Part, Study};
 use tasks::Split;
 
 use crate::held::{BackbonePlace, Held, made_of};
@@ -109,18 +109,23 @@ impl Session {
 
     /// Loads a resolved experiment's data: all that training and evaluation read.
     pub fn study(&mut self, resolved: &Resolved) -> Result<Study> {
-        self.prepared(resolved, false)
+        self.study_of(resolved, &Part::Whole)
+    }
+
+    /// The same for a process that does a part of the experiment.
+    pub fn study_of(&mut self, resolved: &Resolved, part: &Part) -> Result<Study> {
+        self.prepared(resolved, part, false)
     }
 
     /// The same for a forecast: each dataset's first picture stands for all, so that no other passes the tower.
     pub fn sketch(&mut self, resolved: &Resolved) -> Result<Study> {
-        self.prepared(resolved, true)
+        self.prepared(resolved, &Part::Whole, true)
     }
 
-    fn prepared(&mut self, resolved: &Resolved, sketch: bool) -> Result<Study> {
+    fn prepared(&mut self, resolved: &Resolved, part: &Part, sketch: bool) -> Result<Study> {
         let Resolved { experiment, row, located, backbone, .. } = resolved;
         let [train, test] = splits_of(experiment).map(|(split, limit)| self.loaded(located, split, limit, backbone, sketch));
-        let study = Study::new(experiment.clone(), row, backbone.model.clone(), train?.split, test?.split)?;
+        let study = Study::of_part(experiment.clone(), row, backbone.model.clone(), train?.split, test?.split, part)?;
         if !sketch {
             self.check_unchanged(resolved)?;
         }

@@ -250,6 +250,61 @@ fn the_round_goes_on_without_a_client() -> Test {
     Ok(())
 }
 
+/// So does a client whose statistics are missing, of other tensors than its adapters, or not asked for.
+#[test]
+fn statistics_go_with_their_adapters() -> Test {
+    fn change(reply: &mut Reply, change: impl FnOnce(Sets) -> Sets) {
+        let trained = trained(reply);
+        let sets = trained.payload.open(&Sets::default(), &Device::Cpu).expect("sets");
+        trained.payload = Payload::plain(&change(sets)).expect("encoded");
+    }
+    fn without_first(set: &Adapters) -> Adapters {
+        let first = set.iter().next().map(|(name, _)| name.clone()).expect("a tensor");
+        set.filter(|name| name != first)
+    }
+    let table: [(&str, Meddle<Reply>); 6] = [
+        ("fednano", |replies| {
+            change(&mut replies[1], |sets| Sets::default().with(ADAPTERS, sets.get(ADAPTERS).expect("it").clone()))
+        }),
+        ("fednano", |replies| {
+            change(&mut replies[1], |sets| {
+                let fisher = without_first(sets.get("fisher").expect("it"));
+                sets.with("fisher", fisher)
+            });
+        }),
+        ("fednano", |replies| {
+            change(&mut replies[1], |sets| {
+                let turned = sets.get("fisher").expect("it").map(|tensor| tensor.flatten_all()).expect("flat");
+                sets.with("fisher", turned)
+            });
+        }),
+        ("scaffold", |replies| {
+            change(&mut replies[1], |sets| {
+                let control = without_first(sets.get("control").expect("it"));
+                sets.with("control", control)
+            });
+        }),
+        ("fedavg-nano", |replies| {
+            change(&mut replies[1], |sets| {
+                let adapters = sets.get(ADAPTERS).expect("it").clone();
+                sets.with("more", adapters)
+            });
+        }),
+        ("fedavg-nano", |replies| {
+            change(&mut replies[1], |sets| {
+                let fewer = without_first(sets.get(ADAPTERS).expect("it"));
+                sets.with(ADAPTERS, fewer)
+            });
+        }),
+    ];
+    for (at, (method, meddle)) in table.into_iter().enumerate() {
+        let outcome = meddled(method, |_| {}, meddle)?.with_context(|| format!("case {at}"))?;
+        let left_out = outcome.records.iter().filter(|r| r.metric == Metric::LeftOut).map(|r| (r.round, r.client));
+        assert_eq!(left_out.collect::<Vec<_>>(), [(2, Some(1))], "case {at}");
+    }
+    Ok(())
+}
+
 /// What an engine may not do, and what no round can do without, ends the run with the reason, and never with a number.
 #[test]
 fn what_cannot_be_helped_is_said() -> Test {
@@ -368,7 +423,7 @@ fn a_host_knows_its_clients() -> Test {
     let mut host = study.host()?.of(&[1]);
     let round = Round { index: 1, total: 2, clients: 3 };
     let payload = Payload::plain(&Sets::default().with(ADAPTERS, study.initial().clone()))?;
-    let order = |client| Order { client, round, kind: Kind::Own, payload: payload.clone() };
+    let order = |client| Order { client, round, after: 0, kind: Kind::Own, payload: payload.clone() };
     let mut replies = host.carry_out(vec![order(2), order(1)], &Unwatched)?;
     replies.sort_by_key(|reply| reply.client);
     assert!(matches!(&replies[0].done, Done::Own(None)) && replies[0].client == 1);

@@ -29,6 +29,7 @@ const FLOORS: &[Floor] = &[
     ("models", &["data", "guard", "machine", "schema", "seed"], &["polars"]),
     ("tasks", &["data", "guard", "machine", "models", "schema", "seed"], &["polars"]),
     ("federation", &["data", "guard", "machine", "models", "schema", "seed", "tasks"], &["polars"]),
+    ("remote", &["data", "federation", "guard", "line", "machine", "models", "schema", "seed", "tasks"], &["polars"]),
     ("study", &["data", "federation", "guard", "machine", "models", "schema", "seed", "tasks"], &["polars"]),
     ("baselines", &["data", "federation", "guard", "machine", "models", "schema", "seed", "tasks"], &["polars"]),
     (

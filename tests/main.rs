@@ -15,6 +15,7 @@
 //! - [`runs`]: does a run obey them whole: its order, its counts, its bytes?
 //! - [`metrics`]: do the files of runs say what the table of metrics says?
 //! - [`engine`]: does it matter where clients are, and what of messages that are lost, damaged or made up?
+//! - [`workers`]: what of clients in other processes that are killed, begin again, are of another run, or make no sense?
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
@@ -79,3 +80,4 @@ mod scoring;
 mod support;
 mod tiny;
 mod vqa;
+mod workers;

@@ -202,6 +202,7 @@ fn environment() -> Environment {
         downloads: Vec::new(),
         doubts: Vec::new(),
         inputs: None,
+        hosts: Vec::new(),
     }
 }
 

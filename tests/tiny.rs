@@ -17,8 +17,8 @@ use models::llava::{Llava, LlavaConfig};
 use models::{Backbone, SiteSpec, pretrain};
 use schema::Experiment;
 use seed::Seed;
-use study::Study;
 use study::record::{predictions, records};
+use study::{Part, Study};
 use tasks::Split;
 
 use crate::support::{distance, nan_max, normal, relative, setup};
@@ -99,17 +99,25 @@ fn world() -> &'static World {
 
 fn make_world() -> Result<World> {
     let backbone: Arc<dyn Backbone> = Arc::new(llava(&config(), DType::F32, None)?);
-    let mut splits = BTreeMap::new();
-    for name in DATASETS {
-        let folder = tempfile::tempdir()?;
-        let generator = generators::find(name).context("no such generator")?;
-        let card = generators::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
-        let load = |split: &str| -> Result<Arc<Split>> {
-            Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, &*backbone)?))
-        };
-        splits.insert(name, [load("train")?, load("test")?]);
-    }
+    let splits = DATASETS.map(|name| Ok((name, splits_of(name, &*backbone)?))).into_iter().collect::<Result<_>>()?;
     Ok(World { backbone, splits })
+}
+
+/// A dataset's splits, no picture of them seen yet.
+fn splits_of(dataset: &str, backbone: &dyn Backbone) -> Result<[Arc<Split>; 2]> {
+    let folder = tempfile::tempdir()?;
+    let generator = generators::find(dataset).context("no such generator")?;
+    let card = generators::write(generator, folder.path(), Some((TRAIN_ROWS, TEST_ROWS)), 3)?;
+    let load = |split: &str| -> Result<Arc<Split>> {
+        Ok(Arc::new(Split::new(Dataset::load(folder.path(), &card, split, None)?, backbone)?))
+    };
+    Ok([load("train")?, load("test")?])
+}
+
+/// A process's part of a study, over splits of its own: no picture is there that it has not seen itself.
+pub fn part_of_study(experiment: &Experiment, part: &Part) -> Result<Study> {
+    let (row, [train, test]) = (chosen(experiment)?, splits_of(&experiment.data.dataset, backbone())?);
+    Ok(Study::of_part(experiment.clone(), &row, world().backbone.clone(), train, test, part)?)
 }
 
 /// Three clients, two rounds, a few steps each.

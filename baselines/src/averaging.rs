@@ -38,6 +38,11 @@ pub trait Averaging: Serialize + Send + Sync + Sized + 'static {
         tuned(client, received, &mut Plain)
     }
 
+    /// As [`Method::sends`], in the rounds that are shared.
+    fn sends(&self) -> &'static [&'static str] {
+        &[ADAPTERS]
+    }
+
     /// What the server keeps of an update beside its share in the mean. The default keeps nothing.
     fn notice(&mut self, update: &Update, global: &Adapters, round: Round) -> Result<()> {
         let _ = (update, global, round);
@@ -97,6 +102,10 @@ impl<P: Averaging> Method for Averaged<P> {
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         self.paper.train(client, received)
+    }
+
+    fn sends(&self, round: Round) -> &'static [&'static str] {
+        if self.paper.is_shared(round) { self.paper.sends() } else { &[] }
     }
 
     fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> Result<()> {

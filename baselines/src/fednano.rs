@@ -130,6 +130,10 @@ impl Method for FedNano {
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(FISHER, fisher))
     }
 
+    fn sends(&self, _round: Round) -> &'static [&'static str] {
+        &[ADAPTERS, FISHER]
+    }
+
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
         self.merged.add(update.set(ADAPTERS)?, update.set(FISHER)?, update.num_examples as f64)
     }

@@ -41,6 +41,10 @@ impl Method for Local {
         Ok(update)
     }
 
+    fn sends(&self, _round: Round) -> &'static [&'static str] {
+        &[]
+    }
+
     fn personalize(&self, client: &Client, _global: &Adapters) -> Result<Option<Adapters>> {
         Ok(Some(client.recall(OWN, || client.initial())))
     }

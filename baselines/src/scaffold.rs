@@ -86,6 +86,10 @@ impl Averaging for Scaffold {
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters).with(CONTROL, change))
     }
 
+    fn sends(&self) -> &'static [&'static str] {
+        &[ADAPTERS, CONTROL]
+    }
+
     fn notice(&mut self, update: &Update, _global: &Adapters, round: Round) -> Result<()> {
         self.next_control.add(update.set(CONTROL)?.scale(1.0 / round.clients as f64)?)
     }

@@ -129,8 +129,15 @@ impl Doubts<'_> {
     /// Does every update, record and pair count?
     fn of_records(&mut self, comparisons: &[Comparison]) {
         let runs = self.runs;
+        let left_out = |run: &Run| run.summary.updates_left_out;
         let not_averaged = "updates that were not finite, or of a wrong name or shape, and were not averaged in";
-        self.runs("left-out", |run| run.summary.updates_left_out > 0, list(not_averaged, left_out(runs, self.groups)));
+        self.runs("left-out", |run| run.summary.updates_left_out > 0, list(not_averaged, counted(runs, self.groups, left_out)));
+        let forgotten = "clients whose host forgot what they remembered of earlier rounds, so that they began anew";
+        let states_lost = |run: &Run| run.summary.states_lost;
+        self.runs("state-lost", |run| states_lost(run) > 0, list(forgotten, counted(runs, self.groups, states_lost)));
+        let unreached = "times that clients could not be reached to be judged with adapters of their own";
+        let judgings_lost = |run: &Run| run.summary.judgings_lost;
+        self.runs("not-reached", |run| judgings_lost(run) > 0, list(unreached, counted(runs, self.groups, judgings_lost)));
         let not_finite = list("values in records.parquet that are not finite numbers", not_finite(runs));
         self.runs("not-finite", |run| run.recorded.not_finite > 0, not_finite);
         let repeated = list("examples judged more than once in a run", repeated_examples(runs));
@@ -296,8 +303,9 @@ fn unparsed(runs: &[Run], groups: &[Group]) -> Vec<String> {
     groups.iter().filter_map(share).collect()
 }
 
-fn left_out(runs: &[Run], groups: &[Group]) -> Vec<String> {
-    let count = |group: &Group| group.runs.iter().map(|&run| runs[run].summary.updates_left_out).sum::<u64>();
+/// How often something happened in each group's runs, where it did.
+fn counted(runs: &[Run], groups: &[Group], of: impl Fn(&Run) -> u64) -> Vec<String> {
+    let count = |group: &Group| group.runs.iter().map(|&run| of(&runs[run])).sum::<u64>();
     let counted = groups.iter().map(|group| (group, count(group))).filter(|(_, count)| *count > 0);
     counted.map(|(group, count)| format!("{} ({count})", on_dataset(group))).collect()
 }

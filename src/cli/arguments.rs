@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use data_scripts::hub::HubId;
+use line::Security;
 use schema::experiment::MOST_SEED;
 use schema::{Experiment, toml_file};
 
@@ -69,4 +70,64 @@ pub(crate) fn with_revision(id: HubId, revision: Option<String>) -> Result<HubId
 /// A seed as TOML can hold it: a larger one could be run, and its folder never read.
 pub(crate) fn seed() -> RangedU64ValueParser<u64> {
     clap::value_parser!(u64).range(..=MOST_SEED)
+}
+
+/// What protects a line to other processes.
+#[derive(Args)]
+pub(crate) struct Protection {
+    /// A folder with `ca.pem`, `cert.pem` and `key.pem`, for `tls://`: both sides show certificates of one authority.
+    #[arg(long)]
+    tls: Option<PathBuf>,
+    /// A file with a token (16 characters or more, readable by its owner alone) that both sides have.
+    #[arg(long)]
+    token: Option<PathBuf>,
+}
+
+impl Protection {
+    pub(super) fn security(&self) -> Security {
+        Security { tls: self.tls.clone(), token: self.token.clone() }
+    }
+}
+
+/// Client ids as people type them: `0,2,5-9`.
+pub(crate) fn clients(text: &str) -> Result<Clients, String> {
+    let mut ids = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let number =
+            |text: &str| text.trim().parse::<usize>().map_err(|_| format!("`{part}` is no client id; expected `0,2,5-9`"));
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(part)?, number(part)?),
+        };
+        if last < first || last - first >= MOST_CLIENTS {
+            return Err(format!("`{part}` is no range of clients; expected `0,2,5-9`"));
+        }
+        ids.extend(first..=last);
+    }
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("client {} is there twice", pair[0])),
+        None => Ok(Clients(ids)),
+    }
+}
+
+/// A longer range is a typing error.
+const MOST_CLIENTS: usize = 1 << 20;
+
+/// Clients by their ids, in order, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Clients(pub(super) Vec<usize>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_ids_and_ranges() {
+        assert_eq!(clients("3,0-1, 7 - 8"), Ok(Clients(vec![0, 1, 3, 7, 8])));
+        for wrong in ["", "a", "1,,2", "5-3", "0-99999999", "-1"] {
+            assert!(clients(wrong).is_err_and(|why| why.contains("expected `0,2,5-9`")), "{wrong}");
+        }
+        assert_eq!(clients("0-2,1"), Err("client 1 is there twice".into()));
+    }
 }

@@ -174,7 +174,9 @@ impl Eval {
             virtual_tokens: adapter.virtual_tokens(),
         };
         let all = vec![(0..split.dataset.examples.len()).collect()];
-        Ok(Judge::new(backbone.model.clone(), &asking, adapter, split, all, evaluation)?)
+        let judge = Judge::new(backbone.model.clone(), &asking, adapter, split, all, evaluation)?;
+        judge.see()?;
+        Ok(judge)
     }
 
     /// Without what it came to.

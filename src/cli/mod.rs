@@ -3,6 +3,7 @@
 mod adapters;
 mod arguments;
 mod compare;
+mod coordinate;
 mod cost;
 mod data;
 mod eval;
@@ -19,6 +20,7 @@ mod suite;
 mod tables;
 mod tune;
 mod validate;
+mod worker;
 
 pub use suite::experiments_of;
 
@@ -55,6 +57,10 @@ enum Command {
     Run(run::Run),
     /// Experiments x seeds; runs that are complete are skipped.
     Suite(suite::RunSuite),
+    /// The server of an experiment whose clients are at workers.
+    Coordinate(coordinate::Coordinate),
+    /// Some clients of an experiment, for a server that calls.
+    Worker(worker::Worker),
     /// Judge a backbone, with or without adapters; writes predictions.
     Eval(eval::Eval),
     /// Tables from run folders.
@@ -120,6 +126,8 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Quickstart(command) => command.run(&mut session),
         Command::Run(command) => command.run(&mut session),
         Command::Suite(command) => command.run(&mut session),
+        Command::Coordinate(command) => command.run(&mut session),
+        Command::Worker(command) => command.run(&mut session),
         Command::Eval(command) => command.run(&mut session),
         Command::Report(command) => command.run(&session),
         Command::Reproduce(command) => command.run(&mut session),
@@ -145,6 +153,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || matches!(cause.downcast_ref::<models::Error>(), Some(models::Error::Usage(_)))
             || cause.downcast_ref::<machine::threads::Error>().is_some()
             || cause.downcast_ref::<toml_file::TomlError>().is_some()
+            || cause.downcast_ref::<remote::Error>().is_some_and(remote::Error::is_usage)
             || matches!(
                 cause.downcast_ref::<ImportError>(),
                 Some(ImportError::Nothing { .. } | ImportError::Output(OutputError::Foreign { .. }))

@@ -35,19 +35,24 @@ impl Run {
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
         let options = Options { quiet: self.quiet, unverified: self.no_verify };
-        match runner::run(session, &experiment, &self.out, options)? {
-            Ran::Now(folder, summary) => say(&format!(
-                "accuracy {:.1}% (clients {:.1}% on average{}, {:.1}% the worst) in {:.1} s: {}",
-                100.0 * summary.accuracy,
-                100.0 * summary.client_accuracy_mean,
-                over(&summary),
-                100.0 * summary.client_accuracy_min,
-                summary.wall_seconds,
-                folder.display()
-            )),
-            Ran::Before(folder) => say(&format!("complete already: {}", folder.display())),
-        }
+        say_ran(&runner::run(session, &experiment, &self.out, options)?);
         Ok(())
+    }
+}
+
+/// Says what came of a run.
+pub(super) fn say_ran(ran: &Ran) {
+    match ran {
+        Ran::Now(folder, summary) => say(&format!(
+            "accuracy {:.1}% (clients {:.1}% on average{}, {:.1}% the worst) in {:.1} s: {}",
+            100.0 * summary.accuracy,
+            100.0 * summary.client_accuracy_mean,
+            over(summary),
+            100.0 * summary.client_accuracy_min,
+            summary.wall_seconds,
+            folder.display()
+        )),
+        Ran::Before(folder) => say(&format!("complete already: {}", folder.display())),
     }
 }
 

@@ -128,6 +128,12 @@ impl<'s> Client<'s> {
         (self.activations, self.flops) = (Traffic::default(), Flops::default());
     }
 
+    /// As it was after a round, with what it remembered then.
+    pub(crate) fn resume(&mut self, after: Round, memory: BTreeMap<String, Adapters>) {
+        self.begin_round(after);
+        self.memory = memory;
+    }
+
     /// In this round, only so much of its steps.
     pub(crate) fn slow_down(&mut self, share_of_steps: f64) {
         self.share_of_steps = share_of_steps;

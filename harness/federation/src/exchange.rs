@@ -4,8 +4,10 @@
 //! on, one update after the other, in client-id order. No number depends on how large a wave is. What replies say is not trusted: a client
 //! whose update is not of its shapes, or not finite, or cannot be read at all, is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use candle_core::Tensor;
+use guard::text::line;
 use models::adapter::Adapters;
 use models::flops::Flops;
 use schema::Record;
@@ -23,12 +25,16 @@ pub(crate) struct Exchange<'a> {
     federation: Federation<'a>,
     round: Round,
     cohort: Vec<usize>,
+    /// The last round of which each client's reply came back.
+    after: &'a mut [usize],
     /// Clients of the cohort whose updates never arrive.
     dropped: Vec<usize>,
     /// Clients of the cohort that take fewer steps.
     slow: Vec<usize>,
     /// What clients of the wave were sent, which their updates may be differences to.
     sent: BTreeMap<usize, Sets>,
+    /// The adapters' names in the round's first sound update, which all others have too.
+    names: Option<Vec<String>>,
     link: Link,
     flops: Flops,
     arrived: Vec<Arrived>,
@@ -62,7 +68,7 @@ struct Opened {
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(federation: Federation<'a>, round: Round) -> Self {
+    pub(crate) fn new(federation: Federation<'a>, round: Round, after: &'a mut [usize]) -> Self {
         let schedule = federation.schedule;
         let cohort = schedule.cohort(round.index, round.clients);
         Self {
@@ -71,7 +77,9 @@ impl<'a> Exchange<'a> {
             federation,
             round,
             cohort,
+            after,
             sent: BTreeMap::new(),
+            names: None,
             link: Link::default(),
             flops: Flops::default(),
             arrived: Vec::new(),
@@ -105,7 +113,16 @@ impl<'a> Exchange<'a> {
                 orders.push(order);
             }
         }
-        ask(engine, orders, watch)
+        let replies = ask(engine, orders, watch)?;
+        for reply in &replies {
+            if !matches!(reply.done, Done::Lost(_)) {
+                self.after[reply.client] = self.round.index;
+            }
+            if reply.state_lost {
+                self.push(reply.client, Metric::StateLost);
+            }
+        }
+        Ok(replies)
     }
 
     /// An order to train. What it sends is counted, but for pooled training, which happens at the server itself.
@@ -117,7 +134,8 @@ impl<'a> Exchange<'a> {
         }
         self.sent.insert(client, sets);
         let share_of_steps = if self.slow.contains(&client) { self.federation.schedule.straggler_steps() } else { 1.0 };
-        Ok(Order { client, round: self.round, kind: Kind::Train { share_of_steps }, payload })
+        let (round, after) = (self.round, self.after[client]);
+        Ok(Order { client, round, after, kind: Kind::Train { share_of_steps }, payload })
     }
 
     fn is_federated(&self) -> bool {
@@ -128,7 +146,8 @@ impl<'a> Exchange<'a> {
     /// not finite, or whose update is not of the shapes that were asked for, is left out of the round and recorded; one that is lost has
     /// dropped out.
     pub(crate) fn arrive(&mut self, method: &mut dyn Method, replies: Vec<Reply>, global: &Adapters) -> Result<()> {
-        let opened: Vec<Opened> = replies.into_iter().map(|reply| self.open(reply)).collect();
+        let sends = method.sends(self.round);
+        let opened: Vec<Opened> = replies.into_iter().map(|reply| self.open(reply, sends)).collect();
         // Who brings no noise may not be counted among those who share it.
         let sound = opened.iter().filter(|opened| opened.update.is_ok()).count();
         for Opened { client, clipped, update } in opened {
@@ -147,7 +166,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// What is counted of a reply is counted, and its update decoded and checked.
-    fn open(&mut self, reply: Reply) -> Opened {
+    fn open(&mut self, reply: Reply, sends: &[&str]) -> Opened {
         let (round, checked) = (self.round.index, reply.check());
         let Reply { client, flops, done, .. } = reply;
         if let Err(what) = checked {
@@ -155,7 +174,7 @@ impl<'a> Exchange<'a> {
         }
         self.flops += flops;
         let (clipped, update) = match done {
-            Done::Trained(trained) => (trained.clipped && trained.finite, self.update(client, trained)),
+            Done::Trained(trained) => (trained.clipped && trained.finite, self.update(client, trained, sends)),
             Done::Diverged { loss } => {
                 let learning_rate = self.federation.experiment().optimizer.learning_rate;
                 (false, Err(Error::Diverged { client, round, loss, learning_rate }))
@@ -169,7 +188,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// An update as it is, if it may be averaged.
-    fn update(&mut self, client: usize, trained: Trained) -> Result<Update> {
+    fn update(&mut self, client: usize, trained: Trained, sends: &[&str]) -> Result<Update> {
         match self.is_federated() {
             true => {
                 self.link.activations(client, trained.activations);
@@ -187,11 +206,33 @@ impl<'a> Exchange<'a> {
         if !sets.is_finite()? {
             return Err(Error::NotFinite { client, round });
         }
-        self.fits(client, sets.get(ADAPTERS).unwrap_or(&Adapters::default()))?;
+        self.fit_together(client, &sets, sends)?;
         Ok(trained.with(client, sets))
     }
 
-    /// Fails unless adapters are of names, shapes and types that are trained.
+    /// Fails unless an update's sets are those that the method sends, all with the tensors of the round's first sound update.
+    fn fit_together(&mut self, client: usize, sets: &Sets, sends: &[&str]) -> Result<()> {
+        if !sets.iter().map(|(name, _)| name.as_str()).eq(sends.iter().copied().collect::<BTreeSet<_>>()) {
+            let held: Vec<String> = sets.iter().map(|(name, _)| quoted(name)).collect();
+            let sent: Vec<String> = sends.iter().map(|name| quoted(name)).collect();
+            let held = if held.is_empty() { "no set".into() } else { held.join(", ") };
+            return Err(self.refused(client, format!("holds {held}; expected the sets {}", sent.join(", "))));
+        }
+        sets.iter().try_for_each(|(_, set)| self.fits(client, set))?;
+        let Ok(adapters) = sets.get(ADAPTERS) else { return Ok(()) };
+        let known = self.names.get_or_insert_with(|| names_of(adapters)).clone();
+        for (name, set) in sets.iter() {
+            let same_shape =
+                |(name, tensor): (&String, &Tensor)| adapters.get(name).is_some_and(|own| own.dims() == tensor.dims());
+            if names_of(set) != known || !set.iter().all(same_shape) {
+                let of = "by name or shape, than its adapters and the round's other updates";
+                return Err(self.refused(client, format!("holds the set {} with other tensors, {of}", quoted(name))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails unless a set is of names, shapes and types that are trained.
     fn fits(&self, client: usize, adapters: &Adapters) -> Result<()> {
         let (task, round) = (self.federation.task, self.round.index);
         if let Some(tensor) = task.adapter().misfit(adapters, self.federation.row.unequal_ranks) {
@@ -255,6 +296,14 @@ impl<'a> Exchange<'a> {
         }
         Ok(Exchanged { link: self.link, flops: self.flops, arrived: self.arrived, records: self.records })
     }
+}
+
+fn names_of(set: &Adapters) -> Vec<String> {
+    set.iter().map(|(name, _)| name.clone()).collect()
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", line(name, 120))
 }
 
 impl Arrived {

@@ -11,10 +11,11 @@ use rayon::prelude::*;
 use schema::experiment::Wire;
 use tasks::judgement::answers_of;
 
+use crate::memory::{Memories, Memory, from_bytes, to_bytes};
 use crate::order::{Done, Judged, Kind, Order, Reply, Trained};
 use crate::parts::Federation;
 use crate::watch::Watch;
-use crate::{ADAPTERS, Client, Error, Method, Payload, Result, Scope, Sets, Update, privacy};
+use crate::{ADAPTERS, Client, Error, Method, Payload, Result, Round, Scope, Sets, Update, privacy};
 
 /// Some clients, and what they work with.
 pub struct Host<'a> {
@@ -26,13 +27,20 @@ pub struct Host<'a> {
 struct Desk<'a> {
     federation: Federation<'a>,
     method: Box<dyn Method>,
+    memories: Option<Box<dyn Memories + 'a>>,
 }
 
 impl<'a> Host<'a> {
     /// Of all clients; the method is a copy of the server's, about to begin.
     pub fn new(federation: Federation<'a>, mut method: Box<dyn Method>) -> Self {
         method.start(federation.task.initial().clone(), federation.task.adapter());
-        Self { clients: federation.clients(federation.row.scope), desk: Desk { federation, method } }
+        Self { clients: federation.clients(federation.row.scope), desk: Desk { federation, method, memories: None } }
+    }
+
+    /// With a place for what its clients remember: it may begin where another has ended, and its replies may be lost.
+    pub fn remembering(mut self, memories: impl Memories + 'a) -> Self {
+        self.desk.memories = Some(Box::new(memories));
+        self
     }
 
     /// Of these clients alone.
@@ -62,7 +70,8 @@ impl<'a> Host<'a> {
 
 impl Desk<'_> {
     fn reply(&self, client: &mut Client, order: Order, watch: &dyn Watch) -> Result<Reply> {
-        let Order { client: id, round, kind, payload } = order;
+        let state_lost = self.rewind(client, &order)?;
+        let Order { client: id, round, kind, payload, .. } = order;
         let opened = payload.open(&Sets::default(), self.federation.device);
         let received = opened.map_err(|what| Error::Message { client: id, round: round.index, what })?;
         drop(payload);
@@ -72,6 +81,9 @@ impl Desk<'_> {
                 client.begin_round(round);
                 client.slow_down(share_of_steps);
                 let trained = self.train(client, &received)?;
+                if let Some(memories) = &self.memories {
+                    memories.keep(id, round.index, &to_bytes(id, round.index, &client.memory)?)?;
+                }
                 flops = client.flops();
                 watch.client_done(round.index, id);
                 trained
@@ -79,11 +91,27 @@ impl Desk<'_> {
             Kind::Judge { everywhere } => Done::Judged(self.judge(client, received.get(ADAPTERS)?, everywhere)?),
             Kind::Own => {
                 let own = self.method.personalize(client, received.get(ADAPTERS)?)?;
-                client.memory.clear();
+                client.resume(Round { index: 0, ..round }, Memory::new());
                 Done::Own(own.map(|own| Payload::plain(&Sets::default().with(ADAPTERS, own))).transpose()?)
             }
         };
-        Ok(Reply { client: id, round: round.index, flops, done })
+        Ok(Reply { client: id, round: round.index, state_lost, flops, done })
+    }
+
+    /// The client as it was when the server last heard of it; whether nobody knows how that was, so that it begins anew.
+    fn rewind(&self, client: &mut Client, order: &Order) -> Result<bool> {
+        let after = Round { index: order.after, ..order.round };
+        if client.round().index == after.index {
+            return Ok(false);
+        }
+        let kept = match &self.memories {
+            Some(memories) if after.index > 0 => memories.recall(client.id(), after.index)?,
+            _ => None,
+        };
+        let memory = kept.and_then(|bytes| from_bytes(&bytes, client.id(), after.index, self.federation.device));
+        let state_lost = memory.is_none() && after.index > 0;
+        client.resume(after, memory.unwrap_or_default());
+        Ok(state_lost)
     }
 
     /// A client's work in a round; an error that is no divergence is nobody's to leave out.

@@ -21,9 +21,23 @@ pub(crate) struct Everyone<'a, 'e> {
     pub(crate) engine: &'e mut dyn Engine,
     pub(crate) global: &'e Adapters,
     pub(crate) round: Round,
+    /// The last round of which each client's reply came back.
+    after: &'e [usize],
+    /// Clients that did not answer.
+    pub(crate) lost: Vec<usize>,
 }
 
-impl Everyone<'_, '_> {
+impl<'a, 'e> Everyone<'a, 'e> {
+    pub(crate) fn new(
+        federation: Federation<'a>,
+        engine: &'e mut dyn Engine,
+        global: &'e Adapters,
+        round: Round,
+        after: &'e [usize],
+    ) -> Self {
+        Self { federation, engine, global, round, after, lost: Vec::new() }
+    }
+
     /// What clients answer with adapters of their own, those that have some, and with each variant (both `everywhere` alone).
     pub(crate) fn judged(&mut self, everywhere: bool) -> Result<(Answered, BTreeMap<Variant, Answered>)> {
         let (federation, round) = (self.federation, self.round.index);
@@ -63,7 +77,7 @@ impl Everyone<'_, '_> {
     }
 
     /// Sends the global adapters to all clients, a wave at a time, and hands on what came back, in client-id order. It is not counted.
-    /// Nobody is asked for what the method's row says that nobody has.
+    /// Nobody is asked for what the method's row says that nobody has. Who does not answer is lost; an error if that is everybody.
     fn ask(&mut self, kind: Kind, mut each: impl FnMut(usize, Done) -> Result<()>) -> Result<()> {
         if !self.federation.row.personal {
             return Ok(());
@@ -71,10 +85,16 @@ impl Everyone<'_, '_> {
         let (payload, round) = (Payload::plain(&Sets::default().with(ADAPTERS, self.global.clone()))?, self.round);
         let clients: Vec<usize> = (0..self.federation.num_clients()).collect();
         for wave in clients.chunks(self.engine.wave().max(1)) {
-            let orders = wave.iter().map(|&client| Order { client, round, kind, payload: payload.clone() });
+            let order = |&client: &usize| Order { client, round, after: self.after[client], kind, payload: payload.clone() };
+            let orders = wave.iter().map(order);
             for Reply { client, done, .. } in ask(self.engine, orders.collect(), &Unwatched)? {
                 match done {
-                    Done::Lost(why) => return Err(Error::Lost { client, round: round.index, why }),
+                    Done::Lost(why) => {
+                        self.lost.push(client);
+                        if self.lost.len() == clients.len() {
+                            return Err(Error::Lost { client, round: round.index, why });
+                        }
+                    }
                     done => each(client, done)?,
                 }
             }

@@ -20,7 +20,7 @@ fn payload() -> Payload {
 fn orders() -> Vec<Order> {
     let round = Round { index: 2, total: 3, clients: 9 };
     [Kind::Train { share_of_steps: 1.0 / 3.0 }, Kind::Judge { everywhere: true }, Kind::Own]
-        .map(|kind| Order { client: 7, round, kind, payload: payload() })
+        .map(|kind| Order { client: 7, round, after: 1, kind, payload: payload() })
         .to_vec()
 }
 
@@ -64,7 +64,7 @@ fn replies() -> Vec<Reply> {
         Done::Diverged { loss: f64::NEG_INFINITY },
         Done::Lost("a line that broke".into()),
     ]
-    .map(|done| Reply { client: 7, round: 2, flops: Flops { before_decoder: 1e17 / 3.0, decoder: 0.0 }, done })
+    .map(|done| Reply { client: 7, round: 2, state_lost: true, flops: Flops { before_decoder: 1e17 / 3.0, decoder: 0.0 }, done })
     .to_vec()
 }
 

@@ -29,6 +29,13 @@ pub trait Method: Send + Sync {
     /// A client's work in a round, from what it received.
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update>;
 
+    /// The tensor sets that a round's updates hold: the adapters, and what has a number for each of theirs. The default is the adapters
+    /// alone. An update that lacks one, or holds another, never reaches [`Method::receive`].
+    fn sends(&self, round: Round) -> &'static [&'static str] {
+        let _ = round;
+        &[ADAPTERS]
+    }
+
     /// The server takes in one of the cohort's updates; they come in client-id order. What it keeps is its own affair: a running
     /// mean has the size of one update, however many clients there are. Some of the cohort may still have to be sent to, so nothing
     /// that [`Method::send`] answers in this round may change. The default keeps nothing.

@@ -17,6 +17,9 @@ pub struct Order {
     pub client: usize,
     /// Where the run stands.
     pub round: Round,
+    /// The last round of which the server has its reply, 0 before the first: it works on from what it remembered then, since an update
+    /// that never arrived leaves no trace.
+    pub after: usize,
     /// What it is to do.
     pub kind: Kind,
     /// What it gets: to train with, what the method sends; otherwise the global adapters.
@@ -50,6 +53,8 @@ pub struct Reply {
     pub client: usize,
     /// The order's round.
     pub round: usize,
+    /// Whether what it remembered was gone, so that it began anew.
+    pub state_lost: bool,
     /// What the client's passes computed for it.
     pub flops: Flops,
     /// What became of it.
@@ -141,7 +146,8 @@ impl Trained {
 impl Reply {
     /// Nothing came back.
     pub fn lost(order: &Order, why: impl Into<String>) -> Self {
-        Self { client: order.client, round: order.round.index, flops: Flops::default(), done: Done::Lost(why.into()) }
+        let (client, round, flops) = (order.client, order.round.index, Flops::default());
+        Self { client, round, state_lost: false, flops, done: Done::Lost(why.into()) }
     }
 
     /// Fails if it speaks of what nobody could have done; the error completes "its message ...".

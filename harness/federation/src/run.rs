@@ -49,19 +49,20 @@ pub struct Outcome {
 /// Runs an experiment with a method, whose clients an engine has.
 pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Engine, watch: &dyn Watch) -> Result<Outcome> {
     let (mut outcome, clients) = (Outcome::default(), federation.num_clients());
+    let mut after = vec![0; clients];
     let mut global = method.start(federation.task.initial().clone(), federation.task.adapter());
     let total = if federation.row.scope == Scope::Nothing { 0 } else { federation.schedule.rounds() };
 
     if total == 0 {
         let evaluation = Stopwatch::start();
         let round = Round { index: 0, total, clients };
-        outcome.evaluate(Everyone { federation, engine, global: &global, round })?;
+        outcome.evaluate(&mut Everyone::new(federation, engine, &global, round, &after))?;
         outcome.timings.push(RoundTiming { evaluate_seconds: evaluation.seconds(), ..RoundTiming::default() });
         watch.round_done(&outcome.report(0, &[], &Link::default()));
     }
     for index in 1..=total {
         let round = Round { index, total, clients };
-        let mut exchange = Exchange::new(federation, round);
+        let mut exchange = Exchange::new(federation, round, &mut after);
         let mut timing = RoundTiming::default();
 
         for wave in exchange.waves(engine) {
@@ -82,7 +83,7 @@ pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Eng
         let evaluation = Stopwatch::start();
         outcome.record_exchange(index, &exchanged);
         if federation.schedule.evaluates_after(index) {
-            outcome.evaluate(Everyone { federation, engine, global: &global, round })?;
+            outcome.evaluate(&mut Everyone::new(federation, engine, &global, round, &after))?;
         }
         timing.evaluate_seconds = evaluation.seconds();
 
@@ -90,7 +91,7 @@ pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Eng
         watch.round_done(&outcome.report(index, &exchanged.arrived, &exchanged.link));
     }
     outcome.record_privacy(federation, total);
-    outcome.personal = Everyone { federation, engine, global: &global, round: Round { index: total, total, clients } }.own()?;
+    outcome.collect_own(&mut Everyone::new(federation, engine, &global, Round { index: total, total, clients }, &after))?;
     outcome.global = global;
     Ok(outcome)
 }
@@ -138,9 +139,10 @@ impl Outcome {
     }
 
     /// Judges the global adapters, or where clients have their own, these: after the last round with all that a run folder keeps.
-    fn evaluate(&mut self, mut everyone: Everyone) -> Result<()> {
+    fn evaluate(&mut self, everyone: &mut Everyone) -> Result<()> {
         let (judge, round, last) = (everyone.federation.judge, everyone.round.index, everyone.round.is_last());
         let (own, variants) = everyone.judged(last)?;
+        everyone.lost.iter().for_each(|&client| self.push(round, Some(client), Metric::NotJudged, 1.0));
         let (judgement, predictions) = match own.is_empty() {
             true => judge_global(judge, everyone.global)?,
             false => {
@@ -169,6 +171,19 @@ impl Outcome {
                 if let Some(mean) = judgement.client_mean() {
                     self.push(round, None, Metric::client_accuracy_mean_of(variant), mean);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The clients' own adapters; one that does not give them may be recorded already as not judged.
+    fn collect_own(&mut self, everyone: &mut Everyone) -> Result<()> {
+        self.personal = everyone.own()?;
+        for &client in &everyone.lost {
+            let (round, id) = (everyone.round.index, Some(client as u32));
+            let is_it = |record: &Record| (record.round, record.client, &record.metric) == (round as u32, id, &Metric::NotJudged);
+            if !self.records.iter().any(is_it) {
+                self.push(round, Some(client), Metric::NotJudged, 1.0);
             }
         }
         Ok(())

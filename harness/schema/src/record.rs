@@ -157,6 +157,24 @@ pub struct Environment {
     /// What was read, by content; none in old runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Inputs>,
+    /// The processes that had the clients, where these were not in this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostFacts>,
+}
+
+/// A process that has some of a run's clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Which.
+    pub clients: Vec<usize>,
+    /// fedbench's version there.
+    pub version: String,
+    /// The commit it was built from, or `unknown`.
+    pub commit: String,
+    /// Its processor.
+    pub cpu: String,
+    /// Its worker threads.
+    pub threads: usize,
 }
 
 /// Files of one repository of the Hub, as they lay in the cache.

@@ -14,4 +14,4 @@ mod study;
 
 pub use check::{Terms, check};
 pub use error::{Error, Result};
-pub use study::Study;
+pub use study::{Part, Study};

@@ -17,8 +17,8 @@ use tasks::doubts::doubts;
 use tasks::prepare::{Asking, TrainExample, check_memory};
 use tasks::{Judge, Split};
 
-use crate::Result;
 use crate::check::check_steps;
+use crate::{Error, Result};
 
 /// One experiment, prepared: all that training and evaluation read.
 pub struct Study {
@@ -36,6 +36,17 @@ pub struct Study {
     prompts_cut: usize,
 }
 
+/// How much of an experiment a process has to do, and so which pictures it has to see: all of its tables it has anyway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// All.
+    Whole,
+    /// The server's: it judges, and its clients are elsewhere.
+    Server,
+    /// These clients': they train, and judge themselves if they have adapters of their own.
+    Clients(Vec<usize>),
+}
+
 impl Study {
     /// Prepares an experiment over loaded splits: samples, partitions, renders and tokenizes. The row is its method's.
     pub fn new(
@@ -44,6 +55,18 @@ impl Study {
         backbone: Arc<dyn Backbone>,
         train_split: Arc<Split>,
         test_split: Arc<Split>,
+    ) -> Result<Self> {
+        Self::of_part(experiment, row, backbone, train_split, test_split, &Part::Whole)
+    }
+
+    /// The same for a process that does a part of it.
+    pub fn of_part(
+        experiment: Experiment,
+        row: &MethodRow,
+        backbone: Arc<dyn Backbone>,
+        train_split: Arc<Split>,
+        test_split: Arc<Split>,
+        part: &Part,
     ) -> Result<Self> {
         let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
         let adapter = AdapterSpec::of(row.adapter, &experiment.adapter, backbone.spec())?;
@@ -58,14 +81,22 @@ impl Study {
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
-        if trains {
-            train_split.prepare(&train_examples, &*backbone, &adapter)?;
-        }
         let partition = partition_of(&experiment, &train_split.dataset.card.name, &train_examples, test_examples)?;
         let shards = partition::resolve(&partition, &train_examples, test_examples)?;
+        part.check(row, shards.len())?;
+        if trains {
+            train_split.prepare(
+                part.trained_on(train_examples.len(), &shards).into_iter().map(|i| &train_examples[i]),
+                &*backbone,
+                &adapter,
+            )?;
+        }
         let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
         let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
+        if part.judges(row) {
+            judge.see()?;
+        }
         let of_clients = shards.iter().map(|shard| shard.train.len());
         let schedule = Schedule::new(&experiment.federation, &experiment.evaluation, seed, of_clients, row.compute);
         if trains {
@@ -229,6 +260,37 @@ impl Task for Study {
 
     fn answers(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
         self.answers_to(examples, adapters)
+    }
+}
+
+impl Part {
+    /// Fails unless the method has clients, and these among them.
+    fn check(&self, row: &MethodRow, clients: usize) -> Result<()> {
+        let wrong = match self {
+            Self::Whole => None,
+            _ if row.scope != Scope::Shard => Some(format!("method `{}` has no clients that could be elsewhere", row.name)),
+            Self::Clients(ids) if ids.is_empty() => Some("a worker needs at least one client".into()),
+            Self::Clients(ids) => ids
+                .iter()
+                .find(|id| **id >= clients)
+                .map(|id| format!("there is no client {id}: the experiment's are 0 to {}", clients.saturating_sub(1))),
+            Self::Server => None,
+        };
+        wrong.map_or(Ok(()), |wrong| Err(Error::Usage(wrong)))
+    }
+
+    /// The training examples whose pictures it has to see.
+    fn trained_on(&self, examples: usize, shards: &[ShardIndices]) -> Vec<usize> {
+        match self {
+            Self::Whole => (0..examples).collect(),
+            Self::Server => Vec::new(),
+            Self::Clients(ids) => ids.iter().flat_map(|id| shards[*id].train.iter().copied()).collect(),
+        }
+    }
+
+    /// Whether it answers test examples: the server does, and clients with adapters of their own are asked for all.
+    fn judges(&self, row: &MethodRow) -> bool {
+        !matches!(self, Self::Clients(_)) || row.personal
     }
 }
 

@@ -40,8 +40,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of adapters on a split, with each client's test examples: its images' features are prepared and its rows rendered. A
-    /// metric by which every answer to every row would be worth nothing is refused.
+    /// A judge of adapters on a split, with each client's test examples: its rows are rendered, and no picture is seen yet. A metric by
+    /// which every answer to every row would be worth nothing is refused.
     pub fn new(
         backbone: Arc<dyn Backbone>,
         asking: &Asking,
@@ -52,7 +52,6 @@ impl Judge {
     ) -> Result<Self> {
         let dataset = &split.dataset;
         asking.check(&dataset.card)?;
-        split.prepare(&dataset.examples, &*backbone, &adapter)?;
         let (examples, prompts_cut) = asking.to_judge(&split, &owners(&shards, dataset.examples.len()))?;
         // Datasets of one federation have one metric.
         let card = dataset.card.each().next().unwrap_or(&dataset.card);
@@ -60,6 +59,11 @@ impl Judge {
         let judge = Self { backbone, adapter, split, examples, metric, shards, evaluation: evaluation.clone(), prompts_cut };
         check_reach(judge.metric, &judge.examples)?;
         Ok(judge)
+    }
+
+    /// Sees the pictures, which answering needs.
+    pub fn see(&self) -> Result<()> {
+        self.split.prepare(&self.split.dataset.examples, &*self.backbone, &self.adapter)
     }
 
     /// The examples that a client is asked, in order: its own test shard's, or (if `everywhere`) all.

@@ -68,7 +68,13 @@ Metric {
          averaged in.",
         OURS;
     DroppedOut = "dropped_out" per Client, Clients, Lower,
-        "1 for a client that received and never answered (`federation.dropout`).",
+        "1 for a client that received and never answered: it dropped out (`federation.dropout`), or its host was lost.",
+        OURS;
+    StateLost = "state_lost" per Client, Clients, Lower,
+        "1 for a client whose host began again and no longer knew what the client remembered of earlier rounds: it began anew.",
+        OURS;
+    NotJudged = "not_judged" per Client, Clients, Lower,
+        "1 for a client with adapters of its own that could not be reached to be judged with them, or to give them away.",
         OURS;
     Clipped = "clipped" per Client, Clients, Lower,
         "1 for a client whose update was longer than `privacy.clip`, and was clipped.",
@@ -184,6 +190,12 @@ summary! {
         /// Updates that never arrived (`federation.dropout`).
         #[serde(default)]
         updates_lost: u64 = Sum(DroppedOut),
+        /// Clients that began anew, since their host no longer knew what they remembered.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        states_lost: u64 = Sum(StateLost),
+        /// Clients that could not be reached when they were to be judged with adapters of their own.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        judgings_lost: u64 = Sum(NotJudged),
         /// The epsilon that differential privacy has cost the client with the most rounds, at the experiment's delta.
         privacy_epsilon: Option<f64> = Last(PrivacyEpsilon),
     }
@@ -252,6 +264,10 @@ Optional of Option<f64> {
     ClientTrainFlops = client_train_flops, Flops, Lower, in Cost "clients' training (FLOPs ↓)";
     ServerTrainFlops = server_train_flops, Flops, Lower, in Cost "server's training (FLOPs ↓)";
 } }
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
 
 fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64

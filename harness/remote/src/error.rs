@@ -1,0 +1,110 @@
+//! What can go wrong between a server and its workers.
+
+use std::path::PathBuf;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A line, or who is at its other end.
+    #[error(transparent)]
+    Line(#[from] line::Error),
+    /// Another experiment, or the same over other data or weights.
+    #[error("{at}: {what} there: `{there}`, here: `{here}`; both sides need the same experiment, data, weights and seed")]
+    Other {
+        /// The worker's address.
+        at: String,
+        /// What differs.
+        what: &'static str,
+        /// This side's.
+        here: String,
+        /// The worker's.
+        there: String,
+    },
+    /// A client that two workers have.
+    #[error("client {client} is at {} and at {}; expected one worker for each client", at[0], at[1])]
+    Twice {
+        /// The client.
+        client: usize,
+        /// The workers' addresses.
+        at: [String; 2],
+    },
+    /// Clients that no worker has.
+    #[error("no worker has {}; start one with `--clients`", shown(clients))]
+    NoWorker {
+        /// The clients.
+        clients: Vec<usize>,
+    },
+    /// A client that the experiment has not.
+    #[error("{at} has client {client}; the experiment's are 0 to {}", clients - 1)]
+    NoSuchClient {
+        /// The worker's address.
+        at: String,
+        /// The client.
+        client: usize,
+        /// How many there are.
+        clients: usize,
+    },
+    /// The other side says why it does not do what it is asked.
+    #[error("{at} refuses: {why}")]
+    Refused {
+        /// The worker's address.
+        at: String,
+        /// Its reason.
+        why: String,
+    },
+    /// The other side tried, and failed.
+    #[error("{at}: {why}")]
+    Failed {
+        /// The worker's address.
+        at: String,
+        /// What it says.
+        why: String,
+    },
+    /// What was said makes no sense.
+    #[error("{at} {what}")]
+    Senseless {
+        /// Who said it.
+        at: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A folder or file of what clients remember.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the person who started this can mend it by typing something else.
+    pub fn is_usage(&self) -> bool {
+        use line::Error as Line;
+        match self {
+            Self::Line(error) => {
+                matches!(
+                    error,
+                    Line::Address { .. } | Line::Plain { .. } | Line::Security { .. } | Line::File { .. } | Line::Taken { .. }
+                )
+            }
+            Self::Other { .. }
+            | Self::Twice { .. }
+            | Self::NoWorker { .. }
+            | Self::NoSuchClient { .. }
+            | Self::Refused { .. } => true,
+            Self::Failed { .. } | Self::Senseless { .. } | Self::Io { .. } => false,
+        }
+    }
+}
+
+/// A result of this crate's.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// "client 3", "clients 3, 4".
+fn shown(clients: &[usize]) -> String {
+    let listed: Vec<String> = clients.iter().take(20).map(usize::to_string).collect();
+    let more = if clients.len() > listed.len() { ", ..." } else { "" };
+    format!("client{} {}{more}", if clients.len() == 1 { "" } else { "s" }, listed.join(", "))
+}

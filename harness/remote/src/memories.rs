@@ -1,0 +1,119 @@
+//! What clients remember, in files: one for each client and round, the last two rounds'.
+//!
+//! `FOLDER/RUN/client-3/round-7` is a line with the SHA-256 of the rest, and the rest, which its host understands. What is damaged is
+//! not known any more.
+
+use std::path::{Path, PathBuf};
+
+use guard::files;
+use guard::lock::Lock;
+
+use crate::{Error, Result};
+
+/// Rounds that are kept: the last, and the one before, if its update is lost.
+const KEPT: usize = 2;
+
+/// Hexadecimal characters of a SHA-256.
+const SUM: usize = 64;
+
+/// A folder of them that this process alone writes to.
+#[derive(Debug)]
+pub struct Memories {
+    folder: PathBuf,
+    _lock: Lock,
+}
+
+impl Memories {
+    /// A run's, below a folder of many runs'.
+    pub fn of_run(folder: &Path, run: &str) -> Result<Self> {
+        let folder = folder.join(run);
+        let io = |source| Error::Io { path: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(io)?;
+        let taken =
+            || io(std::io::Error::other("another worker keeps its clients' state there; give each worker a folder of its own"));
+        let lock = Lock::of_folder(&folder).map_err(io)?.ok_or_else(taken)?;
+        Ok(Self { _lock: lock, folder })
+    }
+
+    fn of_client(&self, client: usize) -> PathBuf {
+        self.folder.join(format!("client-{client}"))
+    }
+
+    fn path(&self, client: usize, round: usize) -> PathBuf {
+        self.of_client(client).join(format!("round-{round}"))
+    }
+
+    fn rounds(&self, client: usize) -> Vec<usize> {
+        let round = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("round-")?.parse().ok();
+        let entries = std::fs::read_dir(self.of_client(client)).into_iter().flatten().flatten();
+        let mut rounds: Vec<usize> = entries.filter_map(round).collect();
+        rounds.sort_unstable();
+        rounds
+    }
+
+    /// Forgets all but this round and the last one before it: whatever comes later is of an earlier attempt.
+    fn forget_others(&self, client: usize, round: usize) -> std::io::Result<()> {
+        let rounds = self.rounds(client);
+        let before = rounds.iter().rev().filter(|kept| **kept <= round).take(KEPT).copied().collect::<Vec<_>>();
+        let others = rounds.into_iter().filter(|kept| !before.contains(kept));
+        others.map(|other| self.path(client, other)).try_for_each(std::fs::remove_file)
+    }
+
+    fn write(&self, client: usize, round: usize, bytes: &[u8]) -> std::io::Result<()> {
+        std::fs::create_dir_all(self.of_client(client))?;
+        files::write(&self.path(client, round), &[schema::sha256_hex(bytes).as_bytes(), b"\n", bytes].concat())?;
+        self.forget_others(client, round)
+    }
+}
+
+impl federation::Memories for Memories {
+    fn keep(&self, client: usize, round: usize, bytes: &[u8]) -> federation::Result<()> {
+        let path = || self.path(client, round);
+        let failed = |error| format!("{}: what client {client} remembers cannot be kept: {error}", path().display());
+        self.write(client, round, bytes).map_err(|error| federation::Error::Usage(failed(error)))
+    }
+
+    fn recall(&self, client: usize, round: usize) -> federation::Result<Option<Vec<u8>>> {
+        let kept = files::read_here(&self.path(client, round), federation::message::MOST_BYTES).ok();
+        let sound = kept.and_then(|kept| {
+            let (sum, bytes) = kept.split_at_checked(SUM + 1)?;
+            (sum.strip_suffix(b"\n")? == schema::sha256_hex(bytes).as_bytes()).then(|| bytes.to_vec())
+        });
+        Ok(sound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use federation::Memories as _;
+
+    use super::*;
+
+    /// Two rounds stay, what is of an earlier attempt goes, and a damaged file is nothing.
+    #[test]
+    fn the_last_two_rounds_stay() -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let memories = Memories::of_run(folder.path(), "a-run")?;
+        for round in [1, 2, 4, 9] {
+            memories.keep(3, round, format!("after {round}").as_bytes())?;
+        }
+        assert_eq!(memories.rounds(3), [4, 9]);
+        assert_eq!(memories.recall(3, 4)?.as_deref(), Some(&b"after 4"[..]));
+        // A run that begins again.
+        memories.keep(3, 1, b"anew")?;
+        assert_eq!((memories.rounds(3), memories.recall(3, 9)?), (vec![1], None));
+
+        let path = memories.path(3, 1);
+        let sound = std::fs::read(&path)?;
+        for at in 0..sound.len() {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, &damaged)?;
+            assert_eq!(memories.recall(3, 1)?, None, "byte {at}");
+            std::fs::write(&path, &sound[..at])?;
+            assert_eq!(memories.recall(3, 1)?, None, "{at} bytes");
+        }
+        assert!(Memories::of_run(folder.path(), "a-run").is_err_and(|error| error.to_string().contains("another worker")));
+        Ok(())
+    }
+}

@@ -1,0 +1,605 @@
+//! What becomes of a run whose clients are in other processes, when these are killed, begin again, are of another run, or make no sense.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use baselines::METHODS;
+use candle_core::{DType, Device, Tensor};
+use federation::order::{Done, Kind};
+use federation::{
+    self, ADAPTERS, Engine, Host, InProcess, Message, Order, Outcome, Payload, Reply, Scope, Sets, Unwatched, Watch,
+};
+use line::{Address, Line, Listener, Security};
+use remote::talk::{Ask, PROTOCOL, Say, hear, say};
+use remote::{Introduction, Memories, Notice, Worker, Workers};
+use schema::Experiment;
+use schema::metrics::Metric;
+use schema::record::HostFacts;
+use study::{Part, Study};
+
+use crate::cli::{Desk, MINIMAL};
+use crate::support::Test;
+use crate::tiny::{bytes, experiment, part_of_study, study};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Nobody reads what workers say of callers.
+struct Quiet;
+
+impl Notice for Quiet {
+    fn turned_away(&self, _why: &str) {}
+    fn done(&self, _round: usize, _clients: &[usize]) {}
+}
+
+fn introduction(clients: &[usize]) -> Introduction {
+    let host = HostFacts { clients: clients.into(), version: "0".into(), commit: "c".into(), cpu: "a".into(), threads: 1 };
+    Introduction { run: "a-run".into(), backbone_sha256: "weights".into(), partition_sha256: "parts".into(), host }
+}
+
+fn address(folder: &Path, name: &str) -> Result<Address> {
+    Ok(format!("unix:{}", folder.join(name).display()).parse()?)
+}
+
+fn federated(method: &str) -> Experiment {
+    let mut experiment = experiment(method);
+    experiment.partition.clients = 5;
+    experiment.evaluation.every = 1;
+    experiment
+}
+
+fn run(study: &Study, engine: &mut dyn Engine) -> Result<Outcome> {
+    let mut method = (study.federation().row.build)(&study.experiment().method.options)?;
+    Ok(study.run(&mut *method, engine, &Unwatched)?)
+}
+
+fn in_process(experiment: &Experiment) -> Result<Outcome> {
+    let (_, study) = study(experiment)?;
+    run(&study, &mut InProcess::new(study.host()?))
+}
+
+/// Replies come last first.
+struct Reversed(Workers);
+
+impl Engine for Reversed {
+    fn wave(&self) -> usize {
+        self.0.wave()
+    }
+
+    fn carry_out(&mut self, orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
+        Ok(self.0.carry_out(orders, watch)?.into_iter().rev().collect())
+    }
+}
+
+/// A worker over its part of the data, on a socket in this process until `over`.
+fn serve(experiment: &Experiment, clients: &[usize], folder: &Path, listener: &Listener, over: &AtomicBool) -> Result<()> {
+    let study = part_of_study(experiment, &Part::Clients(clients.into()))?;
+    let host = study.host()?.of(clients).remembering(Memories::of_run(&folder.join("state"), &format!("of-{clients:?}"))?);
+    let mut worker = Worker::new(host, introduction(clients), &Unwatched);
+    while !over.load(Ordering::SeqCst) {
+        // Whatever a caller was, the next one is served.
+        let _ = listener.accept().map_err(remote::Error::from).and_then(|mut line| worker.attend(&mut line, &Quiet));
+    }
+    Ok(())
+}
+
+/// A run with two workers, each with pictures, sockets and memories of its own.
+fn with_workers(experiment: &Experiment) -> Result<Outcome> {
+    let (folder, over) = (tempfile::tempdir()?, AtomicBool::new(false));
+    let parts: [(Address, &[usize]); 2] = [(address(folder.path(), "a")?, &[0, 2, 4]), (address(folder.path(), "b")?, &[1, 3])];
+    let listeners = parts.iter().map(|(at, _)| Ok(Listener::bind(at, &Security::default())?)).collect::<Result<Vec<_>>>()?;
+    let server = part_of_study(experiment, &Part::Server)?;
+    thread::scope(|scope| {
+        let (folder, over) = (folder.path(), &over);
+        let serve = |(part, listener)| scope.spawn(move || serve(experiment, part, folder, listener, over));
+        let workers: Vec<ScopedJoinHandle<Result<()>>> = parts.iter().map(|(_, part)| *part).zip(&listeners).map(serve).collect();
+        let addresses: Vec<Address> = parts.iter().map(|(address, _)| address.clone()).collect();
+        let met = Workers::meet(&addresses, &Security::default(), PATIENCE, &introduction(&[]), 5);
+        let outcome = met.map_err(Into::into).and_then(|workers| run(&server, &mut Reversed(workers)));
+        over.store(true, Ordering::SeqCst);
+        for ((address, _), worker) in parts.iter().zip(workers) {
+            drop(Line::connect(address, &Security::default(), PATIENCE));
+            worker.join().expect("no panic")?;
+        }
+        outcome
+    })
+}
+
+/// The methods that clients take part in.
+fn shard_methods() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().filter(|row| row.scope == Scope::Shard).map(|row| row.name)
+}
+
+/// Two workers over sockets, replies back to front, every method: the same records, predictions and adapters.
+#[test]
+fn workers_give_the_same_run() -> Test {
+    for method in shard_methods() {
+        let experiment = federated(method);
+        let (here, there) = (in_process(&experiment)?, with_workers(&experiment).with_context(|| method.to_owned())?);
+        assert!(bytes(&here)? == bytes(&there)?, "{method}");
+        assert_eq!(format!("{:?}{:?}", here.flops, here.adapters), format!("{:?}{:?}", there.flops, there.adapters), "{method}");
+    }
+    Ok(())
+}
+
+/// A process sees its own part's pictures: a worker its clients', and test pictures if they judge themselves; the server no training
+/// picture.
+#[test]
+fn workers_see_their_own_pictures() -> Test {
+    let seen = |method: &str, part: Part| {
+        let study = part_of_study(&federated(method), &part)?;
+        Ok::<_, anyhow::Error>((study.train_split().features_in_memory(), study.test_split().features_in_memory()))
+    };
+    let (all_train, all_test) = seen("fednano", Part::Whole)?;
+    assert_eq!(seen("fednano", Part::Server)?, (0, all_test));
+    let of_workers = [&[0, 2, 4][..], &[1, 3]].map(|clients| seen("fednano", Part::Clients(clients.into())));
+    let [(a, a_test), (b, b_test)] = of_workers.map(|seen| seen.expect("prepared"));
+    assert_eq!((a + b, a_test, b_test), (all_train, 0, 0));
+    assert!(a > 0 && b > 0);
+    assert_eq!(seen("ditto", Part::Clients(vec![1]))?.1, all_test);
+    let refused = |part: Part| part_of_study(&federated("fednano"), &part).err().map(|error| error.to_string());
+    assert!(refused(Part::Clients(vec![5])).is_some_and(|why| why.contains("there is no client 5")));
+    assert!(refused(Part::Clients(Vec::new())).is_some_and(|why| why.contains("at least one client")));
+    let pooled = part_of_study(&federated("centralized"), &Part::Server).err().context("taken")?.to_string();
+    assert!(pooled.contains("no clients that could be elsewhere"), "{pooled}");
+    Ok(())
+}
+
+/// What happens to a host, or to a message, in a round.
+#[derive(Clone, Copy, PartialEq)]
+enum Mishap {
+    /// The host is killed before every exchange, and another goes on from what was kept.
+    Restarts,
+    /// In the second round client 1 never gets its order.
+    OrderLost,
+    /// In the second round client 1 trains, and its reply is lost; then its host is killed.
+    ReplyLost,
+    /// The same, and the host stays.
+    ReplyLostAlone,
+    /// What was kept is gone before the second round.
+    Forgotten,
+}
+
+/// All clients at one host, to which something happens.
+struct Unlucky<'a> {
+    study: &'a Study,
+    folder: tempfile::TempDir,
+    host: Option<Host<'a>>,
+    mishap: Mishap,
+}
+
+impl<'a> Unlucky<'a> {
+    fn new(study: &'a Study, mishap: Mishap) -> Result<Self> {
+        Ok(Self { study, folder: tempfile::tempdir()?, host: None, mishap })
+    }
+
+    fn host(&mut self) -> &mut Host<'a> {
+        let (study, folder) = (self.study, &self.folder);
+        self.host.get_or_insert_with(|| {
+            let memories = Memories::of_run(folder.path(), "a-run").expect("a folder");
+            study.host().expect("a host").remembering(memories)
+        })
+    }
+}
+
+impl Engine for Unlucky<'_> {
+    fn wave(&self) -> usize {
+        3
+    }
+
+    fn carry_out(&mut self, mut orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
+        let is_second = |order: &Order| order.round.index == 2 && matches!(order.kind, Kind::Train { .. });
+        let (mishap, struck) = (self.mishap, |order: &Order| is_second(order) && order.client == 1);
+        let strikes = orders.iter().any(struck);
+        if mishap == Mishap::Restarts || mishap == Mishap::Forgotten && orders.iter().any(is_second) {
+            self.host = None;
+        }
+        if mishap == Mishap::Forgotten && strikes {
+            let _ = std::fs::remove_dir_all(self.folder.path().join("a-run"));
+        }
+        let lost: Vec<Reply> =
+            orders.iter().filter(|order| struck(order)).map(|order| Reply::lost(order, "its line broke")).collect();
+        if mishap == Mishap::OrderLost {
+            orders.retain(|order| !struck(order));
+        }
+        let mut replies = self.host().carry_out(orders, watch)?;
+        if strikes && matches!(mishap, Mishap::OrderLost | Mishap::ReplyLost | Mishap::ReplyLostAlone) {
+            replies.retain(|reply| reply.client != 1);
+            replies.extend(lost);
+        }
+        if strikes && mishap == Mishap::ReplyLost {
+            self.host = None;
+        }
+        Ok(replies)
+    }
+}
+
+fn unlucky(experiment: &Experiment, mishap: Mishap) -> Result<Outcome> {
+    let (_, study) = study(experiment)?;
+    run(&study, &mut Unlucky::new(&study, mishap)?)
+}
+
+/// A host that is killed before every exchange gives the same run, with every method: what clients remember is in its files.
+#[test]
+fn hosts_go_on_from_what_was_kept() -> Test {
+    for method in shard_methods() {
+        let mut experiment = federated(method);
+        experiment.federation.rounds = 3;
+        experiment.federation.cohort = 0.6;
+        let (whole, restarted) = (in_process(&experiment)?, unlucky(&experiment, Mishap::Restarts)?);
+        assert!(bytes(&whole)? == bytes(&restarted)?, "{method}");
+    }
+    Ok(())
+}
+
+/// An update that never arrived leaves no trace: it does not matter whether its order was lost, or its reply, or its host then too.
+#[test]
+fn what_never_arrived_leaves_no_trace() -> Test {
+    for method in shard_methods() {
+        let mut experiment = federated(method);
+        experiment.federation.rounds = 3;
+        let never = unlucky(&experiment, Mishap::OrderLost)?;
+        let dropped: Vec<_> =
+            never.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect();
+        assert_eq!(dropped, [(2, Some(1))], "{method}");
+        for mishap in [Mishap::ReplyLost, Mishap::ReplyLostAlone] {
+            let lost = unlucky(&experiment, mishap)?;
+            assert!(bytes(&never)? == bytes(&lost)?, "{method}");
+        }
+        assert!(bytes(&never)? != bytes(&in_process(&experiment)?)?, "{method}: it makes a difference that it is missing");
+    }
+    Ok(())
+}
+
+/// Clients whose host forgot begin anew, and that is recorded.
+#[test]
+fn what_is_forgotten_is_recorded() -> Test {
+    let mut experiment = federated("scaffold");
+    experiment.federation.rounds = 3;
+    let (whole, forgetful) = (in_process(&experiment)?, unlucky(&experiment, Mishap::Forgotten)?);
+    let lost: Vec<_> = forgetful.records.iter().filter(|r| r.metric == Metric::StateLost).map(|r| (r.round, r.client)).collect();
+    assert!(lost.contains(&(2, Some(1))) && lost.iter().all(|(round, _)| *round == 2), "{lost:?}");
+    assert!(bytes(&whole)? != bytes(&forgetful)?);
+    Ok(())
+}
+
+/// A worker that says who it is, and then does as it pleases with a line on which it was asked to work.
+fn with_impostor(experiment: &Experiment, act: fn(&mut Line, Vec<Reply>) -> remote::Result<()>) -> Result<Outcome> {
+    let (folder, over) = (tempfile::tempdir()?, AtomicBool::new(false));
+    let (good, bad) = (address(folder.path(), "good")?, address(folder.path(), "bad")?);
+    let listeners = [&good, &bad].map(|at| Listener::bind(at, &Security::default()));
+    let [good_ear, bad_ear] = listeners.map(|listener| listener.expect("a socket"));
+    let (_, whole) = study(experiment)?;
+    thread::scope(|scope| {
+        let honest = scope.spawn(|| serve(experiment, &[0, 2], folder.path(), &good_ear, &over));
+        let other = scope.spawn(|| {
+            let mut host = whole.host()?.of(&[1]);
+            while !over.load(Ordering::SeqCst) {
+                let Ok(mut line) = bad_ear.accept() else { continue };
+                let _ = impostor(&mut line, &mut host, act);
+            }
+            Ok::<_, anyhow::Error>(())
+        });
+        let here = introduction(&[]);
+        let met = Workers::meet(&[good.clone(), bad.clone()], &Security::default(), Duration::from_secs(2), &here, 3);
+        let outcome = met.map_err(Into::into).and_then(|mut workers| run(&whole, &mut workers));
+        over.store(true, Ordering::SeqCst);
+        for at in [&good, &bad] {
+            drop(Line::connect(at, &Security::default(), PATIENCE));
+        }
+        honest.join().expect("no panic")?;
+        other.join().expect("no panic")?;
+        outcome
+    })
+}
+
+fn impostor(line: &mut Line, host: &mut Host, act: fn(&mut Line, Vec<Reply>) -> remote::Result<()>) -> Result<()> {
+    match hear(line)? {
+        Some(Ask::Who { .. }) => say(line, &Say::Who(Box::new(introduction(&[1]))))?,
+        Some(Ask::Work { orders, .. }) => {
+            let read = (0..orders).map(|_| Ok(Order::from_bytes(&line.receive(1 << 30)?.context("an order")?)?));
+            let orders = read.collect::<Result<Vec<_>>>()?;
+            let trains_second = |order: &Order| order.round.index == 2 && matches!(order.kind, Kind::Train { .. });
+            let acts = orders.iter().any(trains_second);
+            let replies = host.carry_out(orders, &Unwatched)?;
+            if acts { act(line, replies)? } else { answer(line, replies)? }
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn answer(line: &mut Line, replies: Vec<Reply>) -> remote::Result<()> {
+    say(line, &Say::Replies { replies: replies.len() })?;
+    replies.iter().try_for_each(|reply| Ok(line.send(&reply.to_bytes().expect("bytes"))?))
+}
+
+/// The reply with another payload: zeros of this shape, or ones that are not numbers.
+fn with_payload(mut replies: Vec<Reply>, shape: &[usize], fill: f32) -> Vec<Reply> {
+    let tensor = (Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("zeros") + f64::from(fill)).expect("filled");
+    let set = [("image.down".to_owned(), tensor)].into_iter().collect();
+    if let Done::Trained(trained) = &mut replies[0].done {
+        trained.payload = Payload::plain(&Sets::default().with(ADAPTERS, set)).expect("encoded");
+    }
+    replies
+}
+
+/// Whatever a worker says, it costs the round its client and no more.
+#[test]
+fn a_worker_that_makes_no_sense_costs_its_client() -> Test {
+    type Act = fn(&mut Line, Vec<Reply>) -> remote::Result<()>;
+    let table: [(&str, Act, Metric); 10] = [
+        ("hangs up", |_, _| Ok(()), Metric::DroppedOut),
+        (
+            "says nothing",
+            |_, _| {
+                thread::sleep(Duration::from_secs(3));
+                Ok(())
+            },
+            Metric::DroppedOut,
+        ),
+        ("refuses", |line, _| say(line, &Say::Refused { why: "no".into() }), Metric::DroppedOut),
+        ("is another program", |line, _| Ok(line.send(b"HTTP/1.1 200 OK")?), Metric::DroppedOut),
+        ("has replies of others", |line, _| say(line, &Say::Replies { replies: 7 }), Metric::DroppedOut),
+        ("promises a reply", |line, _| say(line, &Say::Replies { replies: 1 }), Metric::DroppedOut),
+        (
+            "sends half a reply",
+            |line, replies| {
+                say(line, &Say::Replies { replies: 1 })?;
+                let bytes = replies[0].to_bytes().expect("bytes");
+                Ok(line.send(&bytes[..bytes.len() / 2])?)
+            },
+            Metric::DroppedOut,
+        ),
+        (
+            "answers for another",
+            |line, mut replies| {
+                replies[0].client = 0;
+                answer(line, replies)
+            },
+            Metric::DroppedOut,
+        ),
+        ("sends other shapes", |line, replies| answer(line, with_payload(replies, &[2, 3], 0.0)), Metric::LeftOut),
+        ("sends what is no number", |line, replies| answer(line, with_payload(replies, &[2, 16], f32::NAN)), Metric::LeftOut),
+    ];
+    let experiment = experiment("fedavg-nano");
+    for (what, act, metric) in table {
+        let outcome = with_impostor(&experiment, act).with_context(|| what.to_owned())?;
+        let recorded: Vec<_> = outcome.records.iter().filter(|r| r.metric == metric).map(|r| (r.round, r.client)).collect();
+        assert_eq!(recorded, [(2, Some(1))], "{what}");
+    }
+    let failed = with_impostor(&experiment, |line, _| say(line, &Say::Failed { why: "the loss is NaN\u{1b}[2J".into() }));
+    let said = failed.err().context("it goes on")?.to_string();
+    assert!(said.contains("an error of a worker") && said.contains("the loss is NaN") && !said.contains('\u{1b}'), "{said}");
+    Ok(())
+}
+
+/// A frame's length that nobody could mean is refused before memory is taken for it; the line's own tests have the rest.
+#[test]
+fn a_worker_outlives_its_callers() -> Test {
+    let (folder, over) = (tempfile::tempdir()?, AtomicBool::new(false));
+    let path = folder.path().join("w");
+    let at: Address = format!("unix:{}", path.display()).parse()?;
+    let listener = Listener::bind(&at, &Security::default())?;
+    let experiment = experiment("fedavg-nano");
+    let greeting = |rest: &[u8]| {
+        let hello = b"fedbench line 1\n";
+        [&(hello.len() as u64).to_le_bytes()[..], hello, rest].concat()
+    };
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| serve(&experiment, &[0, 1, 2], folder.path(), &listener, &over));
+        for rude in
+            [b"GET / HTTP/1.1\r\n\r\n".to_vec(), greeting(&(1u64 << 60).to_le_bytes()), greeting(b"\x05\0\0\0\0\0\0\0abc")]
+        {
+            UnixStream::connect(&path)?.write_all(&rude)?;
+        }
+        let asked = |ask: Ask, frames: &[&[u8]]| -> Result<Option<Say>> {
+            let mut line = Line::connect(&at, &Security::default(), PATIENCE)?;
+            say(&mut line, &ask)?;
+            for frame in frames {
+                line.send(frame)?;
+            }
+            Ok(hear(&mut line)?)
+        };
+        let work = |orders| Ask::Work { protocol: PROTOCOL, run: "a-run".into(), orders };
+        let refused = |said: Option<Say>, part: &str| match said {
+            Some(Say::Refused { why }) => assert!(why.contains(part), "{why}"),
+            other => panic!("{part}: {other:?}"),
+        };
+        refused(asked(Ask::Who { protocol: PROTOCOL + 1 }, &[])?, "another version");
+        refused(asked(Ask::Work { protocol: PROTOCOL, run: "b".into(), orders: 1 }, &[])?, "belongs to the run a-run");
+        assert!(asked(work(usize::MAX), &[])?.is_none());
+        assert!(asked(work(1), &[b"fedm"])?.is_none());
+
+        let here = introduction(&[]);
+        let (_, whole) = study(&experiment)?;
+        let mut workers = Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &here, 3)?;
+        let outcome = run(&whole, &mut workers)?;
+        assert!(bytes(&outcome)? == bytes(&in_process(&experiment)?)?);
+        over.store(true, Ordering::SeqCst);
+        drop(Line::connect(&at, &Security::default(), PATIENCE)?);
+        worker.join().expect("no panic")
+    })
+}
+
+/// Workers of another experiment, other data or weights, too many, too few: refused before the first round, with what would be right.
+#[test]
+fn workers_of_another_run_are_refused() -> Test {
+    let folder = tempfile::tempdir()?;
+    let meet = |workers: &[Introduction]| -> Result<String> {
+        let at: Vec<Address> = (0..workers.len()).map(|i| address(folder.path(), &format!("w{i}"))).collect::<Result<_>>()?;
+        thread::scope(|scope| {
+            for (at, worker) in at.iter().zip(workers) {
+                let listener = Listener::bind(at, &Security::default())?;
+                scope.spawn(move || {
+                    let Ok(mut line) = listener.accept() else { return };
+                    let asked: Option<Ask> = hear(&mut line).unwrap_or_default();
+                    let _ = asked.map(|_| say(&mut line, &Say::Who(Box::new(worker.clone()))));
+                });
+            }
+            let met = Workers::meet(&at, &Security::default(), PATIENCE, &introduction(&[]), 3);
+            for at in &at {
+                drop(Line::connect(at, &Security::default(), Duration::ZERO));
+            }
+            Ok(met
+                .map_or_else(|error| format!("{} {}", error.is_usage(), error), |workers| format!("{:?}", workers.hosts().len())))
+        })
+    };
+    type Change = fn(&mut Introduction);
+    let table: [(Change, &str); 3] = [
+        (|worker| worker.backbone_sha256 = "other".into(), "w0: weights there: `other`, here: `weights`"),
+        (|worker| worker.partition_sha256 = "other".into(), "w0: the partition there: `other`, here: `parts`"),
+        (|worker| worker.run = "b-run".into(), "w0: the run there: `b-run`, here: `a-run`"),
+    ];
+    for (change, expected) in table {
+        let mut worker = introduction(&[0, 1, 2]);
+        change(&mut worker);
+        let said = meet(&[worker])?;
+        assert!(said.starts_with("true unix:") && said.contains(expected), "{said}");
+    }
+    assert_eq!(meet(&[introduction(&[2, 0]), introduction(&[1])])?, "2");
+    let twice = meet(&[introduction(&[0, 1]), introduction(&[1, 2])])?;
+    assert!(twice.contains("client 1 is at") && twice.contains("expected one worker for each client"), "{twice}");
+    let missing = meet(&[introduction(&[1])])?;
+    assert!(missing.contains("no worker has clients 0, 2"), "{missing}");
+    assert!(meet(&[introduction(&[0, 1, 2, 3])])?.contains("has client 3; the experiment's are 0 to 2"));
+    Ok(())
+}
+
+/// Clients with adapters of their own that cannot be reached to be judged are recorded, and the others are judged without them.
+#[test]
+fn who_cannot_be_judged_is_recorded() -> Test {
+    struct Gone<'a>(InProcess<'a>, usize);
+    impl Engine for Gone<'_> {
+        fn wave(&self) -> usize {
+            usize::MAX
+        }
+
+        fn carry_out(&mut self, orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
+            let mut replies = self.0.carry_out(orders, watch)?;
+            let judged = |done: &Done| matches!(done, Done::Judged(_) | Done::Own(_));
+            replies.iter_mut().filter(|reply| judged(&reply.done)).take(self.1).for_each(|reply| {
+                reply.done = Done::Lost("gone".into());
+            });
+            Ok(replies)
+        }
+    }
+    let experiment = experiment("ditto");
+    let (_, study) = study(&experiment)?;
+    let outcome = run(&study, &mut Gone(InProcess::new(study.host()?), 1))?;
+    let recorded: Vec<_> =
+        outcome.records.iter().filter(|r| r.metric == Metric::NotJudged).map(|r| (r.round, r.client)).collect();
+    assert_eq!(recorded, [(2, Some(0))]);
+    assert_eq!(outcome.judgement.clients.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+    assert!(outcome.predictions.iter().all(|p| p.client != Some(0)) && outcome.personal.len() == 2);
+    let nobody = run(&study, &mut Gone(InProcess::new(study.host()?), 3)).err().context("nobody was judged")?.to_string();
+    assert!(nobody.contains("it is lost: gone"), "{nobody}");
+    Ok(())
+}
+
+/// A worker of the program; what it says of rounds is read as it comes.
+struct Process {
+    child: Child,
+    rounds: BufReader<ChildStderr>,
+}
+
+impl Process {
+    fn start(desk: &Desk, clients: &str, at: &str) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fedbench"));
+        command.args([
+            "worker",
+            "x.toml",
+            "--clients",
+            clients,
+            "--listen",
+            at,
+            "--state",
+            &format!("state-{clients}"),
+            "--threads",
+            "1",
+        ]);
+        command.current_dir(desk.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        // It says so when it listens.
+        BufReader::new(child.stdout.take().context("its output")?).read_line(&mut String::new())?;
+        let rounds = BufReader::new(child.stderr.take().context("its notes")?);
+        Ok(Self { child, rounds })
+    }
+
+    /// Killed once it has done its first round.
+    fn end_after_a_round(mut self) -> Result<()> {
+        let mut line = String::new();
+        while !line.contains("round") {
+            line.clear();
+            anyhow::ensure!(self.rounds.read_line(&mut line)? > 0, "it ended before a round");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(desk: &Desk, out: &str, name: &str) -> Result<String> {
+    let run = std::fs::read_dir(desk.path().join(out))?.next().context("a run")??.path();
+    Ok(std::fs::read_to_string(run.join(name))?)
+}
+
+fn files_of_run(desk: &Desk, out: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    let run = std::fs::read_dir(desk.path().join(out))?.next().context("a run")??.path();
+    let names = ["experiment.toml", "partition.json", "records.parquet", "predictions.parquet", "adapters.safetensors"];
+    names.map(|name| Ok((name.to_owned(), std::fs::read(run.join(name))?))).into_iter().collect()
+}
+
+/// The program itself: two workers give the bytes of `run`; one that is killed and started again changes nothing; one that stays away
+/// is recorded, and the run ends well. No token reaches the run folder.
+#[test]
+fn the_programs_workers_may_be_killed() -> Test {
+    let desk = Desk::new();
+    desk.write("x.toml", &format!("[federation]\nrounds = 3\n[partition]\nclients = 3\n{MINIMAL}"));
+    desk.expect(&["run", "x.toml", "--quiet", "--out", "whole"], 0, &[]);
+    let workers = "unix:a.sock,unix:b.sock";
+    let coordinate =
+        |out: &str| ["coordinate", "x.toml", "--workers", workers, "--patience", "2", "--out", out].map(String::from);
+    let expect = |out: &str, code: i32, texts: &[&str]| {
+        desk.expect(&coordinate(out).iter().map(String::as_str).collect::<Vec<_>>(), code, texts)
+    };
+    let _a = Process::start(&desk, "0,2", "unix:a.sock")?;
+    drop(Process::start(&desk, "1", "unix:b.sock")?);
+    expect("nobody", 1, &["unix:b.sock: nobody answers"]);
+    let b = Process::start(&desk, "1", "unix:b.sock")?;
+    expect("two", 0, &["accuracy"]);
+    let (whole, two) = (files_of_run(&desk, "whole")?, files_of_run(&desk, "two")?);
+    assert!(whole == two);
+    let environment = read(&desk, "two", "environment.json")?;
+    assert!(environment.contains("\"hosts\"") && !environment.contains(&*desk.path().to_string_lossy()), "{environment}");
+
+    // Killed after a round and not started again, it costs the run its client's later updates, and no more.
+    drop(b);
+    let b = Process::start(&desk, "1", "unix:b.sock")?;
+    thread::scope(|scope| {
+        let killed = scope.spawn(move || b.end_after_a_round());
+        expect("killed", 0, &["accuracy"]);
+        killed.join().expect("no panic")
+    })?;
+    let lost = serde_json::from_str::<serde_json::Value>(&read(&desk, "killed", "summary.json")?)?["updates_lost"].clone();
+    assert!(lost == 2 || lost == 3, "{lost}");
+    desk.expect(
+        &["worker", "x.toml", "--clients", "0,0", "--listen", "unix:c.sock", "--state", "s"],
+        2,
+        &["client 0 is there twice"],
+    );
+    desk.expect(&["worker", "x.toml", "--clients", "7", "--listen", "unix:c.sock", "--state", "s"], 2, &["there is no client 7"]);
+    desk.expect(&["coordinate", "x.toml", "--workers", "http://h:1"], 2, &["is no address"]);
+    Ok(())
+}
