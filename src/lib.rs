@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod environment;
+mod flower;
 mod generate;
 pub mod held;
 pub mod hub;

@@ -287,7 +287,7 @@ fn with_impostor(experiment: &Experiment, act: fn(&mut Line, Vec<Reply>) -> remo
             Ok::<_, anyhow::Error>(())
         });
         let here = introduction(&[]);
-        let met = Workers::meet(&[good.clone(), bad.clone()], &Security::default(), Duration::from_secs(2), &here, 3);
+        let met = Workers::meet(&[good.clone(), bad.clone()], &Security::default(), Duration::from_secs(4), &here, 3);
         let outcome = met.map_err(Into::into).and_then(|mut workers| run(&whole, &mut workers));
         over.store(true, Ordering::SeqCst);
         for at in [&good, &bad] {
@@ -339,7 +339,7 @@ fn a_worker_that_makes_no_sense_costs_its_client() -> Test {
         (
             "says nothing",
             |_, _| {
-                thread::sleep(Duration::from_secs(3));
+                thread::sleep(Duration::from_secs(6));
                 Ok(())
             },
             Metric::DroppedOut,
@@ -570,7 +570,7 @@ fn the_programs_workers_may_be_killed() -> Test {
     desk.expect(&["run", "x.toml", "--quiet", "--out", "whole"], 0, &[]);
     let workers = "unix:a.sock,unix:b.sock";
     let coordinate =
-        |out: &str| ["coordinate", "x.toml", "--workers", workers, "--patience", "2", "--out", out].map(String::from);
+        |out: &str| ["coordinate", "x.toml", "--workers", workers, "--patience", "5", "--out", out].map(String::from);
     let expect = |out: &str, code: i32, texts: &[&str]| {
         desk.expect(&coordinate(out).iter().map(String::as_str).collect::<Vec<_>>(), code, texts)
     };

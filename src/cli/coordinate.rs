@@ -33,8 +33,8 @@ pub(crate) struct Coordinate {
     /// Where a program may call that brings orders to workers itself, as Flower's server does.
     #[arg(long, group = "where")]
     relay: Option<Address>,
-    /// Seconds after which a worker that says nothing is lost; a worker that trains says so every few seconds.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// Seconds after which a worker that says nothing is lost; a worker that trains says so every second.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
     patience: u64,
     #[command(flatten)]
     protection: Protection,

@@ -7,6 +7,7 @@ mod coordinate;
 mod cost;
 mod data;
 mod eval;
+mod flower;
 mod gate;
 mod keep;
 mod list;
@@ -61,6 +62,8 @@ enum Command {
     Coordinate(coordinate::Coordinate),
     /// Some clients of an experiment, for a server that calls.
     Worker(worker::Worker),
+    /// An app that runs an experiment over Flower's nodes.
+    FlowerApp(flower::FlowerApp),
     /// Judge a backbone, with or without adapters; writes predictions.
     Eval(eval::Eval),
     /// Tables from run folders.
@@ -128,6 +131,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Suite(command) => command.run(&mut session),
         Command::Coordinate(command) => command.run(&mut session),
         Command::Worker(command) => command.run(&mut session),
+        Command::FlowerApp(command) => command.run(&mut session),
         Command::Eval(command) => command.run(&mut session),
         Command::Report(command) => command.run(&session),
         Command::Reproduce(command) => command.run(&mut session),

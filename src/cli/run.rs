@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::arguments::ExperimentFile;
-use super::{place, say};
+use super::{flower, place, say};
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
 
@@ -21,6 +21,12 @@ pub(crate) struct Run {
     /// Where run folders go.
     #[arg(long, default_value = "runs")]
     out: PathBuf,
+    /// Who brings orders to the clients.
+    #[arg(long, value_enum, default_value_t)]
+    engine: Engine,
+    /// With `--engine flower`: the connection of Flower's configuration to use, instead of its default.
+    #[arg(long)]
+    superlink: Option<String>,
     /// No plan and no progress.
     #[arg(long)]
     quiet: bool,
@@ -29,11 +35,27 @@ pub(crate) struct Run {
     no_verify: bool,
 }
 
+/// Who brings orders to the clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// This process has them.
+    #[default]
+    InProcess,
+    /// Flower, to workers at its nodes.
+    Flower,
+}
+
 impl Run {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         place::check_for_runs(&self.out)?;
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
+        if self.superlink.is_some() && self.engine != Engine::Flower {
+            return Err(study::Error::Usage("--superlink goes with --engine flower".into()).into());
+        }
+        if self.engine == Engine::Flower {
+            return flower::run(session, &experiment, &self.out, self.superlink.as_deref(), self.quiet);
+        }
         let options = Options { quiet: self.quiet, unverified: self.no_verify };
         say_ran(&runner::run(session, &experiment, &self.out, options)?);
         Ok(())

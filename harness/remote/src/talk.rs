@@ -6,7 +6,7 @@
 //! | the server asks | and sends | the worker answers | and sends |
 //! |---|---|---|---|
 //! | `{"ask": "who"}` | | `{"say": "who", ...}`: its [`Introduction`] | |
-//! | `{"ask": "work", "run": NAME, "orders": N}` | N orders | `{"say": "busy"}` every few seconds, then `{"say": "replies", "replies": N}` | N replies, in the orders' order |
+//! | `{"ask": "work", "run": NAME, "orders": N}` | N orders | `{"say": "busy"}` every second, then `{"say": "replies", "replies": N}` | N replies, in the orders' order |
 //! | either | | `{"say": "refused", "why": ...}`: it is another run's; `{"say": "failed", "why": ...}`: it cannot be done | |
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::{Error, Introduction, Result};
 pub const PROTOCOL: u32 = 1;
 
 /// How often a worker that works says so.
-pub const BUSY_EVERY: Duration = Duration::from_secs(5);
+pub const BUSY_EVERY: Duration = Duration::from_secs(1);
 
 /// A longer ask or answer is refused: names of clients and hashes.
 const MOST: u64 = 1 << 20;
