@@ -17,7 +17,11 @@ import torch
 import transformers
 
 # width, blocks, query heads, key and value heads, width of the MLP, vocabulary; batch, tokens
-SHAPES = {"S": ((192, 4, 6, 6, 512, 1024), 16, 112), "M": ((576, 30, 9, 3, 1536, 49152), 4, 128)}
+SHAPES = {
+    "S": ((192, 4, 6, 6, 512, 1024), 16, 112),
+    "M": ((576, 30, 9, 3, 1536, 49152), 4, 128),
+    "7B": ((4096, 32, 32, 32, 11008, 32000), 2, 640),
+}
 ANSWER, IMAGE = 8, 16
 
 
@@ -34,15 +38,19 @@ class NanoAdapter(torch.nn.Module):
 
 
 class Step:
-    def __init__(self, shape, kind, dtype):
+    def __init__(self, shape, kind, dtype, batch=None):
         (width, blocks, heads, kv_heads, mlp, vocabulary), self.batch, self.tokens = SHAPES[shape]
+        self.batch = batch or self.batch
         torch.manual_seed(0)
         config = transformers.LlamaConfig(
             hidden_size=width, num_hidden_layers=blocks, num_attention_heads=heads, num_key_value_heads=kv_heads,
             intermediate_size=mlp, vocab_size=vocabulary, tie_word_embeddings=True, use_cache=False, rms_norm_eps=1e-5,
             attn_implementation="sdpa",
         )
+        if torch.get_default_device().type != "cpu":
+            torch.set_default_dtype(dtype)  # a large model would not fit as f32 first
         model = transformers.LlamaForCausalLM(config).to(dtype).train()
+        torch.set_default_dtype(torch.float32)
         model.requires_grad_(False)
         self.embed = model.get_input_embeddings()
         if kind == "lora":
@@ -77,6 +85,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", default="S", choices=SHAPES)
     parser.add_argument("--kind", default="nano", choices=["nano", "lora"])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
+    parser.add_argument("--batch", type=int, help="sequences in a batch; the shape's without a number")
     parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"], help="of the frozen weights; adapters are f32")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--warm-up", type=int, default=2)
@@ -84,17 +94,20 @@ def main():
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    step = Step(options.shape, options.kind, {"f32": torch.float32, "bf16": torch.bfloat16}[options.dtype])
+    torch.set_default_device(options.device)
+    step = Step(options.shape, options.kind, {"f32": torch.float32, "bf16": torch.bfloat16}[options.dtype], options.batch)
     milliseconds = []
     for index in range(options.warm_up + options.steps):
         start = time.perf_counter()
         loss = step.run()
         if index >= options.warm_up:
             milliseconds.append((time.perf_counter() - start) * 1e3)
+    on_gpu = options.device != "cpu"
+    peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({
         "stack": f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}",
-        "shape": options.shape, "kind": options.kind, "dtype": options.dtype, "median_ms": statistics.median(milliseconds), "loss": loss,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 1_000_000, "milliseconds": milliseconds,
+        "shape": options.shape, "kind": options.kind, "dtype": options.dtype, "device": options.device,
+        "median_ms": statistics.median(milliseconds), "loss": loss, "peak_memory_mb": peak // 1_000_000, "milliseconds": milliseconds,
     }))
 
 

@@ -31,6 +31,7 @@ pub fn environment(
         cpu: cpu(),
         device: device.into(),
         threads: rayon::current_num_threads(),
+        kernels: if backbone.device().is_cpu() { models::kernels::in_use(backbone.weights_dtype()) } else { BTreeMap::new() },
         backbone_sha256: backbone.weights_sha256().into(),
         downloads,
         doubts,

@@ -223,6 +223,28 @@ fn a_run_is_complete_is_skipped_and_is_reported() {
     saved_adapters_judge_the_same(&desk, &run);
 }
 
+/// A run says what multiplied with its weights; variables of the environment forbid units.
+#[test]
+fn a_run_says_which_kernels_multiplied() {
+    let desk = Desk::new();
+    desk.write("x.toml", &format!("[backbone]\ndtype = \"bf16\"\n[federation]\nrounds = 1\nlocal_steps = 1\n{MINIMAL}"));
+    let kernel = |forbidden: &[&str], out: &str| {
+        let variables: Vec<_> = forbidden.iter().map(|name| (*name, "1")).collect();
+        desk.expect_with(&["run", "x.toml", "--out", out, "--quiet"], &variables, 0, &[]);
+        let run = std::fs::read_dir(desk.path().join(out)).expect("runs").next().expect("one run").expect("readable").path();
+        let text = std::fs::read(run.join("environment.json")).expect("an environment");
+        let environment: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        assert!(environment["kernels"]["other products"].as_str().is_some_and(|name| name.starts_with("gemm")));
+        environment["kernels"]["bf16 weights"].as_str().expect("a kernel").to_owned()
+    };
+    let here = kernel(&[], "all");
+    assert!(["avx512-bf16", "avx512, widened"].contains(&&*here) || here.starts_with("gemm"), "{here}");
+    let without = kernel(&["FEDBENCH_NO_AVX512_BF16"], "without-pairs");
+    assert_eq!(without, if here == "avx512-bf16" { "avx512, widened" } else { &here });
+    let gemm = kernel(&["FEDBENCH_NO_AVX512"], "without-avx512");
+    assert!(gemm.starts_with("gemm") && gemm.ends_with(", widened"), "{gemm}");
+}
+
 /// Adapters of other shapes than the fresh ones, and changes merged into frozen weights, are judged again as well.
 #[test]
 fn every_kind_of_saved_adapters_can_be_judged() {

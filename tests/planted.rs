@@ -198,6 +198,7 @@ fn environment() -> Environment {
         cpu: String::new(),
         device: "cpu".into(),
         threads: 1,
+        kernels: BTreeMap::new(),
         backbone_sha256: "nano".into(),
         downloads: Vec::new(),
         doubts: Vec::new(),

@@ -1,12 +1,14 @@
-//! What the benches and the `step` program measure: one training step through a frozen decoder, at two shapes, and a small study.
+//! What the benches and the `step` program measure: one training step through a frozen decoder, at three shapes, and a small study.
 //!
 //! A step is what a client does for a batch: image features and token embeddings enter, adapters act, the frozen decoder runs,
 //! the loss is taken at the answer tokens, gradients go back to the adapters, AdamW moves them. `torch_step.py` is the same step
 //! in PyTorch.
 
+mod check;
 mod step;
 mod study;
 
+pub use check::{Check, checks};
 pub use step::{Shape, Step};
 pub use study::{Task, task};
 

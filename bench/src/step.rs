@@ -15,7 +15,7 @@ use seed::Seed;
 /// A decoder and a batch for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
-    /// `S` or `M`.
+    /// `S`, `M` or `7B`.
     pub name: &'static str,
     /// Width, blocks, query heads, key and value heads, width of the MLP, vocabulary.
     decoder: [usize; 6],
@@ -36,12 +36,15 @@ impl Shape {
     /// SmolLM2-135M's shape.
     pub const M: Self = Self { name: "M", decoder: [576, 30, 9, 3, 1536, 49_152], batch: 4, tokens: 128 };
 
+    /// Llama 2's shape with 7 billion parameters, over LLaVA-1.5's 576 tokens of a picture and a question.
+    pub const LARGE: Self = Self { name: "7B", decoder: [4096, 32, 32, 32, 11_008, 32_000], batch: 2, tokens: 640 };
+
     /// The shape of this name.
     pub fn find(name: &str) -> Result<Self> {
-        [Self::S, Self::M]
+        [Self::S, Self::M, Self::LARGE]
             .into_iter()
             .find(|shape| shape.name == name)
-            .with_context(|| format!("shape `{name}`: expected S or M"))
+            .with_context(|| format!("shape `{name}`: expected S, M or 7B"))
     }
 
     fn config(&self) -> Result<LlavaConfig> {
@@ -82,20 +85,21 @@ pub struct Step {
 }
 
 impl Step {
-    /// Random weights as `dtype`; `kind` is `nano` (rank 64 at image and text tokens) or `lora` (rank 8 at q and v).
-    pub fn new(shape: Shape, kind: &str, dtype: DType) -> Result<Self> {
+    /// Random weights as `dtype` on a device; `kind` is `nano` (rank 64 at image and text tokens) or `lora` (rank 8 at q and v).
+    pub fn new(shape: Shape, kind: &str, dtype: DType, device: &Device) -> Result<Self> {
         let config = shape.config()?;
         let tokenizer = pretrain::train_tokenizer(&config, ["Q: how many? A: three.".to_owned()].into_iter())?;
-        let weights = precision::builder(Box::new(Drawn), dtype, &Device::Cpu);
+        let weights = precision::builder(Box::new(Drawn { repeats: shape.name == Shape::LARGE.name }), dtype, device);
         let model = Llava::new(shape.name, &config, &weights, tokenizer, String::new())?;
         let rank = if kind == "nano" { 64 } else { 8 };
         let adapter = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), ..AdapterConfig::default() };
         let spec = AdapterSpec::resolve(&adapter, kind, model.spec())?;
-        let vars = spec.init(Seed::new(0), DType::F32, &Device::Cpu)?.to_vars()?;
+        let vars = spec.init(Seed::new(0), DType::F32, device)?.to_vars()?;
         let optimizer = AdamW::new(vars.values().cloned().collect(), ParamsAdamW { lr: 1e-4, ..ParamsAdamW::default() })?;
         let sequences: Vec<Sequence> = (0..shape.batch).map(|i| sequence(&model, shape, i)).collect();
-        let batch = Batch::new(&sequences.iter().collect::<Vec<_>>(), model.text().image_token(), DType::F32, &Device::Cpu)?;
+        let batch = Batch::new(&sequences.iter().collect::<Vec<_>>(), model.text().image_token(), model.dtype(), device)?;
         let features = drawn("features", &[shape.batch, IMAGE, model.spec().d_model], 1.0)?;
+        let features = features.to_dtype(model.dtype())?.to_device(device)?;
         Ok(Self { model, spec, vars, optimizer, batch, features })
     }
 
@@ -104,6 +108,21 @@ impl Step {
         let loss = self.loss(&Adapters::from_vars(&self.vars))?;
         self.optimizer.step(&loss.backward()?)?;
         Ok(loss.to_scalar()?)
+    }
+
+    /// The loss, and the gradient of every adapter tensor on the CPU, where no tensor is zero: fresh adapters change nothing, and half
+    /// of their gradients are none.
+    pub fn gradients(&self) -> Result<(f32, BTreeMap<String, Tensor>)> {
+        for (name, var) in &self.vars {
+            var.set(&drawn(name, var.dims(), 0.05)?.to_device(var.device())?)?;
+        }
+        let loss = self.loss(&Adapters::from_vars(&self.vars))?;
+        let gradients = loss.backward()?;
+        let of = |(name, var): (&String, &Var)| {
+            let gradient = gradients.get(var).with_context(|| format!("{name} got no gradient"))?;
+            Ok((name.clone(), gradient.to_device(&Device::Cpu)?))
+        };
+        Ok((loss.to_scalar()?, self.vars.iter().map(of).collect::<Result<_>>()?))
     }
 
     /// Forward alone.
@@ -128,15 +147,29 @@ fn sequence(model: &Llava, shape: Shape, index: usize) -> Sequence {
 }
 
 /// Weights drawn by name: norms at one, the rest normal with the spread of a fresh model.
-struct Drawn;
+struct Drawn {
+    /// Whether numbers repeat after some million: to draw seven billion takes minutes.
+    repeats: bool,
+}
+
+/// A prime, so that no two rows of a matrix are alike.
+const PERIOD: usize = 1_048_573;
 
 impl SimpleBackend for Drawn {
-    fn get(&self, shape: candle_core::Shape, name: &str, _: Init, dtype: DType, _: &Device) -> candle_core::Result<Tensor> {
+    fn get(&self, shape: candle_core::Shape, name: &str, _: Init, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
         if name.contains("norm") {
-            return Tensor::ones(shape, dtype, &Device::Cpu);
+            return Tensor::ones(shape, dtype, device);
         }
         let fan_in: usize = shape.dims().iter().skip(1).product();
-        drawn(name, shape.dims(), (fan_in.max(1) as f64).powf(-0.5))?.to_dtype(dtype)
+        let std = (fan_in.max(1) as f64).powf(-0.5);
+        let count = shape.elem_count();
+        let drawn = if self.repeats && count > PERIOD {
+            let period = numbers(name, PERIOD, std);
+            Tensor::from_vec(period.into_iter().cycle().take(count).collect(), shape, &Device::Cpu)?
+        } else {
+            drawn(name, shape.dims(), std)?
+        };
+        drawn.to_dtype(dtype)?.to_device(device)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
@@ -148,8 +181,11 @@ impl SimpleBackend for Drawn {
     }
 }
 
-fn drawn(name: &str, shape: &[usize], std: f64) -> candle_core::Result<Tensor> {
+pub(crate) fn drawn(name: &str, shape: &[usize], std: f64) -> candle_core::Result<Tensor> {
+    Tensor::from_vec(numbers(name, shape.iter().product(), std), shape, &Device::Cpu)
+}
+
+fn numbers(name: &str, count: usize, std: f64) -> Vec<f32> {
     let mut stream = Seed::new(5).stream(name);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| (stream.normal() * std) as f32).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu)
+    (0..count).map(|_| (stream.normal() * std) as f32).collect()
 }

@@ -12,7 +12,7 @@ use crate::format::NOTHING;
 use crate::paired::{self, LEVEL, Paired};
 use crate::stats::TwoSources;
 use crate::tables::{COMPARED, compared};
-use crate::{Report, Run, Stat, markdown, terminal};
+use crate::{Report, Run, Stat, markdown, provenance, terminal};
 
 /// Two reports side by side.
 pub struct Compare<'a> {
@@ -111,12 +111,16 @@ impl<'a> Compare<'a> {
             json!({ "dataset": group.dataset, "method": group.method, "setting": group.setting, "experiments": [group.identity,
                     self.b.groups[pair.b].identity], "differs_in": pair.differs, "accuracy": pair.paired, "metrics": pair.metrics })
         };
-        let value = json!({
+        let mut value = json!({
             "pairs": self.pairs.iter().map(pair).collect::<Vec<Value>>(),
             "only_a": self.names(0),
             "only_b": self.names(1),
             "unverified": self.a.unverified + self.b.unverified,
         });
+        let notices = self.notices();
+        if !notices.is_empty() {
+            value["notices"] = json!(notices);
+        }
         serde_json::to_string_pretty(&value).expect("plain data") + "\n"
     }
 
@@ -127,6 +131,7 @@ impl<'a> Compare<'a> {
         let mut blocks = vec![Block::Heading(1, "B against A".into()), Block::Text(text.into())];
         blocks.push(Block::Heading(2, "Accuracy".into()));
         blocks.push(if self.pairs.is_empty() { Block::Text("Nothing in common.".into()) } else { Block::Table(self.accuracy()) });
+        blocks.extend(self.notices().into_iter().map(Block::Text));
         blocks.push(Block::Heading(2, "Everything else that changed".into()));
         let changes = self.changes();
         blocks.push(match changes.rows.is_empty() {
@@ -139,6 +144,12 @@ impl<'a> Compare<'a> {
             }
         }
         blocks
+    }
+
+    /// What else could make the two sides differ.
+    fn notices(&self) -> Vec<String> {
+        let compared = self.pairs.iter().flat_map(|pair| runs(self.a, pair.a).into_iter().chain(runs(self.b, pair.b)));
+        provenance::mixed_kernels(compared).into_values().map(|told| format!("Warning: {told}.")).collect()
     }
 
     fn names(&self, side: usize) -> Vec<String> {
@@ -313,6 +324,21 @@ mod tests {
         assert!(text.contains("better |"), "{text}");
         assert!(text.contains("- local on icongen") && text.contains("- fedprox on icongen"), "{text}");
         assert!(compare.json().contains("\"only_b\": [\n    \"fedprox on icongen\""), "{}", compare.json());
+    }
+
+    /// Where both sides say it, and only there.
+    #[test]
+    fn different_kernels_are_a_warning() {
+        let by = |kernel| report(&[("fednano", 60)], |run| run.kernel = kernel);
+        let (pairs, widened) = (by(Some("avx512-bf16")), by(Some("avx512, widened")));
+        let (same, other) = (Compare::new(&pairs, &pairs), Compare::new(&pairs, &widened));
+        let warning = "Warning: different kernels multiplied on icongen, so last digits may differ for that alone: bf16 weights \
+                       (avx512, widened; avx512-bf16).";
+        assert!(other.markdown().contains(warning), "{}", other.markdown());
+        assert!(other.json().contains(warning) && !same.json().contains("notices"), "{}", other.json());
+        for quiet in [same, Compare::new(&by(None), &widened)] {
+            assert!(!quiet.markdown().contains("kernels"), "{}", quiet.markdown());
+        }
     }
 
     /// The first 80 examples are answered alike.

@@ -37,6 +37,8 @@ pub(crate) struct Fixture {
     pub(crate) skipped: Value,
     /// What it read, as checksums: rows, backbone; nothing of an old run.
     pub(crate) inputs: Option<[&'static str; 2]>,
+    /// What multiplied with its bf16 weights; nothing of an old run.
+    pub(crate) kernel: Option<&'static str>,
     /// Records beside those that every run has.
     pub(crate) records: Vec<Row>,
 }
@@ -62,6 +64,7 @@ impl Fixture {
             client: None,
             skipped: json!([]),
             inputs: None,
+            kernel: None,
             records: Vec::new(),
         }
     }
@@ -119,8 +122,9 @@ impl Fixture {
                 ],
             })
         });
+        let kernels: Value = self.kernel.map(|kernel| ("bf16 weights", kernel)).into_iter().collect();
         json!({
-            "version": "0.1.0", "commit": "abc1234", "inputs": inputs, "dirty": self.dirty, "command": ["fedbench", "run", "a b.toml"],
+            "version": "0.1.0", "commit": "abc1234", "kernels": kernels, "inputs": inputs, "dirty": self.dirty, "command": ["fedbench", "run", "a b.toml"],
             "started": format!("2026-11-2{}T00:00:00Z", self.seed), "rustc": "1.95.0", "libraries": { "candle-core": "0.11.1" },
             "platform": "linux x86_64", "cpu": "TestCPU", "device": "cpu", "threads": 2, "backbone_sha256": "00ff",
         })

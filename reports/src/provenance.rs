@@ -19,6 +19,7 @@ const FIELDS: &[Field] = &[
     ("cpu", |run| vec![run.environment.cpu.clone()]),
     ("device", |run| vec![run.environment.device.clone()]),
     ("threads", |run| vec![run.environment.threads.to_string()]),
+    ("kernels", |run| run.environment.kernels.iter().map(|(what, kernel)| format!("{what} by {kernel}")).collect()),
     ("backbone", |run| vec![format!("{} sha256 {}", run.summary.backbone, run.environment.backbone_sha256)]),
     ("command", |run| vec![command(&run.environment.command)]),
 ];
@@ -33,6 +34,8 @@ fn fields_of(runs: &[&Run]) -> Vec<(&'static str, Vec<String>)> {
         runs.iter().flat_map(|run| values(run)).collect::<BTreeSet<_>>().into_iter().collect()
     };
     let mut fields: Vec<_> = FIELDS.iter().map(|(name, values)| (*name, unique(*values))).collect();
+    // Nothing is said of runs that do not say it.
+    fields.retain(|(name, values)| *name != "kernels" || !values.is_empty());
     let started: BTreeSet<&str> = runs.iter().map(|run| run.environment.started.as_str()).collect();
     let mut ends: Vec<String> = started.first().into_iter().chain(started.last()).map(|text| text.to_string()).collect();
     ends.dedup();
@@ -70,6 +73,26 @@ pub fn backbones_with_several_weights(runs: &[Run]) -> Vec<&str> {
         weights.entry(&run.summary.backbone).or_default().insert(&run.environment.backbone_sha256);
     }
     weights.into_iter().filter(|(_, hashes)| hashes.len() > 1).map(|(name, _)| name).collect()
+}
+
+/// Datasets of which runs say that products went through different kernels, with those.
+pub fn mixed_kernels<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<&'a str, String> {
+    let mut found: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    for run in runs {
+        let of_dataset = found.entry(&run.summary.dataset).or_default();
+        for (what, kernel) in &run.environment.kernels {
+            of_dataset.entry(what).or_default().insert(kernel);
+        }
+    }
+    let named = |(what, kernels): (&str, BTreeSet<&str>)| {
+        (kernels.len() > 1).then(|| format!("{what} ({})", kernels.into_iter().collect::<Vec<_>>().join("; ")))
+    };
+    let told = |(dataset, kernels): (&'a str, BTreeMap<&str, BTreeSet<&str>>)| {
+        let names: Vec<String> = kernels.into_iter().filter_map(named).collect();
+        let what = format!("different kernels multiplied on {dataset}, so last digits may differ for that alone");
+        (!names.is_empty()).then(|| (dataset, format!("{what}: {}", names.join(", "))))
+    };
+    found.into_iter().filter_map(told).collect()
 }
 
 fn commit(environment: &Environment) -> String {

@@ -220,6 +220,24 @@ fn doubts_are_warnings() {
     }
 }
 
+/// Only where runs of one dataset say that different kernels multiplied; what old runs went through nobody knows.
+#[test]
+fn mixed_kernels_are_a_warning() {
+    let root = TempDir::new().unwrap();
+    for (seed, kernel) in [(1, Some("avx512-bf16")), (2, Some("avx512-bf16")), (3, None)] {
+        Fixture { kernel, ..Fixture::new("icongen", "fednano", seed, 0.5) }.write(root.path());
+    }
+    Fixture { kernel: Some("gemm-fma, widened"), ..Fixture::new("shapes", "fednano", 1, 0.5) }.write(root.path());
+    let said = |root: &TempDir| read(root).warnings.iter().find(|warning| warning.kind == "mixed-kernels").cloned();
+    assert_eq!(said(&root), None);
+    Fixture { kernel: Some("avx512, widened"), ..Fixture::new("icongen", "local", 1, 0.5) }.write(root.path());
+    let warning = said(&root).unwrap();
+    assert!(warning.message.contains("on icongen") && warning.message.ends_with(": bf16 weights (avx512, widened; avx512-bf16)"));
+    assert_eq!(warning.concerns.len(), 2, "{warning:?}: both groups of icongen");
+    let provenance = section(&read(&root).markdown(), "Provenance").to_owned();
+    assert!(provenance.contains("- kernels: bf16 weights by avx512, widened, bf16 weights by avx512-bf16"), "{provenance}");
+}
+
 #[test]
 fn a_repeated_seed_counts_once() {
     let root = TempDir::new().unwrap();

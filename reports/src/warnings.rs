@@ -156,6 +156,9 @@ impl Doubts<'_> {
         let weights = provenance::backbones_with_several_weights(runs);
         let named = list("backbones of one name with different weights", weights.iter().map(|name| name.to_string()));
         self.groups("mixed-weights", |group| weights.contains(&group.backbone.as_str()), named);
+        for (dataset, message) in provenance::mixed_kernels(runs) {
+            self.groups("mixed-kernels", |group| group.dataset == dataset, Some(message));
+        }
         let of_machines = runs.iter().map(|run| provenance::machine(&run.environment));
         self.add("mixed-machines", everybody, several("timings of different machines", of_machines));
     }

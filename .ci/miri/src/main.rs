@@ -31,6 +31,7 @@ fn check(kind: Words, rows: usize, (d_out, d_in): (usize, usize), across: bool) 
     let wanted = reference(&x, &weight, (d_out, d_in), across);
     let (words, bytes): (Vec<u32>, Vec<u8>) = match kind {
         Words::Single => (x.iter().map(|x| x.to_bits()).collect(), weight.iter().flat_map(|x| x.to_ne_bytes()).collect()),
+        Words::Widened => (x.iter().map(|x| x.to_bits()).collect(), bf16(&weight)),
         // SAFETY: the caller has asked for the processor's features.
         Words::Pair => (unsafe { rounded(&x, entering) }, bf16(&weight)),
     };
@@ -51,8 +52,8 @@ fn check(kind: Words, rows: usize, (d_out, d_in): (usize, usize), across: bool) 
 
 fn main() {
     let kinds: Vec<Words> = match cfg!(miri) {
-        true => vec![Words::Single],
-        false => [Words::Single, Words::Pair].into_iter().filter(|words| words.served()).collect(),
+        true => vec![Words::Single, Words::Widened],
+        false => [Words::Single, Words::Widened, Words::Pair].into_iter().filter(|words| words.served()).collect(),
     };
     if kinds.is_empty() {
         println!("this processor has no AVX-512: nothing was checked");

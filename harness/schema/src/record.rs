@@ -146,6 +146,9 @@ pub struct Environment {
     pub device: String,
     /// Worker threads.
     pub threads: usize,
+    /// What multiplied on the CPU, by what was multiplied (`bf16 weights`); nothing of old runs, and of those on a GPU.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernels: BTreeMap<String, String>,
     /// SHA-256 of the backbone's weights.
     pub backbone_sha256: String,
     /// What came from the Hub: dataset and backbone.

@@ -10,7 +10,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `experiment.toml`, `card.toml` | the resolved experiment; the dataset's card |
-//! | `environment.json` | commit, versions, machine, threads, command, hash of the backbone's weights; commit, checksums and listing host of what came from the Hub; `inputs`: the checksums in the run's name, and of each file that was read; `doubts`: what the data make doubtful |
+//! | `environment.json` | commit, versions, machine, threads, kernels, command, hash of the backbone's weights; commit, checksums and listing host of what came from the Hub; `inputs`: the checksums in the run's name, and of each file that was read; `doubts`: what the data make doubtful |
 //! | `partition.json`, `skipped.json` | which example belongs to whom, with a hash; rows left out and why |
 //! | `records.parquet` | round, client, metric, value |
 //! | `predictions.parquet` | example, client, shard, scoring, prediction, gold, correct, parsed, option scores and which option is right; the score, where a metric knows more than right and wrong |

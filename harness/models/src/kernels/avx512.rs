@@ -1,4 +1,4 @@
-//! Matrix products with a weight on processors with AVX-512, as f32 or by dot products of bf16 pairs.
+//! Matrix products with a weight on processors with AVX-512, as f32 (a weight of bf16 widened) or by dot products of bf16 pairs.
 //!
 //! The weight goes by in panels of 32 columns, laid out on the way as the innermost loop reads them; while a panel lies in the
 //! second-level cache, all rows pass it, 12 of them at a time in registers. Nothing but one panel is ever held twice. A number of
@@ -30,6 +30,8 @@ pub(super) struct Row([u32; COLUMNS]);
 pub(super) enum Words {
     /// An f32 each.
     Single,
+    /// An f32 each; the weight's are bf16, with an even number in a row, and widened as they are packed.
+    Widened,
     /// Two bf16 each, their products added in f32.
     Pair,
 }
@@ -38,7 +40,7 @@ impl Words {
     /// Whether this processor can.
     pub(super) fn served(self) -> bool {
         let f32s = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        f32s && (self == Self::Single || is_x86_feature_detected!("avx512bf16"))
+        f32s && (self != Self::Pair || is_x86_feature_detected!("avx512bf16"))
     }
 }
 
@@ -95,13 +97,7 @@ unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut
         for column in (0..n).step_by(COLUMNS) {
             let columns = column..(column + COLUMNS).min(n);
             // SAFETY: the caller has asked whether the processor serves these instructions.
-            unsafe {
-                match (right.across, left.kind) {
-                    (true, _) => turn(panel, right, words.clone(), columns.clone()),
-                    (false, Words::Single) => copy(panel, right, words.clone(), columns.clone()),
-                    (false, Words::Pair) => interleave(panel, right, words.clone(), columns.clone()),
-                }
-            }
+            unsafe { pack(panel, right, left.kind, words.clone(), columns.clone()) };
             let panel = &panel[..words.len()];
             for row in (0..rows).step_by(ROWS) {
                 let tall = ROWS.min(rows - row);
@@ -110,7 +106,7 @@ unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut
                 unsafe {
                     let tile = Tile { c: c.add(row * n + column), row: n, columns: columns.len(), adds };
                     match left.kind {
-                        Words::Single => single(tall, a, left.depth, panel, tile),
+                        Words::Single | Words::Widened => single(tall, a, left.depth, panel, tile),
                         Words::Pair => pairs(tall, a, left.depth, panel, tile),
                     }
                 }
@@ -216,6 +212,22 @@ tile!(pairs, "avx512f,avx512bf16", |sum, a: __m512i, b: __m512i| {
     _mm512_dpbf16_ps(sum, std::mem::transmute::<__m512i, __m512bh>(a), std::mem::transmute::<__m512i, __m512bh>(b))
 });
 
+/// A panel of some words of some columns.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, columns: Range<usize>) {
+    match (right.across, kind) {
+        (true, Words::Single | Words::Pair) => turn(panel, right, words, columns),
+        (true, Words::Widened) => {
+            let pairs = words.start / 2..words.end / 2;
+            turn(panel, right, pairs.clone(), columns);
+            widen(panel, pairs.len());
+        }
+        (false, Words::Single) => copy(panel, right, words, columns),
+        (false, Words::Widened) => copy_widened(panel, right, words, columns),
+        (false, Words::Pair) => interleave(panel, right, words, columns),
+    }
+}
+
 /// A panel whose columns are rows of the weight: squares of 16 words are transposed in registers.
 #[target_feature(enable = "avx512f")]
 #[allow(unsafe_code, reason = "loads and stores of registers; their bounds are checked")]
@@ -276,6 +288,25 @@ fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
 fn copy(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Range<usize>) {
     for (row, word) in panel.iter_mut().zip(words) {
         row.0 = read(&right.bytes[word * right.row + columns.start * 4..], columns.len());
+    }
+}
+
+/// The same of bf16, widened.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn copy_widened(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Range<usize>) {
+    for (row, word) in panel.iter_mut().zip(words) {
+        let numbers: [u16; COLUMNS] = read(&right.bytes[word * right.row + columns.start * 2..], columns.len());
+        row.0.iter_mut().zip(&numbers).for_each(|(word, &number)| *word = u32::from(number) << 16);
+    }
+}
+
+/// Rows of so many bf16 pairs as twice as many rows of f32, in place: from the last one on, so that none is overwritten unread.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn widen(panel: &mut [Row], pairs: usize) {
+    for i in (0..pairs).rev() {
+        let words = panel[i].0;
+        panel[2 * i + 1].0 = words.map(|word| word & 0xffff_0000);
+        panel[2 * i].0 = words.map(|word| word << 16);
     }
 }
 

@@ -4,8 +4,8 @@
 //! weights, what is multiplied with them is rounded to bf16 too, and products are summed in f32: the same numbers on every
 //! processor, but for the order of the sums. f16 weights are widened. Everything that is not a product stays as wide as it was.
 
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
-use half::bf16;
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
+use half::f16;
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, write_product};
@@ -14,6 +14,7 @@ use super::real::Real;
 use super::spread::{ROWS, Spread};
 use super::storage::{Held, hold, values};
 use super::sums::add;
+use super::unit::Units;
 
 /// Frozen weights, held for reading.
 pub(super) struct FrozenWeights<'t>(Vec<(Held<'t>, &'t Tensor)>);
@@ -28,7 +29,7 @@ impl<'t> FrozenWeights<'t> {
         let (d_out, d_in) = tensor.dims2()?;
         let Some((storage, layout)) = held else { candle_core::bail!("a weight is not held") };
         let Storage::Cpu(storage) = &***storage else { candle_core::bail!("a CPU kernel was given a weight of another device") };
-        Ok(Weight { numbers: Stored::of(storage, layout)?, d_out, d_in })
+        Ok(Weight { numbers: Stored::of(storage, layout)?, d_out, d_in, units: Units::here() })
     }
 }
 
@@ -117,7 +118,7 @@ impl<T: Real> Weight<'_, T> {
             Stored::Bf16(numbers) => Stored::Bf16(&numbers[range]),
             Stored::F16(numbers) => Stored::F16(&numbers[range]),
         };
-        Self { numbers, d_out: count, d_in: self.d_in }
+        Self { numbers, d_out: count, ..*self }
     }
 
     /// So many rows at a time, on as many threads as there are lots.
@@ -149,11 +150,8 @@ impl<T: Real> Weight<'_, T> {
             }
             match self.numbers {
                 Stored::Whole(numbers) => self.write_whole(numbers, way, x, y, accumulate),
-                Stored::Bf16(numbers) => {
-                    let x: Vec<T> = x.iter().map(|&x| T::of(bf16::from_f64(x.to_f64()).to_f64())).collect();
-                    self.write_widened(numbers, way, &x, y, accumulate);
-                }
-                Stored::F16(numbers) => self.write_widened(numbers, way, x, y, accumulate),
+                Stored::Bf16(numbers) => self.write_widened((numbers, T::widen), way, &T::rounded(x), y, accumulate),
+                Stored::F16(numbers) => self.write_widened((numbers, widen), way, x, y, accumulate),
             }
         }
     }
@@ -175,17 +173,26 @@ impl<T: Real> Weight<'_, T> {
     /// # Safety
     /// As for [`Weight::write`].
     #[allow(unsafe_code, reason = "as for `write`")]
-    unsafe fn write_widened<N: WithDType>(&self, numbers: &[N], way: Way, x: &[T], y: *mut T, accumulate: bool) {
+    unsafe fn write_widened<N>(
+        &self,
+        (numbers, widen): (&[N], impl Fn(&[N], &mut [T])),
+        way: Way,
+        x: &[T],
+        y: *mut T,
+        accumulate: bool,
+    ) {
         const AT_A_TIME: usize = 512;
         let (entering, leaving) = self.widths(way);
         let rows = x.len() / entering;
         if rows == 0 {
             return;
         }
+        let mut wide = vec![T::zero(); AT_A_TIME.min(self.d_out) * self.d_in];
         for from in (0..self.d_out).step_by(AT_A_TIME) {
             let count = AT_A_TIME.min(self.d_out - from);
-            let wide: Vec<T> = numbers[from * self.d_in..][..count * self.d_in].iter().map(|x| T::of(x.to_f64())).collect();
-            let weight = Matrix::new(&wide, self.d_in, 1);
+            let wide = &mut wide[..count * self.d_in];
+            widen(&numbers[from * self.d_in..][..wide.len()], wide);
+            let weight = Matrix::new(wide, self.d_in, 1);
             // SAFETY: forward, these are the columns from `from` on of what the caller promises; backward, all of it.
             unsafe {
                 match way {
@@ -203,12 +210,19 @@ impl<T: Real> Weight<'_, T> {
     }
 }
 
+/// Writes f16 numbers as another type, which is exact.
+fn widen<T: Real>(numbers: &[f16], wide: &mut [T]) {
+    wide.iter_mut().zip(numbers).for_each(|(wide, x)| *wide = T::of(x.to_f64()));
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
+    use half::bf16;
     use seed::Seed;
 
     use super::*;
+    use crate::kernels::unit::Unit;
 
     fn drawn(name: &str, count: usize) -> Vec<f32> {
         let mut stream = Seed::new(3).stream(name);
@@ -245,48 +259,54 @@ mod tests {
     const SHAPES: [(usize, usize, usize); 6] =
         [(1, 1, 1), (5, 7, 9), (12, 32, 32), (27, 66, 130), (130, 48, 4100), (3, 4099, 34)];
 
-    /// Every type of weight, in shapes that fill panels and tiles and in shapes that do not, over a panel's depth and a lot's rows.
+    /// Every type of weight by every unit of this processor, in shapes that fill panels and tiles and in shapes that do not, over a
+    /// panel's depth and a lot's rows.
     #[test]
     fn products_are_those_of_f64() -> Result<()> {
         for dtype in [DType::F32, DType::BF16, DType::F16] {
             for (rows, d_out, d_in) in SHAPES {
                 let weight = Tensor::from_vec(drawn("weight", d_out * d_in), (d_out, d_in), &Device::Cpu)?.to_dtype(dtype)?;
                 let (x, dy) = (drawn("x", rows * d_in), drawn("dy", rows * d_out));
-                let [y, dx] = reference(&x, &dy, &weight)?;
+                let wanted = reference(&x, &dy, &weight)?;
                 let held = FrozenWeights::of([&weight]);
-                let weight = held.get::<f32>(0)?;
-                let what = format!("{rows} rows, {d_out} x {d_in} {dtype:?}");
-                for (found, wanted) in [(weight.forward(&x, Spread::NONE), &y), (weight.forward_in_parallel(&x), &y)] {
-                    assert!(far(&found, wanted) < 2e-6, "{what}, forward: {}", far(&found, wanted));
+                for units in Units::possible() {
+                    let weight = Weight { units, ..held.get::<f32>(0)? };
+                    check(&weight, &x, &dy, &wanted, &format!("{rows} rows, {d_out} x {d_in} {dtype:?}, {units:?}"));
                 }
-                for (found, wanted) in [(weight.backward(&dy, Spread::NONE), &dx), (weight.backward_in_parallel(&dy), &dx)] {
-                    assert!(far(&found, wanted) < 2e-6, "{what}, backward: {}", far(&found, wanted));
-                }
-                let mut twice = weight.backward(&dy, Spread::NONE);
-                weight.add_backward(&dy, &mut twice, Spread::NONE);
-                let wanted: Vec<f64> = dx.iter().map(|x| 2.0 * x).collect();
-                assert!(far(&twice, &wanted) < 2e-6, "{what}, added");
             }
         }
         Ok(())
     }
 
-    /// The kernels of this processor round like the portable way: the same sums, up to their order.
+    fn check(weight: &Weight<f32>, x: &[f32], dy: &[f32], [y, dx]: &[Vec<f64>; 2], what: &str) {
+        for (found, wanted) in [(weight.forward(x, Spread::NONE), y), (weight.forward_in_parallel(x), y)] {
+            assert!(far(&found, wanted) < 2e-6, "{what}, forward: {}", far(&found, wanted));
+        }
+        for (found, wanted) in [(weight.backward(dy, Spread::NONE), dx), (weight.backward_in_parallel(dy), dx)] {
+            assert!(far(&found, wanted) < 2e-6, "{what}, backward: {}", far(&found, wanted));
+        }
+        let mut twice = weight.backward(dy, Spread::NONE);
+        weight.add_backward(dy, &mut twice, Spread::NONE);
+        let wanted: Vec<f64> = dx.iter().map(|x| 2.0 * x).collect();
+        assert!(far(&twice, &wanted) < 2e-6, "{what}, added");
+    }
+
+    /// Whether bf16 weights are multiplied as pairs or widened makes no difference but for the sums' order: not even where numbers
+    /// lie between two of bf16. Of whole numbers, where every order gives the same, none at all.
     #[test]
-    #[allow(unsafe_code, reason = "the portable way writes to memory that it is given")]
-    fn the_portable_way_is_the_same() -> Result<()> {
-        let (rows, d_out, d_in) = (9, 40, 70);
-        let weight = Tensor::from_vec(drawn("weight", d_out * d_in), (d_out, d_in), &Device::Cpu)?.to_dtype(DType::BF16)?;
+    fn units_round_alike() -> Result<()> {
+        let (rows, d_out, d_in) = (13, 70, 66);
+        let whole = |name: &str, count: usize| drawn(name, count).into_iter().map(|x| (4.0 * x).round()).collect::<Vec<_>>();
+        let weight = Tensor::from_vec(whole("weight", d_out * d_in), (d_out, d_in), &Device::Cpu)?.to_dtype(DType::BF16)?;
+        // Half a step of bf16 beside each whole number from 128 to 256: a tie, rounded to even.
+        let x: Vec<f32> = whole("x", rows * d_in).into_iter().map(|x| x.abs() + 128.5).collect();
         let held = FrozenWeights::of([&weight]);
-        let weight = held.get::<f32>(0)?;
-        let Stored::Bf16(numbers) = weight.numbers else { candle_core::bail!("the weight is bf16") };
-        let x = drawn("x", rows * d_in);
-        let rounded: Vec<f32> = x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect();
-        let mut y = vec![0.0; rows * d_out];
-        // SAFETY: `y` holds a number for each that is written.
-        unsafe { weight.write_widened(numbers, Way::Forward, &rounded, y.as_mut_ptr(), false) };
-        let wanted: Vec<f64> = y.into_iter().map(f64::from).collect();
-        assert!(far(&weight.forward(&x, Spread::NONE), &wanted) < 1e-6);
+        let [y, _] = reference(&x, &vec![0.0; rows * d_out], &weight)?;
+        for units in Units::possible() {
+            let weight = Weight { units, ..held.get::<f32>(0)? };
+            let found: Vec<f64> = weight.forward(&x, Spread::NONE).into_iter().map(f64::from).collect();
+            assert_eq!(found, y, "{units:?}");
+        }
         Ok(())
     }
 
@@ -310,17 +330,20 @@ mod tests {
         Ok(())
     }
 
-    /// A row's product does not depend on the rows beside it, to the bit.
+    /// By panels, a row's product does not depend on the rows beside it, to the bit.
     #[test]
     fn bits_do_not_depend_on_the_cut() -> Result<()> {
         let (rows, d_out, d_in) = (31, 70, 2100);
         for dtype in [DType::F32, DType::BF16] {
             let weight = Tensor::from_vec(drawn("weight", d_out * d_in), (d_out, d_in), &Device::Cpu)?.to_dtype(dtype)?;
             let (held, x) = (FrozenWeights::of([&weight]), drawn("x", rows * d_in));
-            let weight = held.get::<f32>(0)?;
-            let whole = weight.forward(&x, Spread::NONE);
-            for from in [0, 1, 12, 30] {
-                assert_eq!(weight.forward(&x[from * d_in..], Spread::NONE), whole[from * d_out..], "{dtype:?} from row {from}");
+            for units in Units::possible().into_iter().filter(|units| units.f32 != Unit::Gemm) {
+                let weight = Weight { units, ..held.get::<f32>(0)? };
+                let whole = weight.forward(&x, Spread::NONE);
+                for from in [0, 1, 12, 30] {
+                    let part = weight.forward(&x[from * d_in..], Spread::NONE);
+                    assert_eq!(part, whole[from * d_out..], "{dtype:?} from row {from}, {units:?}");
+                }
             }
         }
         Ok(())

@@ -21,6 +21,7 @@ mod simd;
 mod spread;
 mod storage;
 mod sums;
+mod unit;
 
 pub use attention::Attention;
 pub use decoder::{At, Block, Decoder};
@@ -31,3 +32,4 @@ pub use pair::{Packing, Pair, Residual};
 pub use real::Real;
 pub use spread::ROWS as FROZEN_ROWS;
 pub use storage::serves;
+pub use unit::in_use;

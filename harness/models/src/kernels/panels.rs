@@ -5,7 +5,10 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512;
+use super::avx512::{Left, Right, Words, product, rounded};
+use super::unit::Units;
+#[cfg(target_arch = "x86_64")]
+use super::{real::Real, unit::Unit};
 
 /// A frozen weight `[out, in]` as numbers.
 #[derive(Clone, Copy)]
@@ -13,6 +16,7 @@ pub(super) struct Weight<'a, T> {
     pub(super) numbers: Stored<'a, T>,
     pub(super) d_out: usize,
     pub(super) d_in: usize,
+    pub(super) units: Units,
 }
 
 #[derive(Clone, Copy)]
@@ -43,13 +47,18 @@ impl<T> Weight<'_, T> {
 
 #[cfg(target_arch = "x86_64")]
 impl Weight<'_, f32> {
-    /// Its numbers as words that panels are made of.
-    fn words(&self) -> Option<(avx512::Words, &[u8])> {
-        match self.numbers {
-            Stored::Whole(numbers) => Some((avx512::Words::Single, bytemuck::cast_slice(numbers))),
-            // A word is two neighbours of a row.
-            Stored::Bf16(numbers) if self.d_in.is_multiple_of(2) => {
-                Some((avx512::Words::Pair, bytemuck::cast_slice(numbers.reinterpret_cast())))
+    /// Its numbers as words that panels are made of, where it goes by them.
+    fn words(&self) -> Option<(Words, &[u8])> {
+        match (self.numbers, self.units) {
+            (Stored::Whole(numbers), Units { f32: Unit::Panels, .. }) => Some((Words::Single, bytemuck::cast_slice(numbers))),
+            // A word is made of two neighbours of a row.
+            (Stored::Bf16(numbers), units) if self.d_in.is_multiple_of(2) => {
+                let bytes = bytemuck::cast_slice(numbers.reinterpret_cast());
+                match units.bf16 {
+                    Unit::Gemm => None,
+                    Unit::Panels => Some((Words::Widened, bytes)),
+                    Unit::Pairs => Some((Words::Pair, bytes)),
+                }
             }
             _ => None,
         }
@@ -58,7 +67,7 @@ impl Weight<'_, f32> {
 
 /// Number types that may have a kernel of their own.
 pub trait Panels: Sized {
-    /// Whether this processor has one for a weight: then a row of a product does not depend on the rows beside it.
+    /// Whether this processor has one for a weight, and may use it: then a row of a product does not depend on the rows beside it.
     #[allow(private_interfaces, reason = "nobody outside calls it")]
     fn has_panels(weight: &Weight<Self>) -> bool;
 
@@ -87,7 +96,7 @@ impl Panels for f32 {
     #[cfg(target_arch = "x86_64")]
     #[allow(private_interfaces, reason = "as declared")]
     fn has_panels(weight: &Weight<Self>) -> bool {
-        weight.words().is_some_and(|(kind, _)| kind.served())
+        weight.words().is_some()
     }
 
     #[cfg(not(target_arch = "x86_64"))]
@@ -99,23 +108,27 @@ impl Panels for f32 {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code, private_interfaces, reason = "as declared")]
     unsafe fn write_with_panels(weight: &Weight<Self>, way: Way, x: &[Self], y: *mut Self, accumulate: bool) -> bool {
-        use avx512::{Left, Right, Words, product, rounded};
         let (entering, leaving) = weight.widths(way);
         let Some((kind, bytes)) = weight.words() else { return false };
-        if !kind.served() || x.is_empty() {
+        if x.is_empty() {
             return false;
         }
-        let rounded = match kind {
-            Words::Single => None,
-            // SAFETY: the processor serves pairs.
-            Words::Pair => Some(unsafe { rounded(x, entering) }),
+        let (singles, pairs);
+        let (words, depth): (&[u32], usize) = match kind {
+            Words::Single => (bytemuck::cast_slice(x), entering),
+            Words::Widened => {
+                singles = f32::rounded(x);
+                (bytemuck::cast_slice(&singles), entering)
+            }
+            Words::Pair => {
+                // SAFETY: the processor has the unit that the weight goes by.
+                pairs = unsafe { rounded(x, entering) };
+                (&pairs, entering.div_ceil(2))
+            }
         };
-        let left = match &rounded {
-            None => Left { words: bytemuck::cast_slice(x), depth: entering, kind },
-            Some(words) => Left { words, depth: entering.div_ceil(2), kind },
-        };
+        let left = Left { words, depth, kind };
         let right = Right { bytes, row: bytes.len() / weight.d_out, rows: weight.d_out, across: way == Way::Forward };
-        // SAFETY: the processor serves the words; the caller promises the rest.
+        // SAFETY: as above; the caller promises the rest.
         unsafe { product(&left, &right, leaving, y, accumulate) };
         true
     }

@@ -1,8 +1,10 @@
 //! The number types of kernels.
 
 use candle_core::WithDType;
+use half::bf16;
 
 use super::panels::Panels;
+use super::simd::vectorized;
 
 /// The number types that kernels run on.
 pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + Panels {
@@ -10,6 +12,10 @@ pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + P
     fn exponential(self) -> Self;
     /// From a constant.
     fn of(x: f64) -> Self;
+    /// The same numbers as far as bf16 holds them: rounded to the nearest, halves to even.
+    fn rounded(x: &[Self]) -> Vec<Self>;
+    /// Writes bf16 numbers as this type, which is exact.
+    fn widen(numbers: &[bf16], wide: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -39,6 +45,25 @@ impl Real for f32 {
     fn of(x: f64) -> Self {
         x as f32
     }
+
+    fn rounded(x: &[Self]) -> Vec<Self> {
+        let mut y = vec![0.0; x.len()];
+        vectorized!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = as_bf16(x)));
+        y
+    }
+
+    fn widen(numbers: &[bf16], wide: &mut [Self]) {
+        vectorized!(wide.iter_mut().zip(numbers).for_each(|(wide, x)| *wide = f32::from_bits(u32::from(x.to_bits()) << 16)));
+    }
+}
+
+/// `bf16::from_f32` and back, without a branch, so that loops over it vectorize.
+#[inline(always)]
+fn as_bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    // Rounding could carry a NaN over to a number; a bit that says NaN is set instead.
+    f32::from_bits(if x.is_nan() { bits | 0x40_0000 } else { nearest } & 0xffff_0000)
 }
 
 impl Real for f64 {
@@ -51,11 +76,35 @@ impl Real for f64 {
     fn of(x: f64) -> Self {
         x
     }
+
+    fn rounded(x: &[Self]) -> Vec<Self> {
+        x.iter().map(|&x| bf16::from_f64(x).to_f64()).collect()
+    }
+
+    fn widen(numbers: &[bf16], wide: &mut [Self]) {
+        wide.iter_mut().zip(numbers).for_each(|(wide, x)| *wide = x.to_f64());
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Real;
+    use half::bf16;
+
+    use super::{Real, as_bf16};
+
+    /// Every bf16, and what lies between it and its neighbours: a little, half and nearly all of the way, to either side of a half.
+    #[test]
+    fn rounding_is_that_of_bf16() {
+        for high in 0..=u16::MAX {
+            for low in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let x = f32::from_bits(u32::from(high) << 16 | low);
+                assert_eq!(as_bf16(x).to_bits(), bf16::from_f32(x).to_f32().to_bits(), "{high:#x} {low:#x}");
+            }
+            let (number, mut wide) = (bf16::from_bits(high), [0.0]);
+            f32::widen(&[number], &mut wide);
+            assert!(wide[0].to_bits() == number.to_f32().to_bits() || number.is_nan() && wide[0].is_nan(), "{high:#x}");
+        }
+    }
 
     /// A NaN stays one, whatever its bits: a probability made of it would be a number like others.
     #[test]
