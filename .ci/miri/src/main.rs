@@ -2,6 +2,9 @@
 //!
 //! What Miri has no instruction for (dot products of bf16 pairs) is run outside it only.
 
+#[allow(dead_code, reason = "what is missing here is asked for by the suite")]
+#[path = "../../../harness/models/src/kernels/amx.rs"]
+mod amx;
 #[allow(dead_code, reason = "one of the kernels' callers is enough")]
 #[path = "../../../harness/models/src/kernels/avx512.rs"]
 mod avx512;
@@ -33,10 +36,10 @@ fn check(kind: Words, rows: usize, (d_out, d_in): (usize, usize), across: bool) 
         Words::Single => (x.iter().map(|x| x.to_bits()).collect(), weight.iter().flat_map(|x| x.to_ne_bytes()).collect()),
         Words::Widened => (x.iter().map(|x| x.to_bits()).collect(), bf16(&weight)),
         // SAFETY: the caller has asked for the processor's features.
-        Words::Pair => (unsafe { rounded(&x, entering) }, bf16(&weight)),
+        Words::Pair | Words::Tiled => (unsafe { rounded(&x, entering, kind) }, bf16(&weight)),
     };
-    let depth = words.len() / rows;
-    let left = Left { words: &words, depth, kind };
+    let depth = if matches!(kind, Words::Pair | Words::Tiled) { entering.div_ceil(2) } else { entering };
+    let left = Left { words: &words, rows, depth, kind };
     let right = Right { bytes: &bytes, row: bytes.len() / d_out, rows: d_out, across };
     // Exactly as long as the result, so that nothing may be touched behind it.
     let mut y = Vec::with_capacity(rows * leaving);

@@ -32,8 +32,8 @@
 //! - `kernels::FrozenLinear`: for a weight that is no variable, `dX = dY W`, and the weight's gradient is never computed.
 //! - `kernels/frozen.rs`: every product with a frozen weight, f32, bf16 or f16, each held once in its own type. Where the
 //!   processor has AVX-512 (asked at run time), `avx512.rs` multiplies: the weight goes by in panels of 32 columns that stay in
-//!   the second-level cache while all rows pass them; bf16 by dot products of pairs where these are fast, else widened on the
-//!   way into the panel. Elsewhere `gemm` does, with 16-bit weights widened some rows at a time. `unit.rs` decides, and
+//!   the second-level cache while all rows pass them; bf16 in AMX's tiles or by dot products of pairs, where these are there and
+//!   fast, else widened on the way into the panel. Elsewhere `gemm` does, with 16-bit weights widened some rows at a time. `unit.rs` decides, and
 //!   `environment.json` says what was decided. A bf16 weight meets numbers that are rounded to bf16 on every processor, so
 //!   processors differ in the order of sums alone.
 //! - A missing gradient is an error that names the adapter tensor.

@@ -1,7 +1,8 @@
-//! Matrix products with a weight on processors with AVX-512, as f32 (a weight of bf16 widened) or by dot products of bf16 pairs.
+//! Matrix products with a weight on processors with AVX-512, as f32 (a weight of bf16 widened) or by bf16 pairs: their
+//! dot products, or AMX's tiles.
 //!
 //! The weight goes by in panels of 32 columns, laid out on the way as the innermost loop reads them; while a panel lies in the
-//! second-level cache, all rows pass it, 12 of them at a time in registers. Nothing but one panel is ever held twice. A number of
+//! second-level cache, all rows pass it, 12 of them at a time in registers, or 32 in tiles. Nothing but one panel is ever held twice. A number of
 //! the result is one sum in the order of the words, whatever the other rows and columns are, so bits do not depend on how rows are
 //! cut.
 //!
@@ -10,6 +11,8 @@
 use std::arch::x86_64::*;
 use std::cell::RefCell;
 use std::ops::Range;
+
+use super::amx::{self, Block, Tiles};
 
 /// Rows of the result in registers.
 const ROWS: usize = 12;
@@ -34,19 +37,32 @@ pub(super) enum Words {
     Widened,
     /// Two bf16 each, their products added in f32.
     Pair,
+    /// The same, multiplied by tiles: rows of the left end at whole ones, with zeros, and whole ones follow each other.
+    Tiled,
 }
 
 impl Words {
-    /// Whether this processor can.
+    /// Whether this processor can. (Its system must still permit a process to use tiles.)
     pub(super) fn served(self) -> bool {
         let f32s = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        f32s && (self != Self::Pair || is_x86_feature_detected!("avx512bf16"))
+        let pairs = is_x86_feature_detected!("avx512bf16");
+        f32s && match self {
+            Self::Single | Self::Widened => true,
+            Self::Pair => pairs,
+            Self::Tiled => pairs && amx::has_tiles(),
+        }
+    }
+
+    /// How many words lie between the beginnings of two rows of so many.
+    pub(super) fn stride(self, depth: usize) -> usize {
+        if self == Self::Tiled { depth.next_multiple_of(amx::STEP) } else { depth }
     }
 }
 
 /// What is multiplied with a weight: rows of words.
 pub(super) struct Left<'a> {
     pub(super) words: &'a [u32],
+    pub(super) rows: usize,
     /// Words in a row.
     pub(super) depth: usize,
     pub(super) kind: Words,
@@ -90,7 +106,10 @@ thread_local! {
 /// As for [`product`].
 #[allow(unsafe_code, reason = "as for `product`")]
 unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut f32, bool), panel: &mut [Row]) {
-    let rows = left.words.len() / left.depth;
+    let (rows, stride) = (left.rows, left.kind.stride(left.depth));
+    // SAFETY: the caller promises that tiles are there where they are asked for.
+    let tiles = (left.kind == Words::Tiled).then(|| unsafe { Tiles::set_up() });
+    let most = if tiles.is_some() { amx::ROWS } else { ROWS };
     for from in (0..left.depth).step_by(DEPTH) {
         let words = from..(from + DEPTH).min(left.depth);
         let adds = accumulate || from > 0;
@@ -98,16 +117,17 @@ unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut
             let columns = column..(column + COLUMNS).min(n);
             // SAFETY: the caller has asked whether the processor serves these instructions.
             unsafe { pack(panel, right, left.kind, words.clone(), columns.clone()) };
-            let panel = &panel[..words.len()];
-            for row in (0..rows).step_by(ROWS) {
-                let tall = ROWS.min(rows - row);
-                let a = &left.words[row * left.depth + from..][..(tall - 1) * left.depth + panel.len()];
+            let panel = &panel[..left.kind.stride(words.len())];
+            for row in (0..rows).step_by(most) {
+                let tall = most.min(rows - row);
+                let a = &left.words[row * stride + from..];
                 // SAFETY: the tile lies within the rows and columns that the caller promises.
                 unsafe {
                     let tile = Tile { c: c.add(row * n + column), row: n, columns: columns.len(), adds };
-                    match left.kind {
-                        Words::Single | Words::Widened => single(tall, a, left.depth, panel, tile),
-                        Words::Pair => pairs(tall, a, left.depth, panel, tile),
+                    match (&tiles, left.kind) {
+                        (Some(tiles), _) => tiled(tiles, tall, a, stride, panel, tile),
+                        (None, Words::Single | Words::Widened) => single(tall, a, stride, panel, tile),
+                        (None, _) => pairs(tall, a, stride, panel, tile),
                     }
                 }
             }
@@ -212,11 +232,50 @@ tile!(pairs, "avx512f,avx512bf16", |sum, a: __m512i, b: __m512i| {
     _mm512_dpbf16_ps(sum, std::mem::transmute::<__m512i, __m512bh>(a), std::mem::transmute::<__m512i, __m512bh>(b))
 });
 
+/// A block of up to 32 rows by tiles; where it is not whole, by way of one that is.
+///
+/// # Safety
+/// The tile must be valid for its rows and columns.
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "loads and stores of registers")]
+unsafe fn tiled(tiles: &Tiles, tall: usize, a: &[u32], stride: usize, panel: &[Row], tile: Tile) {
+    assert!(a.len() >= (amx::ROWS - 1) * stride + panel.len() && !panel.is_empty(), "a block reads out of bounds");
+    let block = Block {
+        left: a.as_ptr(),
+        left_row: 4 * stride,
+        panel: panel.as_ptr().cast(),
+        steps: panel.len() / amx::STEP,
+        result: tile.c,
+        result_row: 4 * tile.row,
+        adds: tile.adds,
+    };
+    if tall == amx::ROWS && tile.columns == COLUMNS {
+        // SAFETY: the left holds whole rows of 32, checked above, the panel its steps; the caller promises the result.
+        unsafe { tiles.multiply(&block) };
+        return;
+    }
+    let mut whole = [Row([0; COLUMNS]); amx::ROWS];
+    let result = whole.as_mut_ptr().cast::<f32>();
+    let masks = [tile.mask(0), tile.mask(1)];
+    // SAFETY: a block is written whole; of it, and of the result, only what the tile has is read and written.
+    unsafe {
+        tiles.multiply(&Block { result, result_row: 4 * COLUMNS, adds: false, ..block });
+        for row in 0..tall {
+            for (half, &mask) in masks.iter().enumerate() {
+                let product = _mm512_load_ps(result.add(row * COLUMNS + half * LANES));
+                let c = tile.register(row, half);
+                let sum = if tile.adds { _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), product) } else { product };
+                _mm512_mask_storeu_ps(c, mask, sum);
+            }
+        }
+    }
+}
+
 /// A panel of some words of some columns.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, columns: Range<usize>) {
     match (right.across, kind) {
-        (true, Words::Single | Words::Pair) => turn(panel, right, words, columns),
+        (true, Words::Single | Words::Pair | Words::Tiled) => turn(panel, right, words, columns),
         (true, Words::Widened) => {
             let pairs = words.start / 2..words.end / 2;
             turn(panel, right, pairs.clone(), columns);
@@ -225,6 +284,10 @@ fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, colu
         (false, Words::Single) => copy(panel, right, words, columns),
         (false, Words::Widened) => copy_widened(panel, right, words, columns),
         (false, Words::Pair) => interleave(panel, right, words, columns),
+        (false, Words::Tiled) => {
+            panel[words.len()..words.len().next_multiple_of(amx::STEP)].fill(Row([0; COLUMNS]));
+            interleave(panel, right, words, columns);
+        }
     }
 }
 
@@ -340,18 +403,22 @@ where
     numbers
 }
 
-/// Rows of `width` numbers as rows of bf16 pairs, rounded to the nearest (halves to even); an odd row ends with a zero.
+/// Rows of `width` numbers as rows of bf16 pairs, rounded to the nearest (halves to even); an odd row ends with a zero. For tiles, rows
+/// and their number end at whole ones.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) fn rounded(x: &[f32], width: usize) -> Vec<u32> {
-    let depth = width.div_ceil(2);
-    let mut words = Vec::with_capacity(x.len() / width * depth);
-    for x in x.chunks_exact(width) {
+pub(super) fn rounded(x: &[f32], width: usize, kind: Words) -> Vec<u32> {
+    let (rows, stride) = (x.len() / width, kind.stride(width.div_ceil(2)));
+    let rows = if kind == Words::Tiled { rows.next_multiple_of(amx::ROWS) } else { rows };
+    let mut words = Vec::with_capacity(rows * stride);
+    for (row, x) in x.chunks_exact(width).enumerate() {
         let (registers, rest) = x.as_chunks::<{ 2 * LANES }>();
         registers.iter().for_each(|x| words.extend_from_slice(&pairs_of(x)));
         let mut last = [0.0; 2 * LANES];
         last[..rest.len()].copy_from_slice(rest);
         words.extend_from_slice(&pairs_of(&last)[..rest.len().div_ceil(2)]);
+        words.resize((row + 1) * stride, 0);
     }
+    words.resize(rows * stride, 0);
     words
 }
 

@@ -5,6 +5,8 @@
 //! composed forms in [`super::nn`] stay: they serve other devices, and the tests hold these against them. Elementwise loops are
 //! compiled for several instruction sets and chosen at run time; no sum is reassociated, so every choice gives the same bits.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx512;

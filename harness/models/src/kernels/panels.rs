@@ -58,6 +58,7 @@ impl Weight<'_, f32> {
                     Unit::Gemm => None,
                     Unit::Panels => Some((Words::Widened, bytes)),
                     Unit::Pairs => Some((Words::Pair, bytes)),
+                    Unit::Tiles => Some((Words::Tiled, bytes)),
                 }
             }
             _ => None,
@@ -120,13 +121,13 @@ impl Panels for f32 {
                 singles = f32::rounded(x);
                 (bytemuck::cast_slice(&singles), entering)
             }
-            Words::Pair => {
+            Words::Pair | Words::Tiled => {
                 // SAFETY: the processor has the unit that the weight goes by.
-                pairs = unsafe { rounded(x, entering) };
+                pairs = unsafe { rounded(x, entering, kind) };
                 (&pairs, entering.div_ceil(2))
             }
         };
-        let left = Left { words, depth, kind };
+        let left = Left { words, rows: x.len() / entering, depth, kind };
         let right = Right { bytes, row: bytes.len() / weight.d_out, rows: weight.d_out, across: way == Way::Forward };
         // SAFETY: as above; the caller promises the rest.
         unsafe { product(&left, &right, leaving, y, accumulate) };

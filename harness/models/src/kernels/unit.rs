@@ -5,7 +5,8 @@
 //!
 //! | set to 1 | then |
 //! |---|---|
-//! | `FEDBENCH_NO_AVX512_BF16` | bf16 weights are widened while they are packed, and multiplied as f32 |
+//! | `FEDBENCH_NO_AMX` | bf16 weights do not go by AMX's tiles |
+//! | `FEDBENCH_NO_AVX512_BF16` | nor by dot products: they are widened while they are packed, and multiplied as f32 |
 //! | `FEDBENCH_NO_AVX512` | nothing goes by panels; `gemm` still picks its own kernel |
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub(super) enum Unit {
     Panels,
     /// Panels of bf16 pairs and their dot products.
     Pairs,
+    /// Panels of bf16 pairs and AMX's tiles.
+    Tiles,
 }
 
 /// What multiplies with weights of these types. (f16 and f64 go through `gemm` everywhere.)
@@ -44,6 +47,8 @@ struct Processor {
     /// Whether these take twice as many operations in the time of a multiply-add, as on AMD's processors. Intel's split them: a
     /// bf16 step of shape M took 1.42 times an f32 step on a Xeon, 0.6 times on an EPYC.
     pairs_are_fast: bool,
+    /// AMX's tiles for bf16, and the permission to use them.
+    tiles: bool,
 }
 
 impl Processor {
@@ -51,7 +56,12 @@ impl Processor {
     fn here() -> Self {
         let vendor = std::arch::x86_64::__cpuid(0);
         let is_intel = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == *b"GenuineIntel";
-        Self { avx512: Words::Single.served(), pairs: Words::Pair.served(), pairs_are_fast: !is_intel }
+        Self {
+            avx512: Words::Single.served(),
+            pairs: Words::Pair.served(),
+            pairs_are_fast: !is_intel,
+            tiles: Words::Tiled.served() && permitted(),
+        }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
@@ -62,8 +72,24 @@ impl Processor {
     /// Without what these variables forbid.
     fn allowed(self, forbids: impl Fn(&str) -> bool) -> Self {
         let avx512 = self.avx512 && !forbids("FEDBENCH_NO_AVX512");
-        Self { avx512, pairs: avx512 && self.pairs && !forbids("FEDBENCH_NO_AVX512_BF16"), ..self }
+        let pairs = avx512 && self.pairs && !forbids("FEDBENCH_NO_AVX512_BF16");
+        Self { avx512, pairs, tiles: pairs && self.tiles && !forbids("FEDBENCH_NO_AMX"), ..self }
     }
+}
+
+/// Whether this process may use tiles: Linux keeps them for those that ask (`arch_prctl`, `ARCH_REQ_XCOMP_PERM`), once for all threads.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[allow(unsafe_code, reason = "a question to the system that no library asks")]
+fn permitted() -> bool {
+    const REQUEST: libc::c_long = 0x1023;
+    const TILES: libc::c_long = 18;
+    // SAFETY: it reads and writes no memory of ours.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST, TILES) == 0 }
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn permitted() -> bool {
+    false
 }
 
 impl Units {
@@ -75,16 +101,23 @@ impl Units {
 
     fn of(has: Processor) -> Self {
         let f32 = if has.avx512 { Unit::Panels } else { Unit::Gemm };
-        Self { f32, bf16: if has.pairs && has.pairs_are_fast { Unit::Pairs } else { f32 } }
+        let bf16 = match has {
+            Processor { tiles: true, .. } => Unit::Tiles,
+            Processor { pairs: true, pairs_are_fast: true, .. } => Unit::Pairs,
+            _ => f32,
+        };
+        Self { f32, bf16 }
     }
 
-    /// All that this processor could be told to use.
+    /// All that this processor could be told to use. (`FEDBENCH_EMULATED_AMX` says that something stands in for its tiles.)
     #[cfg(test)]
     pub(super) fn possible() -> Vec<Self> {
         let has = Processor::here();
         let mut all = vec![Self { f32: Unit::Gemm, bf16: Unit::Gemm }];
         all.extend(has.avx512.then_some(Self { f32: Unit::Panels, bf16: Unit::Panels }));
         all.extend(has.pairs.then_some(Self { f32: Unit::Panels, bf16: Unit::Pairs }));
+        let tiles = has.tiles || has.pairs && std::env::var_os("FEDBENCH_EMULATED_AMX").is_some();
+        all.extend(tiles.then_some(Self { f32: Unit::Panels, bf16: Unit::Tiles }));
         all
     }
 
@@ -93,6 +126,7 @@ impl Units {
             (DType::F32, Self { f32: Unit::Panels, .. }) => "avx512".into(),
             (DType::BF16, Self { bf16: Unit::Panels, .. }) => "avx512, widened".into(),
             (DType::BF16, Self { bf16: Unit::Pairs, .. }) => "avx512-bf16".into(),
+            (DType::BF16, Self { bf16: Unit::Tiles, .. }) => "amx-bf16".into(),
             (DType::BF16 | DType::F16, _) => format!("{}, widened", gemm()),
             _ => gemm().into(),
         }
@@ -123,8 +157,8 @@ fn gemm() -> &'static str {
 mod tests {
     use super::*;
 
-    const XEON: Processor = Processor { avx512: true, pairs: true, pairs_are_fast: false };
-    const EPYC: Processor = Processor { pairs_are_fast: true, ..XEON };
+    const EPYC: Processor = Processor { avx512: true, pairs: true, pairs_are_fast: true, tiles: false };
+    const XEON: Processor = Processor { pairs_are_fast: false, tiles: true, ..EPYC };
 
     fn units(has: Processor, forbidden: &[&str]) -> [Unit; 2] {
         let Units { f32, bf16 } = Units::of(has.allowed(|name| forbidden.contains(&name)));
@@ -135,7 +169,8 @@ mod tests {
     #[test]
     fn slow_units_are_left_alone() {
         assert_eq!(units(EPYC, &[]), [Unit::Panels, Unit::Pairs]);
-        assert_eq!(units(XEON, &[]), [Unit::Panels; 2]);
+        assert_eq!(units(XEON, &[]), [Unit::Panels, Unit::Tiles]);
+        assert_eq!(units(Processor { tiles: false, ..XEON }, &[]), [Unit::Panels; 2], "its dot products are slow");
         assert_eq!(units(Processor { pairs: false, ..EPYC }, &[]), [Unit::Panels; 2], "a processor before bf16");
         assert_eq!(units(Processor::default(), &[]), [Unit::Gemm; 2], "AVX2, or none");
     }
@@ -143,7 +178,10 @@ mod tests {
     #[test]
     fn units_can_be_forbidden() {
         assert_eq!(units(EPYC, &["FEDBENCH_NO_AVX512_BF16"]), [Unit::Panels; 2]);
-        assert_eq!(units(EPYC, &["FEDBENCH_NO_AVX512"]), [Unit::Gemm; 2], "pairs are AVX-512 too");
+        assert_eq!(units(XEON, &["FEDBENCH_NO_AMX"]), [Unit::Panels; 2]);
+        for processor in [EPYC, XEON] {
+            assert_eq!(units(processor, &["FEDBENCH_NO_AVX512"]), [Unit::Gemm; 2], "pairs and tiles need it too");
+        }
     }
 
     #[test]
