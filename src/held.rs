@@ -172,6 +172,9 @@ fn bad_device(name: &str) -> study::Error {
 }
 
 fn cuda(index: usize) -> Result<Device> {
-    let hint = "needs a build with `--features cuda` and an NVIDIA driver; `--device cpu` always works";
-    Device::new_cuda(index).with_context(|| format!("cannot use device cuda:{index}: {hint}"))
+    let hint = match cfg!(feature = "cuda") {
+        true => "no CUDA device of this number answers (it needs an NVIDIA GPU and its driver)",
+        false => "this program is built without CUDA (`--features cuda`)",
+    };
+    Device::new_cuda(index).with_context(|| format!("cannot use device cuda:{index}: {hint}; `--device cpu` always works"))
 }

@@ -223,6 +223,15 @@ fn a_run_is_complete_is_skipped_and_is_reported() {
     saved_adapters_judge_the_same(&desk, &run);
 }
 
+/// A run asked for on a GPU does not quietly go to the CPU.
+#[test]
+#[cfg(not(feature = "cuda"))]
+fn a_missing_device_is_said() {
+    let desk = Desk::new();
+    desk.write("x.toml", &format!("[backbone]\ndevice = \"cuda\"\n{MINIMAL}"));
+    desk.expect(&["run", "x.toml"], 1, &["cannot use device cuda:0", "built without CUDA", "`--device cpu` always works"]);
+}
+
 /// A run says what multiplied with its weights; variables of the environment forbid units.
 #[test]
 fn a_run_says_which_kernels_multiplied() {

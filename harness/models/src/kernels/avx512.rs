@@ -276,11 +276,7 @@ unsafe fn tiled(tiles: &Tiles, tall: usize, a: &[u32], stride: usize, panel: &[R
 fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, columns: Range<usize>) {
     match (right.across, kind) {
         (true, Words::Single | Words::Pair | Words::Tiled) => turn(panel, right, words, columns),
-        (true, Words::Widened) => {
-            let pairs = words.start / 2..words.end / 2;
-            turn(panel, right, pairs.clone(), columns);
-            widen(panel, pairs.len());
-        }
+        (true, Words::Widened) => turn_widened(panel, right, words.start / 2..words.end / 2, columns),
         (false, Words::Single) => copy(panel, right, words, columns),
         (false, Words::Widened) => copy_widened(panel, right, words, columns),
         (false, Words::Pair) => interleave(panel, right, words, columns),
@@ -293,27 +289,52 @@ fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, colu
 
 /// A panel whose columns are rows of the weight: squares of 16 words are transposed in registers.
 #[target_feature(enable = "avx512f")]
-#[allow(unsafe_code, reason = "loads and stores of registers; their bounds are checked")]
+#[allow(unsafe_code, reason = "stores of registers; their bounds are checked")]
 fn turn(panel: &mut [Row], right: &Right, words: Range<usize>, columns: Range<usize>) {
     for half in 0..2 {
         for from in (0..words.len()).step_by(LANES) {
-            let width = LANES.min(words.len() - from);
-            let mask = ((1u32 << width) - 1) as u16;
-            let mut square = [_mm512_setzero_si512(); LANES];
-            for (i, register) in square.iter_mut().enumerate() {
-                let column = columns.start + half * LANES + i;
-                if column < columns.end {
-                    let bytes = &right.bytes[column * right.row + (words.start + from) * 4..][..width * 4];
-                    // SAFETY: what the mask leaves out is not read; the rest is in bounds.
-                    *register = unsafe { _mm512_maskz_loadu_epi32(mask, bytes.as_ptr().cast()) };
-                }
-            }
-            for (row, register) in panel[from..].iter_mut().zip(transposed(square)) {
+            let square = square(right, words.start + from..words.end, columns.start + half * LANES..columns.end);
+            for (row, register) in panel[from..].iter_mut().zip(square) {
                 // SAFETY: half a row is a register's width, and rows are aligned.
                 unsafe { _mm512_store_si512(row.0[half * LANES..].as_mut_ptr().cast(), register) };
             }
         }
     }
+}
+
+/// The same of bf16, two rows of the panel from a word.
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "stores of registers; their bounds are checked")]
+fn turn_widened(panel: &mut [Row], right: &Right, pairs: Range<usize>, columns: Range<usize>) {
+    let highs = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+    for half in 0..2 {
+        for from in (0..pairs.len()).step_by(LANES) {
+            let square = square(right, pairs.start + from..pairs.end, columns.start + half * LANES..columns.end);
+            for (rows, register) in panel[2 * from..].chunks_exact_mut(2).zip(square) {
+                let (low, high) = (_mm512_slli_epi32::<16>(register), _mm512_and_si512(register, highs));
+                for (row, register) in rows.iter_mut().zip([low, high]) {
+                    // SAFETY: as in `turn`.
+                    unsafe { _mm512_store_si512(row.0[half * LANES..].as_mut_ptr().cast(), register) };
+                }
+            }
+        }
+    }
+}
+
+/// 16 words of 16 rows of the weight, turned; zeros for those that are not among these.
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[allow(unsafe_code, reason = "loads of registers; their bounds are checked")]
+fn square(right: &Right, words: Range<usize>, columns: Range<usize>) -> [__m512i; LANES] {
+    let width = LANES.min(words.len());
+    let mask = ((1u32 << width) - 1) as u16;
+    let mut square = [_mm512_setzero_si512(); LANES];
+    for (register, column) in square.iter_mut().zip(columns) {
+        let bytes = &right.bytes[column * right.row + words.start * 4..][..width * 4];
+        // SAFETY: what the mask leaves out is not read; the rest is in bounds.
+        *register = unsafe { _mm512_maskz_loadu_epi32(mask, bytes.as_ptr().cast()) };
+    }
+    transposed(square)
 }
 
 /// Quarters 0 and 2, or 1 and 3, of one register and then of another.
@@ -360,16 +381,6 @@ fn copy_widened(panel: &mut [Row], right: &Right, words: Range<usize>, columns: 
     for (row, word) in panel.iter_mut().zip(words) {
         let numbers: [u16; COLUMNS] = read(&right.bytes[word * right.row + columns.start * 2..], columns.len());
         row.0.iter_mut().zip(&numbers).for_each(|(word, &number)| *word = u32::from(number) << 16);
-    }
-}
-
-/// Rows of so many bf16 pairs as twice as many rows of f32, in place: from the last one on, so that none is overwritten unread.
-#[target_feature(enable = "avx512f,avx512bw")]
-fn widen(panel: &mut [Row], pairs: usize) {
-    for i in (0..pairs).rev() {
-        let words = panel[i].0;
-        panel[2 * i + 1].0 = words.map(|word| word & 0xffff_0000);
-        panel[2 * i].0 = words.map(|word| word << 16);
     }
 }
 

@@ -175,7 +175,7 @@ impl<T: Real> Weight<'_, T> {
     #[allow(unsafe_code, reason = "as for `write`")]
     unsafe fn write_widened<N>(
         &self,
-        (numbers, widen): (&[N], impl Fn(&[N], &mut [T])),
+        (numbers, widen): (&[N], impl Fn(&[N], &mut Vec<T>)),
         way: Way,
         x: &[T],
         y: *mut T,
@@ -187,12 +187,12 @@ impl<T: Real> Weight<'_, T> {
         if rows == 0 {
             return;
         }
-        let mut wide = vec![T::zero(); AT_A_TIME.min(self.d_out) * self.d_in];
+        let mut wide = Vec::with_capacity(AT_A_TIME.min(self.d_out) * self.d_in);
         for from in (0..self.d_out).step_by(AT_A_TIME) {
             let count = AT_A_TIME.min(self.d_out - from);
-            let wide = &mut wide[..count * self.d_in];
-            widen(&numbers[from * self.d_in..][..wide.len()], wide);
-            let weight = Matrix::new(wide, self.d_in, 1);
+            wide.clear();
+            widen(&numbers[from * self.d_in..][..count * self.d_in], &mut wide);
+            let weight = Matrix::new(&wide, self.d_in, 1);
             // SAFETY: forward, these are the columns from `from` on of what the caller promises; backward, all of it.
             unsafe {
                 match way {
@@ -210,9 +210,9 @@ impl<T: Real> Weight<'_, T> {
     }
 }
 
-/// Writes f16 numbers as another type, which is exact.
-fn widen<T: Real>(numbers: &[f16], wide: &mut [T]) {
-    wide.iter_mut().zip(numbers).for_each(|(wide, x)| *wide = T::of(x.to_f64()));
+/// Appends f16 numbers as another type, which is exact.
+fn widen<T: Real>(numbers: &[f16], wide: &mut Vec<T>) {
+    wide.extend(numbers.iter().map(|x| T::of(x.to_f64())));
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + P
     fn of(x: f64) -> Self;
     /// The same numbers as far as bf16 holds them: rounded to the nearest, halves to even.
     fn rounded(x: &[Self]) -> Vec<Self>;
-    /// Writes bf16 numbers as this type, which is exact.
-    fn widen(numbers: &[bf16], wide: &mut [Self]);
+    /// Appends bf16 numbers as this type, which is exact.
+    fn widen(numbers: &[bf16], wide: &mut Vec<Self>);
 }
 
 impl Real for f32 {
@@ -47,14 +47,27 @@ impl Real for f32 {
     }
 
     fn rounded(x: &[Self]) -> Vec<Self> {
-        let mut y = vec![0.0; x.len()];
-        vectorized!(y.iter_mut().zip(x).for_each(|(y, &x)| *y = as_bf16(x)));
+        let mut y = Vec::new();
+        append(&mut y, x, as_bf16);
         y
     }
 
-    fn widen(numbers: &[bf16], wide: &mut [Self]) {
-        vectorized!(wide.iter_mut().zip(numbers).for_each(|(wide, x)| *wide = f32::from_bits(u32::from(x.to_bits()) << 16)));
+    fn widen(numbers: &[bf16], wide: &mut Vec<Self>) {
+        append(wide, numbers, |x| f32::from_bits(u32::from(x.to_bits()) << 16));
     }
+}
+
+/// Appends `f` of every number, without writing zeros first.
+#[inline(always)]
+#[allow(unsafe_code, reason = "room that nobody has written yet is written")]
+fn append<A: Copy, B>(to: &mut Vec<B>, from: &[A], f: impl Fn(A) -> B) {
+    to.reserve(from.len());
+    let room = &mut to.spare_capacity_mut()[..from.len()];
+    vectorized!(room.iter_mut().zip(from).for_each(|(to, &from)| {
+        to.write(f(from));
+    }));
+    // SAFETY: there is room for all of them, and all are written.
+    unsafe { to.set_len(to.len() + from.len()) };
 }
 
 /// `bf16::from_f32` and back, without a branch, so that loops over it vectorize.
@@ -81,8 +94,8 @@ impl Real for f64 {
         x.iter().map(|&x| bf16::from_f64(x).to_f64()).collect()
     }
 
-    fn widen(numbers: &[bf16], wide: &mut [Self]) {
-        wide.iter_mut().zip(numbers).for_each(|(wide, x)| *wide = x.to_f64());
+    fn widen(numbers: &[bf16], wide: &mut Vec<Self>) {
+        wide.extend(numbers.iter().map(|x| x.to_f64()));
     }
 }
 
@@ -100,7 +113,7 @@ mod tests {
                 let x = f32::from_bits(u32::from(high) << 16 | low);
                 assert_eq!(as_bf16(x).to_bits(), bf16::from_f32(x).to_f32().to_bits(), "{high:#x} {low:#x}");
             }
-            let (number, mut wide) = (bf16::from_bits(high), [0.0]);
+            let (number, mut wide) = (bf16::from_bits(high), Vec::new());
             f32::widen(&[number], &mut wide);
             assert!(wide[0].to_bits() == number.to_f32().to_bits() || number.is_nan() && wide[0].is_nan(), "{high:#x}");
         }
