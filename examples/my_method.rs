@@ -76,7 +76,7 @@ const ROW: MethodRow = MethodRow {
     adapter: &lora::KIND,
     refuses: |_| None,
     aliases: &[],
-    traffic: |spec, _| [spec.parameters(); 2],
+    traffic: |spec, _| [spec.set_parameters(); 2],
     compute: 1.0,
     needs_all_clients: false,
     mean_only: false,

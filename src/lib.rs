@@ -22,3 +22,4 @@ pub mod plan;
 mod progress;
 pub mod runner;
 pub mod session;
+mod slurm;

@@ -254,7 +254,7 @@ fn timed_step(study: &Study) -> Result<(f64, Traffic)> {
     // Every n-th example, so that the batch is as long as batches are.
     let stride = (study.train().len() / size.max(1)).max(1);
     let examples: Vec<usize> = (0..study.train().len()).step_by(stride).take(size).collect();
-    let vars = study.initial().to_vars()?;
+    let vars = study.initial().with(&study.head()).to_vars()?;
     let adapters = models::adapter::Adapters::from_vars(&vars);
     let clock = Stopwatch::start();
     let answers = study.answers(&examples, &adapters)?;
@@ -270,7 +270,8 @@ fn timed_evaluation(study: &Study) -> Result<f64> {
     let stride = (study.judge().examples.len() / size.max(1)).max(1);
     let examples: Vec<usize> = (0..study.judge().examples.len()).step_by(stride).take(size).collect();
     let clock = Stopwatch::start();
-    predict(study.judge(), &study.adapter().attach(study.initial())?, &examples, None)?;
+    let adapters = study.adapter().attach(&study.initial().with(&study.head()))?;
+    predict(study.judge(), &adapters, &examples, None)?;
     Ok(clock.seconds() / examples.len().max(1) as f64)
 }
 

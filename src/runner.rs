@@ -92,19 +92,31 @@ pub fn run_at(
     out: &Path,
     options: Options,
 ) -> Result<Ran> {
+    let (resolved, before) = look(session, experiment, out, options)?;
+    before.map_or_else(|| go(place, session, resolved, out, options), Ok)
+}
+
+/// What an experiment's run is, and whether it is complete below `out`.
+pub fn look(session: &mut Session, experiment: &Experiment, out: &Path, options: Options) -> Result<(Resolved, Option<Ran>)> {
     let mut resolved = session.resolve(experiment)?;
     let before = complete(&out.join(&resolved.name), options);
-    if let Some(before) = before.clone().filter(|before| !may_have_lacked_pictures(before.folder(), &resolved)) {
-        return Ok(before);
+    if before.as_ref().is_some_and(|before| !may_have_lacked_pictures(before.folder(), &resolved)) {
+        return Ok((resolved, before));
     }
     let without_pictures = resolved.name.clone();
     session.complete(&mut resolved)?;
-    let name = resolved.name.clone();
-    let before = if name == without_pictures { before } else { complete(&out.join(&name), options) };
-    if let Some(before) = before {
-        return Ok(before);
-    }
-    let row = resolved.row;
+    let before = if resolved.name == without_pictures { before } else { complete(&out.join(&resolved.name), options) };
+    Ok((resolved, before))
+}
+
+/// Whether a folder holds a run that is as it was written.
+pub fn is_complete(folder: &Path, options: Options) -> bool {
+    matches!(standing(folder, options), Standing::Complete)
+}
+
+/// Runs what is not complete yet.
+pub fn go(place: &mut dyn Place, session: &mut Session, mut resolved: Resolved, out: &Path, options: Options) -> Result<Ran> {
+    let (name, row) = (resolved.name.clone(), resolved.row);
     let part = place.part();
     let study = session.study_of(&resolved, &part)?;
     let rounds = if row.scope == Scope::Nothing { 0 } else { resolved.experiment.federation.rounds };
@@ -117,13 +129,14 @@ pub fn run_at(
 
     let folder = RunDir::create(out, &name)?;
     // Another process may have finished it since.
-    if matches!(standing(folder.path(), options), Standing::Complete) {
+    if is_complete(folder.path(), options) {
         return Ok(Ran::Before(folder.path().into()));
     }
     folder.clear()?;
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
     let (mut engine, hosts) = place.engine(&study, introduction(&study, &name, Vec::new())?)?;
-    let environment = environment(study.backbone(), &experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
+    let environment =
+        environment(study.backbone(), &resolved.experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
     folder.write_setup(&study, &Environment { hosts, ..environment })?;
     let outcome = study.run(&mut *resolved.method, &mut *engine, &progress)?;
     let summary = summary(&name, &study, &row, &outcome);

@@ -8,7 +8,6 @@ use anyhow::Result;
 use data::Dataset;
 use federation::Method;
 use federation::registry::{MethodRow, Registry};
-use models::adapter::AdapterSpec;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
@@ -99,7 +98,7 @@ impl Session {
         // The default has one spelling, so that it has one hash.
         experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
         let backbone = self.backbone(&experiment.backbone)?;
-        experiment.adapter = AdapterSpec::of(row.adapter, &experiment.adapter, backbone.model.spec())?.config();
+        experiment.adapter = row.resolve(&experiment.adapter, backbone.model.spec())?.config();
         experiment.method.options = method.config();
         let splits = [experiment.data.train_split.as_str(), &experiment.data.test_split];
         let inputs = self.inputs(&located, &splits, &backbone, experiment.partition.file.as_deref())?;

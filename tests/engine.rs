@@ -20,13 +20,14 @@ use crate::support::Test;
 use crate::tiny::{bytes, experiment, study};
 
 /// Two hosts, each with some of the clients; every order reaches them, and every reply the server, as bytes, and the last comes first.
-struct Carried<'a> {
+pub struct Carried<'a> {
     hosts: [Host<'a>; 2],
     wave: usize,
 }
 
 impl<'a> Carried<'a> {
-    fn new(study: &'a Study, wave: usize, method: impl Fn() -> Result<Box<dyn Method>>) -> Result<Self> {
+    /// Over all clients of a study, asked for so many orders at a time.
+    pub fn new(study: &'a Study, wave: usize, method: impl Fn() -> Result<Box<dyn Method>>) -> Result<Self> {
         let clients: Vec<usize> = (0..study.shards().len()).collect();
         let (some, others) = clients.split_at(clients.len().div_ceil(2));
         let host = |clients: &[usize]| Ok::<_, anyhow::Error>(Host::new(study.federation(), method()?).of(clients));
@@ -54,7 +55,7 @@ impl Engine for Carried<'_> {
 }
 
 /// All that a run leaves behind, timings aside.
-fn left_behind(outcome: &Outcome) -> Result<(Vec<Vec<u8>>, String)> {
+pub fn left_behind(outcome: &Outcome) -> Result<(Vec<Vec<u8>>, String)> {
     let Outcome { adapters, activations, flops, steps, uploaded_parameters, examples_seen, judgement, .. } = outcome;
     let counted = (adapters, activations, flops, steps, uploaded_parameters, examples_seen, judgement);
     let owners: Vec<usize> = outcome.personal.iter().map(|(client, _)| *client).collect();

@@ -19,7 +19,7 @@ fn feddat_client<'s>(study: &'s Study, method: &dyn Method) -> Result<(Client<'s
     let (mut local, mut updates) = (vec![study.initial().clone()], Vec::new());
     for index in 1..=2 {
         let round = Round { index, total: 2, clients: 3 };
-        client.begin_round(round);
+        client.begin_round(round)?;
         let received = method.send(0, study.initial(), round)?;
         let before = received.get("adapters")?.to_bytes()?;
         updates.push(method.train(&mut client, &received)?);
@@ -146,7 +146,7 @@ fn a_step_trains_one_adapter() -> Test {
     let method = (row.build)(&BTreeMap::new())?;
     let mut client = Client::new(0, &witness, study.shards()[0].train.clone(), 3);
     let round = Round { index: 1, total: 2, clients: 3 };
-    client.begin_round(round);
+    client.begin_round(round)?;
     method.train(&mut client, &method.send(0, study.initial(), round)?)?;
 
     let passes = witness.passes.into_inner().expect("one thread");

@@ -271,7 +271,8 @@ impl Task {
 
     fn spec(&self, kind: &str, group: &str) -> Result<AdapterSpec> {
         let rank = adapter::kind(kind)?.has_rank().then_some(2);
-        let config = AdapterConfig { kind: Some(kind.into()), rank, alpha: Some(3.0), sites: Some(vec![group.into()]) };
+        let config =
+            AdapterConfig { kind: Some(kind.into()), rank, alpha: Some(3.0), sites: Some(vec![group.into()]), head: None };
         Ok(AdapterSpec::resolve(&config, kind, self.model.spec())?)
     }
 
@@ -391,6 +392,7 @@ fn at_once_is_block_by_block() -> Test {
                 rank: kind.has_rank().then_some(3),
                 alpha: Some(5.0),
                 sites: Some(kind.allowed.iter().map(|&group| group.into()).collect()),
+                head: None,
             };
             let spec = AdapterSpec::resolve(&config, kind.name, task.model.spec())?;
             let vars = task.drawn(&spec)?.to_vars()?;

@@ -64,7 +64,7 @@ fn question(model: &Llava, front: &[u32], virtual_tokens: usize) -> Result<(Batc
 }
 
 fn spec(kind: &str, rank: Option<usize>, model: &Llava) -> Result<AdapterSpec> {
-    let config = AdapterConfig { kind: Some(kind.into()), rank, alpha: None, sites: None };
+    let config = AdapterConfig { kind: Some(kind.into()), rank, alpha: None, sites: None, head: None };
     Ok(AdapterSpec::resolve(&config, kind, model.spec())?)
 }
 
@@ -99,7 +99,7 @@ fn vectors_are_changed_weights() -> Test {
 fn pairs_at_the_connector_are_changed_weights() -> Test {
     let plain = tiny::llava(&tiny::config(), DType::F64, None)?;
     let sites = Some(vec![models::sites::CONNECTOR.into()]);
-    let config = AdapterConfig { kind: Some("lora".into()), rank: Some(3), alpha: Some(2.0), sites };
+    let config = AdapterConfig { kind: Some("lora".into()), rank: Some(3), alpha: Some(2.0), sites, head: None };
     let spec = AdapterSpec::resolve(&config, "lora", plain.spec())?;
     assert!(spec.reaches_connector() && spec.is_split());
     let start = spec.init(Seed::new(0), DType::F64, &Device::Cpu)?;

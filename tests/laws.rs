@@ -48,7 +48,7 @@ fn after_one_round(row: &MethodRow) -> Result<BeforeAggregation> {
     let mut method = (row.build)(&BTreeMap::new())?;
     let global = method.start(study.initial().clone(), study.adapter());
     let train = |mut client: Client| {
-        client.begin_round(FIRST);
+        client.begin_round(FIRST)?;
         let received = method.send(client.id(), &global, FIRST)?;
         Ok(method.train(&mut client, &received)?)
     };

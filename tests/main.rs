@@ -31,11 +31,13 @@
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`scoring`]: is a score a number, of all options, by the adapters that were named; are counts and numbers within limits?
+//! - [`slurm`]: is a suite the same in jobs of Slurm, and is it known what is missing? (`tests/slurm.sh`: on a real one)
 //! - [`floors`]: does every crate see only what lies below it, and do no files of one import each other in a circle?
 //! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 //! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?
 //! - [`own_tasks`]: is a task one file and one row, from outside too?
+//! - [`own_heads`]: is a trained head each client's own, or the federation's, whatever the method and wherever clients are?
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
 mod choices;
@@ -64,6 +66,7 @@ mod metrics;
 mod models;
 mod mutate;
 mod outputs;
+mod own_heads;
 mod own_tasks;
 mod packs;
 mod parity;
@@ -77,6 +80,7 @@ mod rows;
 mod rundir;
 mod runs;
 mod scoring;
+mod slurm;
 mod support;
 mod tiny;
 mod vqa;

@@ -57,7 +57,7 @@ impl Toy {
             Ok(SiteSpec { name: name.into(), group: "q_proj".into(), d_in, d_out, before_decoder: false })
         };
         let sites = ["first", "second"].into_iter().zip(&weights).map(site).collect::<Result<_>>()?;
-        let spec = AdapterSpec { kind: &lora::KIND, rank: 4, alpha: 8.0, sites };
+        let spec = AdapterSpec { kind: &lora::KIND, rank: 4, alpha: 8.0, sites, head: None };
         let (mut x, mut y, mut shards) = (Vec::new(), Vec::new(), Vec::new());
         for client in 0..CLIENTS {
             let answers: Vec<i64> = get(fixture, &format!("input.y.{client}"))?.to_vec1()?;
@@ -151,7 +151,7 @@ fn federate(toy: &Toy, method: &mut dyn Method) -> Result<Federation> {
     for index in 1..=ROUNDS {
         let round = Round { index, total: ROUNDS, clients: CLIENTS };
         for client in &mut clients {
-            client.begin_round(round);
+            client.begin_round(round)?;
             let received = method.send(client.id(), &global, round)?;
             let update = method.train(client, &received)?;
             method.receive(update, &global, round)?;
@@ -243,7 +243,7 @@ fn flora_is_exact() -> Test {
     });
     let global = merge(&mut *method, &start, updates.collect::<Result<Vec<_>>>()?, round(1))?;
     let mut client = Client::new(1, &toy, toy.shards[1].clone(), STEPS);
-    client.begin_round(round(2));
+    client.begin_round(round(2))?;
     let update = method.train(&mut client, &method.send(1, &global, round(2))?)?;
     for site in &toy.spec.sites {
         let wanted = get(&fixture, &format!("expect.flora.{}", site.name))?;

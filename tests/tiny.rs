@@ -152,15 +152,20 @@ fn chosen(experiment: &Experiment) -> Result<MethodRow> {
 
 /// The experiment's row and its prepared study.
 pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
-    let row = chosen(experiment)?;
-    let [train, test] = world().splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
-    Ok((row, study_over(experiment, train.clone(), test.clone())?))
+    study_behind(experiment, world().backbone.clone())
 }
 
 /// A study of other splits than the experiment names.
 pub fn study_over(experiment: &Experiment, train: Arc<Split>, test: Arc<Split>) -> Result<Study> {
     let row = chosen(experiment)?;
     Ok(Study::new(experiment.clone(), &row, world().backbone.clone(), train, test)?)
+}
+
+/// A study behind another backbone, whose eyes and words are the tiny one's.
+pub fn study_behind(experiment: &Experiment, backbone: Arc<dyn Backbone>) -> Result<(MethodRow, Study)> {
+    let row = chosen(experiment)?;
+    let [train, test] = world().splits.get(experiment.data.dataset.as_str()).context("no such dataset")?;
+    Ok((row, Study::new(experiment.clone(), &row, backbone, train.clone(), test.clone())?))
 }
 
 /// A whole run.

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::averaging::Averaging;
 use crate::flora::{BASE, OnBase};
-use crate::pairs::{Pair, Sites, only_a, only_b};
+use crate::pairs::{Pair, Sites};
 use crate::weights::Weights;
 
 /// FedAvg and its residual.
@@ -55,8 +55,7 @@ impl Averaging for FedExLora {
     }
 
     fn send(&self, global: &Adapters, _round: Round) -> Result<Sets> {
-        let spec = self.sites.spec()?;
-        let sets = Sets::default().with(ADAPTERS, only_a(spec, global).with(&only_b(spec, global)));
+        let sets = Sets::default().with(ADAPTERS, self.sites.map(global, |pair| Ok(pair.clone()))?);
         Ok(self.residual.iter().fold(sets, |sets, residual| sets.with(RESIDUAL, residual.clone())))
     }
 

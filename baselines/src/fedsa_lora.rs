@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::averaging::Averaging;
-use crate::pairs::{only_a, only_b};
+use crate::pairs::{only_b, without_b};
 use crate::weights::Weights;
 
 /// FedAvg of A.
@@ -42,13 +42,13 @@ impl Averaging for FedSaLora {
     }
 
     fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
-        only_a(spec, &initial)
+        without_b(spec, &initial)
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let fit = client.fit(&received.get(ADAPTERS)?.with(&own_b(client)), &mut Plain)?;
         client.memory.insert(B.into(), only_b(client.spec(), &fit.adapters));
-        Ok(client.update(fit.work).with(ADAPTERS, only_a(client.spec(), &fit.adapters)))
+        Ok(client.update(fit.work).with(ADAPTERS, without_b(client.spec(), &fit.adapters)))
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {

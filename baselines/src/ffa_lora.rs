@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::averaging::{Averaging, tuned};
-use crate::pairs::{Sites, only_a, only_b};
+use crate::pairs::{Sites, only_a, without_a};
 use crate::weights::Weights;
 
 /// FedAvg of B.
@@ -51,7 +51,7 @@ impl Averaging for FfaLora {
     }
 
     fn send(&self, global: &Adapters, _round: Round) -> Result<Sets> {
-        Ok(Sets::default().with(ADAPTERS, only_b(self.sites.spec()?, global)))
+        Ok(Sets::default().with(ADAPTERS, without_a(self.sites.spec()?, global)))
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {

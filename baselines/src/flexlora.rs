@@ -3,7 +3,8 @@
 //! the public code.
 //!
 //! The scale is `alpha / adapter.rank` at every client, so that products can be averaged as they are; the public code has `alpha /
-//! r_k`. The decomposition is of the stacked factors, `W = [p_k B_k] [A_k]`, by two QR and one small SVD: W itself is never made.
+//! r_k`. The decomposition is of the stacked factors, `W = [p_k B_k] [A_k]`, by two QR and one small SVD: W itself is never made. A
+//! shared head beside the pairs is averaged.
 
 use std::collections::BTreeMap;
 
@@ -68,11 +69,12 @@ impl Method for FlexLora {
         let updates = std::mem::take(&mut self.updates);
         let weights = self.weights.of(&updates);
         let rank = self.sites.spec()?.rank;
-        self.sites.merge(&updates, |pairs| {
+        let merged = self.sites.merge(&updates, |pairs| {
             let weighted =
                 pairs.iter().zip(&weights).map(|(pair, &weight)| Ok(Pair { a: pair.a.clone(), b: (&pair.b * weight)? }));
             decomposed(&Pair::stacked(&weighted.collect::<Result<Vec<_>>>()?)?, rank)
-        })
+        })?;
+        Ok(merged.with(&self.sites.mean_head(&updates, &weights)?))
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

@@ -2,7 +2,8 @@
 //! that `B A = sum_k p_k B_k A_k` without noise and for unequal ranks. Clients merge what they receive into their frozen weights
 //! and start from a fresh pair in every round.
 //!
-//! The scale is `alpha / adapter.rank` at every client. Frozen weights that change are kept beside the frozen ones, in full.
+//! The scale is `alpha / adapter.rank` at every client. Frozen weights that change are kept beside the frozen ones, in full. A shared
+//! head beside the pairs is averaged.
 
 use std::collections::BTreeMap;
 
@@ -57,13 +58,15 @@ impl Flora {
 }
 
 impl Method for Flora {
-    fn start(&mut self, _initial: Adapters, spec: &AdapterSpec) -> Adapters {
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
         self.sites = Sites::of(spec);
-        Adapters::default()
+        spec.head_of(&initial)
     }
 
-    fn send(&self, _client: usize, _global: &Adapters, _round: Round) -> Result<Sets> {
-        Ok(self.stack.iter().fold(Sets::default(), |sets, stack| sets.with(STACK, stack.clone())))
+    fn send(&self, _client: usize, global: &Adapters, _round: Round) -> Result<Sets> {
+        let head = Some(self.sites.spec()?.head_of(global)).filter(|head| !head.is_empty());
+        let sets = head.into_iter().fold(Sets::default(), |sets, head| sets.with(ADAPTERS, head));
+        Ok(self.stack.iter().fold(sets, |sets, stack| sets.with(STACK, stack.clone())))
     }
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
@@ -73,7 +76,8 @@ impl Method for Flora {
         }
         let rank = rank_of(&self.ranks, client.id(), client.spec());
         let fresh = self.sites.map(&client.fresh()?, |pair| pair.first(rank))?;
-        let fit = client.fit(&fresh, &mut OnBase(&base))?;
+        let start = received.get(ADAPTERS).map_or(fresh.clone(), |head| fresh.with(head));
+        let fit = client.fit(&start, &mut OnBase(&base))?;
         client.memory.insert(BASE.into(), base);
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
@@ -93,7 +97,7 @@ impl Method for Flora {
         })?;
         let merged = self.sites.merged_into_base(global, &stack)?;
         self.stack = Some(stack);
-        Ok(merged)
+        Ok(merged.with(&self.sites.mean_head(&updates, &weights)?))
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

@@ -128,10 +128,11 @@ impl Method for HetLora {
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
         let rank = self.sites.spec()?.rank;
-        let pairs = self.sites.pairs(update.set(ADAPTERS)?)?;
+        let sent = update.set(ADAPTERS)?;
+        let pairs = self.sites.pairs(sent)?;
         let own = pairs.first().ok_or_else(|| Error::Usage("adapters without a site have no rank".into()))?.rank()?;
         self.pruned.insert(update.client, own);
-        let padded = self.sites.set(pairs.iter().map(|pair| pair.padded(rank)).collect::<Result<_>>()?)?;
+        let padded = self.sites.map(sent, |pair| pair.padded(rank))?;
         let [by_norm, even] = &mut self.means;
         by_norm.add(&padded, norm_of_products(&pairs)?)?;
         even.add(&padded, 1.0)

@@ -26,7 +26,8 @@ pub mod zero_shot;
 
 use federation::registry::{Alias, MethodRow};
 use federation::{Family, Scope};
-use models::adapter::{self, AdapterSpec};
+use models::SiteSpec;
+use models::adapter::{self, AdapterSpec, Head};
 
 /// Experiments and suites that ship with the program, by name.
 pub const SUITES: &[(&str, &str)] = &[
@@ -56,20 +57,33 @@ pub const REPRODUCTIONS: &[(&str, &str)] = &[
 type Traffic = fn(&AdapterSpec, usize) -> [u64; 2];
 
 const NOTHING: Traffic = |_, _| [0, 0];
-/// The adapters both ways: N up, N down.
-const ADAPTERS: Traffic = |spec, _| [spec.parameters(); 2];
+/// The adapters both ways: N up, N down. N has a shared head's numbers in it, here and below.
+const ADAPTERS: Traffic = |spec, _| [spec.set_parameters(); 2];
 /// As much again up: a Fisher.
-const TWICE_UP: Traffic = |spec, _| [2 * spec.parameters(), spec.parameters()];
+const TWICE_UP: Traffic = |spec, _| [2 * spec.set_parameters(), spec.set_parameters()];
 /// As much again both ways: control variates.
-const TWICE: Traffic = |spec, _| [2 * spec.parameters(); 2];
-/// The matrices A alone.
-const A_ALONE: Traffic = |spec, _| [spec.sites.iter().map(|site| (spec.rank * site.d_in) as u64).sum(); 2];
-/// The matrices B alone.
-const B_ALONE: Traffic = |spec, _| [spec.sites.iter().map(|site| (spec.rank * site.d_out) as u64).sum(); 2];
-/// N up, every client's pairs down.
-const STACK_DOWN: Traffic = |spec, clients| [spec.parameters(), clients as u64 * spec.parameters()];
+const TWICE: Traffic = |spec, _| [2 * spec.set_parameters(); 2];
+/// The matrices A alone, and a head.
+const A_ALONE: Traffic = |spec, _| [of_sites(spec, |site| site.d_in) + of_head(spec); 2];
+/// The matrices B alone, and a head.
+const B_ALONE: Traffic = |spec, _| [of_sites(spec, |site| site.d_out) + of_head(spec); 2];
+/// N up, every client's pairs and one head down.
+const STACK_DOWN: Traffic = |spec, clients| [spec.set_parameters(), clients as u64 * of_pairs(spec) + of_head(spec)];
 /// N up; N and a residual of every client's pairs down.
-const RESIDUAL_DOWN: Traffic = |spec, clients| [spec.parameters(), (1 + clients as u64) * spec.parameters()];
+const RESIDUAL_DOWN: Traffic = |spec, clients| [spec.set_parameters(), spec.set_parameters() + clients as u64 * of_pairs(spec)];
+
+/// Numbers of the matrices of one side.
+fn of_sites(spec: &AdapterSpec, side: fn(&SiteSpec) -> usize) -> u64 {
+    spec.sites.iter().map(|site| (spec.rank * side(site)) as u64).sum()
+}
+
+fn of_head(spec: &AdapterSpec) -> u64 {
+    spec.shared_head().map_or(0, Head::parameters)
+}
+
+fn of_pairs(spec: &AdapterSpec) -> u64 {
+    spec.set_parameters() - of_head(spec)
+}
 
 const DEFAULTS: MethodRow = MethodRow {
     name: "",

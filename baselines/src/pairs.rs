@@ -1,8 +1,8 @@
 //! LoRA's matrices taken together, or NanoAdapters': what the methods that look at A, at B or at the product `B A` share.
 
 use candle_core::Tensor;
-use federation::{ADAPTERS, Update};
-use federation::{Error, Result};
+use federation::aggregate::Mean;
+use federation::{ADAPTERS, Error, Result, Update};
 use models::adapter::{AdapterKind, AdapterSpec, Adapters, Shape, lora};
 
 /// Why a method that takes pairs of matrices apart refuses adapters of a kind.
@@ -24,22 +24,34 @@ pub fn refuses_without_weights(kind: &AdapterKind) -> Option<&'static str> {
 
 /// The matrices A of a set, which go down to the rank.
 pub fn only_a(spec: &AdapterSpec, set: &Adapters) -> Adapters {
-    only(0, spec, set)
+    set.filter(|name| is(0, spec, name))
 }
 
 /// The matrices B of a set, which come back up.
 pub fn only_b(spec: &AdapterSpec, set: &Adapters) -> Adapters {
-    only(1, spec, set)
+    set.filter(|name| is(1, spec, name))
 }
 
-fn only(which: usize, spec: &AdapterSpec, set: &Adapters) -> Adapters {
+/// A set without its matrices A.
+pub fn without_a(spec: &AdapterSpec, set: &Adapters) -> Adapters {
+    set.filter(|name| !is(0, spec, name))
+}
+
+/// A set without its matrices B.
+pub fn without_b(spec: &AdapterSpec, set: &Adapters) -> Adapters {
+    set.filter(|name| !is(1, spec, name))
+}
+
+/// Whether a tensor is a matrix A (0) or B (1).
+fn is(which: usize, spec: &AdapterSpec, name: &str) -> bool {
     match spec.kind.shape {
-        Shape::Pair { names, .. } => set.filter(|name| name.ends_with(names[which])),
-        Shape::Shift { .. } | Shape::Scale { .. } | Shape::Tokens { .. } => Adapters::default(),
+        Shape::Pair { names, .. } => name.ends_with(names[which]),
+        Shape::Shift { .. } | Shape::Scale { .. } | Shape::Tokens { .. } => false,
     }
 }
 
 /// A and B of one site.
+#[derive(Clone)]
 pub struct Pair {
     /// `[r, d_in]`.
     pub a: Tensor,
@@ -104,9 +116,19 @@ impl Sites {
         Ok(names(self.spec()?)?.into_iter().zip(pairs).flat_map(|([a, b], pair)| [(a, pair.a), (b, pair.b)]).collect())
     }
 
-    /// A set of pairs, each changed.
+    /// A set of pairs, each changed; a head beside them stays as it is.
     pub fn map(&self, set: &Adapters, change: impl Fn(&Pair) -> Result<Pair>) -> Result<Adapters> {
-        self.set(self.pairs(set)?.iter().map(change).collect::<Result<_>>()?)
+        let pairs = self.set(self.pairs(set)?.iter().map(change).collect::<Result<_>>()?)?;
+        Ok(pairs.with(&self.spec()?.head_of(set)))
+    }
+
+    /// The mean of the heads beside all updates' pairs; nothing where there is none.
+    pub fn mean_head(&self, updates: &[Update], weights: &[f64]) -> Result<Adapters> {
+        let (spec, mut mean) = (self.spec()?, Mean::default());
+        for (update, &weight) in updates.iter().zip(weights) {
+            mean.add(&spec.head_of(update.set(ADAPTERS)?), weight)?;
+        }
+        mean.take()
     }
 
     /// For each site something made of all updates' pairs there.

@@ -1,4 +1,4 @@
-//! Zero-shot: nothing is trained, nothing is sent.
+//! Zero-shot: nothing is trained, nothing is sent. A head is what it was before training.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ impl ZeroShot {
 }
 
 impl Method for ZeroShot {
-    fn start(&mut self, _initial: Adapters, _spec: &AdapterSpec) -> Adapters {
-        Adapters::default()
+    fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
+        spec.head_of(&initial)
     }
 
     fn send(&self, _client: usize, _global: &Adapters, _round: Round) -> Result<Sets> {

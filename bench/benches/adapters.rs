@@ -30,7 +30,7 @@ fn drawn(name: &str, shape: &[usize]) -> Tensor {
 /// One site of width `d` with adapters of a kind.
 fn spec(kind: &'static AdapterKind, d: usize, rank: usize) -> AdapterSpec {
     let site = SiteSpec { name: "site".into(), group: "site".into(), d_in: d, d_out: d, before_decoder: true };
-    AdapterSpec { kind, rank, alpha: 2.0 * rank as f64, sites: vec![site] }
+    AdapterSpec { kind, rank, alpha: 2.0 * rank as f64, sites: vec![site], head: None }
 }
 
 /// Adapters with no number at zero, so that every path has a gradient.

@@ -50,6 +50,16 @@ impl Overrides {
     }
 }
 
+impl Overrides {
+    /// As they are typed.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let of = |option: &str, value: &str| [option.to_owned(), value.to_owned()];
+        let set = self.set.iter().flat_map(|assignment| of("--set", assignment));
+        let limit = self.limit.iter().flat_map(|limit| of("--limit", &limit.to_string()));
+        set.chain(limit).chain(self.device.iter().flat_map(|device| of("--device", device))).collect()
+    }
+}
+
 impl ExperimentFile {
     /// The experiment with its changes.
     pub(super) fn resolve(&self) -> Result<Experiment, study::Error> {

@@ -82,8 +82,8 @@ impl Cost {
         let spec = session.registry().backbones().spec(folder.as_deref().unwrap_or(&self.backbone))?;
         let fixed = matches!(row.adapter.rank, Rank::Fixed(_));
         let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));
-        let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone() };
-        let adapter = AdapterSpec::of(row.adapter, &config, &spec)?;
+        let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone(), head: None };
+        let adapter = row.resolve(&config, &spec)?;
         let ledgers = self.ledgers(&row, &spec, &adapter);
         match self.format {
             CostFormat::Json => say_json(&serde_json::to_string_pretty(&ledgers)?),
@@ -113,7 +113,7 @@ impl Cost {
             adapter_parameters: trained,
             client_parameters: client_parameters(spec, adapter, placement),
             // The paper counts the adapters alone, whatever else an update holds.
-            uploaded_parameters_paper: up.min(adapter.parameters()),
+            uploaded_parameters_paper: up.min(adapter.set_parameters()),
             uploaded_parameters_deployed: up,
             downloaded_parameters: down,
             activation_uplink_bytes_per_example: hidden,

@@ -6,6 +6,7 @@ mod compare;
 mod coordinate;
 mod cost;
 mod data;
+mod elsewhere;
 mod eval;
 mod flower;
 mod gate;

@@ -9,6 +9,7 @@ use machine::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
 use super::arguments::Overrides;
+use super::elsewhere::{Asked, Elsewhere};
 use super::tune::Tune;
 use super::{note, place, report, say};
 use crate::progress::duration;
@@ -31,6 +32,8 @@ pub(crate) struct RunSuite {
     /// Take finished runs that are there for complete, whatever their checksums say.
     #[arg(long)]
     no_verify: bool,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     #[command(subcommand)]
     instead: Option<Instead>,
 }
@@ -74,6 +77,7 @@ impl Quickstart {
             out: self.out.unwrap_or_else(|| "runs/quickstart".into()),
             quiet: self.quiet,
             no_verify: false,
+            elsewhere: Elsewhere::default(),
             instead: None,
         }
         .run(session)
@@ -84,6 +88,9 @@ impl RunSuite {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         place::check_for_runs(&self.out)?;
         let (suite, experiments) = self.experiments()?;
+        if self.elsewhere.is_asked() {
+            return self.run_elsewhere(session, &suite, &experiments);
+        }
         if let Some(Instead::Tune(tune)) = &self.instead {
             return tune.run(session, &suite, &experiments, &self.out, self.options());
         }
@@ -94,10 +101,23 @@ impl RunSuite {
         report::write(session, &folders, &place, self.no_verify).map(|_| ())
     }
 
+    /// Does what is asked for instead of running the whole suite here.
+    fn run_elsewhere(&self, session: &mut Session, suite: &Suite, experiments: &[Experiment]) -> Result<()> {
+        if self.instead.is_some() {
+            let what = "tune searches in this process: leave --engine, --member and --collect out";
+            return Err(study::Error::Usage(what.into()).into());
+        }
+        if self.elsewhere.is_submission() {
+            self.check_members(session, suite, experiments)?;
+        }
+        let (name, overrides, out, options) = (&suite.name, &self.overrides, &self.out, self.options());
+        self.elsewhere.run(session, &Asked { suite: &self.suite, name, experiments, overrides, out, options })
+    }
+
     /// A suite as it is, into a folder.
     pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool, no_verify: bool) -> Self {
         let overrides = Overrides { set: Vec::new(), limit: None, device: None };
-        Self { suite: suite.into(), overrides, out, quiet, no_verify, instead: None }
+        Self { suite: suite.into(), overrides, out, quiet, no_verify, elsewhere: Elsewhere::default(), instead: None }
     }
 
     fn options(&self) -> Options {

@@ -14,6 +14,9 @@ use crate::objective::Objective;
 use crate::task::{Answers, Task};
 use crate::{Error, Result, Round, Step, Update, Work, aggregate};
 
+/// What a client remembers its own head under, where heads are private. A method neither sees nor sends it.
+pub const HEAD: &str = "head";
+
 /// One participant. It offers a method its shard, freshly initialised adapters, a memory that survives rounds, and training.
 pub struct Client<'s> {
     id: usize,
@@ -24,8 +27,10 @@ pub struct Client<'s> {
     share_of_steps: f64,
     /// The batch it is at, and how many came before it in this round.
     at: (usize, Vec<usize>),
-    /// Named adapter sets that stay with the client across rounds.
+    /// Named adapter sets that stay with the client across rounds. [`HEAD`] is none of a method's.
     pub memory: BTreeMap<String, Adapters>,
+    /// Its own head, in training in this round: whatever trains here trains it too.
+    head: BTreeMap<String, Var>,
     activations: Traffic,
     flops: Flops,
 }
@@ -80,8 +85,8 @@ impl<'s> Client<'s> {
     pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
         let round = Round { index: 0, total: 0, clients: 0 };
         let (memory, activations, flops) = (BTreeMap::new(), Traffic::default(), Flops::default());
-        let at = (0, Vec::new());
-        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, activations, flops }
+        let (at, head) = ((0, Vec::new()), BTreeMap::new());
+        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, head, activations, flops }
     }
 
     /// Its id, from 0.
@@ -121,17 +126,24 @@ impl<'s> Client<'s> {
         self.memory.get(name).cloned().unwrap_or_else(or)
     }
 
-    /// Begins a round: batches are drawn from the stream of this round and client.
-    pub fn begin_round(&mut self, round: Round) {
+    /// Its own head, as far as it has been trained; nothing where heads are shared, or where there is none.
+    pub(crate) fn head(&self) -> Adapters {
+        self.recall(HEAD, || self.task.head())
+    }
+
+    /// Begins a round: batches are drawn from the stream of this round and client, and its own head goes on from where it was.
+    pub fn begin_round(&mut self, round: Round) -> Result<()> {
         self.round = round;
         self.share_of_steps = 1.0;
         (self.activations, self.flops) = (Traffic::default(), Flops::default());
+        self.head = self.head().to_vars()?;
+        Ok(())
     }
 
     /// As it was after a round, with what it remembered then.
-    pub(crate) fn resume(&mut self, after: Round, memory: BTreeMap<String, Adapters>) {
-        self.begin_round(after);
+    pub(crate) fn resume(&mut self, after: Round, memory: BTreeMap<String, Adapters>) -> Result<()> {
         self.memory = memory;
+        self.begin_round(after)
     }
 
     /// In this round, only so much of its steps.
@@ -173,7 +185,7 @@ impl<'s> Client<'s> {
         Ok(Fit { adapters: trainer.values()?, work })
     }
 
-    /// Tensors in training from `start`, with a fresh AdamW.
+    /// Tensors in training from `start`, with a fresh AdamW that steps the client's own head too.
     pub fn trainer(&self, start: &Adapters) -> Result<Trainer> {
         let (vars, config) = (start.to_vars()?, &self.task.experiment().optimizer);
         let params = ParamsAdamW {
@@ -183,7 +195,8 @@ impl<'s> Client<'s> {
             eps: config.epsilon,
             weight_decay: config.weight_decay,
         };
-        Ok(Trainer { optimizer: AdamW::new(vars.values().cloned().collect(), params)?, vars })
+        let trained = vars.values().chain(self.head.values()).cloned().collect();
+        Ok(Trainer { optimizer: AdamW::new(trained, params)?, vars })
     }
 
     /// Does something with each of this round's batches, in order: every method's epoch loop. What it returns is the loss.
@@ -196,12 +209,15 @@ impl<'s> Client<'s> {
             work.loss += train(self, examples, step)? / batches.len() as f64;
             work.examples += examples.len();
         }
+        if !self.head.is_empty() {
+            self.memory.insert(HEAD.into(), Adapters::from_var_values(&self.head)?);
+        }
         Ok(work)
     }
 
-    /// What the model says at a batch's answer tokens; in the split setting this is where activations travel.
+    /// What the model says at a batch's answer tokens, with the client's own head; in the split setting this is where activations travel.
     pub fn answers(&mut self, examples: &[usize], adapters: &Adapters, pass: Pass) -> Result<Answers> {
-        let answers = self.task.answers(examples, adapters)?;
+        let answers = self.task.answers(examples, &adapters.with(&Adapters::from_vars(&self.head)))?;
         let count = if pass == Pass::Training { 2 } else { 1 };
         answers.passes[..count].iter().for_each(|pass| self.activations += *pass);
         answers.flops[..count].iter().for_each(|pass| self.flops += *pass);
@@ -223,9 +239,9 @@ impl<'s> Client<'s> {
 
     /// The first example of the batch whose own loss is not finite before training; the batch's first if all are.
     fn first_not_finite(&self) -> Result<String> {
-        let batch = &self.at.1;
+        let (batch, start) = (&self.at.1, self.task.initial().with(&self.task.head()));
         for &example in batch {
-            let loss = self.task.answers(&[example], self.task.initial())?.loss()?;
+            let loss = self.task.answers(&[example], &start)?.loss()?;
             if !loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?.is_finite() {
                 return Ok(self.task.name(example));
             }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use models::adapter::Adapters;
+use models::adapter::{Adapters, Head};
 use models::flops::Flops;
 use rayon::prelude::*;
 use schema::experiment::Wire;
@@ -78,7 +78,7 @@ impl Desk<'_> {
         let mut flops = Flops::default();
         let done = match kind {
             Kind::Train { share_of_steps } => {
-                client.begin_round(round);
+                client.begin_round(round)?;
                 client.slow_down(share_of_steps);
                 let trained = self.train(client, &received)?;
                 if let Some(memories) = &self.memories {
@@ -90,9 +90,11 @@ impl Desk<'_> {
             }
             Kind::Judge { everywhere } => Done::Judged(self.judge(client, received.get(ADAPTERS)?, everywhere)?),
             Kind::Own => {
-                let own = self.method.personalize(client, received.get(ADAPTERS)?)?;
-                client.resume(Round { index: 0, ..round }, Memory::new());
-                Done::Own(own.map(|own| Payload::plain(&Sets::default().with(ADAPTERS, own))).transpose()?)
+                let own =
+                    self.method.personalize(client, received.get(ADAPTERS)?)?.map(|own| Sets::default().with(ADAPTERS, own));
+                client.resume(Round { index: 0, ..round }, Memory::new())?;
+                own.iter().try_for_each(|own| self.check_head(own))?;
+                Done::Own(own.as_ref().map(Payload::plain).transpose()?)
             }
         };
         Ok(Reply { client: id, round: round.index, state_lost, flops, done })
@@ -110,7 +112,7 @@ impl Desk<'_> {
         };
         let memory = kept.and_then(|bytes| from_bytes(&bytes, client.id(), after.index, self.federation.device));
         let state_lost = memory.is_none() && after.index > 0;
-        client.resume(after, memory.unwrap_or_default());
+        client.resume(after, memory.unwrap_or_default())?;
         Ok(state_lost)
     }
 
@@ -129,6 +131,7 @@ impl Desk<'_> {
     /// An update as it leaves its client: clipped, and in local mode blurred, where privacy asks for it; then encoded. Where data is
     /// pooled, client and server are one, and nothing is done to it.
     fn leave(&self, client: &Client, update: Update, received: &Sets) -> Result<Trained> {
+        self.check_head(&update.sets)?;
         let (finite, config) = (update.sets.is_finite()?, self.federation.experiment());
         let federated = self.federation.row.scope == Scope::Shard;
         let (update, clipped) = match &config.privacy {
@@ -143,14 +146,30 @@ impl Desk<'_> {
         Ok(Trained::new(&update, client.activations(), clipped, finite, payload))
     }
 
-    /// A client's answers with adapters of its own.
+    /// A client's answers with adapters of its own, or with the global ones and a head of its own.
     fn judge(&self, client: &Client, global: &Adapters, everywhere: bool) -> Result<Judged> {
-        let answers = |adapters: &Adapters, everywhere| answers_of(self.federation.judge, client.id(), adapters, everywhere);
-        let own = self.method.personalize(client, global)?;
+        let (judge, head) = (self.federation.judge, client.head());
+        let answers = |adapters: &Adapters, everywhere| answers_of(judge, client.id(), &adapters.with(&head), everywhere);
+        let own = self.method.personalize(client, global)?.or_else(|| (!head.is_empty()).then(|| global.clone()));
         let own = own.map(|own| answers(&own, everywhere)).transpose()?;
         let variants = if everywhere { self.method.variants(client, global)? } else { Vec::new() };
         let variants = variants.into_iter().map(|(variant, adapters)| Ok((variant, answers(&adapters, false)?)));
         Ok(Judged { own, variants: variants.collect::<Result<_>>()? })
+    }
+
+    /// A private head stays with its client, whatever a method makes of a client's memory.
+    fn check_head(&self, sets: &Sets) -> Result<()> {
+        if self.federation.task.adapter().private_head().is_none() {
+            return Ok(());
+        }
+        let mut tensors = sets.iter().flat_map(|(set, tensors)| tensors.iter().map(move |(name, _)| (set, name)));
+        match tensors.find(|(_, name)| Head::has(name)) {
+            Some((set, name)) => Err(Error::Usage(format!(
+                "method `{}` sends `{name}` in the set `{set}`: a private head stays with its client; leave it out, or set                  adapter.head = \"shared\"",
+                self.federation.row.name
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What a row denies is never asked for, and would be lost without a word.

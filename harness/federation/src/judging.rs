@@ -77,9 +77,11 @@ impl<'a, 'e> Everyone<'a, 'e> {
     }
 
     /// Sends the global adapters to all clients, a wave at a time, and hands on what came back, in client-id order. It is not counted.
-    /// Nobody is asked for what the method's row says that nobody has. Who does not answer is lost; an error if that is everybody.
+    /// Nobody is asked for what nobody has, as the method's row says; a head of their own, to judge with and to keep, all can have. Who does
+    /// not answer is lost; an error if that is everybody.
     fn ask(&mut self, kind: Kind, mut each: impl FnMut(usize, Done) -> Result<()>) -> Result<()> {
-        if !self.federation.row.personal {
+        let by_own_heads = matches!(kind, Kind::Judge { .. }) && self.federation.task.adapter().private_head().is_some();
+        if !self.federation.row.personal && !by_own_heads {
             return Ok(());
         }
         let (payload, round) = (Payload::plain(&Sets::default().with(ADAPTERS, self.global.clone()))?, self.round);

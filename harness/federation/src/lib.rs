@@ -35,7 +35,7 @@ pub mod task;
 mod watch;
 pub mod wire;
 
-pub use client::{Client, Fit, Pass, Trainer};
+pub use client::{Client, Fit, HEAD, Pass, Trainer};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use host::Host;

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use models::adapter::{AdapterKind, AdapterSpec, Kinds};
-use models::{BackboneRow, Backbones};
+use models::{BackboneRow, Backbones, Spec};
 use schema::Experiment;
-use schema::experiment::PrivacyMode;
+use schema::experiment::{AdapterConfig, PrivacyMode};
 use serde::Serialize;
 use serde_json::Value;
 use tasks::{TaskRow, Tasks};
@@ -81,6 +81,12 @@ impl MethodRow {
         let fit = known.rows().iter().copied().filter(|kind| (self.refuses)(kind).is_none());
         let (own, others): (Vec<_>, Vec<_>) = fit.partition(|kind| kind.name == self.adapter.name);
         own.into_iter().chain(others)
+    }
+
+    /// The adapters of a config on a backbone: with a head of their own for clients alone.
+    pub fn resolve(&self, config: &AdapterConfig, backbone: &Spec) -> Result<AdapterSpec> {
+        let adapters = AdapterSpec::of(self.adapter, config, backbone)?;
+        Ok(if self.scope == Scope::Shard { adapters } else { adapters.pooled() })
     }
 
     /// Where the model lives when this method trains adapters of a kind whose sites all lie before the decoder, or do not.

@@ -21,6 +21,11 @@ pub trait Task: Sync {
     /// The adapters everybody starts from.
     fn initial(&self) -> &Adapters;
 
+    /// The head that each client keeps to itself, as everybody starts; without one, nothing.
+    fn head(&self) -> Adapters {
+        Adapters::default()
+    }
+
     /// How many examples there are.
     fn examples(&self) -> usize;
 

@@ -8,6 +8,7 @@
 //! | attention of a layer, queries of width `d_q` | `4 d_q` for each of the `t (t + 1) / 2` pairs that a causal mask leaves | twice that |
 //! | the head, at the `r` places that are read | `2 d V r` | `2 d V r` |
 //! | an adapter of `p` parameters, at its tokens | `2 p` a token | `4 p` a token: its own gradient too |
+//! | a trained head of `p` parameters, at the places that are read | `2 p` a place | `4 p` a place |
 //! | the connector, where an adapter attaches to it | `2` a weight and image token | the same |
 //!
 //! An image passes through the frozen tower once in a run, because its features can be kept ([`Spec::image_flops`]). Norms,
@@ -18,7 +19,7 @@ use schema::Placement;
 use serde::{Deserialize, Serialize};
 
 use crate::Sequence;
-use crate::adapter::AdapterSpec;
+use crate::adapter::{AdapterSpec, Head};
 use crate::sites::{CONNECTOR, PROJECTIONS, SiteSpec, Spec};
 
 /// Operations on both sides of where split training cuts a model.
@@ -54,7 +55,9 @@ pub fn passes(sequences: &[&Sequence], spec: &Spec, adapter: &AdapterSpec) -> [F
     let tokens = sum(&Sequence::len);
     let image_tokens = sum(&|sequence| sequence.images.len() * spec.image_tokens);
     let pairs = sum(&|sequence| sequence.len() * (sequence.len() + 1) / 2);
-    let head = (spec.d_model * spec.vocabulary) as f64 * sum(&Sequence::num_targets);
+    let read = sum(&Sequence::num_targets);
+    let head = (spec.d_model * spec.vocabulary) as f64 * read;
+    let trained_head = adapter.head.as_ref().map_or(0, Head::parameters) as f64 * read;
 
     let weights = |site: &SiteSpec| (site.d_in * site.d_out) as f64;
     let linear = tokens * spec.sites.iter().filter(|site| PROJECTIONS.contains(&site.group.as_str())).map(weights).sum::<f64>();
@@ -73,7 +76,7 @@ pub fn passes(sequences: &[&Sequence], spec: &Spec, adapter: &AdapterSpec) -> [F
 
     let pass = |of_attention: f64, of_adapters: f64| Flops {
         before_decoder: 2.0 * rerun + of_adapters * adapters(true),
-        decoder: 2.0 * (linear + head) + of_attention * queries * pairs + of_adapters * adapters(false),
+        decoder: 2.0 * (linear + head) + of_attention * queries * pairs + of_adapters * (adapters(false) + trained_head),
     };
     [pass(4.0, 2.0), pass(8.0, 4.0)]
 }
@@ -93,7 +96,7 @@ mod tests {
         let prefix = vec![1; 576 + 21];
         let sequence = Sequence { prefix, images: vec![0], branches: vec![Branch::answer(vec![5; 4])] };
         let adapter = |kind: &str, rank: usize| {
-            let config = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), alpha: None, sites: None };
+            let config = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), alpha: None, sites: None, head: None };
             AdapterSpec::resolve(&config, kind, &spec).expect("resolves")
         };
         let decoder = 2.0 * (6_476_005_376.0 * 600.0 + 4096.0 * 32_064.0 * 4.0);

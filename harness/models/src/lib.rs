@@ -92,6 +92,6 @@ pub use batch::{Batch, Branch, Sequence};
 pub use error::{Error, Result};
 pub use precision::parse_dtype;
 pub use row::{Architecture, Asking, BackboneKind, BackboneRow, Opened, Shipped};
-pub use sites::{ComponentParameters, SiteSpec, Spec};
+pub use sites::{ComponentParameters, HeadTensor, SiteSpec, Spec, Start};
 pub use table::BACKBONES;
 pub use text::{Shown, TextCodec};

@@ -101,6 +101,7 @@ pub fn spec(
         image_flops,
         bytes_per_number: 4,
         sites,
+        head: Vec::new(),
     }
 }
 

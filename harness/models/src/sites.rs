@@ -32,6 +32,29 @@ pub struct SiteSpec {
     pub before_decoder: bool,
 }
 
+/// A tensor of a head that is trained beside adapters ([`crate::adapter::Head`]).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeadTensor {
+    /// Its name in the head: `weight`, `bias`, ...
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What it holds before training.
+    pub start: Start,
+}
+
+/// What a head's tensor holds before training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Zeros: a bias.
+    Zeros,
+    /// Ones: the weight of a norm.
+    Ones,
+    /// Numbers drawn uniformly from plus or minus this.
+    Uniform(f64),
+}
+
 /// Parameters by component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ComponentParameters {
@@ -73,4 +96,7 @@ pub struct Spec {
     pub bytes_per_number: usize,
     /// Where adapters may attach.
     pub sites: Vec<SiteSpec>,
+    /// The tensors of a head that is trained beside them; empty where the model answers by words alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub head: Vec<HeadTensor>,
 }

@@ -351,6 +351,21 @@ pub struct AdapterConfig {
     /// without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sites: Option<Vec<String>>,
+    /// Whether a head that is trained beside them is every client's own or the federation's: `private` without it, `shared` wherever data
+    /// are pooled. Only a backbone with such a head takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<Sharing>,
+}
+
+/// Whose a trained head is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// Each client's own: it never leaves it.
+    #[default]
+    Private,
+    /// The federation's: it travels and is averaged as adapters are.
+    Shared,
 }
 
 /// The method's name and its own keys, which the method itself reads (and refuses, where it does not know them).

@@ -27,6 +27,7 @@ pub struct Study {
     backbone: Arc<dyn Backbone>,
     adapter: AdapterSpec,
     initial: Adapters,
+    head: Adapters,
     train_split: Arc<Split>,
     train: Vec<TrainExample>,
     judge: Judge,
@@ -43,7 +44,7 @@ pub enum Part {
     Whole,
     /// The server's: it judges, and its clients are elsewhere.
     Server,
-    /// These clients': they train, and judge themselves if they have adapters of their own.
+    /// These clients': they train, and judge themselves if they have adapters or a head of their own.
     Clients(Vec<usize>),
 }
 
@@ -69,7 +70,7 @@ impl Study {
         part: &Part,
     ) -> Result<Self> {
         let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
-        let adapter = AdapterSpec::of(row.adapter, &experiment.adapter, backbone.spec())?;
+        let adapter = row.resolve(&experiment.adapter, backbone.spec())?;
         let asking = Asking {
             backbone: &*backbone,
             prompt: &experiment.data.prompt,
@@ -77,7 +78,9 @@ impl Study {
             virtual_tokens: if trains { adapter.virtual_tokens() } else { 0 },
         };
         asking.check(&train_split.dataset.card)?;
-        let initial = adapter.init(seed, models::adapter_dtype(&*backbone), backbone.device())?;
+        let dtype = models::adapter_dtype(&*backbone);
+        let initial = adapter.init(seed, dtype, backbone.device())?;
+        let head = adapter.init_private(seed, dtype, backbone.device())?;
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
@@ -94,7 +97,7 @@ impl Study {
         let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
         let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
-        if part.judges(row) {
+        if part.judges(row, &adapter) {
             judge.see()?;
         }
         let of_clients = shards.iter().map(|shard| shard.train.len());
@@ -109,6 +112,7 @@ impl Study {
             backbone,
             adapter,
             initial,
+            head,
             train_split,
             train,
             judge,
@@ -242,6 +246,10 @@ impl Task for Study {
         &self.initial
     }
 
+    fn head(&self) -> Adapters {
+        self.head.clone()
+    }
+
     fn examples(&self) -> usize {
         self.train.len()
     }
@@ -288,9 +296,9 @@ impl Part {
         }
     }
 
-    /// Whether it answers test examples: the server does, and clients with adapters of their own are asked for all.
-    fn judges(&self, row: &MethodRow) -> bool {
-        !matches!(self, Self::Clients(_)) || row.personal
+    /// Whether it answers test examples: the server does, and clients with adapters or a head of their own are asked for all.
+    fn judges(&self, row: &MethodRow, adapter: &AdapterSpec) -> bool {
+        !matches!(self, Self::Clients(_)) || row.personal || adapter.private_head().is_some()
     }
 }
 

@@ -5,6 +5,12 @@ use schema::metrics::Row;
 use schema::{Card, card};
 
 /// A row of `fedbench list tasks`. All that asks, trains and judges goes by it; nobody but its file knows it by name.
+///
+/// A task that is answered by class logits, not by words, would be a variant more of [`Target`] (a class), [`Loss`] (cross entropy, or
+/// binary with soft targets, over `[examples, classes]`) and [`Answering`] (the largest logit). The classes' logits come from a head that
+/// the backbone declares ([`models::Spec::head`]) and that is trained beside the adapters, private or shared
+/// ([`models::adapter::Head`]); its measures take a class where today's take words. A card's `metric` stays a share, as it is recorded as
+/// `accuracy`.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskRow {
     /// The name that a card's `task` uses.

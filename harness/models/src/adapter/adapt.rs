@@ -12,6 +12,12 @@ pub trait Adapt: Send + Sync {
         let _ = site;
         Form::Opaque
     }
+
+    /// A tensor of the trained head that lies beside them, by its name there; with one more, leading dimension, every example's own copy
+    /// ([`super::fisher`]).
+    fn head(&self, name: &str) -> Result<&Tensor> {
+        candle_core::bail!("the backbone's trained head is missing (`{name}`): a private one stays with its client")
+    }
 }
 
 /// What an adapter adds at a site, for a decoder that does it in one go with the rest.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
 
-use super::{Adapt, Form};
+use super::{Adapt, Form, Untouched};
 
 /// What is added at each site, times one scale.
 ///
@@ -14,6 +14,7 @@ use super::{Adapt, Form};
 pub struct Attached {
     scale: f64,
     sites: BTreeMap<String, Part>,
+    head: BTreeMap<String, Tensor>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ enum Part {
 impl Attached {
     /// No site yet.
     pub fn new(scale: f64) -> Self {
-        Self { scale, sites: BTreeMap::new() }
+        Self { scale, ..Self::default() }
     }
 
     /// Adapts a site by a pair of matrices; with biases, a bottleneck: a ReLU between them, a bias after each.
@@ -52,6 +53,11 @@ impl Attached {
     /// Adapts the front of sequences by embeddings.
     pub fn add_tokens(&mut self, site: &str, tokens: Tensor) {
         self.sites.insert(site.into(), Part::Tokens(tokens));
+    }
+
+    /// Lays a tensor of a trained head beside.
+    pub fn add_head(&mut self, name: &str, tensor: Tensor) {
+        self.head.insert(name.into(), tensor);
     }
 }
 
@@ -84,6 +90,10 @@ impl Adapt for Attached {
             }
             Some(_) => Form::Opaque,
         }
+    }
+
+    fn head(&self, name: &str) -> Result<&Tensor> {
+        self.head.get(name).map_or_else(|| Untouched.head(name), Ok)
     }
 }
 

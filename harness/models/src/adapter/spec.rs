@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
+use schema::experiment::Sharing;
 use seed::{Seed, Stream};
 use serde::Serialize;
 
 use super::kind::{AdapterKind, Shape};
 use super::kinds::kind;
-use super::{Adapters, Attached, nano, prompt};
+use super::{Adapters, Attached, Head, nano, prompt};
 use crate::Error;
 use crate::sites::{CONNECTOR, SiteSpec, Spec};
 
@@ -35,6 +36,9 @@ pub struct AdapterSpec {
     pub alpha: f64,
     /// Where they attach.
     pub sites: Vec<SiteSpec>,
+    /// What is trained beside them, on a backbone that has a head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
 }
 
 impl AdapterSpec {
@@ -79,12 +83,29 @@ impl AdapterSpec {
         if matches!(kind.shape, Shape::Tokens { .. }) {
             sites.iter_mut().for_each(|site| site.d_in = rank);
         }
-        Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites })
+        let (alpha, head) = (config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), Head::of(backbone, config.head)?);
+        Ok(Self { kind, rank, alpha, sites, head })
     }
 
     /// No adapter: of no site, so of any kind.
     pub fn none() -> Self {
-        Self { kind: &nano::KIND, rank: 1, alpha: 1.0, sites: Vec::new() }
+        Self { kind: &nano::KIND, rank: 1, alpha: 1.0, sites: Vec::new(), head: None }
+    }
+
+    /// The same where data are pooled, or none: there is nobody to keep a head from.
+    pub fn pooled(mut self) -> Self {
+        self.head.iter_mut().for_each(|head| head.sharing = Sharing::Shared);
+        self
+    }
+
+    /// The head that each client keeps to itself.
+    pub fn private_head(&self) -> Option<&Head> {
+        self.head.as_ref().filter(|head| head.sharing == Sharing::Private)
+    }
+
+    /// The head that is in every set.
+    pub fn shared_head(&self) -> Option<&Head> {
+        self.head.as_ref().filter(|head| head.sharing == Sharing::Shared)
     }
 
     /// The same as a config with every key given.
@@ -100,6 +121,7 @@ impl AdapterSpec {
             rank: Some(self.rank),
             alpha: Some(self.alpha),
             sites: Some(groups),
+            head: self.head.as_ref().map(|head| head.sharing),
         }
     }
 
@@ -108,9 +130,14 @@ impl AdapterSpec {
         self.alpha / self.rank as f64
     }
 
-    /// Trainable parameters.
+    /// Trainable parameters, a head's among them.
     pub fn parameters(&self) -> u64 {
-        self.sites.iter().map(|site| self.parameters_at(site)).sum()
+        self.sites.iter().map(|site| self.parameters_at(site)).sum::<u64>() + self.head.as_ref().map_or(0, Head::parameters)
+    }
+
+    /// Those that a set holds: all but a private head's.
+    pub fn set_parameters(&self) -> u64 {
+        self.parameters() - self.private_head().map_or(0, Head::parameters)
     }
 
     /// Those at one site.
@@ -119,9 +146,9 @@ impl AdapterSpec {
         self.parts(site).into_iter().map(numbers).sum()
     }
 
-    /// Whether every site lies before the decoder, so that clients can leave the LLM on the server.
+    /// Whether everything lies before the decoder, so that clients can leave the LLM on the server.
     pub fn is_split(&self) -> bool {
-        self.sites.iter().all(|site| site.before_decoder)
+        self.head.is_none() && self.sites.iter().all(|site| site.before_decoder)
     }
 
     /// Whether one lies at the connector, so that what leaves it cannot be kept.
@@ -135,12 +162,21 @@ impl AdapterSpec {
     }
 
     /// Fresh adapters: down uniform in ±1/sqrt(d_in) (Kaiming with a = sqrt 5, as LoRA's reference code draws A), up, biases and
-    /// vectors zero, so that they start as the backbone itself (all but a prompt, which is drawn too).
+    /// vectors zero, so that they start as the backbone itself (all but a prompt, which is drawn too). A shared head is among them.
     pub fn init(&self, seed: Seed, dtype: DType, device: &Device) -> Result<Adapters> {
-        self.draw(&mut seed.stream("adapters"), dtype, device)
+        let adapters = self.draw(&mut seed.stream("adapters"), dtype, device)?;
+        match self.shared_head() {
+            Some(head) => Ok(adapters.with(&head.init(seed, dtype, device)?)),
+            None => Ok(adapters),
+        }
     }
 
-    /// As [`AdapterSpec::init`], drawn from a stream.
+    /// The private head that every client starts from; nothing without one.
+    pub fn init_private(&self, seed: Seed, dtype: DType, device: &Device) -> Result<Adapters> {
+        self.private_head().map_or_else(|| Ok(Adapters::default()), |head| head.init(seed, dtype, device))
+    }
+
+    /// Adapters alone, drawn from a stream.
     pub fn draw(&self, stream: &mut Stream, dtype: DType, device: &Device) -> Result<Adapters> {
         let mut adapters = Adapters::default();
         for site in &self.sites {
@@ -188,11 +224,13 @@ impl AdapterSpec {
         }
     }
 
-    /// The first of these tensors that no site asks for, or that is of another shape than its site's; with unequal ranks, a pair may
-    /// have any rank.
+    /// The first of these tensors that no site and no shared head asks for, or that is of another shape than there; with unequal ranks,
+    /// a pair may have any rank.
     pub fn misfit(&self, adapters: &Adapters, unequal_ranks: bool) -> Option<String> {
-        let parts = self.sites.iter().flat_map(|site| self.parts(site));
-        let shapes: BTreeMap<String, Vec<Option<usize>>> = parts.map(|part| (part.name, part.sides)).collect();
+        let parts = self.sites.iter().flat_map(|site| self.parts(site)).map(|part| (part.name, part.sides));
+        let fixed = |(name, shape): (String, &[usize])| (name, shape.iter().copied().map(Some).collect());
+        let head = self.shared_head().into_iter().flat_map(Head::shapes).map(fixed);
+        let shapes: BTreeMap<String, Vec<Option<usize>>> = parts.chain(head).collect();
         let fits = |name: &str, tensor: &Tensor| {
             shapes.get(name).is_some_and(|shape| {
                 let rank = if unequal_ranks { None } else { Some(self.rank) };
@@ -201,6 +239,11 @@ impl AdapterSpec {
             })
         };
         adapters.iter().find(|(name, tensor)| !fits(name, tensor)).map(|(name, tensor)| format!("{name} {:?}", tensor.dims()))
+    }
+
+    /// What a set holds of a head.
+    pub fn head_of(&self, adapters: &Adapters) -> Adapters {
+        adapters.filter(|name| self.head.is_some() && Head::has(name))
     }
 
     /// The name of what has been merged into a site's frozen weight.
@@ -212,6 +255,10 @@ impl AdapterSpec {
     /// this specification whatever it is.
     pub fn attach(&self, adapters: &Adapters) -> Result<Attached> {
         let mut attached = Attached::new(self.scale());
+        for tensor in self.head.iter().flat_map(|head| &head.tensors) {
+            let found = adapters.get(&Head::name(&tensor.name)).cloned();
+            found.into_iter().for_each(|found| attached.add_head(&tensor.name, found));
+        }
         for site in &self.sites {
             let tensor = |name: &str| adapters.get(&format!("{}.{name}", site.name)).cloned();
             match self.kind.shape {
@@ -244,7 +291,7 @@ impl AdapterSpec {
     }
 
     /// Adapters that add `sum_i w_i A_i(x)` at every site: ranks side by side and what comes back up weighted, or weighted sums of
-    /// vectors. Exact for all kinds, since nothing follows what is weighted.
+    /// vectors. Exact for all kinds, since nothing follows what is weighted. A shared head is the weighted sum of the parts' heads.
     pub fn mix(&self, parts: &[(f64, &Adapters)]) -> Result<Adapters> {
         let gather = |name: &str| -> Result<Vec<(f64, Tensor)>> {
             let part = |(weight, set): &(f64, &Adapters)| match set.get(name) {
@@ -256,6 +303,9 @@ impl AdapterSpec {
         let side_by_side = |name: &str| Tensor::cat(&gather(name)?.into_iter().map(|(_, x)| x).collect::<Vec<_>>(), 0);
         let weighted = |name: &str| gather(name)?.into_iter().map(|(weight, x)| x * weight).collect::<Result<Vec<_>>>();
         let mut mixed = Adapters::default();
+        for (name, _) in self.shared_head().into_iter().flat_map(Head::shapes) {
+            mixed.insert(name.clone(), Tensor::stack(&weighted(&name)?, 0)?.sum(0)?);
+        }
         for site in &self.sites {
             let full = |name: &str| format!("{}.{name}", site.name);
             match self.kind.shape {
