@@ -19,6 +19,7 @@ mod norm;
 mod pair;
 mod panels;
 mod real;
+mod rounding;
 mod simd;
 mod spread;
 mod storage;

@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use super::avx512::{Left, Right, Words, product, rounded};
 use super::unit::Units;
 #[cfg(target_arch = "x86_64")]
-use super::{real::Real, unit::Unit};
+use super::{rounding, unit::Unit};
 
 /// A frozen weight `[out, in]` as numbers.
 #[derive(Clone, Copy)]
@@ -118,7 +118,7 @@ impl Panels for f32 {
         let (words, depth): (&[u32], usize) = match kind {
             Words::Single => (bytemuck::cast_slice(x), entering),
             Words::Widened => {
-                singles = f32::rounded(x);
+                singles = rounding::rounded(x);
                 (bytemuck::cast_slice(&singles), entering)
             }
             Words::Pair | Words::Tiled => {

@@ -4,7 +4,7 @@ use candle_core::WithDType;
 use half::bf16;
 
 use super::panels::Panels;
-use super::simd::vectorized;
+use super::rounding;
 
 /// The number types that kernels run on.
 pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + Panels {
@@ -47,36 +47,12 @@ impl Real for f32 {
     }
 
     fn rounded(x: &[Self]) -> Vec<Self> {
-        let mut y = Vec::new();
-        append(&mut y, x, as_bf16);
-        y
+        rounding::rounded(x)
     }
 
     fn widen(numbers: &[bf16], wide: &mut Vec<Self>) {
-        append(wide, numbers, |x| f32::from_bits(u32::from(x.to_bits()) << 16));
+        rounding::widen(numbers, wide);
     }
-}
-
-/// Appends `f` of every number, without writing zeros first.
-#[inline(always)]
-#[allow(unsafe_code, reason = "room that nobody has written yet is written")]
-fn append<A: Copy, B>(to: &mut Vec<B>, from: &[A], f: impl Fn(A) -> B) {
-    to.reserve(from.len());
-    let room = &mut to.spare_capacity_mut()[..from.len()];
-    vectorized!(room.iter_mut().zip(from).for_each(|(to, &from)| {
-        to.write(f(from));
-    }));
-    // SAFETY: there is room for all of them, and all are written.
-    unsafe { to.set_len(to.len() + from.len()) };
-}
-
-/// `bf16::from_f32` and back, without a branch, so that loops over it vectorize.
-#[inline(always)]
-fn as_bf16(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    // Rounding could carry a NaN over to a number; a bit that says NaN is set instead.
-    f32::from_bits(if x.is_nan() { bits | 0x40_0000 } else { nearest } & 0xffff_0000)
 }
 
 impl Real for f64 {
@@ -101,23 +77,7 @@ impl Real for f64 {
 
 #[cfg(test)]
 mod tests {
-    use half::bf16;
-
-    use super::{Real, as_bf16};
-
-    /// Every bf16, and what lies between it and its neighbours: a little, half and nearly all of the way, to either side of a half.
-    #[test]
-    fn rounding_is_that_of_bf16() {
-        for high in 0..=u16::MAX {
-            for low in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
-                let x = f32::from_bits(u32::from(high) << 16 | low);
-                assert_eq!(as_bf16(x).to_bits(), bf16::from_f32(x).to_f32().to_bits(), "{high:#x} {low:#x}");
-            }
-            let (number, mut wide) = (bf16::from_bits(high), Vec::new());
-            f32::widen(&[number], &mut wide);
-            assert!(wide[0].to_bits() == number.to_f32().to_bits() || number.is_nan() && wide[0].is_nan(), "{high:#x}");
-        }
-    }
+    use super::Real;
 
     /// A NaN stays one, whatever its bits: a probability made of it would be a number like others.
     #[test]
