@@ -22,6 +22,7 @@ python=${PYTHON:-python3}
 steps=${STEPS:-10}
 end=$((SECONDS + ${SECONDS_IN_ALL:-480}))
 failed=0
+export RUST_BACKTRACE=0
 
 # within SHARE NAME COMMAND..: runs it with what is left of all the time and at most SHARE seconds; output to OUT/NAME.out and .err.
 within() {
@@ -36,7 +37,7 @@ within() {
     case $code in
     0) ;;
     124) echo "$name: cut off after $((left < share ? left : share)) s" | tee -a "$out/$name.err" ;;
-    *) echo "$name: failed ($code): $(tail -n 3 "$out/$name.err")" ;;
+    *) echo "$name: failed ($code): $(grep -v '^cuda-shim' "$out/$name.err" | head -n 4)" ;;
     esac
     return $code
 }
@@ -55,7 +56,7 @@ echo "## checks on $device"
 within 120 check "$binaries/step" --check --device "$device" || failed=1
 cat "$out/check.out"
 if ((failed)); then
-    echo "the device does not compute what the CPU does: nothing is timed; see $out/check.err"
+    echo "the checks did not pass: nothing is timed; see $out/check.out and check.err"
     exit 1
 fi
 
