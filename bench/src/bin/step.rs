@@ -60,7 +60,8 @@ fn device(name: &str) -> Result<Device> {
         return if name == "cpu" { Ok(Device::Cpu) } else { bail!("device `{name}`: expected `cpu` or `cuda:N`") };
     };
     let index = index.parse().with_context(|| format!("device `{name}`: expected a number behind `cuda:`"))?;
-    Device::new_cuda(index).with_context(|| format!("device {name}: needs a build with `--features cuda`, an NVIDIA GPU and its driver"))
+    Device::new_cuda(index)
+        .with_context(|| format!("device {name}: needs a build with `--features cuda`, an NVIDIA GPU and its driver"))
 }
 
 fn check(name: &str, device: &Device) -> Result<()> {

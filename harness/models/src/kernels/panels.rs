@@ -16,6 +16,7 @@ pub(super) struct Weight<'a, T> {
     pub(super) numbers: Stored<'a, T>,
     pub(super) d_out: usize,
     pub(super) d_in: usize,
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "elsewhere there is one unit"))]
     pub(super) units: Units,
 }
 
