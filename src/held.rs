@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use models::{Asking, Backbone, BackboneKind, Backbones, Shipped, folder};
+use models::{Asking, Backbone, BackboneKind, Backbones, Half, Shipped, folder};
 use schema::InputFile;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
@@ -80,13 +80,13 @@ impl BackbonePlace {
         }
     }
 
-    /// Reads it.
-    pub fn load(&self, config: &BackboneConfig, backbones: &Backbones) -> Result<Arc<dyn Backbone>> {
+    /// Reads it, or a half of it.
+    pub fn load(&self, config: &BackboneConfig, backbones: &Backbones, half: Half) -> Result<Arc<dyn Backbone>> {
         let (dtype, device) = (models::parse_dtype(config.dtype.as_deref())?, parse_device(&config.device)?);
         let loaded = match self {
-            Self::Named(_) => backbones.open(&config.name, dtype, &device)?,
-            Self::Folder(path, _) => backbones.open(&path.display().to_string(), dtype, &device)?,
-            Self::Asked(asking, path, _) => (asking.open)(path, dtype, &device)?,
+            Self::Named(_) => backbones.open_half(&config.name, half, dtype, &device)?,
+            Self::Folder(path, _) => backbones.open_half(&path.display().to_string(), half, dtype, &device)?,
+            Self::Asked(asking, path, _) => (asking.open)(path, half, dtype, &device)?,
         };
         Ok(loaded.into())
     }

@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use data::Dataset;
+use decoder::{Place, Remote};
 use federation::Method;
 use federation::registry::{MethodRow, Registry};
+use line::Security;
+use models::{Backbone, Half};
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
@@ -43,10 +47,13 @@ pub struct Resolved {
 pub struct Session {
     registry: Registry,
     checksums: Checksums,
-    backbones: BTreeMap<BackboneConfig, Held>,
+    /// By what a config says of it, and where its decoder is, if that is elsewhere.
+    backbones: BTreeMap<(BackboneConfig, Option<String>), Held>,
     splits: BTreeMap<SplitKey, Loaded>,
     /// What batches take, as far as plans have timed them.
     pub pace: Pace,
+    /// What protects lines to decoders elsewhere.
+    pub decoder_security: Security,
 }
 
 /// All that a loaded split depends on.
@@ -60,6 +67,9 @@ struct SplitKey {
     backbone: String,
     sketch: bool,
 }
+
+/// How long a run waits for a decoder that does not listen yet, or was started again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A split, and the pictures that its rows name by path.
 #[derive(Clone)]
@@ -77,6 +87,7 @@ impl Session {
             backbones: BTreeMap::new(),
             splits: BTreeMap::new(),
             pace: Pace::default(),
+            decoder_security: Security::default(),
         }
     }
 
@@ -97,8 +108,10 @@ impl Session {
         check_partition_key(&experiment, &card)?;
         // The default has one spelling, so that it has one hash.
         experiment.backbone.dtype.take_if(|dtype| dtype == "f32");
-        let backbone = self.backbone(&experiment.backbone)?;
-        experiment.adapter = row.resolve(&experiment.adapter, backbone.model.spec())?.config();
+        let backbone = self.held(&experiment.backbone, experiment.federation.decoder.as_deref())?;
+        let adapter = row.resolve(&experiment.adapter, backbone.model.spec())?;
+        study::check_decoder(&experiment, &row, &adapter)?;
+        experiment.adapter = adapter.config();
         experiment.method.options = method.config();
         let splits = [experiment.data.train_split.as_str(), &experiment.data.test_split];
         let inputs = self.inputs(&located, &splits, &backbone, experiment.partition.file.as_deref())?;
@@ -173,15 +186,31 @@ impl Session {
 
     /// A backbone with its weights.
     pub fn backbone(&mut self, config: &BackboneConfig) -> Result<Held> {
+        self.held(config, None)
+    }
+
+    /// The decoder's half of a backbone, to be served to others.
+    pub fn decoder(&self, config: &BackboneConfig) -> Result<Arc<dyn Backbone>> {
+        let backbones = self.registry.backbones();
+        BackbonePlace::find(config, backbones)?.load(config, backbones, Half::Decoder)
+    }
+
+    /// A backbone with its weights; of one whose decoder is elsewhere, the clients' half, and a line to it.
+    fn held(&mut self, config: &BackboneConfig, decoder: Option<&str>) -> Result<Held> {
+        let half = if decoder.is_some() { Half::Client } else { Half::Whole };
         let backbones = self.registry.backbones();
         let place = BackbonePlace::find(config, backbones)?;
         // A folder that is no model says so better when it is read as one.
-        let paths = place.files().or_else(|error| place.load(config, backbones).and(Err(error)))?;
+        let paths = place.files().or_else(|error| place.load(config, backbones, half).and(Err(error)))?;
         let files = checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)?;
-        if let Some(held) = self.backbones.get(config).filter(|held| held.files == files) {
+        let key = (config.clone(), decoder.map(str::to_owned));
+        if let Some(held) = self.backbones.get(&key).filter(|held| held.files == files) {
             return Ok(held.clone());
         }
-        let model = place.load(config, backbones)?;
+        let mut model = place.load(config, backbones, half)?;
+        if let Some(decoder) = decoder {
+            model = Arc::new(Remote::new(model, self.decoder_place(decoder)?)?);
+        }
         if checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)? != files {
             return Err(study::Error::Changed { path: place.folder() }.into());
         }
@@ -190,8 +219,13 @@ impl Session {
             download.iter().map(|download| format!("model fetch {}@{}", download.id, download.commit)).collect::<String>();
         check_download(download.as_ref(), &place.folder(), &files, &fetch)?;
         let held = Held { sha256: made_of(&place.shipped_sha256(), &*model, &files), model, files, download };
-        self.backbones.insert(config.clone(), held.clone());
+        self.backbones.insert(key, held.clone());
         Ok(held)
+    }
+
+    fn decoder_place(&self, address: &str) -> Result<Place> {
+        let address = address.parse().map_err(|error| study::Error::Usage(format!("federation.decoder: {error}")))?;
+        Ok(Place { address, security: self.decoder_security.clone(), patience: PATIENCE })
     }
 
     /// What came from the Hub of datasets and a loaded backbone.

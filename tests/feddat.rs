@@ -92,9 +92,9 @@ fn answers_do_not_depend_on_company() -> Test {
     by_length.sort_by_key(|&example| study.train()[example].sequence.len());
     let (short, long) = (by_length[0], by_length[by_length.len() - 1]);
     assert!(study.train()[short].sequence.len() < study.train()[long].sequence.len());
-    let alone = study.answers(&[short], study.initial())?.logits;
+    let alone = study.answers(&[short], study.initial())?.logits()?.clone();
     let rows = alone.dim(0)?;
-    let together = study.answers(&[short, long], study.initial())?.logits.narrow(0, 0, rows)?;
+    let together = study.answers(&[short, long], study.initial())?.logits()?.narrow(0, 0, rows)?;
     within("logits beside a longer example", distance(&together, &alone)?, 1e-5);
     Ok(())
 }
@@ -132,7 +132,7 @@ impl Task for Witness<'_> {
 
     fn answers(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
         let answers = self.study.answers(examples, adapters)?;
-        self.passes.lock().expect("one thread").push((adapters.clone(), answers.logits.clone()));
+        self.passes.lock().expect("one thread").push((adapters.clone(), answers.logits()?.clone()));
         Ok(answers)
     }
 }

@@ -27,6 +27,7 @@ const FLOORS: &[Floor] = &[
     ("machine", &[], &["candle", "arrow", "parquet", "polars"]),
     ("data", &["guard", "schema", "seed"], &["candle", "polars"]),
     ("models", &["data", "guard", "machine", "schema", "seed"], &["polars"]),
+    ("decoder", &["data", "guard", "line", "machine", "models", "schema", "seed"], &["polars"]),
     ("tasks", &["data", "guard", "machine", "models", "schema", "seed"], &["polars"]),
     ("federation", &["data", "guard", "machine", "models", "schema", "seed", "tasks"], &["polars"]),
     ("remote", &["data", "federation", "guard", "line", "machine", "models", "schema", "seed", "tasks"], &["polars"]),

@@ -226,13 +226,13 @@ fn hidden_states() -> Test {
         let fixture = Fixture::load(name, DType::F32)?;
         let (model, pixels) = (Llava::read(&folder(name), &Device::Cpu)?, fixture.get("pixels")?.narrow(0, 0, 2)?);
         for i in 0..4 {
-            stage(&fixture, &format!("tower.{i}"), model.vision().tower().hidden_state(&pixels, i)?)?;
+            stage(&fixture, &format!("tower.{i}"), model.vision()?.tower().hidden_state(&pixels, i)?)?;
         }
     }
     let fixture = Fixture::load("smolvlm", DType::F32)?;
     let pixels = fixture.get("pixels")?.narrow(0, 0, 2)?;
     let model = SmolVlm::open(&Folder::open(&folder("smolvlm"))?, DType::F32, &Device::Cpu)?;
-    let tower = model.vision().tower();
+    let tower = model.vision()?.tower();
     for i in 0..3 {
         stage(&fixture, &format!("tower.{i}"), tower.hidden_state(&pixels, i)?)?;
     }
@@ -241,12 +241,12 @@ fn hidden_states() -> Test {
     let fixture = Fixture::load("minigpt4", DType::F32)?;
     let pixels = fixture.get("pixels")?.narrow(0, 0, 2)?;
     let model = MiniGpt4::open(&Folder::open(&folder("minigpt4"))?, DType::F32, &Device::Cpu)?;
-    let (tower, queries) = (model.vision().tower(), model.vision().queries(2)?);
+    let (tower, queries) = (model.vision()?.tower(), model.vision()?.queries(2)?);
     for i in 0..3 {
         stage(&fixture, &format!("tower.{i}"), tower.hidden_state(&pixels, i)?)?;
     }
     stage(&fixture, "tower", tower.forward(&pixels)?)?;
-    stage(&fixture, "qformer", model.vision().qformer().forward(&queries, &tower.forward(&pixels)?)?)
+    stage(&fixture, "qformer", model.vision()?.qformer().forward(&queries, &tower.forward(&pixels)?)?)
 }
 
 /// Image features, and logits at all answers, every case in one padded batch.

@@ -38,6 +38,7 @@
 //! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?
 //! - [`own_tasks`]: is a task one file and one row, from outside too?
 //! - [`own_heads`]: is a trained head each client's own, or the federation's, whatever the method and wherever clients are?
+//! - [`split`]: does it matter where the decoder is, and what of decoders and callers that break, lie or mean harm?
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
 mod choices;
@@ -81,6 +82,7 @@ mod rundir;
 mod runs;
 mod scoring;
 mod slurm;
+mod split;
 mod support;
 mod tiny;
 mod vqa;

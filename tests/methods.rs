@@ -12,6 +12,7 @@ use federation::merge;
 use federation::{Answers, Client, Method, Round, Task};
 use models::SiteSpec;
 use models::adapter::{Adapt, AdapterSpec, Adapters, lora};
+use models::crossing::Said;
 use schema::Experiment;
 
 use crate::support::{Test, distance, setup, within};
@@ -120,7 +121,7 @@ impl Task for Toy {
         let logits = linear(1, &linear(0, &x)?.tanh()?)?.squeeze(1)?;
         let targets: Vec<u32> = examples.iter().map(|&example| self.y[example]).collect();
         Ok(Answers {
-            logits,
+            said: Said::here(logits),
             targets: Tensor::new(targets, &Device::Cpu)?,
             passes: Default::default(),
             flops: Default::default(),

@@ -3,9 +3,9 @@
 use std::sync::Once;
 
 use candle_core::{DType, Device, Shape, Tensor};
+use models::Batch;
 use models::adapter::{Adapt, Untouched};
 use models::llama::Llama;
-use models::{Batch, Embeddings};
 use seed::Seed;
 
 /// What a test returns.
@@ -83,16 +83,5 @@ pub fn adapted_logits(
 ) -> candle_core::Result<Tensor> {
     let text = decoder.embed(&batch.tokens)?;
     let hidden = before(&text.reshape((batch.size, (), text.dim(1)?))?)?;
-    let embeddings = Embeddings {
-        hidden: hidden.clone(),
-        seen: None,
-        virtual_tokens: None,
-        image_mask: batch.image_mask,
-        text_mask: batch.text_mask,
-        mask: batch.mask,
-        rotary: decoder.rotary(&batch.positions)?,
-        read: batch.read,
-        rows: batch.rows,
-    };
-    decoder.forward(&hidden, &embeddings, adapt)
+    decoder.forward(&hidden, &decoder.context(&batch)?, adapt)
 }

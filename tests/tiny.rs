@@ -135,6 +135,11 @@ pub fn backbone() -> &'static dyn Backbone {
     &*world().backbone
 }
 
+/// The same, to be shared.
+pub fn shared_backbone() -> Arc<dyn Backbone> {
+    world().backbone.clone()
+}
+
 /// A dataset's training (0) or test (1) split.
 pub fn split(dataset: &str, split: usize) -> &'static Split {
     &world().splits[dataset][split]
@@ -152,7 +157,7 @@ fn chosen(experiment: &Experiment) -> Result<MethodRow> {
 
 /// The experiment's row and its prepared study.
 pub fn study(experiment: &Experiment) -> Result<(MethodRow, Study)> {
-    study_behind(experiment, world().backbone.clone())
+    study_behind(experiment, shared_backbone())
 }
 
 /// A study of other splits than the experiment names.
@@ -170,7 +175,12 @@ pub fn study_behind(experiment: &Experiment, backbone: Arc<dyn Backbone>) -> Res
 
 /// A whole run.
 pub fn run(experiment: &Experiment) -> Result<(MethodRow, Study, Outcome)> {
-    let (row, study) = study(experiment)?;
+    run_on(experiment, shared_backbone())
+}
+
+/// A whole run on a backbone that is put together in another way.
+pub fn run_on(experiment: &Experiment, backbone: Arc<dyn Backbone>) -> Result<(MethodRow, Study, Outcome)> {
+    let (row, study) = study_behind(experiment, backbone)?;
     let mut method = (row.build)(&experiment.method.options)?;
     let outcome = study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched)?;
     Ok((row, study, outcome))

@@ -67,13 +67,13 @@ impl FedDat {
         let student = client.answers(examples, &shared.tensors(), Pass::Training)?;
         let plain = student.loss()?;
         let value = client.finite(&plain)?;
-        let taught = (plain + distill(&teacher.logits, &student.logits, self.temperature)?)?;
+        let taught = (plain + distill(teacher.logits()?, student.logits()?, self.temperature)?)?;
         shared.step(&(taught / 2.0)?.backward()?)?;
 
         let dual = client.answers(examples, &self::teacher(spec, &local.tensors(), received)?, Pass::Training)?;
         let plain = dual.loss()?;
         client.finite(&plain)?;
-        let taught = (plain + distill(&student.logits, &dual.logits, self.temperature)?)?;
+        let taught = (plain + distill(student.logits()?, dual.logits()?, self.temperature)?)?;
         local.step(&(taught / 2.0)?.backward()?)?;
         Ok(value)
     }

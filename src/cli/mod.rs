@@ -6,6 +6,7 @@ mod compare;
 mod coordinate;
 mod cost;
 mod data;
+mod decoder;
 mod elsewhere;
 mod eval;
 mod flower;
@@ -57,6 +58,8 @@ enum Command {
     Quickstart(suite::Quickstart),
     /// One experiment, one seed.
     Run(run::Run),
+    /// A backbone's decoder, for clients who train through it (`run --decoder`).
+    Decoder(decoder::Decoder),
     /// Experiments x seeds; runs that are complete are skipped.
     Suite(suite::RunSuite),
     /// The server of an experiment whose clients are at workers.
@@ -129,6 +132,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
     match command.unwrap_or_else(|| Command::Quickstart(suite::Quickstart::default())) {
         Command::Quickstart(command) => command.run(&mut session),
         Command::Run(command) => command.run(&mut session),
+        Command::Decoder(command) => command.run(&mut session),
         Command::Suite(command) => command.run(&mut session),
         Command::Coordinate(command) => command.run(&mut session),
         Command::Worker(command) => command.run(&mut session),

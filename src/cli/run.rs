@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::arguments::ExperimentFile;
+use super::decoder::Elsewhere;
 use super::{flower, place, say};
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
@@ -33,6 +34,8 @@ pub(crate) struct Run {
     /// Take a finished run that is there for complete, whatever its checksums say.
     #[arg(long)]
     no_verify: bool,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
 }
 
 /// Who brings orders to the clients.
@@ -50,6 +53,7 @@ impl Run {
         place::check_for_runs(&self.out)?;
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
+        self.elsewhere.apply(&mut experiment, session);
         if self.superlink.is_some() && self.engine != Engine::Flower {
             return Err(study::Error::Usage("--superlink goes with --engine flower".into()).into());
         }

@@ -10,6 +10,7 @@ use remote::{Memories, Notice};
 use study::Part;
 
 use super::arguments::{Clients, ExperimentFile, Protection, clients, seed};
+use super::decoder::Elsewhere;
 use super::{note, say};
 use crate::runner::introduction;
 use crate::session::Session;
@@ -34,6 +35,8 @@ pub(crate) struct Worker {
     state: PathBuf,
     #[command(flatten)]
     protection: Protection,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// No line for each round.
     #[arg(long)]
     quiet: bool,
@@ -43,6 +46,7 @@ impl Worker {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
+        self.elsewhere.apply(&mut experiment, session);
         let listener = Listener::bind(&self.listen, &self.protection.security()).map_err(remote::Error::from)?;
         let mut resolved = session.resolve(&experiment)?;
         session.complete(&mut resolved)?;

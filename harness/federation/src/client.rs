@@ -1,15 +1,17 @@
 //! A client: its shard, its memory, and the one epoch loop of the suite.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use models::adapter::{AdapterSpec, Adapters, fisher};
+use models::crossing::Meter;
 use models::flops::Flops;
 use seed::Seed;
 
-use crate::link::Traffic;
+use crate::link::{Carried, Traffic};
 use crate::objective::Objective;
 use crate::task::{Answers, Task};
 use crate::{Error, Result, Round, Step, Update, Work, aggregate};
@@ -32,6 +34,8 @@ pub struct Client<'s> {
     /// Its own head, in training in this round: whatever trains here trains it too.
     head: BTreeMap<String, Var>,
     activations: Traffic,
+    /// One of each pass that crossed a line.
+    meters: Vec<Arc<Meter>>,
     flops: Flops,
 }
 
@@ -85,8 +89,8 @@ impl<'s> Client<'s> {
     pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
         let round = Round { index: 0, total: 0, clients: 0 };
         let (memory, activations, flops) = (BTreeMap::new(), Traffic::default(), Flops::default());
-        let (at, head) = ((0, Vec::new()), BTreeMap::new());
-        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, head, activations, flops }
+        let (at, head, meters) = ((0, Vec::new()), BTreeMap::new(), Vec::new());
+        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, head, activations, meters, flops }
     }
 
     /// Its id, from 0.
@@ -136,6 +140,7 @@ impl<'s> Client<'s> {
         self.round = round;
         self.share_of_steps = 1.0;
         (self.activations, self.flops) = (Traffic::default(), Flops::default());
+        self.meters.clear();
         self.head = self.head().to_vars()?;
         Ok(())
     }
@@ -159,6 +164,12 @@ impl<'s> Client<'s> {
     /// What split training moved since the round began.
     pub(crate) fn activations(&self) -> Traffic {
         self.activations
+    }
+
+    /// The same as it was measured, if it crossed a line.
+    pub(crate) fn carried(&self) -> Option<Carried> {
+        let sum = || self.meters.iter().fold(Carried::default(), |sum, meter| sum.with(meter.read()));
+        (!self.meters.is_empty()).then(sum)
     }
 
     /// What its passes have computed since the round began.
@@ -221,6 +232,7 @@ impl<'s> Client<'s> {
         let count = if pass == Pass::Training { 2 } else { 1 };
         answers.passes[..count].iter().for_each(|pass| self.activations += *pass);
         answers.flops[..count].iter().for_each(|pass| self.flops += *pass);
+        self.meters.extend(answers.said.meter.clone());
         Ok(answers)
     }
 

@@ -191,7 +191,7 @@ impl<'a> Exchange<'a> {
     fn update(&mut self, client: usize, trained: Trained, sends: &[&str]) -> Result<Update> {
         match self.is_federated() {
             true => {
-                self.link.activations(client, trained.activations);
+                self.link.activations(client, trained.activations, trained.carried);
                 self.link.up(client, trained.payload.bytes());
             }
             false => self.collect_rows(),

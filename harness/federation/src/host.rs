@@ -143,7 +143,7 @@ impl Desk<'_> {
         };
         let wire = if federated { config.federation.uplink } else { Wire::F32 };
         let payload = Payload::new(&update.sets, received, wire)?;
-        Ok(Trained::new(&update, client.activations(), clipped, finite, payload))
+        Ok(Trained { carried: client.carried(), ..Trained::new(&update, client.activations(), clipped, finite, payload) })
     }
 
     /// A client's answers with adapters of its own, or with the global ones and a head of its own.

@@ -4,7 +4,8 @@
 //! which says what they are, is not) and *activations* (what split training moves besides: hidden states up, their gradients down, labels or logits; and
 //! the raw rows that centralized tuning collects once).
 
-use models::{Batch, Spec};
+use models::crossing::{Crossing, row_bytes};
+use models::{Backbone, Batch};
 use schema::experiment::LossAt;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,26 @@ impl std::ops::AddAssign for Traffic {
     }
 }
 
+/// What really crossed a line to a decoder elsewhere, where one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Carried {
+    /// The numbers and labels of messages.
+    pub payload: Traffic,
+    /// All that sockets carried for them.
+    pub socket: Traffic,
+}
+
+impl Carried {
+    /// What a pass's meter has counted, with this.
+    pub(crate) fn with(mut self, [payload, socket]: [[u64; 2]; 2]) -> Self {
+        let traffic = |[uplink, downlink]: [u64; 2]| Traffic { uplink, downlink };
+        self.payload += traffic(payload);
+        self.socket += traffic(socket);
+        self
+    }
+}
+
 /// One client's traffic in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ClientTraffic {
@@ -34,6 +55,9 @@ pub struct ClientTraffic {
     pub adapters: Traffic,
     /// Hidden states, gradients, labels, logits, raw rows.
     pub activations: Traffic,
+    /// The same as it was measured, where the decoder is elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
 }
 
 /// A round's link.
@@ -54,8 +78,10 @@ impl Link {
     }
 
     /// What split training moved for a client.
-    pub fn activations(&mut self, client: usize, traffic: Traffic) {
-        self.client(client).activations += traffic;
+    pub fn activations(&mut self, client: usize, traffic: Traffic, carried: Option<Carried>) {
+        let client = self.client(client);
+        client.activations += traffic;
+        client.carried = carried;
     }
 
     /// A client hands its raw rows to the server.
@@ -89,13 +115,14 @@ impl Link {
 
 /// What one pass of a batch through a split model moves, forward and backward: every token's hidden state up and its gradient
 /// down; and, per answer token, its label up (`loss_at = "server"`) or its logits down and their gradient up (`"client"`).
-/// Padding does not travel.
-pub fn split_passes(batch: &Batch, spec: &Spec, loss_at: LossAt) -> [Traffic; 2] {
-    let number = spec.bytes_per_number as u64;
-    let hidden = batch.num_tokens as u64 * spec.d_model as u64 * number;
+/// Padding does not travel. Numbers that are not encoded have the type of hidden states: on the CPU f32, whatever weights have.
+pub fn split_passes(batch: &Batch, backbone: &dyn Backbone, crossing: Crossing) -> [Traffic; 2] {
+    let (spec, plain) = (backbone.spec(), backbone.dtype());
+    let rows = |count: usize, width: usize| count as u64 * row_bytes(crossing.activations, width, plain) as u64;
+    let hidden = rows(batch.num_tokens, spec.d_model);
     let answers = batch.owners.len() as u64;
-    let logits = answers * spec.vocabulary as u64 * number;
-    match loss_at {
+    let logits = rows(batch.owners.len(), spec.vocabulary);
+    match crossing.loss_at {
         LossAt::Server => {
             [Traffic { uplink: hidden + answers * LABEL_BYTES, downlink: 0 }, Traffic { uplink: 0, downlink: hidden }]
         }

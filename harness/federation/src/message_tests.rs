@@ -7,7 +7,7 @@ use schema::experiment::Wire;
 use schema::metrics::Variant;
 
 use super::*;
-use crate::link::Traffic;
+use crate::link::{Carried, Traffic};
 use crate::order::{Judged, Kind, Trained};
 use crate::{Round, Sets};
 
@@ -48,6 +48,7 @@ fn replies() -> Vec<Reply> {
         steps: 2,
         examples: 4,
         activations: Traffic { uplink: 1 << 40, downlink: 3 },
+        carried: Some(Carried { payload: Traffic { uplink: 5, downlink: 6 }, ..Carried::default() }),
         clipped: true,
         finite: false,
         payload: payload(),

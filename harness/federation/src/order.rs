@@ -6,7 +6,7 @@ use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 
 use crate::exact::bits;
-use crate::link::Traffic;
+use crate::link::{Carried, Traffic};
 use crate::{Payload, Round, Sets, Update};
 
 /// What the server asks of a client.
@@ -96,6 +96,9 @@ pub struct Trained {
     pub examples: usize,
     /// What split training moved.
     pub activations: Traffic,
+    /// The same as it was measured, where the decoder was elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
     /// Whether it was cut to length.
     pub clipped: bool,
     /// Whether all numbers were finite before they were encoded: few bits may turn what is not into a number like others.
@@ -123,7 +126,7 @@ impl Trained {
     /// An update without its sets, which are in this payload.
     pub(crate) fn new(update: &Update, activations: Traffic, clipped: bool, finite: bool, payload: Payload) -> Self {
         let Update { num_examples, loss, steps, examples, .. } = *update;
-        Self { num_examples, loss, steps, examples, activations, clipped, finite, payload }
+        Self { num_examples, loss, steps, examples, activations, carried: None, clipped, finite, payload }
     }
 
     /// The update again, with the sets that its payload held.
@@ -132,13 +135,18 @@ impl Trained {
         Update { client, num_examples, loss, steps, examples, sets }
     }
 
-    fn counts(&self) -> [(&'static str, f64); 5] {
+    fn counts(&self) -> [(&'static str, f64); 9] {
+        let Carried { payload, socket } = self.carried.unwrap_or_default();
         [
             ("training examples", self.num_examples as f64),
             ("steps", self.steps as f64),
             ("examples in them", self.examples as f64),
             ("bytes of activations up", self.activations.uplink as f64),
             ("bytes of activations down", self.activations.downlink as f64),
+            ("bytes of payload up", payload.uplink as f64),
+            ("bytes of payload down", payload.downlink as f64),
+            ("bytes on sockets up", socket.uplink as f64),
+            ("bytes on sockets down", socket.downlink as f64),
         ]
     }
 }

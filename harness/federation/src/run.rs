@@ -13,6 +13,7 @@ use tasks::judgement::{Judgement, check_finite, judge_global};
 use crate::engine::Engine;
 use crate::exchange::{Arrived, Exchange, Exchanged};
 use crate::judging::Everyone;
+use crate::link::Carried;
 use crate::parts::Federation;
 use crate::watch::{RoundReport, Watch};
 use crate::{Link, Method, Result, Round, Scope, privacy};
@@ -132,6 +133,12 @@ impl Outcome {
             self.push(round, Some(client.client), Metric::DownlinkBytes, client.adapters.downlink as f64);
             self.push(round, Some(client.client), Metric::ActivationUplinkBytes, client.activations.uplink as f64);
             self.push(round, Some(client.client), Metric::ActivationDownlinkBytes, client.activations.downlink as f64);
+            if let Some(Carried { payload, socket }) = client.carried {
+                self.push(round, Some(client.client), Metric::ActivationUplinkPayloadBytes, payload.uplink as f64);
+                self.push(round, Some(client.client), Metric::ActivationDownlinkPayloadBytes, payload.downlink as f64);
+                self.push(round, Some(client.client), Metric::ActivationUplinkSocketBytes, socket.uplink as f64);
+                self.push(round, Some(client.client), Metric::ActivationDownlinkSocketBytes, socket.downlink as f64);
+            }
         }
         let (adapters, activations) = exchanged.link.totals();
         self.adapters += adapters;

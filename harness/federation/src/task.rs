@@ -2,12 +2,13 @@
 
 use candle_core::Tensor;
 use models::adapter::{AdapterSpec, Adapters};
+use models::crossing::{Said, Words};
 use models::flops::Flops;
 use models::nn;
 use schema::Experiment;
 
-use crate::Result;
 use crate::link::Traffic;
+use crate::{Error, Result};
 
 /// Training examples behind a frozen model with adapters. A prepared study is the real one; a test may bring a problem small
 /// enough to be solved elsewhere too.
@@ -47,8 +48,8 @@ pub trait Task: Sync {
 /// What the model says at a batch's answer tokens.
 #[derive(Debug, Clone)]
 pub struct Answers {
-    /// `[rows, vocabulary]`.
-    pub logits: Tensor,
+    /// In logits, or in log-likelihoods where the loss is computed elsewhere.
+    pub said: Said,
     /// The right tokens, `[rows]`.
     pub targets: Tensor,
     /// What the pass moves in the split setting: forward, and backward if there is one.
@@ -58,9 +59,22 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Logits, `[rows, vocabulary]`; an error where they stay at a decoder elsewhere.
+    pub fn logits(&self) -> Result<&Tensor> {
+        match &self.said.words {
+            Words::Logits(logits) => Ok(logits),
+            Words::LogLikelihoods(_) => Err(Error::Usage(
+                "federation.loss_at = \"server\": this method compares logits, which stay at the decoder then; expected \"client\"".into(),
+            )),
+        }
+    }
+
     /// Log-likelihood of every answer token, `[rows]`.
     pub fn log_likelihoods(&self) -> Result<Tensor> {
-        Ok(nn::log_likelihood(&self.logits, &self.targets)?)
+        match &self.said.words {
+            Words::Logits(logits) => Ok(nn::log_likelihood(logits, &self.targets)?),
+            Words::LogLikelihoods(found) => Ok(found.clone()),
+        }
     }
 
     /// Mean negative log-likelihood over the answer tokens: what every method descends.

@@ -1,11 +1,29 @@
 //! A frozen multimodal model, as everybody else sees it.
 
-use candle_core::{DType, Device, Result, Tensor};
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
 use data::Preprocess;
+use schema::experiment::LossAt;
 
 use crate::adapter::Adapt;
+use crate::crossing::{Crossing, Said, through};
+use crate::layout::Layout;
 use crate::nn::{self, Rotary};
 use crate::{Batch, Spec, TextCodec};
+
+/// What of a batch the decoder needs besides hidden states.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Added to attention scores, `[b, 1, t, t]`.
+    pub mask: Tensor,
+    /// Rotary tables.
+    pub rotary: Rotary,
+    /// The places at which anything is read, `[b * r]` into `[b * t]`.
+    pub read: Tensor,
+    /// Where the read logits are, into `[b * r]`.
+    pub rows: Tensor,
+}
 
 /// A batch as the decoder will see it: frozen, without adapters.
 #[derive(Debug, Clone)]
@@ -20,14 +38,25 @@ pub struct Embeddings {
     pub image_mask: Tensor,
     /// 1 at text tokens, `[b, t, 1]`.
     pub text_mask: Tensor,
-    /// Added to attention scores, `[b, 1, t, t]`.
-    pub mask: Tensor,
-    /// Rotary tables.
-    pub rotary: Rotary,
-    /// The places at which anything is read, `[b * r]` into `[b * t]`.
-    pub read: Tensor,
-    /// Where the read logits are, into `[b * r]`.
-    pub rows: Tensor,
+    /// For the decoder.
+    pub context: Context,
+    /// How sequences lie in it.
+    pub layout: Arc<Layout>,
+}
+
+/// A model that is cut in front of its decoder: what clients do of [`Backbone::decode`], and what the decoder does.
+pub trait Halves {
+    /// Adapters at the connector and on the stream: hidden states `[b, t, d]` as they enter the decoder.
+    fn enter(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor>;
+
+    /// What of a batch the decoder needs besides them.
+    fn context(&self, batch: &Batch) -> Result<Context>;
+
+    /// The decoder: logits `[rows, vocabulary]` at the rows asked for.
+    fn finish(&self, hidden: &Tensor, context: &Context, adapt: &dyn Adapt) -> Result<Tensor>;
+
+    /// The same as log-likelihoods of `targets` `[rows]`, without a gradient: no more than some rows' logits exist at a time.
+    fn likelihoods(&self, hidden: &Tensor, context: &Context, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor>;
 }
 
 /// A frozen multimodal model.
@@ -74,6 +103,27 @@ pub trait Backbone: Send + Sync {
     /// time.
     fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
         nn::log_likelihood(&self.decode(embeddings, adapt)?, targets)
+    }
+
+    /// Both halves, of a model that can be cut in front of its decoder.
+    fn halves(&self) -> Result<&dyn Halves> {
+        bail!("backbone `{}` cannot be cut in front of its decoder", self.spec().name)
+    }
+
+    /// What [`Backbone::decode`] says where the model is cut, with a gradient; what crosses the cut is encoded. `targets` `[rows]` go
+    /// where the loss is computed.
+    fn said(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt, crossing: Crossing) -> Result<Said> {
+        let _ = targets;
+        if crossing.activations.is_plain() {
+            return Ok(Said::here(self.decode(embeddings, adapt)?));
+        }
+        let halves = self.halves()?;
+        let hidden = through(&halves.enter(embeddings, adapt)?, crossing.activations)?;
+        let logits = halves.finish(&hidden, &embeddings.context, adapt)?;
+        Ok(Said::here(match crossing.loss_at {
+            LossAt::Client => through(&logits, crossing.activations)?,
+            LossAt::Server => logits,
+        }))
     }
 }
 

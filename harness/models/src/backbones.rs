@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 
 use super::folder::Folder;
 use super::row::{Architecture, BackboneKind, BackboneRow, Opened};
-use super::{Spec, table};
+use super::{Half, Spec, table};
 use crate::{Error, Result};
 
 /// A table of backbones. It begins with the suite's own.
@@ -89,13 +89,18 @@ impl Backbones {
 
     /// A backbone with its weights as `dtype`, by name or folder.
     pub fn open(&self, name: &str, dtype: DType, device: &Device) -> Opened {
+        self.open_half(name, Half::Whole, dtype, device)
+    }
+
+    /// The same of a half alone.
+    pub fn open_half(&self, name: &str, half: Half, dtype: DType, device: &Device) -> Opened {
         match self.find(name) {
-            Some(BackboneKind::Shipped(shipped)) => (shipped.open)(dtype, device),
+            Some(BackboneKind::Shipped(shipped)) => (shipped.open)(half, dtype, device),
             Some(BackboneKind::Asking(asking)) => {
                 Err(Error::Usage(format!("backbone `{name}` needs to be told where its {} lies: {}", asking.part, asking.form)))
             }
             _ if Path::new(name).is_dir() => {
-                let folder = Folder::open(Path::new(name))?;
+                let folder = Folder::open(Path::new(name))?.of_half(half);
                 (self.architecture(&folder)?.open)(&folder, dtype, device)
             }
             _ => Err(self.not_one(name)),

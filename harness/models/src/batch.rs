@@ -13,8 +13,11 @@
 //! with those alone.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
+
+use crate::layout::{Laid, Layout};
 
 /// Tokens of the branches that go through the decoder together behind one prefix: a few hundred options of a word or two. More of
 /// them cost more in the square of the mask than the prefix costs once again.
@@ -93,6 +96,18 @@ impl Sequence {
         Self { prefix: self.prefix.clone(), images: self.images.clone(), branches }
     }
 
+    /// Its lengths.
+    fn laid(&self) -> Laid {
+        let branches = self.branches.iter().map(|branch| (branch.tokens.len(), branch.read_from));
+        Laid { prefix: self.prefix.len(), branches: branches.collect() }
+    }
+
+    /// A sequence of these lengths and of no words.
+    fn wordless(laid: &Laid) -> Self {
+        let branch = |&(tokens, read_from): &(usize, usize)| Branch { tokens: vec![0; tokens], read_from };
+        Self { prefix: vec![0; laid.prefix], images: Vec::new(), branches: laid.branches.iter().map(branch).collect() }
+    }
+
     /// Tokens whose logits are read.
     pub fn num_targets(&self) -> usize {
         self.branches.iter().map(|branch| branch.tokens.len() - branch.read_from).sum()
@@ -154,6 +169,8 @@ pub struct Batch {
     pub targets: Tensor,
     /// Whose row it is.
     pub owners: Vec<RowOwner>,
+    /// How sequences lie in it.
+    pub layout: Arc<Layout>,
     /// Sequences in the batch.
     pub size: usize,
     /// Tokens that are not padding.
@@ -161,6 +178,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch that lies so, of no words: what the decoder's half of a model makes of a layout.
+    pub fn wordless(layout: &Layout, dtype: DType, device: &Device) -> Result<Self> {
+        let sequences: Vec<Sequence> = layout.0.iter().map(Sequence::wordless).collect();
+        Self::new(&sequences.iter().collect::<Vec<_>>(), VIRTUAL, dtype, device)
+    }
+
     /// Pads and masks. `image_token` is the placeholder's id, `dtype` the model's.
     pub fn new(sequences: &[&Sequence], image_token: u32, dtype: DType, device: &Device) -> Result<Self> {
         let width = sequences.iter().map(|sequence| sequence.len()).max().unwrap_or(0);
@@ -199,6 +222,7 @@ impl Batch {
             rows: index(read_rows)?,
             targets: index(plan.targets)?,
             owners: plan.owners,
+            layout: Arc::new(Layout(sequences.iter().map(|sequence| sequence.laid()).collect())),
             size: b,
             num_tokens: sequences.iter().map(|sequence| sequence.len()).sum(),
         })

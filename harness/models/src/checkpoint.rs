@@ -198,9 +198,10 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Fails if a weight within what a model reads whole was never asked for: the config makes a smaller model than the file holds,
-    /// which would answer something else.
-    pub fn all_asked(&self) -> Result<()> {
-        let mut left = self.tensors.iter().filter(|(name, entry)| !entry.asked.load(Ordering::Relaxed) && is_needed(name));
+    /// which would answer something else. `wanted` tells those of the model's half that was read.
+    pub fn all_asked(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let is_missing = |name: &str, entry: &Entry| !entry.asked.load(Ordering::Relaxed) && is_needed(name) && wanted(name);
+        let mut left = self.tensors.iter().filter(|(name, entry)| is_missing(name, entry));
         let Some((_, first)) = left.next() else { return Ok(()) };
         let (label, name) = (&self.files[first.file].0, line(&first.stored_name, SHOWN));
         let more = match left.count() {

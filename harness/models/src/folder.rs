@@ -49,7 +49,7 @@ use super::checkpoint::{self, Checkpoint, Shared};
 use super::files::{read, there};
 use super::processor::{self, Kind};
 use super::text::{ChatFormat, TextCodec};
-use super::{Spec, fit, precision, tokenizer};
+use super::{Half, Spec, fit, precision, tokenizer};
 use crate::{Error, Result};
 
 /// The architecture of configs of ours, which name none.
@@ -72,12 +72,23 @@ const MAX_IMAGE_TOKENS: usize = 1 << 16;
 pub struct Folder {
     path: PathBuf,
     config: Value,
+    half: Half,
 }
 
 impl Folder {
     /// Reads its `config.json`.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { config: table(&path.join("config.json"))?, path: path.into() })
+        Ok(Self { config: table(&path.join("config.json"))?, path: path.into(), half: Half::Whole })
+    }
+
+    /// The same, of which a half of the model alone is wanted.
+    pub fn of_half(self, half: Half) -> Self {
+        Self { half, ..self }
+    }
+
+    /// Which part of the model is wanted.
+    pub fn half(&self) -> Half {
+        self.half
     }
 
     /// Its last part, the model's name in reports.
@@ -176,11 +187,16 @@ impl Folder {
     /// The weights, to be asked for under the names that `rename` gives them, if memory can hold them, and the SHA-256 of all that makes the model.
     /// `tied` says whether the head is the token embedding.
     pub fn weights(&self, spec: &Spec, tied: bool, rename: fn(&str) -> String, dtype: DType, device: &Device) -> Result<Weights> {
-        fit::check(spec, dtype, device)?;
+        fit::check(spec, self.half, dtype, device)?;
         let (checkpoint, sha256) = self.checkpoint(rename)?;
         self.head(&checkpoint, "language_model.", tied)?;
         let checkpoint = Arc::new(checkpoint);
-        Ok(Weights { builder: precision::builder(Box::new(Shared(checkpoint.clone())), dtype, device), checkpoint, sha256 })
+        Ok(Weights {
+            builder: precision::builder(Box::new(Shared(checkpoint.clone())), dtype, device),
+            checkpoint,
+            sha256,
+            half: self.half,
+        })
     }
 
     /// The weights, none of them read yet, and the SHA-256 of all that makes the model.
@@ -224,12 +240,16 @@ pub struct Weights {
     /// The SHA-256 of all that makes the model.
     pub sha256: String,
     checkpoint: Arc<Checkpoint<'static>>,
+    half: Half,
 }
 
 impl Weights {
     /// Fails if the built model left weights of its own kind aside ([`Checkpoint::all_asked`]).
     pub fn all_asked(&self) -> Result<()> {
-        self.checkpoint.all_asked()
+        self.checkpoint.all_asked(|name| match name.starts_with("language_model.") {
+            true => self.half.is_decoders(),
+            false => self.half.is_clients(),
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use super::nn::Activation;
 use super::processor::Kind;
 use super::row::{Architecture, BackboneKind, BackboneRow};
 use super::text::{ChatFormat, TextCodec};
-use super::{ComponentParameters, Spec, precision};
+use super::{ComponentParameters, Half, Spec, precision};
 use crate::adapter::Adapt;
 use crate::{Error, Result};
 
@@ -235,22 +235,27 @@ pub type Llava = Model<LlavaVision>;
 impl Llava {
     /// Builds the model over weights named as transformers 4.37 named them.
     pub fn new(name: &str, config: &LlavaConfig, weights: &VarBuilder, tokenizer: Tokenizer, sha256: String) -> Result<Self> {
-        let from = format!("backbone `{name}`, its tokenizer.json");
-        let text = TextCodec::new(tokenizer, &from, config.chat.clone(), config.image_tokens(), config.text_config.vocab_size)?;
-        Self::assemble(config.spec(name), config, weights, text, Preprocess::clip(config.vision_config.image_size), sha256)
+        let text = Self::codec(name, config, tokenizer)?;
+        let preprocess = Preprocess::clip(config.vision_config.image_size);
+        Self::assemble(config.spec(name), config, (weights, Half::Whole), text, preprocess, sha256)
     }
 
-    /// Puts the parts together; `weights` are named as transformers 4.37 named them.
+    fn codec(name: &str, config: &LlavaConfig, tokenizer: Tokenizer) -> Result<TextCodec> {
+        let from = format!("backbone `{name}`, its tokenizer.json");
+        TextCodec::new(tokenizer, &from, config.chat.clone(), config.image_tokens(), config.text_config.vocab_size)
+    }
+
+    /// Puts the parts of a half together; `weights` are named as transformers 4.37 named them.
     pub(super) fn assemble(
         spec: Spec,
         config: &LlavaConfig,
-        weights: &VarBuilder,
+        (weights, half): (&VarBuilder, Half),
         text: TextCodec,
         preprocess: Preprocess,
         sha256: String,
     ) -> Result<Self> {
-        let vision = Self::eyes(config, weights).map_err(folder::building)?;
-        let decoder = Llama::new(&config.decoder(), &weights.pp("language_model")).map_err(folder::building)?;
+        let vision = half.is_clients().then(|| Self::eyes(config, weights)).transpose().map_err(folder::building)?;
+        let decoder = Llama::half(&config.decoder(), &weights.pp("language_model"), half).map_err(folder::building)?;
         Ok(Self { spec, vision, decoder, text, preprocess, sha256 })
     }
 
@@ -280,26 +285,26 @@ impl Llava {
 
     /// Builds the model from a checkpoint's bytes; any float type is widened to f32.
     pub fn from_bytes(name: &str, config: &LlavaConfig, safetensors: &[u8], tokenizer: &[u8], device: &Device) -> Result<Self> {
-        Self::from_bytes_as(name, config, safetensors, tokenizer, DType::F32, device)
+        Self::half_from_bytes(name, config, Half::Whole, (safetensors, tokenizer), (DType::F32, device))
     }
 
-    /// The same with weights of another type.
-    pub fn from_bytes_as(
+    /// A half of it, with weights of another type.
+    pub fn half_from_bytes(
         name: &str,
         config: &LlavaConfig,
-        safetensors: &[u8],
-        tokenizer: &[u8],
-        dtype: DType,
-        device: &Device,
+        half: Half,
+        (safetensors, tokenizer): (&[u8], &[u8]),
+        (dtype, device): (DType, &Device),
     ) -> Result<Self> {
         let tokenizer = Tokenizer::from_bytes(tokenizer)
             .map_err(|error| Error::Backbone(format!("backbone `{name}`: unreadable tokenizer.json: {error}")))?;
         let checkpoint = Checkpoint::held(&format!("backbone `{name}`"), safetensors, canonical_name)?;
         let sha256 = checkpoint.sha256().to_owned();
         let weights = precision::builder(Box::new(checkpoint), dtype, device);
-        let mut model = Self::new(name, config, &weights, tokenizer, sha256)?;
-        model.spec.bytes_per_number = dtype.size_in_bytes();
-        Ok(model)
+        let text = Self::codec(name, config, tokenizer)?;
+        let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(name) };
+        let preprocess = Preprocess::clip(config.vision_config.image_size);
+        Self::assemble(spec, config, (&weights, half), text, preprocess, sha256)
     }
 }
 

@@ -1,12 +1,12 @@
 //! A frozen multimodal model: eyes, a Llama decoder and the text side. Every architecture is this with eyes of its own.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use data::Preprocess;
 
 use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
-use super::{Backbone, Batch, ComponentParameters, Embeddings, SiteSpec, Spec, TextCodec, kernels, nn};
+use super::{Backbone, Batch, ComponentParameters, Context, Embeddings, Halves, SiteSpec, Spec, TextCodec, kernels, nn};
 use crate::adapter::{Adapt, Form, Untouched};
 
 /// A vision tower with its connector.
@@ -21,7 +21,8 @@ pub trait Vision: Send + Sync {
 /// A model with its weights.
 pub struct Model<V> {
     pub(super) spec: Spec,
-    pub(super) vision: V,
+    /// The eyes; none of the decoder's half.
+    pub(super) vision: Option<V>,
     pub(super) decoder: Llama,
     pub(super) text: TextCodec,
     pub(super) preprocess: Preprocess,
@@ -29,9 +30,12 @@ pub struct Model<V> {
 }
 
 impl<V> Model<V> {
-    /// The tower and the connector.
-    pub fn vision(&self) -> &V {
-        &self.vision
+    /// The tower and the connector, which the decoder's half does not have.
+    pub fn vision(&self) -> Result<&V> {
+        match &self.vision {
+            Some(vision) => Ok(vision),
+            None => bail!("this is the decoder's half of a model, which has no eyes"),
+        }
     }
 
     /// Hidden states `[n, d]` read as words, without blocks or norm: logits `[n, vocabulary]`.
@@ -53,7 +57,7 @@ pub struct Parts {
 }
 
 impl<V> Model<V> {
-    /// Reads a folder's weights, as `dtype`, by the names that `rename` gives them: `language_model.*` are the decoder's, the rest
+    /// Reads the weights of a folder's half that is wanted, as `dtype`, by the names that `rename` gives them: `language_model.*` are the decoder's, the rest
     /// `eyes` asks for.
     pub fn of_folder(
         folder: &Folder,
@@ -65,8 +69,8 @@ impl<V> Model<V> {
         let Parts { spec, decoder, text, preprocess } = parts;
         let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..spec };
         let weights = folder.weights(&spec, decoder.tie_word_embeddings, rename, dtype, device)?;
-        let vision = eyes(&weights.builder).map_err(folder::building)?;
-        let decoder = Llama::new(&decoder, &weights.builder.pp("language_model")).map_err(folder::building)?;
+        let vision = folder.half().is_clients().then(|| eyes(&weights.builder)).transpose().map_err(folder::building)?;
+        let decoder = Llama::half(&decoder, &weights.builder.pp("language_model"), folder.half()).map_err(folder::building)?;
         weights.all_asked()?;
         Ok(Self { spec, vision, decoder, text, preprocess, sha256: weights.sha256 })
     }
@@ -135,11 +139,12 @@ impl<V: Vision> Backbone for Model<V> {
     }
 
     fn see(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.vision.see(pixels)
+        self.vision()?.see(pixels)
     }
 
     fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
-        self.vision.connect(&self.vision.see(pixels)?, &Untouched)
+        let vision = self.vision()?;
+        vision.connect(&vision.see(pixels)?, &Untouched)
     }
 
     fn embed(&self, batch: &Batch, features: &Tensor) -> Result<Embeddings> {
@@ -155,11 +160,36 @@ impl<V: Vision> Backbone for Model<V> {
     }
 
     fn decode(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
-        self.decoder.logits(&self.rows(embeddings, adapt)?)
+        self.finish(&self.enter(embeddings, adapt)?, &embeddings.context, adapt)
     }
 
     fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
-        let rows = self.rows(embeddings, adapt)?;
+        self.likelihoods(&self.enter(embeddings, adapt)?, &embeddings.context, targets, adapt)
+    }
+
+    fn halves(&self) -> Result<&dyn Halves> {
+        Ok(self)
+    }
+}
+
+impl<V: Vision> Halves for Model<V> {
+    fn enter(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
+        match nn::is_half(self.dtype()) {
+            true => self.adapted(embeddings, &Widened(adapt)),
+            false => self.adapted(embeddings, adapt),
+        }
+    }
+
+    fn context(&self, batch: &Batch) -> Result<Context> {
+        self.decoder.context(batch)
+    }
+
+    fn finish(&self, hidden: &Tensor, context: &Context, adapt: &dyn Adapt) -> Result<Tensor> {
+        self.decoder.logits(&self.rows(hidden, context, adapt)?)
+    }
+
+    fn likelihoods(&self, hidden: &Tensor, context: &Context, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        let rows = self.rows(hidden, context, adapt)?;
         let (n, most) = (rows.dim(0)?, if rows.device().is_cpu() { ROWS } else { ROWS_OF_A_GPU });
         let some = |from: usize| {
             let count = most.min(n - from);
@@ -199,24 +229,23 @@ impl<V: Vision> Model<V> {
             virtual_tokens: batch.virtual_tokens.clone(),
             image_mask: batch.image_mask.clone(),
             text_mask: batch.text_mask.clone(),
-            mask: batch.mask.clone(),
-            rotary: self.decoder.rotary(&batch.positions)?,
-            read: batch.read.clone(),
-            rows: batch.rows.clone(),
+            context: self.decoder.context(batch)?,
+            layout: batch.layout.clone(),
         })
     }
 
     /// The decoder's last hidden states at the rows asked for.
-    fn rows(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
+    fn rows(&self, hidden: &Tensor, context: &Context, adapt: &dyn Adapt) -> Result<Tensor> {
         match nn::is_half(self.dtype()) {
-            true => self.adapted(embeddings, &Widened(adapt)),
-            false => self.adapted(embeddings, adapt),
+            true => self.decoder.rows(hidden, context, &Widened(adapt)),
+            false => self.decoder.rows(hidden, context, adapt),
         }
     }
 
+    /// Hidden states as they enter the decoder.
     fn adapted(&self, embeddings: &Embeddings, adapt: &dyn Adapt) -> Result<Tensor> {
         let frozen = match &embeddings.seen {
-            Some(seen) => (&embeddings.hidden + self.vision.connect(seen, adapt)?.broadcast_mul(&embeddings.image_mask)?)?,
+            Some(seen) => (&embeddings.hidden + self.vision()?.connect(seen, adapt)?.broadcast_mul(&embeddings.image_mask)?)?,
             None => embeddings.hidden.clone(),
         };
         let mut hidden = before_decoder(&frozen, embeddings, adapt)?;
@@ -225,7 +254,7 @@ impl<V: Vision> Model<V> {
         {
             hidden = (hidden + tokens)?;
         }
-        self.decoder.rows(&hidden, embeddings, adapt)
+        Ok(hidden)
     }
 }
 

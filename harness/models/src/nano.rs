@@ -12,6 +12,7 @@
 
 use candle_core::{DType, Device};
 
+use super::Half;
 use super::checkpoint::Checkpoint;
 use super::llava::{self, Llava, LlavaConfig};
 use super::row::{BackboneKind, BackboneRow, Shipped};
@@ -28,7 +29,7 @@ pub const ROW: BackboneRow = BackboneRow {
     kind: BackboneKind::Shipped(Shipped {
         spec: || Ok(config()?.spec(NAME)),
         sha256: embedded_sha256,
-        open: |dtype, device| Ok(Box::new(load(dtype, device)?)),
+        open: |half, dtype, device| Ok(Box::new(load_half(half, dtype, device)?)),
     }),
 };
 
@@ -46,7 +47,11 @@ pub fn config() -> Result<LlavaConfig> {
 
 /// The embedded weights, as `dtype`, on a device.
 pub fn load(dtype: DType, device: &Device) -> Result<Llava> {
-    Llava::from_bytes_as(NAME, &config()?, WEIGHTS, TOKENIZER, dtype, device)
+    load_half(Half::Whole, dtype, device)
+}
+
+fn load_half(half: Half, dtype: DType, device: &Device) -> Result<Llava> {
+    Llava::half_from_bytes(NAME, &config()?, half, (WEIGHTS, TOKENIZER), (dtype, device))
 }
 
 /// The embedded weights by name.

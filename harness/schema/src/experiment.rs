@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::activations::Activations;
+
 /// One configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +78,7 @@ impl Experiment {
         bare.data.dataset = String::new();
         bare.backbone.name = String::new();
         bare.backbone.weights = None;
+        bare.federation.decoder = None;
         bare.partition.file = None;
         bare
     }
@@ -258,6 +261,13 @@ pub struct FederationConfig {
     pub uplink: Wire,
     /// In the split setting: where the loss is computed, hence whether labels or logits cross the link.
     pub loss_at: LossAt,
+    /// In the split setting: how hidden states, logits and their gradients are encoded, both ways; as they are without it.
+    #[serde(skip_serializing_if = "Activations::is_plain")]
+    pub activations: Activations,
+    /// Where a process holds the decoder (`fedbench decoder`), as `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:PATH`; in this one
+    /// without it. A place, and no part of the run's identity: no number depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
 }
 
 impl Default for FederationConfig {
@@ -274,6 +284,8 @@ impl Default for FederationConfig {
             straggler_steps: 0.5,
             uplink: Wire::F32,
             loss_at: LossAt::Server,
+            activations: Activations::F32,
+            decoder: None,
         }
     }
 }

@@ -15,6 +15,7 @@
 //! - [`Placement`], [`Scope`], [`Family`]: where a model lives, whose examples a method trains on, and what kind of method it is;
 //! - [`sha256_hex`], [`nearest`], [`unknown`]: how all of the suite writes checksums, and lists what exists.
 
+mod activations;
 pub mod card;
 mod digest;
 pub mod experiment;

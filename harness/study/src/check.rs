@@ -1,6 +1,9 @@
 //! What a config may not ask for, whatever the data's rows: every count has a limit and every number a range. Beyond them arithmetic
 //! would wrap, memory would not do, or a number would come out that means nothing.
 
+use federation::Placement;
+use federation::registry::MethodRow;
+use models::adapter::AdapterSpec;
 use models::batch::SEQUENCE_TOKENS;
 use schema::experiment::MOST_SEED;
 use schema::experiment::{AdapterConfig, EvaluationConfig};
@@ -28,6 +31,25 @@ pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     counts(experiment)?;
     numbers(experiment)?;
     Terms::of(experiment).check(card)
+}
+
+/// A decoder elsewhere serves clients who train adapters in front of it, and nobody else.
+pub fn check_decoder(experiment: &Experiment, row: &MethodRow, adapter: &AdapterSpec) -> Result<()> {
+    let Some(decoder) = &experiment.federation.decoder else { return Ok(()) };
+    let why = match row.placement(adapter.is_split()) {
+        Placement::Split => return Ok(()),
+        Placement::Server => "has no clients that train by themselves".into(),
+        Placement::Client => {
+            let inside = adapter.sites.iter().find(|site| !site.before_decoder).map_or("a trained head", |site| &site.group);
+            format!("trains adapters inside the decoder (`{inside}`), which its clients hold")
+        }
+    };
+    let decoder = guard::text::line(decoder, 200);
+    Err(Error::Usage(format!(
+        "federation.decoder = \"{decoder}\": method `{}` {why}; leave the key out, or take adapters in front of the decoder (`image`, \
+         `text`, `prompt`, `connector`)",
+        row.name
+    )))
 }
 
 /// What a backbone is asked and judged by: all of a config that judging depends on, besides what it reads.

@@ -12,6 +12,6 @@ pub mod parameters;
 pub mod record;
 mod study;
 
-pub use check::{Terms, check};
+pub use check::{Terms, check, check_decoder};
 pub use error::{Error, Result};
 pub use study::{Part, Study};

@@ -9,6 +9,7 @@ use federation::link::{Traffic, split_passes};
 use federation::registry::MethodRow;
 use federation::{Answers, Engine, Federation, Host, Method, Outcome, Schedule, Task, Watch};
 use models::adapter::{AdapterSpec, Adapters};
+use models::crossing::{Crossing, Said};
 use models::{Backbone, Batch, Sequence, flops};
 use schema::partition::Partition;
 use schema::{Card, Experiment, Scope};
@@ -223,13 +224,18 @@ impl Study {
     fn answers_to(&self, examples: &[usize], adapters: &Adapters) -> federation::Result<Answers> {
         let (batch, backbone) = (self.train_batch(examples)?, self.backbone());
         let embeddings = self.train_split.embed(&batch, backbone, &self.adapter)?;
-        let logits = backbone.decode(&embeddings, &self.adapter.attach(adapters)?)?;
-        let passes = match self.adapter.is_split() {
-            true => split_passes(&batch, backbone.spec(), self.experiment.federation.loss_at),
-            false => [Traffic::default(); 2],
+        let attached = self.adapter.attach(adapters)?;
+        let crossing =
+            Crossing { activations: self.experiment.federation.activations, loss_at: self.experiment.federation.loss_at };
+        let (said, passes) = match self.adapter.is_split() {
+            true => {
+                let said = backbone.said(&embeddings, &batch.targets, &attached, crossing)?;
+                (said, split_passes(&batch, backbone, crossing))
+            }
+            false => (Said::here(backbone.decode(&embeddings, &attached)?), [Traffic::default(); 2]),
         };
         let flops = flops::passes(&self.sequences(examples), backbone.spec(), &self.adapter);
-        Ok(Answers { logits, targets: batch.targets, passes, flops })
+        Ok(Answers { said, targets: batch.targets, passes, flops })
     }
 }
 

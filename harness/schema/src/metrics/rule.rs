@@ -10,6 +10,8 @@ pub type Value = (u32, Option<u32>, f64);
 pub enum Rule {
     /// The sum over clients and rounds.
     Sum,
+    /// The same; none where nothing is recorded.
+    SomeSum,
     /// Of what is recorded of the whole federation: the last.
     Last,
     /// The mean over clients in the last round that has values.
@@ -29,6 +31,7 @@ impl Rule {
         match self {
             // The empty sum is -0.
             Self::Sum => Some(values.iter().map(|(_, _, value)| value).sum::<f64>() + 0.0),
+            Self::SomeSum => (!values.is_empty()).then(|| values.iter().map(|(_, _, value)| value).sum()),
             Self::Last => values.iter().rfind(|(_, client, _)| client.is_none()).map(|(_, _, value)| *value),
             Self::ClientMean => mean(&of_clients()),
             Self::ClientMin => of_clients().into_iter().reduce(f64::min),

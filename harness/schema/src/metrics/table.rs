@@ -100,6 +100,18 @@ Metric {
     ActivationDownlinkBytes = "activation_downlink_bytes" per Client, Bytes, Lower,
         "Gradients (and logits) a client received while training.",
         OURS;
+    ActivationUplinkPayloadBytes = "activation_uplink_payload_bytes" per Client, Bytes, Lower,
+        "What a client really sent to a decoder elsewhere while training: the numbers and labels of its messages.",
+        OURS;
+    ActivationDownlinkPayloadBytes = "activation_downlink_payload_bytes" per Client, Bytes, Lower,
+        "What it received of it.",
+        OURS;
+    ActivationUplinkSocketBytes = "activation_uplink_socket_bytes" per Client, Bytes, Lower,
+        "What its sockets carried to the decoder for that: lengths, layouts and TLS included.",
+        OURS;
+    ActivationDownlinkSocketBytes = "activation_downlink_socket_bytes" per Client, Bytes, Lower,
+        "What its sockets carried from it.",
+        OURS;
 }
     /// One that is on disk and not in the table: of a later version.
     Unknown(String),
@@ -184,6 +196,18 @@ summary! {
         activation_uplink_bytes: u64 = Sum(ActivationUplinkBytes),
         /// Gradients (and logits) sent to all clients while training (split setting).
         activation_downlink_bytes: u64 = Sum(ActivationDownlinkBytes),
+        /// The same as really sent to a decoder elsewhere, the numbers and labels of messages; none where it was in the same process.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation_uplink_payload_bytes: Option<f64> = SomeSum(ActivationUplinkPayloadBytes),
+        /// The same of what was received.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation_downlink_payload_bytes: Option<f64> = SomeSum(ActivationDownlinkPayloadBytes),
+        /// Bytes on the sockets to that decoder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation_uplink_socket_bytes: Option<f64> = SomeSum(ActivationUplinkSocketBytes),
+        /// Bytes on the sockets from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation_downlink_socket_bytes: Option<f64> = SomeSum(ActivationDownlinkSocketBytes),
         /// Updates that were not averaged in: a number in them was not finite, or a tensor of a wrong name or shape.
         #[serde(default)]
         updates_left_out: u64 = Sum(LeftOut),
@@ -263,6 +287,10 @@ Optional of Option<f64> {
     PrivacyEpsilon = privacy_epsilon, Nats, Lower, in Clients "privacy spent (epsilon ↓)";
     ClientTrainFlops = client_train_flops, Flops, Lower, in Cost "clients' training (FLOPs ↓)";
     ServerTrainFlops = server_train_flops, Flops, Lower, in Cost "server's training (FLOPs ↓)";
+    ActivationUplinkPayloadBytes = activation_uplink_payload_bytes, Bytes, Lower, in Cost "activations sent, payload (bytes ↓)";
+    ActivationDownlinkPayloadBytes = activation_downlink_payload_bytes, Bytes, Lower, in Cost "activations received, payload (bytes ↓)";
+    ActivationUplinkSocketBytes = activation_uplink_socket_bytes, Bytes, Lower, in Cost "activations sent, socket (bytes ↓)";
+    ActivationDownlinkSocketBytes = activation_downlink_socket_bytes, Bytes, Lower, in Cost "activations received, socket (bytes ↓)";
 } }
 
 fn is_zero(count: &u64) -> bool {
