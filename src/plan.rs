@@ -91,8 +91,9 @@ impl Pace {
 /// All that a batch's time depends on.
 fn same_work(study: &Study, inputs: &Inputs) -> String {
     let of = study.experiment().without_names();
-    let parts =
-        (inputs.identity(), &of.backbone, &of.data, &of.adapter, of.federation.batch_size, of.federation.loss_at, &of.evaluation);
+    let federation = (of.federation.batch_size, of.federation.loss_at, of.federation.activations);
+    let decoder = &study.experiment().federation.decoder;
+    let parts = (inputs.identity(), &of.backbone, &of.data, &of.adapter, federation, decoder, &of.evaluation);
     serde_json::to_string(&parts).expect("an experiment is plain data")
 }
 

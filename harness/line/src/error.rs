@@ -84,7 +84,7 @@ pub enum Error {
         why: String,
     },
     /// The other side does not speak as a line does.
-    #[error("{peer} does not speak as fedbench does: is it another program, or tcp:// where it says tls://?")]
+    #[error("{peer} does not speak as fedbench does, or not at all: is it another program, or tcp:// where it says tls://?")]
     Stranger {
         /// The other side.
         peer: String,

@@ -52,8 +52,7 @@ fn hear(line: &mut Line) -> Result<String> {
     let peer = line.peer().to_owned();
     match line.receive(LONGEST) {
         Ok(Some(bytes)) => String::from_utf8(bytes).map_err(|_| Error::Stranger { peer }),
-        Ok(None) => Err(Error::Closed { peer }),
-        Err(Error::TooLong { .. }) => Err(Error::Stranger { peer }),
+        Ok(None) | Err(Error::TooLong { .. } | Error::Closed { .. }) => Err(Error::Stranger { peer }),
         Err(error) => Err(error),
     }
 }
