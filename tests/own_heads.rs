@@ -42,8 +42,8 @@ impl Headed {
         if tensor.rank() == 1 {
             return Ok(tensor.clone());
         }
-        let places = (embeddings.read.dim(0)? / embeddings.hidden.dim(0)?) as u32;
-        let owners: Vec<u32> = embeddings.rows.to_vec1::<u32>()?.into_iter().map(|row| row / places).collect();
+        let places = (embeddings.context.read.dim(0)? / embeddings.hidden.dim(0)?) as u32;
+        let owners: Vec<u32> = embeddings.context.rows.to_vec1::<u32>()?.into_iter().map(|row| row / places).collect();
         tensor.index_select(&Tensor::new(owners, &Device::Cpu)?, 0)
     }
 }
