@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 PROTOCOL = 1
 
@@ -33,7 +33,7 @@ class Line:
         if answer != b"accepted":
             raise LineError(f"{path}: {(answer or b'it hung up').decode(errors='replace')}")
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
