@@ -31,7 +31,7 @@ pub fn environment(
         cpu: cpu(),
         device: device.into(),
         threads: rayon::current_num_threads(),
-        kernels: if backbone.device().is_cpu() { models::kernels::in_use(backbone.weights_dtype()) } else { BTreeMap::new() },
+        kernels: kernels(backbone),
         backbone_sha256: backbone.weights_sha256().into(),
         downloads,
         doubts,
@@ -41,9 +41,14 @@ pub fn environment(
 }
 
 /// What a worker of these clients says of itself.
-pub fn host_facts(clients: Vec<usize>) -> HostFacts {
+pub fn host_facts(clients: Vec<usize>, backbone: &dyn Backbone) -> HostFacts {
     let (version, commit) = (env!("CARGO_PKG_VERSION").into(), env!("FEDBENCH_COMMIT").into());
-    HostFacts { clients, version, commit, cpu: cpu(), threads: rayon::current_num_threads() }
+    HostFacts { clients, version, commit, cpu: cpu(), threads: rayon::current_num_threads(), kernels: kernels(backbone) }
+}
+
+/// What multiplies with a backbone's weights.
+fn kernels(backbone: &dyn Backbone) -> BTreeMap<String, String> {
+    if backbone.device().is_cpu() { models::kernels::in_use(backbone.weights_dtype()) } else { BTreeMap::new() }
 }
 
 /// The command line, the program by its name alone.

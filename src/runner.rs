@@ -150,7 +150,7 @@ pub fn introduction(study: &Study, name: &str, clients: Vec<usize>) -> Result<In
         run: name.into(),
         backbone_sha256: study.backbone().weights_sha256().into(),
         partition_sha256: schema::sha256_hex(&serde_json::to_vec(study.partition())?),
-        host: host_facts(clients),
+        host: host_facts(clients, study.backbone()),
     })
 }
 

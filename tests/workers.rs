@@ -39,7 +39,7 @@ impl Notice for Quiet {
 }
 
 fn introduction(clients: &[usize]) -> Introduction {
-    let host = HostFacts { clients: clients.into(), version: "0".into(), commit: "c".into(), cpu: "a".into(), threads: 1 };
+    let host = HostFacts { clients: clients.into(), version: "0".into(), commit: "c".into(), cpu: "a".into(), threads: 1, kernels: BTreeMap::new() };
     Introduction { run: "a-run".into(), backbone_sha256: "weights".into(), partition_sha256: "parts".into(), host }
 }
 

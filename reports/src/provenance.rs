@@ -80,7 +80,8 @@ pub fn mixed_kernels<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<&'
     let mut found: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for run in runs {
         let of_dataset = found.entry(&run.summary.dataset).or_default();
-        for (what, kernel) in &run.environment.kernels {
+        let environment = &run.environment;
+        for (what, kernel) in environment.hosts.iter().flat_map(|host| &host.kernels).chain(&environment.kernels) {
             of_dataset.entry(what).or_default().insert(kernel);
         }
     }

@@ -178,6 +178,9 @@ pub struct HostFacts {
     pub cpu: String,
     /// Its worker threads.
     pub threads: usize,
+    /// What multiplies there ([`Environment::kernels`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernels: BTreeMap<String, String>,
 }
 
 /// Files of one repository of the Hub, as they lay in the cache.
