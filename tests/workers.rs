@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
@@ -39,7 +39,14 @@ impl Notice for Quiet {
 }
 
 fn introduction(clients: &[usize]) -> Introduction {
-    let host = HostFacts { clients: clients.into(), version: "0".into(), commit: "c".into(), cpu: "a".into(), threads: 1, kernels: BTreeMap::new() };
+    let host = HostFacts {
+        clients: clients.into(),
+        version: "0".into(),
+        commit: "c".into(),
+        cpu: "a".into(),
+        threads: 1,
+        kernels: BTreeMap::new(),
+    };
     Introduction { run: "a-run".into(), backbone_sha256: "weights".into(), partition_sha256: "parts".into(), host }
 }
 
@@ -80,8 +87,8 @@ impl Engine for Reversed {
 /// A worker over its part of the data, on a socket in this process until `over`.
 fn serve(experiment: &Experiment, clients: &[usize], folder: &Path, listener: &Listener, over: &AtomicBool) -> Result<()> {
     let study = part_of_study(experiment, &Part::Clients(clients.into()))?;
-    let host = study.host()?.of(clients).remembering(Memories::of_run(&folder.join("state"), &format!("of-{clients:?}"))?);
-    let mut worker = Worker::new(host, introduction(clients), &Unwatched);
+    let memories = Memories::of_run(&folder.join("state"), &format!("of-{clients:?}"))?;
+    let mut worker = Worker::new(study.host()?.of(clients), &memories, introduction(clients), &Unwatched);
     while !over.load(Ordering::SeqCst) {
         // Whatever a caller was, the next one is served.
         let _ = listener.accept().map_err(remote::Error::from).and_then(|mut line| worker.attend(&mut line, &Quiet));
@@ -166,6 +173,20 @@ enum Mishap {
     Forgotten,
 }
 
+/// What clients remember, in files of one folder.
+struct InFolder(PathBuf);
+
+impl federation::Memories for InFolder {
+    fn keep(&self, client: usize, round: usize, bytes: &[u8]) -> federation::Result<()> {
+        std::fs::write(self.0.join(format!("{client}-{round}")), bytes).expect("kept");
+        Ok(())
+    }
+
+    fn recall(&self, client: usize, round: usize) -> federation::Result<Option<Vec<u8>>> {
+        Ok(std::fs::read(self.0.join(format!("{client}-{round}"))).ok())
+    }
+}
+
 /// All clients at one host, to which something happens.
 struct Unlucky<'a> {
     study: &'a Study,
@@ -181,10 +202,7 @@ impl<'a> Unlucky<'a> {
 
     fn host(&mut self) -> &mut Host<'a> {
         let (study, folder) = (self.study, &self.folder);
-        self.host.get_or_insert_with(|| {
-            let memories = Memories::of_run(folder.path(), "a-run").expect("a folder");
-            study.host().expect("a host").remembering(memories)
-        })
+        self.host.get_or_insert_with(|| study.host().expect("a host").remembering(InFolder(folder.path().into())))
     }
 }
 
@@ -201,7 +219,8 @@ impl Engine for Unlucky<'_> {
             self.host = None;
         }
         if mishap == Mishap::Forgotten && strikes {
-            let _ = std::fs::remove_dir_all(self.folder.path().join("a-run"));
+            let kept = std::fs::read_dir(self.folder.path()).expect("a folder");
+            kept.for_each(|file| std::fs::remove_file(file.expect("a file").path()).expect("removed"));
         }
         let lost: Vec<Reply> =
             orders.iter().filter(|order| struck(order)).map(|order| Reply::lost(order, "its line broke")).collect();
@@ -380,6 +399,49 @@ fn a_worker_that_makes_no_sense_costs_its_client() -> Test {
     Ok(())
 }
 
+/// Servers of one run that come to one worker, the second when the first has done a round: the clients are the second's, which gives the
+/// whole run, and the first loses them; it never goes on from what they remember of the second's rounds.
+#[test]
+fn a_worker_serves_one_attempt() -> Test {
+    struct Overtaken<'a> {
+        first: Workers,
+        second: Option<Workers>,
+        study: &'a Study,
+        outcome: Option<Outcome>,
+    }
+    impl Engine for Overtaken<'_> {
+        fn wave(&self) -> usize {
+            usize::MAX
+        }
+
+        fn carry_out(&mut self, orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
+            if orders.iter().any(|order| order.after == 1)
+                && let Some(mut second) = self.second.take()
+            {
+                self.outcome = run(self.study, &mut second).ok();
+            }
+            self.first.carry_out(orders, watch)
+        }
+    }
+    let (folder, over) = (tempfile::tempdir()?, AtomicBool::new(false));
+    let at = address(folder.path(), "w")?;
+    let listener = Listener::bind(&at, &Security::default())?;
+    let experiment = experiment("scaffold");
+    let (_, whole) = study(&experiment)?;
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| serve(&experiment, &[0, 1, 2], folder.path(), &listener, &over));
+        let meet = || Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &introduction(&[]), 3);
+        let mut engine = Overtaken { first: meet()?, second: Some(meet()?), study: &whole, outcome: None };
+        let first = run(&whole, &mut engine).err().context("it goes on")?.to_string();
+        assert!(first.contains("another server has begun this run anew"), "{first}");
+        let second = engine.outcome.context("it ran")?;
+        assert!(bytes(&second)? == bytes(&in_process(&experiment)?)?);
+        over.store(true, Ordering::SeqCst);
+        drop(Line::connect(&at, &Security::default(), PATIENCE)?);
+        worker.join().expect("no panic")
+    })
+}
+
 /// A frame's length that nobody could mean is refused before memory is taken for it; the line's own tests have the rest.
 #[test]
 fn a_worker_outlives_its_callers() -> Test {
@@ -407,13 +469,16 @@ fn a_worker_outlives_its_callers() -> Test {
             }
             Ok(hear(&mut line)?)
         };
-        let work = |orders| Ask::Work { protocol: PROTOCOL, run: "a-run".into(), orders };
+        let work = |orders| Ask::Work { protocol: PROTOCOL, run: "a-run".into(), attempt: "one".into(), orders };
         let refused = |said: Option<Say>, part: &str| match said {
             Some(Say::Refused { why }) => assert!(why.contains(part), "{why}"),
             other => panic!("{part}: {other:?}"),
         };
         refused(asked(Ask::Who { protocol: PROTOCOL + 1 }, &[])?, "another version");
-        refused(asked(Ask::Work { protocol: PROTOCOL, run: "b".into(), orders: 1 }, &[])?, "belongs to the run a-run");
+        refused(
+            asked(Ask::Work { protocol: PROTOCOL, run: "b".into(), attempt: "one".into(), orders: 1 }, &[])?,
+            "belongs to the run a-run",
+        );
         assert!(asked(work(usize::MAX), &[])?.is_none());
         assert!(asked(work(1), &[b"fedm"])?.is_none());
 

@@ -53,11 +53,11 @@ impl Worker {
         let Clients(ids) = self.clients;
         let study = session.study_of(&resolved, &Part::Clients(ids.clone()))?;
         let memories = Memories::of_run(&self.state, &resolved.name)?;
-        let host = study.host()?.of(&ids).remembering(memories);
+        let host = study.host()?.of(&ids);
         let introduction = introduction(&study, &resolved.name, ids.clone())?;
         say(&format!("{}: clients {} at {}", resolved.name, listed(&ids), listener.address()));
         crate::output::finish().context("cannot write the result to standard output")?;
-        remote::Worker::new(host, introduction, &Unwatched).serve(&listener, &Lines { quiet: self.quiet })?;
+        remote::Worker::new(host, &memories, introduction, &Unwatched).serve(&listener, &Lines { quiet: self.quiet })?;
         Ok(())
     }
 }

@@ -43,6 +43,12 @@ impl<'a> Host<'a> {
         self
     }
 
+    /// Its clients remember nothing any more: another run of theirs begins.
+    pub fn forget(&mut self) {
+        let before = Round { index: 0, total: 0, clients: 0 };
+        self.clients.iter_mut().for_each(|client| client.resume(before, Memory::new()));
+    }
+
     /// Of these clients alone.
     pub fn of(mut self, clients: &[usize]) -> Self {
         self.clients.retain(|client| clients.contains(&client.id()));

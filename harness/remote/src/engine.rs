@@ -1,6 +1,7 @@
 //! The engine that calls workers itself.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::{Error, Introduction, Result};
 #[derive(Debug)]
 pub struct Workers {
     run: String,
+    attempt: String,
     workers: Vec<Colleague>,
     /// Of each client, its worker's place among these.
     of_client: BTreeMap<usize, usize>,
@@ -59,7 +61,7 @@ impl Workers {
         }
         let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let of_client = assign(names.iter().map(String::as_str).zip(&introductions), clients)?;
-        Ok(Self { run: here.run.clone(), workers, of_client })
+        Ok(Self { run: here.run.clone(), attempt: attempt(), workers, of_client })
     }
 
     /// What workers said of themselves.
@@ -84,7 +86,7 @@ impl federation::Engine for Workers {
         }
         let answers = thread::scope(|scope| {
             let threads = by_worker.iter().map(|(worker, orders)| {
-                let (run, worker) = (&self.run, &self.workers[*worker]);
+                let (run, worker) = ([&*self.run, &*self.attempt], &self.workers[*worker]);
                 scope.spawn(move || worker.carry_out(run, orders, watch))
             });
             let threads: Vec<_> = threads.collect();
@@ -102,7 +104,7 @@ impl federation::Engine for Workers {
 
 impl Colleague {
     /// Replies to all of its orders. Whoever is only asked something may be asked twice; training is never repeated.
-    fn carry_out(&self, run: &str, orders: &[Order], watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
+    fn carry_out(&self, run: [&str; 2], orders: &[Order], watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
         let trains = orders.iter().any(|order| matches!(order.kind, Kind::Train { .. }));
         let mut answered = self.ask(run, orders);
         if answered.as_ref().is_err_and(|error| !trains && is_of_the_line(error)) {
@@ -118,9 +120,9 @@ impl Colleague {
         }
     }
 
-    fn ask(&self, run: &str, orders: &[Order]) -> Result<Vec<Reply>> {
+    fn ask(&self, [run, attempt]: [&str; 2], orders: &[Order]) -> Result<Vec<Reply>> {
         let mut line = call(&self.address, &self.security, self.patience)?;
-        say(&mut line, &Ask::Work { protocol: PROTOCOL, run: run.into(), orders: orders.len() })?;
+        say(&mut line, &Ask::Work { protocol: PROTOCOL, run: run.into(), attempt: attempt.into(), orders: orders.len() })?;
         for order in orders {
             let bytes =
                 order.to_bytes().map_err(|error| senseless(&line, format!("is to be sent what cannot be sent: {error}")))?;
@@ -132,6 +134,11 @@ impl Colleague {
         }
         orders.iter().map(|order| Ok(reply_to(order, &frame(&mut line, MOST_BYTES)?))).collect()
     }
+}
+
+/// A name for this process's attempt at a run, which nobody else's has: no number depends on it.
+pub(crate) fn attempt() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 fn call(address: &Address, security: &Security, patience: Duration) -> Result<Line> {

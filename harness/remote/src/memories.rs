@@ -1,9 +1,10 @@
 //! What clients remember, in files: one for each client and round, the last two rounds'.
 //!
-//! `FOLDER/RUN/client-3/round-7` is a line with the SHA-256 of the rest, and the rest, which its host understands. What is damaged is
+//! `FOLDER/RUN/ATTEMPT/client-3/round-7` is a line with the SHA-256 of the rest, and the rest, which its host understands. What is damaged is
 //! not known any more.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use guard::files;
 use guard::lock::Lock;
@@ -16,10 +17,12 @@ const KEPT: usize = 2;
 /// Hexadecimal characters of a SHA-256.
 const SUM: usize = 64;
 
-/// A folder of them that this process alone writes to.
+/// A folder of them that this process alone writes to. They are of one attempt at a run: a server that begins the run anew may have
+/// another history, with other clients lost.
 #[derive(Debug)]
 pub struct Memories {
     folder: PathBuf,
+    attempt: Mutex<Option<String>>,
     _lock: Lock,
 }
 
@@ -32,11 +35,29 @@ impl Memories {
         let taken =
             || io(std::io::Error::other("another worker keeps its clients' state there; give each worker a folder of its own"));
         let lock = Lock::of_folder(&folder).map_err(io)?.ok_or_else(taken)?;
-        Ok(Self { _lock: lock, folder })
+        let attempt = Mutex::new(attempts(&folder).into_iter().next());
+        Ok(Self { _lock: lock, attempt, folder })
+    }
+
+    /// The attempt that they are of; none before the first order of all.
+    pub(crate) fn attempt(&self) -> Option<String> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins another attempt, whose name is a word; what was kept of others is gone.
+    pub(crate) fn begin(&self, attempt: &str) -> Result<()> {
+        let begin = || {
+            let others = attempts(&self.folder);
+            others.iter().try_for_each(|other| std::fs::remove_dir_all(self.folder.join(other)))?;
+            std::fs::create_dir(self.folder.join(attempt))
+        };
+        begin().map_err(|source| Error::Io { path: self.folder.clone(), source })?;
+        *self.attempt.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt.into());
+        Ok(())
     }
 
     fn of_client(&self, client: usize) -> PathBuf {
-        self.folder.join(format!("client-{client}"))
+        self.folder.join(self.attempt().unwrap_or_default()).join(format!("client-{client}"))
     }
 
     fn path(&self, client: usize, round: usize) -> PathBuf {
@@ -66,7 +87,13 @@ impl Memories {
     }
 }
 
-impl federation::Memories for Memories {
+/// The attempts of which something is kept in a run's folder.
+fn attempts(folder: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+impl federation::Memories for &Memories {
     fn keep(&self, client: usize, round: usize, bytes: &[u8]) -> federation::Result<()> {
         let path = || self.path(client, round);
         let failed = |error| format!("{}: what client {client} remembers cannot be kept: {error}", path().display());
@@ -93,7 +120,9 @@ mod tests {
     #[test]
     fn the_last_two_rounds_stay() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let memories = Memories::of_run(folder.path(), "a-run")?;
+        let kept = Memories::of_run(folder.path(), "a-run")?;
+        kept.begin("one")?;
+        let memories = &kept;
         for round in [1, 2, 4, 9] {
             memories.keep(3, round, format!("after {round}").as_bytes())?;
         }
@@ -114,6 +143,13 @@ mod tests {
             assert_eq!(memories.recall(3, 1)?, None, "{at} bytes");
         }
         assert!(Memories::of_run(folder.path(), "a-run").is_err_and(|error| error.to_string().contains("another worker")));
+
+        memories.keep(3, 1, b"anew")?;
+        drop(kept);
+        let again = Memories::of_run(folder.path(), "a-run")?;
+        assert_eq!((again.attempt().as_deref(), (&again).recall(3, 1)?.as_deref()), (Some("one"), Some(&b"anew"[..])));
+        again.begin("two")?;
+        assert_eq!((again.attempt().as_deref(), (&again).recall(3, 1)?), (Some("two"), None));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! | this process asks | and sends | the program answers |
 //! |---|---|---|
 //! | `{"bring": "who", "clients": N}` | | `{"workers": N}`, and N frames: what each worker said of itself |
-//! | `{"bring": "orders", "run": NAME, "round": R, "clients": [...], "again": B}` | an order for each | for each client, in whatever order, `{"client": C}` and its reply; `{"client": C, "lost": WHY}`; or `{"client": C, "failed": WHY}`, as its worker said |
+//! | `{"bring": "orders", "run": NAME, "attempt": WORD, "round": R, "clients": [...], "again": B}` | an order for each | for each client, in whatever order, `{"client": C}` and its reply; `{"client": C, "lost": WHY}`; or `{"client": C, "failed": WHY}`, as its worker said |
 //!
 //! `again` says whether orders may be brought twice where no reply comes. The line ends with the run.
 
@@ -19,7 +19,7 @@ use line::Line;
 use schema::record::HostFacts;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::reply_to;
+use crate::engine::{attempt, reply_to};
 use crate::introduction::assign;
 use crate::talk::{Say, frame, hear, say, senseless};
 use crate::{Introduction, Result};
@@ -32,6 +32,7 @@ const MOST_WHO: u64 = 1 << 20;
 pub struct Relay {
     line: Line,
     run: String,
+    attempt: String,
     hosts: Vec<HostFacts>,
 }
 
@@ -39,7 +40,7 @@ pub struct Relay {
 #[serde(tag = "bring", rename_all = "kebab-case")]
 enum Bring<'a> {
     Who { clients: usize },
-    Orders { run: &'a str, round: usize, clients: Vec<usize>, again: bool },
+    Orders { run: &'a str, attempt: &'a str, round: usize, clients: Vec<usize>, again: bool },
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,7 +73,7 @@ impl Relay {
         }
         assign(introductions.iter().map(|(name, introduction)| (name.as_str(), introduction)), clients)?;
         let hosts = introductions.into_iter().map(|(_, introduction)| introduction.host).collect();
-        Ok(Self { line, run: here.run.clone(), hosts })
+        Ok(Self { line, run: here.run.clone(), attempt: attempt(), hosts })
     }
 
     /// What workers said of themselves.
@@ -84,7 +85,7 @@ impl Relay {
         let round = orders.first().map_or(0, |order| order.round.index);
         let clients = orders.iter().map(|order| order.client).collect();
         let again = !orders.iter().any(|order| matches!(order.kind, Kind::Train { .. }));
-        say(&mut self.line, &Bring::Orders { run: &self.run, round, clients, again })?;
+        say(&mut self.line, &Bring::Orders { run: &self.run, attempt: &self.attempt, round, clients, again })?;
         for order in orders {
             let bytes =
                 order.to_bytes().map_err(|error| senseless(&self.line, format!("is to be sent what cannot be sent: {error}")))?;

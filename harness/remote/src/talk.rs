@@ -6,7 +6,7 @@
 //! | the server asks | and sends | the worker answers | and sends |
 //! |---|---|---|---|
 //! | `{"ask": "who"}` | | `{"say": "who", ...}`: its [`Introduction`] | |
-//! | `{"ask": "work", "run": NAME, "orders": N}` | N orders | `{"say": "busy"}` every second, then `{"say": "replies", "replies": N}` | N replies, in the orders' order |
+//! | `{"ask": "work", "run": NAME, "attempt": WORD, "orders": N}` | N orders | `{"say": "busy"}` every second, then `{"say": "replies", "replies": N}` | N replies, in the orders' order |
 //! | either | | `{"say": "refused", "why": ...}`: it is another run's; `{"say": "failed", "why": ...}`: it cannot be done | |
 
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub enum Ask {
         protocol: u32,
         /// The run's name.
         run: String,
+        /// The server's attempt at it: a word of letters and digits, another one for each process that begins it.
+        attempt: String,
         /// How many orders.
         orders: usize,
     },

@@ -9,7 +9,7 @@ use federation::{Host, Message, Order, Reply, Watch};
 use line::{Line, Listener};
 
 use crate::talk::{Ask, BUSY_EVERY, PROTOCOL, Say, frame, hear, say, senseless};
-use crate::{Introduction, Result};
+use crate::{Introduction, Memories, Result};
 
 /// How long a byte of an ask may take: whoever calls has it ready.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Some clients of a run, for whoever calls.
 pub struct Worker<'a> {
     host: Host<'a>,
+    memories: &'a Memories,
     introduction: Introduction,
     watch: &'a dyn Watch,
 }
@@ -31,9 +32,9 @@ pub trait Notice {
 }
 
 impl<'a> Worker<'a> {
-    /// The clients of a host, which are those that the introduction names.
-    pub fn new(host: Host<'a>, introduction: Introduction, watch: &'a dyn Watch) -> Self {
-        Self { host, introduction, watch }
+    /// The clients of a host, which are those that the introduction names, and what they remember.
+    pub fn new(host: Host<'a>, memories: &'a Memories, introduction: Introduction, watch: &'a dyn Watch) -> Self {
+        Self { host: host.remembering(memories), memories, introduction, watch }
     }
 
     /// Serves callers, one after the other, until the listener fails. Whatever a caller says, the next one is served.
@@ -61,14 +62,30 @@ impl<'a> Worker<'a> {
                     return say(line, &Say::Refused { why });
                 }
                 Ask::Who { .. } => say(line, &Say::Who(Box::new(self.introduction.clone())))?,
-                Ask::Work { orders, .. } => self.work(line, orders, notice)?,
+                Ask::Work { attempt, orders, .. } => self.work(line, &attempt, orders, notice)?,
             }
         }
         Ok(())
     }
 
+    /// Whether orders are of the attempt that the clients remember. A server that begins anew takes them over; what goes on belongs to
+    /// the one that came last.
+    fn belongs_to(&mut self, attempt: &str, orders: &[Order]) -> Result<bool> {
+        let is_word = !attempt.is_empty() && attempt.len() <= LONGEST && attempt.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let known = self.memories.attempt();
+        if !is_word || known.as_deref() == Some(attempt) {
+            return Ok(is_word);
+        }
+        if known.is_some() && orders.iter().any(|order| order.after > 0) {
+            return Ok(false);
+        }
+        self.memories.begin(attempt)?;
+        self.host.forget();
+        Ok(true)
+    }
+
     /// Takes so many orders, carries them out, and sends the replies in the orders' order.
-    fn work(&mut self, line: &mut Line, count: usize, notice: &dyn Notice) -> Result<()> {
+    fn work(&mut self, line: &mut Line, attempt: &str, count: usize, notice: &dyn Notice) -> Result<()> {
         let most = self.introduction.host.clients.len();
         if count > most {
             return Err(senseless(line, format!("has {count} orders for a worker of {most} clients")));
@@ -77,6 +94,10 @@ impl<'a> Worker<'a> {
         for _ in 0..count {
             let order = Order::from_bytes(&frame(line, MOST_BYTES)?);
             orders.push(order.map_err(|error| senseless(line, format!("sends an order that cannot be read: {error}")))?);
+        }
+        if !self.belongs_to(attempt, &orders)? {
+            let why = "another server has begun this run anew, and its clients are that one's now";
+            return say(line, &Say::Refused { why: why.into() });
         }
         let asked: Vec<usize> = orders.iter().map(|order| order.client).collect();
         let round = orders.first().map_or(0, |order| order.round.index);
@@ -92,6 +113,9 @@ impl<'a> Worker<'a> {
         }
     }
 }
+
+/// The longest name of an attempt.
+const LONGEST: usize = 64;
 
 /// Replies as bytes, as the orders were.
 fn in_order(asked: &[usize], mut replies: Vec<Reply>) -> federation::Result<Vec<Vec<u8>>> {

@@ -34,7 +34,7 @@ def _work(message: Message, context: Context) -> Message:
     said, orders = records.unpack(message.content)
     try:
         with _line(context) as line:
-            line.say({"ask": "work", "protocol": PROTOCOL, "run": said["run"], "orders": len(orders)})
+            line.say({"ask": "work", "protocol": PROTOCOL, "run": said["run"], "attempt": said["attempt"], "orders": len(orders)})
             for order in orders:
                 line.send(order)
             answer = line.hear()

@@ -105,7 +105,8 @@ def _bring(line: Line, nodes: Nodes, asked: dict[str, Any], patience: float) -> 
     for client in set(clients) - where.keys():
         _say_lost(line, round_, client, "no node has it")
     by_node, kind = _by_node(clients, orders, where), "query.orders" if asked["again"] else "train.orders"
-    asks = {node: (kind, {"run": asked["run"]}, [order for _, order in some]) for node, some in by_node.items()}
+    said = {"run": asked["run"], "attempt": asked["attempt"]}
+    asks = {node: (kind, said, [order for _, order in some]) for node, some in by_node.items()}
     for node, said, replies in nodes.ask(asks, str(round_), patience):
         of_node = [client for client, _ in by_node[node]]
         match said["say"]:
