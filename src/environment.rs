@@ -55,7 +55,24 @@ fn kernels(backbone: &dyn Backbone) -> BTreeMap<String, String> {
 fn command() -> Vec<String> {
     // A path need not be text.
     let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    std::iter::once("fedbench".into()).chain(arguments).collect()
+    without_places(std::iter::once("fedbench".into()).chain(arguments))
+}
+
+/// Options whose values say where other machines, keys and tokens are: they are nobody's business who reads a run folder.
+const PLACES: [&str; 6] = ["--workers", "--relay", "--decoder", "--superlink", "--tls", "--token"];
+
+fn without_places(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let mut hides = false;
+    let shown = arguments.map(|argument| {
+        let option = argument.split_once('=').map_or(&*argument, |(option, _)| option);
+        let is_value = std::mem::replace(&mut hides, PLACES.contains(&&*argument));
+        match PLACES.contains(&option) && option != argument {
+            _ if is_value => "...".into(),
+            true => format!("{option}=..."),
+            false => argument,
+        }
+    });
+    shown.collect()
 }
 
 /// A library's version in the lock file that this program was built with.
@@ -73,6 +90,14 @@ fn cpu() -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn places_of_others_are_not_shown() {
+        let typed =
+            ["fedbench", "coordinate", "x.toml", "--workers", "unix:a,tls://b:1", "--token=t", "--tls", "d", "--out", "o"];
+        let shown = super::without_places(typed.into_iter().map(String::from)).join(" ");
+        assert_eq!(shown, "fedbench coordinate x.toml --workers ... --token=... --tls ... --out o");
+    }
+
     #[test]
     fn versions_come_from_the_lock_file() {
         assert!(super::version_of("candle-core").is_some_and(|version| version.starts_with("0.")));

@@ -127,6 +127,8 @@ pub fn go(place: &mut dyn Place, session: &mut Session, mut resolved: Resolved, 
         Plan::new(&study, &row, &resolved.inputs, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
     }
 
+    let (mut engine, hosts) = place.engine(&study, introduction(&study, &name, Vec::new())?)?;
+    note_commits(&hosts);
     let folder = RunDir::create(out, &name)?;
     // Another process may have finished it since.
     if is_complete(folder.path(), options) {
@@ -134,7 +136,6 @@ pub fn go(place: &mut dyn Place, session: &mut Session, mut resolved: Resolved, 
     }
     folder.clear()?;
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
-    let (mut engine, hosts) = place.engine(&study, introduction(&study, &name, Vec::new())?)?;
     let environment =
         environment(study.backbone(), &resolved.experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
     folder.write_setup(&study, &Environment { hosts, ..environment })?;
@@ -142,6 +143,15 @@ pub fn go(place: &mut dyn Place, session: &mut Session, mut resolved: Resolved, 
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))
+}
+
+/// Says which workers were built from other code than this process.
+fn note_commits(hosts: &[HostFacts]) {
+    let own = env!("FEDBENCH_COMMIT");
+    for host in hosts.iter().filter(|host| host.commit != own) {
+        let (clients, commit) = (host.clients.len(), guard::text::line(&host.commit, 60));
+        note(&format!("note: the worker of {clients} clients was built from commit {commit}, this program from {own}"));
+    }
 }
 
 /// What this process says of itself to others of the same run: with no clients, the server.

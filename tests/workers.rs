@@ -35,7 +35,7 @@ struct Quiet;
 
 impl Notice for Quiet {
     fn turned_away(&self, _why: &str) {}
-    fn done(&self, _round: usize, _clients: &[usize]) {}
+    fn done(&self, _round: usize, _kind: Kind, _clients: &[usize]) {}
 }
 
 fn introduction(clients: &[usize]) -> Introduction {
@@ -169,16 +169,27 @@ enum Mishap {
     ReplyLost,
     /// The same, and the host stays.
     ReplyLostAlone,
+    /// In the second round and in the third client 1 trains, and its replies are lost.
+    ReplyLostTwice,
+    /// In neither round client 1 gets its order.
+    OrderLostTwice,
     /// What was kept is gone before the second round.
     Forgotten,
+    /// It is gone before the second round is judged.
+    ForgottenBeforeJudging,
+    /// It is gone before clients give their adapters away.
+    ForgottenAtTheEnd,
 }
 
 /// What clients remember, in files of one folder.
 struct InFolder(PathBuf);
 
 impl federation::Memories for InFolder {
-    fn keep(&self, client: usize, round: usize, bytes: &[u8]) -> federation::Result<()> {
+    fn keep(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> federation::Result<()> {
         std::fs::write(self.0.join(format!("{client}-{round}")), bytes).expect("kept");
+        for other in (0..round).filter(|other| *other != before) {
+            let _ = std::fs::remove_file(self.0.join(format!("{client}-{other}")));
+        }
         Ok(())
     }
 
@@ -212,27 +223,39 @@ impl Engine for Unlucky<'_> {
     }
 
     fn carry_out(&mut self, mut orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
-        let is_second = |order: &Order| order.round.index == 2 && matches!(order.kind, Kind::Train { .. });
-        let (mishap, struck) = (self.mishap, |order: &Order| is_second(order) && order.client == 1);
+        use Mishap::{
+            Forgotten, ForgottenAtTheEnd, ForgottenBeforeJudging, OrderLost, OrderLostTwice, ReplyLost, ReplyLostAlone,
+            ReplyLostTwice, Restarts,
+        };
+        let mishap = self.mishap;
+        let is_time = |order: &Order| match mishap {
+            Restarts => true,
+            ForgottenBeforeJudging => order.round.index == 2 && matches!(order.kind, Kind::Judge { .. }),
+            ForgottenAtTheEnd => matches!(order.kind, Kind::Own),
+            OrderLostTwice | ReplyLostTwice => [2, 3].contains(&order.round.index) && matches!(order.kind, Kind::Train { .. }),
+            _ => order.round.index == 2 && matches!(order.kind, Kind::Train { .. }),
+        };
+        let struck = |order: &Order| is_time(order) && order.client == 1;
         let strikes = orders.iter().any(struck);
-        if mishap == Mishap::Restarts || mishap == Mishap::Forgotten && orders.iter().any(is_second) {
+        if matches!(mishap, Restarts | Forgotten | ForgottenBeforeJudging | ForgottenAtTheEnd) && orders.iter().any(is_time) {
             self.host = None;
         }
-        if mishap == Mishap::Forgotten && strikes {
+        if matches!(mishap, Forgotten | ForgottenBeforeJudging | ForgottenAtTheEnd) && strikes {
             let kept = std::fs::read_dir(self.folder.path()).expect("a folder");
-            kept.for_each(|file| std::fs::remove_file(file.expect("a file").path()).expect("removed"));
+            let of_client_1 = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().starts_with("1-");
+            kept.flatten().filter(of_client_1).for_each(|file| std::fs::remove_file(file.path()).expect("removed"));
         }
         let lost: Vec<Reply> =
             orders.iter().filter(|order| struck(order)).map(|order| Reply::lost(order, "its line broke")).collect();
-        if mishap == Mishap::OrderLost {
+        if matches!(mishap, OrderLost | OrderLostTwice) {
             orders.retain(|order| !struck(order));
         }
         let mut replies = self.host().carry_out(orders, watch)?;
-        if strikes && matches!(mishap, Mishap::OrderLost | Mishap::ReplyLost | Mishap::ReplyLostAlone) {
+        if strikes && matches!(mishap, OrderLost | OrderLostTwice | ReplyLost | ReplyLostAlone | ReplyLostTwice) {
             replies.retain(|reply| reply.client != 1);
             replies.extend(lost);
         }
-        if strikes && mishap == Mishap::ReplyLost {
+        if strikes && mishap == ReplyLost {
             self.host = None;
         }
         Ok(replies)
@@ -260,6 +283,11 @@ fn hosts_go_on_from_what_was_kept() -> Test {
 /// An update that never arrived leaves no trace: it does not matter whether its order was lost, or its reply, or its host then too.
 #[test]
 fn what_never_arrived_leaves_no_trace() -> Test {
+    let mut four = federated("scaffold");
+    four.federation.rounds = 4;
+    let (never, lost) = (unlucky(&four, Mishap::OrderLostTwice)?, unlucky(&four, Mishap::ReplyLostTwice)?);
+    assert!(bytes(&never)? == bytes(&lost)?);
+    assert_eq!((never.recorded(Metric::DroppedOut).count(), never.recorded(Metric::StateLost).count()), (2, 0));
     for method in shard_methods() {
         let mut experiment = federated(method);
         experiment.federation.rounds = 3;
@@ -276,15 +304,27 @@ fn what_never_arrived_leaves_no_trace() -> Test {
     Ok(())
 }
 
-/// Clients whose host forgot begin anew, and that is recorded.
+/// A client whose host forgot what it remembered begins anew, and that is recorded; before it has trained again, nobody judges it, and
+/// nothing is given away for its adapters.
 #[test]
 fn what_is_forgotten_is_recorded() -> Test {
-    let mut experiment = federated("scaffold");
+    let recorded = |outcome: &Outcome, metric: Metric| -> Vec<_> {
+        outcome.records.iter().filter(|record| record.metric == metric).map(|record| (record.round, record.client)).collect()
+    };
+    let mut experiment = federated("ditto");
     experiment.federation.rounds = 3;
-    let (whole, forgetful) = (in_process(&experiment)?, unlucky(&experiment, Mishap::Forgotten)?);
-    let lost: Vec<_> = forgetful.records.iter().filter(|r| r.metric == Metric::StateLost).map(|r| (r.round, r.client)).collect();
-    assert!(lost.contains(&(2, Some(1))) && lost.iter().all(|(round, _)| *round == 2), "{lost:?}");
+    let whole = in_process(&experiment)?;
+    let forgetful = unlucky(&experiment, Mishap::Forgotten)?;
+    assert_eq!((recorded(&forgetful, Metric::StateLost), recorded(&forgetful, Metric::NotJudged)), (vec![(2, Some(1))], vec![]));
     assert!(bytes(&whole)? != bytes(&forgetful)?);
+
+    let forgetful = unlucky(&experiment, Mishap::ForgottenBeforeJudging)?;
+    let of_it = [Metric::NotJudged, Metric::StateLost].map(|metric| recorded(&forgetful, metric));
+    assert_eq!(of_it, [vec![(2, Some(1))], vec![(3, Some(1))]]);
+
+    let forgetful = unlucky(&experiment, Mishap::ForgottenAtTheEnd)?;
+    assert_eq!(recorded(&forgetful, Metric::NotJudged), [(3, Some(1))]);
+    assert_eq!(forgetful.personal.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [0, 2, 3, 4]);
     Ok(())
 }
 
@@ -474,12 +514,14 @@ fn a_worker_outlives_its_callers() -> Test {
             Some(Say::Refused { why }) => assert!(why.contains(part), "{why}"),
             other => panic!("{part}: {other:?}"),
         };
-        refused(asked(Ask::Who { protocol: PROTOCOL + 1 }, &[])?, "another version");
+        refused(asked(Ask::Who { protocol: PROTOCOL + 1, run: "a-run".into(), attempt: "one".into() }, &[])?, "another version");
         refused(
             asked(Ask::Work { protocol: PROTOCOL, run: "b".into(), attempt: "one".into(), orders: 1 }, &[])?,
             "belongs to the run a-run",
         );
-        assert!(asked(work(usize::MAX), &[])?.is_none());
+        for senseless in [usize::MAX, 0] {
+            assert!(asked(work(senseless), &[])?.is_none());
+        }
         assert!(asked(work(1), &[b"fedm"])?.is_none());
 
         let here = introduction(&[]);
@@ -517,10 +559,17 @@ fn workers_of_another_run_are_refused() -> Test {
         })
     };
     type Change = fn(&mut Introduction);
-    let table: [(Change, &str); 3] = [
-        (|worker| worker.backbone_sha256 = "other".into(), "w0: weights there: `other`, here: `weights`"),
-        (|worker| worker.partition_sha256 = "other".into(), "w0: the partition there: `other`, here: `parts`"),
-        (|worker| worker.run = "b-run".into(), "w0: the run there: `b-run`, here: `a-run`"),
+    let table: [(Change, &str); 4] = [
+        (
+            |worker| worker.backbone_sha256 = "other".into(),
+            "w0 has the run a-run, and here it is a-run: it is of other weights; both",
+        ),
+        (|worker| worker.partition_sha256 = "other".into(), "it is of another partition; both sides need"),
+        (|worker| worker.host.version = "1".into(), "it is by another version of fedbench; both"),
+        (
+            |worker| worker.run = "b-run".into(),
+            "w0 has the run b-run, and here it is a-run: it is of another name; both sides need",
+        ),
     ];
     for (change, expected) in table {
         let mut worker = introduction(&[0, 1, 2]);
@@ -532,7 +581,7 @@ fn workers_of_another_run_are_refused() -> Test {
     let twice = meet(&[introduction(&[0, 1]), introduction(&[1, 2])])?;
     assert!(twice.contains("client 1 is at") && twice.contains("expected one worker for each client"), "{twice}");
     let missing = meet(&[introduction(&[1])])?;
-    assert!(missing.contains("no worker has clients 0, 2"), "{missing}");
+    assert!(missing.contains("no worker has clients 0,2; start one with `--clients 0,2`"), "{missing}");
     assert!(meet(&[introduction(&[0, 1, 2, 3])])?.contains("has client 3; the experiment's are 0 to 2"));
     Ok(())
 }
@@ -640,6 +689,8 @@ fn the_programs_workers_may_be_killed() -> Test {
         desk.expect(&coordinate(out).iter().map(String::as_str).collect::<Vec<_>>(), code, texts)
     };
     let _a = Process::start(&desk, "0,2", "unix:a.sock")?;
+    // Who calls and says nothing keeps nobody waiting.
+    let _silent = UnixStream::connect(desk.path().join("a.sock"))?;
     drop(Process::start(&desk, "1", "unix:b.sock")?);
     expect("nobody", 1, &["unix:b.sock: nobody answers"]);
     let b = Process::start(&desk, "1", "unix:b.sock")?;

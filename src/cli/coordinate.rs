@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 use federation::Engine;
-use line::{Address, Listener, Security};
+use line::{Address, Line, Listener, Security};
 use remote::{Introduction, Relay, Workers};
 use schema::record::HostFacts;
 use study::{Part, Study};
 
 use super::arguments::{ExperimentFile, Protection, seed};
+use super::note;
 use super::place::check_for_runs;
 use super::run::say_ran;
 use crate::runner::{self, Options, Place};
@@ -34,7 +35,7 @@ pub(crate) struct Coordinate {
     #[arg(long, group = "where")]
     relay: Option<Address>,
     /// Seconds after which a worker that says nothing is lost; a worker that trains says so every second.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    #[arg(long, default_value_t = 60, conflicts_with = "relay", value_parser = clap::value_parser!(u64).range(5..=86_400))]
     patience: u64,
     #[command(flatten)]
     protection: Protection,
@@ -63,6 +64,16 @@ impl Coordinate {
     }
 }
 
+/// The first caller that may speak; whoever may not is told why, and the next one heard.
+fn admitted(listener: &Listener) -> Result<Line> {
+    loop {
+        match listener.hear().map_err(remote::Error::from)?.admit() {
+            Ok(line) => return Ok(line),
+            Err(error) => note(&format!("turned away: {error}")),
+        }
+    }
+}
+
 /// At workers.
 struct Elsewhere {
     workers: Vec<Address>,
@@ -80,7 +91,8 @@ impl Place for Elsewhere {
         let clients = study.shards().len();
         Ok(match &self.relay {
             Some(listener) => {
-                let relay = Relay::meet(listener.accept().map_err(remote::Error::from)?, &here, clients)?;
+                note(&format!("waiting for a program that brings orders, at {}", listener.address()));
+                let relay = Relay::meet(admitted(listener)?, &here, clients)?;
                 let hosts = relay.hosts();
                 (Box::new(relay), hosts)
             }

@@ -58,8 +58,9 @@ pub(super) fn run(
             note(line);
         }
     };
-    let traffic = submit(&app, superlink, said)?;
+    let submitted = submit(&app, superlink, said);
     std::fs::remove_dir_all(&app.folder).with_context(|| format!("cannot remove {}", app.folder.display()))?;
+    let traffic = submitted?;
     let run = out.join(&resolved.name);
     let place = if run.join(schema::run_dir::SUMMARY).is_file() { "" } else { " (on the SuperLink's machine)" };
     let (up, down) = (bytes(traffic.inbound_bytes), bytes(traffic.outbound_bytes));

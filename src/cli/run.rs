@@ -58,6 +58,9 @@ impl Run {
             return Err(study::Error::Usage("--superlink goes with --engine flower".into()).into());
         }
         if self.engine == Engine::Flower {
+            if self.no_verify {
+                return Err(study::Error::Usage("--no-verify goes with --engine in-process".into()).into());
+            }
             return flower::run(session, &experiment, &self.out, self.superlink.as_deref(), self.quiet);
         }
         let options = Options { quiet: self.quiet, unverified: self.no_verify };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use federation::Unwatched;
+use federation::order::Kind;
 use line::{Address, Listener};
 use remote::{Memories, Notice};
 use study::Part;
@@ -72,9 +73,14 @@ impl Notice for Lines {
         note(&format!("turned away: {why}"));
     }
 
-    fn done(&self, round: usize, clients: &[usize]) {
+    fn done(&self, round: usize, kind: Kind, clients: &[usize]) {
+        let what = match kind {
+            Kind::Train { .. } => "trained",
+            Kind::Judge { .. } => "judged",
+            Kind::Own => "gave their adapters",
+        };
         if !self.quiet {
-            note(&format!("  round {round:>3}  clients {}", listed(clients)));
+            note(&format!("  round {round:>3}  clients {} {what}", listed(clients)));
         }
     }
 }

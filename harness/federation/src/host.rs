@@ -44,9 +44,9 @@ impl<'a> Host<'a> {
     }
 
     /// Its clients remember nothing any more: another run of theirs begins.
-    pub fn forget(&mut self) {
+    pub fn forget(&mut self) -> Result<()> {
         let before = Round { index: 0, total: 0, clients: 0 };
-        self.clients.iter_mut().for_each(|client| client.resume(before, Memory::new()));
+        self.clients.iter_mut().try_for_each(|client| client.resume(before, Memory::new()))
     }
 
     /// Of these clients alone.
@@ -77,7 +77,12 @@ impl<'a> Host<'a> {
 impl Desk<'_> {
     fn reply(&self, client: &mut Client, order: Order, watch: &dyn Watch) -> Result<Reply> {
         let state_lost = self.rewind(client, &order)?;
-        let Order { client: id, round, kind, payload, .. } = order;
+        if state_lost && !matches!(order.kind, Kind::Train { .. }) {
+            // What it has trained nobody knows, so nobody judges it; it begins anew when it trains again.
+            client.resume(Round { index: 0, ..order.round }, Memory::new())?;
+            return Ok(Reply::lost(&order, "its host no longer knows what it remembered"));
+        }
+        let Order { client: id, round, after, kind, payload } = order;
         let opened = payload.open(&Sets::default(), self.federation.device);
         let received = opened.map_err(|what| Error::Message { client: id, round: round.index, what })?;
         drop(payload);
@@ -88,7 +93,7 @@ impl Desk<'_> {
                 client.slow_down(share_of_steps);
                 let trained = self.train(client, &received)?;
                 if let Some(memories) = &self.memories {
-                    memories.keep(id, round.index, &to_bytes(id, round.index, &client.memory)?)?;
+                    memories.keep(id, round.index, after, &to_bytes(id, round.index, &client.memory)?)?;
                 }
                 flops = client.flops();
                 watch.client_done(round.index, id);

@@ -14,8 +14,9 @@ pub(crate) type Memory = BTreeMap<String, Adapters>;
 
 /// A place for what clients remember, as bytes that nobody else need understand.
 pub trait Memories: Send + Sync {
-    /// Keeps what a client remembers after a round; of earlier rounds, the last before it has to stay.
-    fn keep(&self, client: usize, round: usize, bytes: &[u8]) -> Result<()>;
+    /// Keeps what a client remembers after a round. What it remembered after the round `before`, of which the server has its last reply,
+    /// has to stay, for this round's may be lost; nothing else has.
+    fn keep(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> Result<()>;
 
     /// What was kept of a client after a round; nothing where it is gone or not as it was.
     fn recall(&self, client: usize, round: usize) -> Result<Option<Vec<u8>>>;

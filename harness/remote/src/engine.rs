@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
@@ -45,11 +46,12 @@ impl Workers {
         here: &Introduction,
         clients: usize,
     ) -> Result<Self> {
+        let attempt = attempt();
         let mut workers = Vec::new();
         let mut introductions = Vec::new();
         for address in addresses {
             let mut line = call(address, security, patience)?;
-            say(&mut line, &Ask::Who { protocol: PROTOCOL })?;
+            say(&mut line, &Ask::Who { protocol: PROTOCOL, run: here.run.clone(), attempt: attempt.clone() })?;
             let introduction = match answer(&mut line)? {
                 Say::Who(introduction) => *introduction,
                 other => return Err(senseless(&line, format!("answers {other:?} when it is asked who it is"))),
@@ -61,7 +63,7 @@ impl Workers {
         }
         let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let of_client = assign(names.iter().map(String::as_str).zip(&introductions), clients)?;
-        Ok(Self { run: here.run.clone(), attempt: attempt(), workers, of_client })
+        Ok(Self { run: here.run.clone(), attempt, workers, of_client })
     }
 
     /// What workers said of themselves.
@@ -90,13 +92,10 @@ impl federation::Engine for Workers {
                 scope.spawn(move || worker.carry_out(run, orders, watch))
             });
             let threads: Vec<_> = threads.collect();
-            threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect::<Vec<_>>()
         });
-        for (answer, orders) in answers.into_iter().zip(by_worker.values()) {
-            match answer {
-                Ok(answer) => replies.extend(answer?),
-                Err(_) => replies.extend(orders.iter().map(|order| Reply::lost(order, "what came of it could not be taken in"))),
-            }
+        for answer in answers {
+            replies.extend(answer?);
         }
         Ok(replies)
     }

@@ -9,13 +9,15 @@ pub enum Error {
     #[error(transparent)]
     Line(#[from] line::Error),
     /// Another experiment, or the same over other data or weights.
-    #[error("{at}: {what} there: `{there}`, here: `{here}`; both sides need the same experiment, data, weights and seed")]
+    #[error(
+        "{at} has the run {there}, and here it is {here}: it is {differs}; both sides need the same experiment, seed, data and weights"
+    )]
     Other {
         /// The worker's address.
         at: String,
         /// What differs.
-        what: &'static str,
-        /// This side's.
+        differs: String,
+        /// This side's run.
         here: String,
         /// The worker's.
         there: String,
@@ -29,7 +31,7 @@ pub enum Error {
         at: [String; 2],
     },
     /// Clients that no worker has.
-    #[error("no worker has {}; start one with `--clients`", shown(clients))]
+    #[error("no worker has {0}; start one with `--clients {1}`", shown(clients), listed(clients))]
     NoWorker {
         /// The clients.
         clients: Vec<usize>,
@@ -86,7 +88,13 @@ impl Error {
             Self::Line(error) => {
                 matches!(
                     error,
-                    Line::Address { .. } | Line::Plain { .. } | Line::Security { .. } | Line::File { .. } | Line::Taken { .. }
+                    Line::Address { .. }
+                        | Line::Plain { .. }
+                        | Line::Security { .. }
+                        | Line::File { .. }
+                        | Line::Taken { .. }
+                        | Line::Listen { .. }
+                        | Line::Refused { .. }
                 )
             }
             Self::Other { .. }
@@ -102,9 +110,14 @@ impl Error {
 /// A result of this crate's.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// "client 3", "clients 3, 4".
+/// "client 3", "clients 3,4".
 fn shown(clients: &[usize]) -> String {
-    let listed: Vec<String> = clients.iter().take(20).map(usize::to_string).collect();
-    let more = if clients.len() > listed.len() { ", ..." } else { "" };
-    format!("client{} {}{more}", if clients.len() == 1 { "" } else { "s" }, listed.join(", "))
+    format!("client{} {}", if clients.len() == 1 { "" } else { "s" }, listed(clients))
+}
+
+/// "3,4,7".
+fn listed(clients: &[usize]) -> String {
+    const SHOWN: usize = 20;
+    let listed: Vec<String> = clients.iter().take(SHOWN).map(usize::to_string).collect();
+    format!("{}{}", listed.join(","), if clients.len() > SHOWN { ",..." } else { "" })
 }

@@ -25,16 +25,18 @@ impl Introduction {
     /// Fails if a worker speaks of another run than this.
     pub fn check(&self, worker: &Self, at: &str) -> Result<()> {
         let same = [
-            ("weights", &self.backbone_sha256, &worker.backbone_sha256),
-            ("the partition", &self.partition_sha256, &worker.partition_sha256),
-            ("the run", &self.run, &worker.run),
+            ("of other weights", &self.backbone_sha256, &worker.backbone_sha256),
+            ("of another partition", &self.partition_sha256, &worker.partition_sha256),
+            ("by another version of fedbench", &self.host.version, &worker.host.version),
+            ("of another name", &self.run, &worker.run),
         ];
-        match same.into_iter().find(|(_, here, there)| here != there) {
-            Some((what, here, there)) => {
-                let (here, there) = (here.clone(), guard::text::line(there, 120));
-                Err(Error::Other { at: at.into(), what, here, there })
+        let differs: Vec<&str> = same.into_iter().filter(|(_, here, there)| here != there).map(|(what, ..)| what).collect();
+        match differs.is_empty() {
+            true => Ok(()),
+            false => {
+                let (here, there) = (self.run.clone(), guard::text::line(&worker.run, 120));
+                Err(Error::Other { at: at.into(), differs: differs.join(", "), here, there })
             }
-            None => Ok(()),
         }
     }
 }

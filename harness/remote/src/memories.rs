@@ -1,4 +1,4 @@
-//! What clients remember, in files: one for each client and round, the last two rounds'.
+//! What clients remember, in files: of each client the last round's, and that of the round of which the server has its last reply.
 //!
 //! `FOLDER/RUN/ATTEMPT/client-3/round-7` is a line with the SHA-256 of the rest, and the rest, which its host understands. What is damaged is
 //! not known any more.
@@ -10,9 +10,6 @@ use guard::files;
 use guard::lock::Lock;
 
 use crate::{Error, Result};
-
-/// Rounds that are kept: the last, and the one before, if its update is lost.
-const KEPT: usize = 2;
 
 /// Hexadecimal characters of a SHA-256.
 const SUM: usize = 64;
@@ -64,26 +61,22 @@ impl Memories {
         self.of_client(client).join(format!("round-{round}"))
     }
 
-    fn rounds(&self, client: usize) -> Vec<usize> {
-        let round = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("round-")?.parse().ok();
-        let entries = std::fs::read_dir(self.of_client(client)).into_iter().flatten().flatten();
-        let mut rounds: Vec<usize> = entries.filter_map(round).collect();
-        rounds.sort_unstable();
-        rounds
+    /// Forgets all rounds but these.
+    fn forget_others(&self, client: usize, rounds: [usize; 2]) -> std::io::Result<()> {
+        let round = |entry: &std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("round-")?.parse().ok();
+        for entry in std::fs::read_dir(self.of_client(client))? {
+            let entry = entry?;
+            if round(&entry).is_some_and(|round: usize| !rounds.contains(&round)) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
-    /// Forgets all but this round and the last one before it: whatever comes later is of an earlier attempt.
-    fn forget_others(&self, client: usize, round: usize) -> std::io::Result<()> {
-        let rounds = self.rounds(client);
-        let before = rounds.iter().rev().filter(|kept| **kept <= round).take(KEPT).copied().collect::<Vec<_>>();
-        let others = rounds.into_iter().filter(|kept| !before.contains(kept));
-        others.map(|other| self.path(client, other)).try_for_each(std::fs::remove_file)
-    }
-
-    fn write(&self, client: usize, round: usize, bytes: &[u8]) -> std::io::Result<()> {
+    fn write(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(self.of_client(client))?;
         files::write(&self.path(client, round), &[schema::sha256_hex(bytes).as_bytes(), b"\n", bytes].concat())?;
-        self.forget_others(client, round)
+        self.forget_others(client, [before, round])
     }
 }
 
@@ -94,10 +87,10 @@ fn attempts(folder: &Path) -> Vec<String> {
 }
 
 impl federation::Memories for &Memories {
-    fn keep(&self, client: usize, round: usize, bytes: &[u8]) -> federation::Result<()> {
+    fn keep(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> federation::Result<()> {
         let path = || self.path(client, round);
         let failed = |error| format!("{}: what client {client} remembers cannot be kept: {error}", path().display());
-        self.write(client, round, bytes).map_err(|error| federation::Error::Usage(failed(error)))
+        self.write(client, round, before, bytes).map_err(|error| federation::Error::Usage(failed(error)))
     }
 
     fn recall(&self, client: usize, round: usize) -> federation::Result<Option<Vec<u8>>> {
@@ -116,21 +109,22 @@ mod tests {
 
     use super::*;
 
-    /// Two rounds stay, what is of an earlier attempt goes, and a damaged file is nothing.
+    /// The last two rounds that matter stay, what is of an earlier attempt goes, and a damaged file is nothing.
     #[test]
-    fn the_last_two_rounds_stay() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    fn the_rounds_that_matter_stay() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let kept = Memories::of_run(folder.path(), "a-run")?;
         kept.begin("one")?;
         let memories = &kept;
-        for round in [1, 2, 4, 9] {
-            memories.keep(3, round, format!("after {round}").as_bytes())?;
+        // Of rounds 4 and 9 the server has no reply.
+        for (round, before) in [(1, 0), (2, 1), (4, 2), (9, 2)] {
+            memories.keep(3, round, before, format!("after {round}").as_bytes())?;
         }
-        assert_eq!(memories.rounds(3), [4, 9]);
-        assert_eq!(memories.recall(3, 4)?.as_deref(), Some(&b"after 4"[..]));
-        // A run that begins again.
-        memories.keep(3, 1, b"anew")?;
-        assert_eq!((memories.rounds(3), memories.recall(3, 9)?), (vec![1], None));
+        let rounds = || [1, 2, 4, 9].into_iter().filter(|round| memories.path(3, *round).exists()).collect::<Vec<_>>();
+        assert_eq!(rounds(), [2, 9]);
+        assert_eq!(memories.recall(3, 2)?.as_deref(), Some(&b"after 2"[..]));
+        memories.keep(3, 1, 0, b"anew")?;
+        assert_eq!((rounds(), memories.recall(3, 9)?), (vec![1], None));
 
         let path = memories.path(3, 1);
         let sound = std::fs::read(&path)?;
@@ -144,7 +138,7 @@ mod tests {
         }
         assert!(Memories::of_run(folder.path(), "a-run").is_err_and(|error| error.to_string().contains("another worker")));
 
-        memories.keep(3, 1, b"anew")?;
+        memories.keep(3, 1, 0, b"anew")?;
         drop(kept);
         let again = Memories::of_run(folder.path(), "a-run")?;
         assert_eq!((again.attempt().as_deref(), (&again).recall(3, 1)?.as_deref()), (Some("one"), Some(&b"anew"[..])));

@@ -4,7 +4,7 @@
 //!
 //! | this process asks | and sends | the program answers |
 //! |---|---|---|
-//! | `{"bring": "who", "clients": N}` | | `{"workers": N}`, and N frames: what each worker said of itself |
+//! | `{"bring": "who", "run": NAME, "attempt": WORD, "clients": N}` | | `{"workers": N}`, and N frames: what each worker said of itself |
 //! | `{"bring": "orders", "run": NAME, "attempt": WORD, "round": R, "clients": [...], "again": B}` | an order for each | for each client, in whatever order, `{"client": C}` and its reply; `{"client": C, "lost": WHY}`; or `{"client": C, "failed": WHY}`, as its worker said |
 //!
 //! `again` says whether orders may be brought twice where no reply comes. The line ends with the run.
@@ -39,7 +39,7 @@ pub struct Relay {
 #[derive(Debug, Serialize)]
 #[serde(tag = "bring", rename_all = "kebab-case")]
 enum Bring<'a> {
-    Who { clients: usize },
+    Who { run: &'a str, attempt: &'a str, clients: usize },
     Orders { run: &'a str, attempt: &'a str, round: usize, clients: Vec<usize>, again: bool },
 }
 
@@ -60,7 +60,8 @@ struct Brought {
 impl Relay {
     /// Asks the program on this line who is there, and fails unless these are workers of this run that have each of its clients once.
     pub fn meet(mut line: Line, here: &Introduction, clients: usize) -> Result<Self> {
-        say(&mut line, &Bring::Who { clients })?;
+        let attempt = attempt();
+        say(&mut line, &Bring::Who { run: &here.run, attempt: &attempt, clients })?;
         let Found { workers } = hear(&mut line)?.ok_or_else(|| senseless(&line, "hung up before it said who is there".into()))?;
         let mut introductions = Vec::new();
         for at in 0..workers {
@@ -73,7 +74,7 @@ impl Relay {
         }
         assign(introductions.iter().map(|(name, introduction)| (name.as_str(), introduction)), clients)?;
         let hosts = introductions.into_iter().map(|(_, introduction)| introduction.host).collect();
-        Ok(Self { line, run: here.run.clone(), attempt: attempt(), hosts })
+        Ok(Self { line, run: here.run.clone(), attempt, hosts })
     }
 
     /// What workers said of themselves.

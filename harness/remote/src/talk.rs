@@ -5,7 +5,7 @@
 //!
 //! | the server asks | and sends | the worker answers | and sends |
 //! |---|---|---|---|
-//! | `{"ask": "who"}` | | `{"say": "who", ...}`: its [`Introduction`] | |
+//! | `{"ask": "who", "run": NAME, "attempt": WORD}` | | `{"say": "who", ...}`: its [`Introduction`] | |
 //! | `{"ask": "work", "run": NAME, "attempt": WORD, "orders": N}` | N orders | `{"say": "busy"}` every second, then `{"say": "replies", "replies": N}` | N replies, in the orders' order |
 //! | either | | `{"say": "refused", "why": ...}`: it is another run's; `{"say": "failed", "why": ...}`: it cannot be done | |
 
@@ -35,6 +35,11 @@ pub enum Ask {
     Who {
         /// [`PROTOCOL`].
         protocol: u32,
+        /// The run's name.
+        run: String,
+        /// The server's attempt at it: a word of letters and digits, another one for each process that begins it. From now on the
+        /// worker's clients are that one's.
+        attempt: String,
     },
     /// To carry out the orders that follow.
     Work {
@@ -42,9 +47,9 @@ pub enum Ask {
         protocol: u32,
         /// The run's name.
         run: String,
-        /// The server's attempt at it: a word of letters and digits, another one for each process that begins it.
+        /// The server's attempt at it.
         attempt: String,
-        /// How many orders.
+        /// How many orders, at least one.
         orders: usize,
     },
 }

@@ -23,9 +23,10 @@ def who(message: Message, context: Context) -> Message:
     """Says what the worker says of itself."""
     try:
         with _line(context) as line:
-            line.say({"ask": "who", "protocol": PROTOCOL})
+            said, _ = records.unpack(message.content)
+            line.say({"ask": "who", "protocol": PROTOCOL, "run": said["run"], "attempt": said["attempt"]})
             answer = records.pack({"say": "who"}, [line.frame()])
-    except (OSError, LineError) as error:
+    except (OSError, ValueError, LineError) as error:
         answer = records.pack({"say": "lost", "why": f"its worker: {error}"}, [])
     return Message(answer, reply_to=message)
 
@@ -39,7 +40,7 @@ def _work(message: Message, context: Context) -> Message:
                 line.send(order)
             answer = line.hear()
             replies = [line.frame() for _ in range(answer.get("replies", 0))]
-    except (OSError, LineError) as error:
+    except (OSError, ValueError, LineError) as error:
         answer, replies = {"say": "lost", "why": f"its worker: {error}"}, []
     return Message(records.pack(answer, replies), reply_to=message)
 

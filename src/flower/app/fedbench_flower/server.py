@@ -28,12 +28,13 @@ class Nodes:
         self._grid, self._patience = grid, patience
         self._introductions: dict[int, bytes] = {}
 
-    def there(self) -> dict[int, int]:
-        """Of each client, the node that has it now."""
+    def there(self, asked: dict[str, Any]) -> dict[int, int]:
+        """Of each client, the node that has it now; `asked` names the run and the attempt."""
         nodes = set(self._grid.get_node_ids())
         self._introductions = {node: said for node, said in self._introductions.items() if node in nodes}
         new = nodes - self._introductions.keys()
-        for node, said, frames in self.ask({node: ("query.who", {"ask": "who"}, []) for node in new}, "who", self._patience):
+        whose = {"run": asked["run"], "attempt": asked["attempt"]}
+        for node, said, frames in self.ask({node: ("query.who", whose, []) for node in new}, "who", self._patience):
             if said["say"] == "who":
                 self._introductions[node] = frames[0]
             else:
@@ -43,10 +44,10 @@ class Nodes:
             clients.update(dict.fromkeys(json.loads(introduction)["host"]["clients"], node))
         return clients
 
-    def wait_for(self, clients: int, grace: float) -> dict[int, int]:
+    def wait_for(self, asked: dict[str, Any], grace: float) -> dict[int, int]:
         """The same once all are there, or the time is over."""
         end = time.monotonic() + grace
-        while len(where := self.there()) < clients and time.monotonic() < end:
+        while len(where := self.there(asked)) < asked["clients"] and time.monotonic() < end:
             time.sleep(0.2)
         return where
 
@@ -101,7 +102,7 @@ def _say_lost(line: Line, round_: int, client: int, why: str) -> None:
 def _bring(line: Line, nodes: Nodes, asked: dict[str, Any], patience: float) -> None:
     """Brings a round's orders to the nodes, and the replies back."""
     clients: list[int] = asked["clients"]
-    orders, where, round_ = [line.frame() for _ in clients], nodes.there(), asked["round"]
+    orders, where, round_ = [line.frame() for _ in clients], nodes.there(asked), asked["round"]
     for client in set(clients) - where.keys():
         _say_lost(line, round_, client, "no node has it")
     by_node, kind = _by_node(clients, orders, where), "query.orders" if asked["again"] else "train.orders"
@@ -127,7 +128,7 @@ def _serve(line: Line, nodes: Nodes, grace: float, patience: float) -> None:
     while (frame := line.receive()) is not None:
         asked, start = json.loads(frame), time.monotonic()
         if asked["bring"] == "who":
-            nodes.wait_for(asked["clients"], grace)
+            nodes.wait_for(asked, grace)
             introductions = nodes.introductions()
             line.say({"workers": len(introductions)})
             for introduction in introductions:
