@@ -176,7 +176,8 @@ impl Desk<'_> {
         let mut tensors = sets.iter().flat_map(|(set, tensors)| tensors.iter().map(move |(name, _)| (set, name)));
         match tensors.find(|(_, name)| Head::has(name)) {
             Some((set, name)) => Err(Error::Usage(format!(
-                "method `{}` sends `{name}` in the set `{set}`: a private head stays with its client; leave it out, or set                  adapter.head = \"shared\"",
+                "method `{}` sends `{name}` in the set `{set}`: a private head stays with its client; leave it out, or set \
+                 adapter.head = \"shared\"",
                 self.federation.row.name
             ))),
             None => Ok(()),
