@@ -15,7 +15,9 @@
 //! - [`runs`]: does a run obey them whole: its order, its counts, its bytes?
 //! - [`metrics`]: do the files of runs say what the table of metrics says?
 //! - [`engine`]: does it matter where clients are, and what of messages that are lost, damaged or made up?
-//! - [`workers`]: what of clients in other processes that are killed, begin again, are of another run, or make no sense?
+//! - [`workers`]: does a run with workers come out as one in one process, and what of those of another run, or that make no sense?
+//! - [`memories`]: do clients remember what they did, whatever becomes of their hosts and messages?
+//! - [`processes`]: the program's workers: the same run, and what of one that is killed?
 //! - [`methods`]: is every method, round by round, what PyTorch makes of its definition? (`tests/fixtures/methods.py`)
 //! - [`identity`]: what was a number computed on, whatever it is called and wherever it lies?
 //! - [`interrupted`]: what becomes of a run that is killed, met by another process, or out of disk?
@@ -62,6 +64,7 @@ mod kept;
 mod kinds;
 mod laws;
 mod lengths;
+mod memories;
 mod methods;
 mod metrics;
 mod models;
@@ -74,6 +77,7 @@ mod parity;
 mod planted;
 mod printed;
 mod privacy;
+mod processes;
 mod quoted;
 mod reality;
 mod rope;

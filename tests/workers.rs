@@ -1,10 +1,9 @@
-//! What becomes of a run whose clients are in other processes, when these are killed, begin again, are of another run, or make no sense.
+//! Does a run with workers, over sockets, come out as one in one process, and what of workers of another run, or that make no sense?
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -24,7 +23,6 @@ use schema::metrics::Metric;
 use schema::record::HostFacts;
 use study::{Part, Study};
 
-use crate::cli::{Desk, MINIMAL};
 use crate::support::Test;
 use crate::tiny::{bytes, experiment, part_of_study, study};
 
@@ -54,19 +52,22 @@ fn address(folder: &Path, name: &str) -> Result<Address> {
     Ok(format!("unix:{}", folder.join(name).display()).parse()?)
 }
 
-fn federated(method: &str) -> Experiment {
+/// Five clients, judged after every round.
+pub fn federated(method: &str) -> Experiment {
     let mut experiment = experiment(method);
     experiment.partition.clients = 5;
     experiment.evaluation.every = 1;
     experiment
 }
 
-fn run(study: &Study, engine: &mut dyn Engine) -> Result<Outcome> {
+/// A study's run, by an engine.
+pub fn run(study: &Study, engine: &mut dyn Engine) -> Result<Outcome> {
     let mut method = (study.federation().row.build)(&study.experiment().method.options)?;
     Ok(study.run(&mut *method, engine, &Unwatched)?)
 }
 
-fn in_process(experiment: &Experiment) -> Result<Outcome> {
+/// The run as it is in one process.
+pub fn in_process(experiment: &Experiment) -> Result<Outcome> {
     let (_, study) = study(experiment)?;
     run(&study, &mut InProcess::new(study.host()?))
 }
@@ -119,7 +120,7 @@ fn with_workers(experiment: &Experiment) -> Result<Outcome> {
 }
 
 /// The methods that clients take part in.
-fn shard_methods() -> impl Iterator<Item = &'static str> {
+pub fn shard_methods() -> impl Iterator<Item = &'static str> {
     METHODS.iter().filter(|row| row.scope == Scope::Shard).map(|row| row.name)
 }
 
@@ -155,176 +156,6 @@ fn workers_see_their_own_pictures() -> Test {
     assert!(refused(Part::Clients(Vec::new())).is_some_and(|why| why.contains("at least one client")));
     let pooled = part_of_study(&federated("centralized"), &Part::Server).err().context("taken")?.to_string();
     assert!(pooled.contains("no clients that could be elsewhere"), "{pooled}");
-    Ok(())
-}
-
-/// What happens to a host, or to a message, in a round.
-#[derive(Clone, Copy, PartialEq)]
-enum Mishap {
-    /// The host is killed before every exchange, and another goes on from what was kept.
-    Restarts,
-    /// In the second round client 1 never gets its order.
-    OrderLost,
-    /// In the second round client 1 trains, and its reply is lost; then its host is killed.
-    ReplyLost,
-    /// The same, and the host stays.
-    ReplyLostAlone,
-    /// In the second round and in the third client 1 trains, and its replies are lost.
-    ReplyLostTwice,
-    /// In neither round client 1 gets its order.
-    OrderLostTwice,
-    /// What was kept is gone before the second round.
-    Forgotten,
-    /// It is gone before the second round is judged.
-    ForgottenBeforeJudging,
-    /// It is gone before clients give their adapters away.
-    ForgottenAtTheEnd,
-}
-
-/// What clients remember, in files of one folder.
-struct InFolder(PathBuf);
-
-impl federation::Memories for InFolder {
-    fn keep(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> federation::Result<()> {
-        std::fs::write(self.0.join(format!("{client}-{round}")), bytes).expect("kept");
-        for other in (0..round).filter(|other| *other != before) {
-            let _ = std::fs::remove_file(self.0.join(format!("{client}-{other}")));
-        }
-        Ok(())
-    }
-
-    fn recall(&self, client: usize, round: usize) -> federation::Result<Option<Vec<u8>>> {
-        Ok(std::fs::read(self.0.join(format!("{client}-{round}"))).ok())
-    }
-}
-
-/// All clients at one host, to which something happens.
-struct Unlucky<'a> {
-    study: &'a Study,
-    folder: tempfile::TempDir,
-    host: Option<Host<'a>>,
-    mishap: Mishap,
-}
-
-impl<'a> Unlucky<'a> {
-    fn new(study: &'a Study, mishap: Mishap) -> Result<Self> {
-        Ok(Self { study, folder: tempfile::tempdir()?, host: None, mishap })
-    }
-
-    fn host(&mut self) -> &mut Host<'a> {
-        let (study, folder) = (self.study, &self.folder);
-        self.host.get_or_insert_with(|| study.host().expect("a host").remembering(InFolder(folder.path().into())))
-    }
-}
-
-impl Engine for Unlucky<'_> {
-    fn wave(&self) -> usize {
-        3
-    }
-
-    fn carry_out(&mut self, mut orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
-        use Mishap::{
-            Forgotten, ForgottenAtTheEnd, ForgottenBeforeJudging, OrderLost, OrderLostTwice, ReplyLost, ReplyLostAlone,
-            ReplyLostTwice, Restarts,
-        };
-        let mishap = self.mishap;
-        let is_time = |order: &Order| match mishap {
-            Restarts => true,
-            ForgottenBeforeJudging => order.round.index == 2 && matches!(order.kind, Kind::Judge { .. }),
-            ForgottenAtTheEnd => matches!(order.kind, Kind::Own),
-            OrderLostTwice | ReplyLostTwice => [2, 3].contains(&order.round.index) && matches!(order.kind, Kind::Train { .. }),
-            _ => order.round.index == 2 && matches!(order.kind, Kind::Train { .. }),
-        };
-        let struck = |order: &Order| is_time(order) && order.client == 1;
-        let strikes = orders.iter().any(struck);
-        if matches!(mishap, Restarts | Forgotten | ForgottenBeforeJudging | ForgottenAtTheEnd) && orders.iter().any(is_time) {
-            self.host = None;
-        }
-        if matches!(mishap, Forgotten | ForgottenBeforeJudging | ForgottenAtTheEnd) && strikes {
-            let kept = std::fs::read_dir(self.folder.path()).expect("a folder");
-            let of_client_1 = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().starts_with("1-");
-            kept.flatten().filter(of_client_1).for_each(|file| std::fs::remove_file(file.path()).expect("removed"));
-        }
-        let lost: Vec<Reply> =
-            orders.iter().filter(|order| struck(order)).map(|order| Reply::lost(order, "its line broke")).collect();
-        if matches!(mishap, OrderLost | OrderLostTwice) {
-            orders.retain(|order| !struck(order));
-        }
-        let mut replies = self.host().carry_out(orders, watch)?;
-        if strikes && matches!(mishap, OrderLost | OrderLostTwice | ReplyLost | ReplyLostAlone | ReplyLostTwice) {
-            replies.retain(|reply| reply.client != 1);
-            replies.extend(lost);
-        }
-        if strikes && mishap == ReplyLost {
-            self.host = None;
-        }
-        Ok(replies)
-    }
-}
-
-fn unlucky(experiment: &Experiment, mishap: Mishap) -> Result<Outcome> {
-    let (_, study) = study(experiment)?;
-    run(&study, &mut Unlucky::new(&study, mishap)?)
-}
-
-/// A host that is killed before every exchange gives the same run, with every method: what clients remember is in its files.
-#[test]
-fn hosts_go_on_from_what_was_kept() -> Test {
-    for method in shard_methods() {
-        let mut experiment = federated(method);
-        experiment.federation.rounds = 3;
-        experiment.federation.cohort = 0.6;
-        let (whole, restarted) = (in_process(&experiment)?, unlucky(&experiment, Mishap::Restarts)?);
-        assert!(bytes(&whole)? == bytes(&restarted)?, "{method}");
-    }
-    Ok(())
-}
-
-/// An update that never arrived leaves no trace: it does not matter whether its order was lost, or its reply, or its host then too.
-#[test]
-fn what_never_arrived_leaves_no_trace() -> Test {
-    let mut four = federated("scaffold");
-    four.federation.rounds = 4;
-    let (never, lost) = (unlucky(&four, Mishap::OrderLostTwice)?, unlucky(&four, Mishap::ReplyLostTwice)?);
-    assert!(bytes(&never)? == bytes(&lost)?);
-    assert_eq!((never.recorded(Metric::DroppedOut).count(), never.recorded(Metric::StateLost).count()), (2, 0));
-    for method in shard_methods() {
-        let mut experiment = federated(method);
-        experiment.federation.rounds = 3;
-        let never = unlucky(&experiment, Mishap::OrderLost)?;
-        let dropped: Vec<_> =
-            never.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect();
-        assert_eq!(dropped, [(2, Some(1))], "{method}");
-        for mishap in [Mishap::ReplyLost, Mishap::ReplyLostAlone] {
-            let lost = unlucky(&experiment, mishap)?;
-            assert!(bytes(&never)? == bytes(&lost)?, "{method}");
-        }
-        assert!(bytes(&never)? != bytes(&in_process(&experiment)?)?, "{method}: it makes a difference that it is missing");
-    }
-    Ok(())
-}
-
-/// A client whose host forgot what it remembered begins anew, and that is recorded; before it has trained again, nobody judges it, and
-/// nothing is given away for its adapters.
-#[test]
-fn what_is_forgotten_is_recorded() -> Test {
-    let recorded = |outcome: &Outcome, metric: Metric| -> Vec<_> {
-        outcome.records.iter().filter(|record| record.metric == metric).map(|record| (record.round, record.client)).collect()
-    };
-    let mut experiment = federated("ditto");
-    experiment.federation.rounds = 3;
-    let whole = in_process(&experiment)?;
-    let forgetful = unlucky(&experiment, Mishap::Forgotten)?;
-    assert_eq!((recorded(&forgetful, Metric::StateLost), recorded(&forgetful, Metric::NotJudged)), (vec![(2, Some(1))], vec![]));
-    assert!(bytes(&whole)? != bytes(&forgetful)?);
-
-    let forgetful = unlucky(&experiment, Mishap::ForgottenBeforeJudging)?;
-    let of_it = [Metric::NotJudged, Metric::StateLost].map(|metric| recorded(&forgetful, metric));
-    assert_eq!(of_it, [vec![(2, Some(1))], vec![(3, Some(1))]]);
-
-    let forgetful = unlucky(&experiment, Mishap::ForgottenAtTheEnd)?;
-    assert_eq!(recorded(&forgetful, Metric::NotJudged), [(3, Some(1))]);
-    assert_eq!(forgetful.personal.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [0, 2, 3, 4]);
     Ok(())
 }
 
@@ -583,139 +414,5 @@ fn workers_of_another_run_are_refused() -> Test {
     let missing = meet(&[introduction(&[1])])?;
     assert!(missing.contains("no worker has clients 0,2; start one with `--clients 0,2`"), "{missing}");
     assert!(meet(&[introduction(&[0, 1, 2, 3])])?.contains("has client 3; the experiment's are 0 to 2"));
-    Ok(())
-}
-
-/// Clients with adapters of their own that cannot be reached to be judged are recorded, and the others are judged without them.
-#[test]
-fn who_cannot_be_judged_is_recorded() -> Test {
-    struct Gone<'a>(InProcess<'a>, usize);
-    impl Engine for Gone<'_> {
-        fn wave(&self) -> usize {
-            usize::MAX
-        }
-
-        fn carry_out(&mut self, orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
-            let mut replies = self.0.carry_out(orders, watch)?;
-            let judged = |done: &Done| matches!(done, Done::Judged(_) | Done::Own(_));
-            replies.iter_mut().filter(|reply| judged(&reply.done)).take(self.1).for_each(|reply| {
-                reply.done = Done::Lost("gone".into());
-            });
-            Ok(replies)
-        }
-    }
-    let experiment = experiment("ditto");
-    let (_, study) = study(&experiment)?;
-    let outcome = run(&study, &mut Gone(InProcess::new(study.host()?), 1))?;
-    let recorded: Vec<_> =
-        outcome.records.iter().filter(|r| r.metric == Metric::NotJudged).map(|r| (r.round, r.client)).collect();
-    assert_eq!(recorded, [(2, Some(0))]);
-    assert_eq!(outcome.judgement.clients.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
-    assert!(outcome.predictions.iter().all(|p| p.client != Some(0)) && outcome.personal.len() == 2);
-    let nobody = run(&study, &mut Gone(InProcess::new(study.host()?), 3)).err().context("nobody was judged")?.to_string();
-    assert!(nobody.contains("it is lost: gone"), "{nobody}");
-    Ok(())
-}
-
-/// A worker of the program; what it says of rounds is read as it comes.
-struct Process {
-    child: Child,
-    rounds: BufReader<ChildStderr>,
-}
-
-impl Process {
-    fn start(desk: &Desk, clients: &str, at: &str) -> Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fedbench"));
-        command.args([
-            "worker",
-            "x.toml",
-            "--clients",
-            clients,
-            "--listen",
-            at,
-            "--state",
-            &format!("state-{clients}"),
-            "--threads",
-            "1",
-        ]);
-        command.current_dir(desk.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        // It says so when it listens.
-        BufReader::new(child.stdout.take().context("its output")?).read_line(&mut String::new())?;
-        let rounds = BufReader::new(child.stderr.take().context("its notes")?);
-        Ok(Self { child, rounds })
-    }
-
-    /// Killed once it has done its first round.
-    fn end_after_a_round(mut self) -> Result<()> {
-        let mut line = String::new();
-        while !line.contains("round") {
-            line.clear();
-            anyhow::ensure!(self.rounds.read_line(&mut line)? > 0, "it ended before a round");
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read(desk: &Desk, out: &str, name: &str) -> Result<String> {
-    let run = std::fs::read_dir(desk.path().join(out))?.next().context("a run")??.path();
-    Ok(std::fs::read_to_string(run.join(name))?)
-}
-
-fn files_of_run(desk: &Desk, out: &str) -> Result<BTreeMap<String, Vec<u8>>> {
-    let run = std::fs::read_dir(desk.path().join(out))?.next().context("a run")??.path();
-    let names = ["experiment.toml", "partition.json", "records.parquet", "predictions.parquet", "adapters.safetensors"];
-    names.map(|name| Ok((name.to_owned(), std::fs::read(run.join(name))?))).into_iter().collect()
-}
-
-/// The program itself: two workers give the bytes of `run`; one that is killed and started again changes nothing; one that stays away
-/// is recorded, and the run ends well. No token reaches the run folder.
-#[test]
-fn the_programs_workers_may_be_killed() -> Test {
-    let desk = Desk::new();
-    desk.write("x.toml", &format!("[federation]\nrounds = 3\n[partition]\nclients = 3\n{MINIMAL}"));
-    desk.expect(&["run", "x.toml", "--quiet", "--out", "whole"], 0, &[]);
-    let workers = "unix:a.sock,unix:b.sock";
-    let coordinate =
-        |out: &str| ["coordinate", "x.toml", "--workers", workers, "--patience", "5", "--out", out].map(String::from);
-    let expect = |out: &str, code: i32, texts: &[&str]| {
-        desk.expect(&coordinate(out).iter().map(String::as_str).collect::<Vec<_>>(), code, texts)
-    };
-    let _a = Process::start(&desk, "0,2", "unix:a.sock")?;
-    // Who calls and says nothing keeps nobody waiting.
-    let _silent = UnixStream::connect(desk.path().join("a.sock"))?;
-    drop(Process::start(&desk, "1", "unix:b.sock")?);
-    expect("nobody", 1, &["unix:b.sock: nobody answers"]);
-    let b = Process::start(&desk, "1", "unix:b.sock")?;
-    expect("two", 0, &["accuracy"]);
-    let (whole, two) = (files_of_run(&desk, "whole")?, files_of_run(&desk, "two")?);
-    assert!(whole == two);
-    let environment = read(&desk, "two", "environment.json")?;
-    assert!(environment.contains("\"hosts\"") && !environment.contains(&*desk.path().to_string_lossy()), "{environment}");
-
-    // Killed after a round and not started again, it costs the run its client's later updates, and no more.
-    drop(b);
-    let b = Process::start(&desk, "1", "unix:b.sock")?;
-    thread::scope(|scope| {
-        let killed = scope.spawn(move || b.end_after_a_round());
-        expect("killed", 0, &["accuracy"]);
-        killed.join().expect("no panic")
-    })?;
-    let lost = serde_json::from_str::<serde_json::Value>(&read(&desk, "killed", "summary.json")?)?["updates_lost"].clone();
-    assert!(lost == 2 || lost == 3, "{lost}");
-    desk.expect(
-        &["worker", "x.toml", "--clients", "0,0", "--listen", "unix:c.sock", "--state", "s"],
-        2,
-        &["client 0 is there twice"],
-    );
-    desk.expect(&["worker", "x.toml", "--clients", "7", "--listen", "unix:c.sock", "--state", "s"], 2, &["there is no client 7"]);
-    desk.expect(&["coordinate", "x.toml", "--workers", "http://h:1"], 2, &["is no address"]);
     Ok(())
 }

@@ -489,7 +489,6 @@ mod tests {
             ("-rf", "rf"),
             (".hidden", "hidden"),
             ("", "data"),
-            ("/", "data"),
             ("\u{1b}[31m\n", "31m"),
             ("a\u{202e}b", "a-b"),
         ] {
