@@ -15,7 +15,7 @@ use crate::workers::{federated, in_process, run, shard_methods};
 
 /// What happens to a host, or to a message, in a round.
 #[derive(Clone, Copy, PartialEq)]
-enum Mishap {
+pub enum Mishap {
     /// The host is killed before every exchange, and another goes on from what was kept.
     Restarts,
     /// In the second round client 1 never gets its order.
@@ -54,7 +54,7 @@ impl federation::Memories for InFolder {
 }
 
 /// All clients at one host, to which something happens.
-struct Unlucky<'a> {
+pub struct Unlucky<'a> {
     study: &'a Study,
     folder: tempfile::TempDir,
     host: Option<Host<'a>>,
@@ -62,7 +62,8 @@ struct Unlucky<'a> {
 }
 
 impl<'a> Unlucky<'a> {
-    fn new(study: &'a Study, mishap: Mishap) -> Result<Self> {
+    /// Over a study's clients.
+    pub fn new(study: &'a Study, mishap: Mishap) -> Result<Self> {
         Ok(Self { study, folder: tempfile::tempdir()?, host: None, mishap })
     }
 

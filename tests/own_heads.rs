@@ -25,6 +25,7 @@ use study::parameters::client_parameters;
 use tasks::judgement::{answers_of, judge_global};
 
 use crate::engine::{Carried, left_behind};
+use crate::memories::{Mishap, Unlucky};
 use crate::support::{Test, distance, flat, within};
 use crate::tiny;
 
@@ -232,6 +233,23 @@ fn a_private_head_stays_with_its_client() -> Test {
         let elsewhere = run_by(&both, |study, method| Carried::new(study, wave, method)).context(name)?;
         assert!(left_behind(outcome)? == left_behind(&elsewhere.outcome)? && ran.heads == elsewhere.heads, "{name}");
         assert_eq!(elsewhere.messages[1], 0, "{name}");
+    }
+    Ok(())
+}
+
+/// A private head is among what a host keeps of its clients: one that is killed goes on with it, and training that never arrived leaves
+/// no trace in it.
+#[test]
+fn a_private_head_survives_its_host() -> Test {
+    for name in ["fedavg-nano", "scaffold", "feddat"] {
+        let mut experiment = experiment(name, None);
+        experiment.federation.rounds = 3;
+        let both = study(&experiment)?;
+        let with = |mishap| Ok::<_, anyhow::Error>(run_by(&both, |study, _| Unlucky::new(study, mishap))?.outcome);
+        let whole = left_behind(&run_here(&both)?.outcome)?;
+        assert!(left_behind(&with(Mishap::Restarts)?)? == whole, "{name}: killed before every exchange");
+        let never = left_behind(&with(Mishap::OrderLost)?)?;
+        assert!(left_behind(&with(Mishap::ReplyLost)?)? == never && never != whole, "{name}: a reply that was lost");
     }
     Ok(())
 }
