@@ -17,7 +17,7 @@ use crate::task::{Answers, Task};
 use crate::{Error, Result, Round, Step, Update, Work, aggregate};
 
 /// What a client remembers its own head under, where heads are private. A method neither sees nor sends it.
-pub const HEAD: &str = "head";
+pub const HEAD: &str = "private-head";
 
 /// One participant. It offers a method its shard, freshly initialised adapters, a memory that survives rounds, and training.
 pub struct Client<'s> {
@@ -132,7 +132,10 @@ impl<'s> Client<'s> {
 
     /// Its own head, as far as it has been trained; nothing where heads are shared, or where there is none.
     pub(crate) fn head(&self) -> Adapters {
-        self.recall(HEAD, || self.task.head())
+        match self.task.head() {
+            fresh if fresh.is_empty() => fresh,
+            fresh => self.recall(HEAD, || fresh),
+        }
     }
 
     /// Begins a round: batches are drawn from the stream of this round and client, and its own head goes on from where it was.
