@@ -103,6 +103,10 @@ impl Method for Broken {
         self.method.train(client, received)
     }
 
+    fn sends(&self, round: Round) -> &'static [&'static str] {
+        self.method.sends(round)
+    }
+
     fn receive(&mut self, update: Update, global: &Adapters, round: Round) -> federation::Result<()> {
         match self.plant {
             Plant::FisherInverted => self.method.receive(with_inverted_fisher(&update)?, global, round),
