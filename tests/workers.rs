@@ -85,6 +85,21 @@ impl Engine for Reversed {
     }
 }
 
+/// Ends workers when it is dropped, however a test ends: who waits for callers is called once more.
+struct Ending<'a> {
+    over: &'a AtomicBool,
+    addresses: Vec<Address>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        for address in &self.addresses {
+            drop(Line::connect(address, &Security::default(), PATIENCE));
+        }
+    }
+}
+
 /// A worker over its part of the data, on a socket in this process until `over`.
 fn serve(experiment: &Experiment, clients: &[usize], folder: &Path, listener: &Listener, over: &AtomicBool) -> Result<()> {
     let study = part_of_study(experiment, &Part::Clients(clients.into()))?;
@@ -105,16 +120,14 @@ fn with_workers(experiment: &Experiment) -> Result<Outcome> {
     let server = part_of_study(experiment, &Part::Server)?;
     thread::scope(|scope| {
         let (folder, over) = (folder.path(), &over);
+        let addresses: Vec<Address> = parts.iter().map(|(address, _)| address.clone()).collect();
+        let ending = Ending { over, addresses: addresses.clone() };
         let serve = |(part, listener)| scope.spawn(move || serve(experiment, part, folder, listener, over));
         let workers: Vec<ScopedJoinHandle<Result<()>>> = parts.iter().map(|(_, part)| *part).zip(&listeners).map(serve).collect();
-        let addresses: Vec<Address> = parts.iter().map(|(address, _)| address.clone()).collect();
         let met = Workers::meet(&addresses, &Security::default(), PATIENCE, &introduction(&[]), 5);
         let outcome = met.map_err(Into::into).and_then(|workers| run(&server, &mut Reversed(workers)));
-        over.store(true, Ordering::SeqCst);
-        for ((address, _), worker) in parts.iter().zip(workers) {
-            drop(Line::connect(address, &Security::default(), PATIENCE));
-            worker.join().expect("no panic")?;
-        }
+        drop(ending);
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no panic"))?;
         outcome
     })
 }
@@ -167,6 +180,7 @@ fn with_impostor(experiment: &Experiment, act: fn(&mut Line, Vec<Reply>) -> remo
     let [good_ear, bad_ear] = listeners.map(|listener| listener.expect("a socket"));
     let (_, whole) = study(experiment)?;
     thread::scope(|scope| {
+        let ending = Ending { over: &over, addresses: vec![good.clone(), bad.clone()] };
         let honest = scope.spawn(|| serve(experiment, &[0, 2], folder.path(), &good_ear, &over));
         let other = scope.spawn(|| {
             let mut host = whole.host()?.of(&[1]);
@@ -179,10 +193,7 @@ fn with_impostor(experiment: &Experiment, act: fn(&mut Line, Vec<Reply>) -> remo
         let here = introduction(&[]);
         let met = Workers::meet(&[good.clone(), bad.clone()], &Security::default(), Duration::from_secs(4), &here, 3);
         let outcome = met.map_err(Into::into).and_then(|mut workers| run(&whole, &mut workers));
-        over.store(true, Ordering::SeqCst);
-        for at in [&good, &bad] {
-            drop(Line::connect(at, &Security::default(), PATIENCE));
-        }
+        drop(ending);
         honest.join().expect("no panic")?;
         other.join().expect("no panic")?;
         outcome
@@ -276,9 +287,9 @@ fn a_worker_that_makes_no_sense_costs_its_client() -> Test {
 fn a_worker_serves_one_attempt() -> Test {
     struct Overtaken<'a> {
         first: Workers,
-        second: Option<Workers>,
+        meet: &'a dyn Fn() -> remote::Result<Workers>,
         study: &'a Study,
-        outcome: Option<Outcome>,
+        second: Option<Result<Outcome>>,
     }
     impl Engine for Overtaken<'_> {
         fn wave(&self) -> usize {
@@ -286,10 +297,9 @@ fn a_worker_serves_one_attempt() -> Test {
         }
 
         fn carry_out(&mut self, orders: Vec<Order>, watch: &dyn Watch) -> federation::Result<Vec<Reply>> {
-            if orders.iter().any(|order| order.after == 1)
-                && let Some(mut second) = self.second.take()
-            {
-                self.outcome = run(self.study, &mut second).ok();
+            if orders.iter().any(|order| order.after == 1) && self.second.is_none() {
+                let second = (self.meet)().map_err(Into::into).and_then(|mut second| run(self.study, &mut second));
+                self.second = Some(second);
             }
             self.first.carry_out(orders, watch)
         }
@@ -299,18 +309,22 @@ fn a_worker_serves_one_attempt() -> Test {
     let listener = Listener::bind(&at, &Security::default())?;
     let experiment = experiment("scaffold");
     let (_, whole) = study(&experiment)?;
-    thread::scope(|scope| {
+    let (first, second) = thread::scope(|scope| {
+        let ending = Ending { over: &over, addresses: vec![at.clone()] };
         let worker = scope.spawn(|| serve(&experiment, &[0, 1, 2], folder.path(), &listener, &over));
         let meet = || Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &introduction(&[]), 3);
-        let mut engine = Overtaken { first: meet()?, second: Some(meet()?), study: &whole, outcome: None };
-        let first = run(&whole, &mut engine).err().context("it goes on")?.to_string();
-        assert!(first.contains("another server has begun this run anew"), "{first}");
-        let second = engine.outcome.context("it ran")?;
-        assert!(bytes(&second)? == bytes(&in_process(&experiment)?)?);
-        over.store(true, Ordering::SeqCst);
-        drop(Line::connect(&at, &Security::default(), PATIENCE)?);
-        worker.join().expect("no panic")
-    })
+        let both = meet().map(|first| {
+            let mut engine = Overtaken { first, meet: &meet, study: &whole, second: None };
+            (run(&whole, &mut engine), engine.second)
+        });
+        drop(ending);
+        worker.join().expect("no panic")?;
+        Ok::<_, anyhow::Error>(both?)
+    })?;
+    let first = first.err().context("it goes on")?.to_string();
+    assert!(first.contains("another server has begun this run anew"), "{first}");
+    assert!(bytes(&second.context("it ran")??)? == bytes(&in_process(&experiment)?)?);
+    Ok(())
 }
 
 /// A frame's length that nobody could mean is refused before memory is taken for it; the line's own tests have the rest.
@@ -326,6 +340,7 @@ fn a_worker_outlives_its_callers() -> Test {
         [&(hello.len() as u64).to_le_bytes()[..], hello, rest].concat()
     };
     thread::scope(|scope| {
+        let ending = Ending { over: &over, addresses: vec![at.clone()] };
         let worker = scope.spawn(|| serve(&experiment, &[0, 1, 2], folder.path(), &listener, &over));
         for rude in
             [b"GET / HTTP/1.1\r\n\r\n".to_vec(), greeting(&(1u64 << 60).to_le_bytes()), greeting(b"\x05\0\0\0\0\0\0\0abc")]
@@ -360,8 +375,7 @@ fn a_worker_outlives_its_callers() -> Test {
         let mut workers = Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &here, 3)?;
         let outcome = run(&whole, &mut workers)?;
         assert!(bytes(&outcome)? == bytes(&in_process(&experiment)?)?);
-        over.store(true, Ordering::SeqCst);
-        drop(Line::connect(&at, &Security::default(), PATIENCE)?);
+        drop(ending);
         worker.join().expect("no panic")
     })
 }
