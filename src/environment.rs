@@ -59,7 +59,8 @@ fn command() -> Vec<String> {
 }
 
 /// Options whose values say where other machines, keys and tokens are: they are nobody's business who reads a run folder.
-const PLACES: [&str; 6] = ["--workers", "--relay", "--decoder", "--superlink", "--tls", "--token"];
+const PLACES: [&str; 8] =
+    ["--workers", "--relay", "--decoder", "--decoder-tls", "--decoder-token", "--superlink", "--tls", "--token"];
 
 fn without_places(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let mut hides = false;

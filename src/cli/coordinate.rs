@@ -58,8 +58,8 @@ impl Coordinate {
         let options = Options { quiet: self.quiet, unverified: self.no_verify };
         let (security, patience) = (self.protection.security(), Duration::from_secs(self.patience));
         let relay = self.relay.map(|address| Listener::bind(&address, &security)).transpose().map_err(remote::Error::from)?;
-        let mut elsewhere = Elsewhere { workers: self.workers, relay, security, patience };
-        say_ran(&runner::run_at(&mut elsewhere, session, &experiment, &self.out, options)?);
+        let mut place = AtWorkers { workers: self.workers, relay, security, patience };
+        say_ran(&runner::run_at(&mut place, session, &experiment, &self.out, options)?);
         Ok(())
     }
 }
@@ -75,14 +75,14 @@ fn admitted(listener: &Listener) -> Result<Line> {
 }
 
 /// At workers.
-struct Elsewhere {
+struct AtWorkers {
     workers: Vec<Address>,
     relay: Option<Listener>,
     security: Security,
     patience: Duration,
 }
 
-impl Place for Elsewhere {
+impl Place for AtWorkers {
     fn part(&self) -> Part {
         Part::Server
     }

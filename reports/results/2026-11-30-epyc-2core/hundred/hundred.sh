@@ -1,4 +1,4 @@
-# 100 clients on 4 workers, and 25 on 1: memory of each process (VmHWM), times.  usage: hundred.sh PROGRAM
+# 24, 48 and 100 clients on 4 workers, and 100 in one process: memory of each process (VmHWM), times.  usage: hundred.sh PROGRAM
 B=$1
 run() { # CLIENTS WORKERS
   n=$1 w=$2; per=$((n / w)); rm -rf t-$n; mkdir t-$n
