@@ -7,6 +7,7 @@ use federation::link::Traffic;
 use federation::registry::MethodRow;
 use federation::{Placement, Scope, Task};
 use machine::clock::Stopwatch;
+use models::adapter::AdapterSpec;
 use schema::Inputs;
 use schema::experiment::Wire;
 use schema::inputs::judged_on_training_rows;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub steps: usize,
     /// Trainable parameters.
     pub trainable_parameters: u64,
+    /// The adapters' kind, and their rank if they have one.
+    pub adapter: String,
     /// Parameters of the frozen model.
     pub model_parameters: u64,
     /// Where the model's parts live.
@@ -124,6 +127,7 @@ impl Plan {
             rounds,
             steps,
             trainable_parameters: if trains { study.adapter().parameters() } else { 0 },
+            adapter: if trains { said(study.adapter()) } else { "none".into() },
             model_parameters: spec.parameters.total(),
             placement,
             client_parameters: (stored.paper, stored.deployed),
@@ -149,8 +153,12 @@ impl Plan {
                 self.clients, self.examples.0, self.examples.1, self.rounds, self.steps
             ),
             format!(
-                "  {} of {} parameters trained; a client stores {} (paper ledger) or {} (deployed)",
-                self.trainable_parameters, self.model_parameters, self.client_parameters.0, self.client_parameters.1
+                "  {} of {} parameters trained ({}); a client stores {} (paper ledger) or {} (deployed)",
+                self.trainable_parameters,
+                self.model_parameters,
+                self.adapter,
+                self.client_parameters.0,
+                self.client_parameters.1
             ),
             format!(
                 "  adapters about {} up, {} down; activations about {} up, {} down",
@@ -172,6 +180,12 @@ impl Plan {
         lines.extend(self.remarks.iter().map(|remark| format!("  {remark}")));
         lines
     }
+}
+
+/// Adapters as a plan names them.
+fn said(adapter: &AdapterSpec) -> String {
+    let rank = adapter.kind.has_rank().then(|| format!(", rank {}", adapter.rank));
+    format!("{}{}", adapter.kind.name, rank.unwrap_or_default())
 }
 
 /// What a person who asked for this may not have meant.

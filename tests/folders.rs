@@ -91,7 +91,13 @@ impl Fixture {
     /// Loss and gradients of one adapter kind against autograd's.
     fn check_adapters(&self, kind: &str, sites: &[&str], bound: f64) -> Test {
         let sites = sites.iter().map(|site| (*site).to_owned()).collect();
-        let config = AdapterConfig { kind: Some(kind.into()), rank: Some(2), alpha: Some(4.0), sites: Some(sites), head: None };
+        let config = AdapterConfig {
+            kind: Some(kind.into()),
+            rank: Some(2),
+            alpha: Some(4.0),
+            sites: Some(sites),
+            ..AdapterConfig::default()
+        };
         let spec = AdapterSpec::resolve(&config, kind, self.model.spec())?;
         let start = spec.init(seed::Seed::new(0), adapter_dtype(&*self.model), &Device::Cpu)?;
         let given = |name: &String| Ok((name.clone(), self.get(&format!("{kind}.{name}"))?.clone()));

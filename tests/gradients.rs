@@ -271,8 +271,13 @@ impl Task {
 
     fn spec(&self, kind: &str, group: &str) -> Result<AdapterSpec> {
         let rank = adapter::kind(kind)?.has_rank().then_some(2);
-        let config =
-            AdapterConfig { kind: Some(kind.into()), rank, alpha: Some(3.0), sites: Some(vec![group.into()]), head: None };
+        let config = AdapterConfig {
+            kind: Some(kind.into()),
+            rank,
+            alpha: Some(3.0),
+            sites: Some(vec![group.into()]),
+            ..AdapterConfig::default()
+        };
         Ok(AdapterSpec::resolve(&config, kind, self.model.spec())?)
     }
 
@@ -392,7 +397,7 @@ fn at_once_is_block_by_block() -> Test {
                 rank: kind.has_rank().then_some(3),
                 alpha: Some(5.0),
                 sites: Some(kind.allowed.iter().map(|&group| group.into()).collect()),
-                head: None,
+                ..AdapterConfig::default()
             };
             let spec = AdapterSpec::resolve(&config, kind.name, task.model.spec())?;
             let vars = task.drawn(&spec)?.to_vars()?;

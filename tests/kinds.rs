@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use models::adapter::{Adapt, AdapterSpec, Adapters, Untouched};
+use models::adapter::{Adapt, AdapterSpec, Adapters, KINDS, Untouched};
 use models::llava::Llava;
 use models::{Backbone, Batch, Branch, Sequence, SiteSpec};
 use schema::experiment::AdapterConfig;
@@ -64,8 +64,45 @@ fn question(model: &Llava, front: &[u32], virtual_tokens: usize) -> Result<(Batc
 }
 
 fn spec(kind: &str, rank: Option<usize>, model: &Llava) -> Result<AdapterSpec> {
-    let config = AdapterConfig { kind: Some(kind.into()), rank, alpha: None, sites: None, head: None };
+    let config = AdapterConfig { kind: Some(kind.into()), rank, ..AdapterConfig::default() };
     Ok(AdapterSpec::resolve(&config, kind, model.spec())?)
+}
+
+/// Of every kind that has a rank: so many parameters are that rank, and it is the rank that is kept; the nearest one is taken, of two
+/// as near the lower. A number that no rank comes near, a rank beside it, and kinds without one are refused.
+#[test]
+fn parameters_choose_the_nearest_rank() -> Test {
+    let plain = tiny::llava(&tiny::config(), DType::F64, None)?;
+    for kind in KINDS {
+        let asked = |parameters: u64, rank: Option<usize>| {
+            let config = AdapterConfig { parameters: Some(parameters), rank, ..AdapterConfig::default() };
+            AdapterSpec::of(kind, &config, plain.spec())
+        };
+        let refused = |parameters, rank, why: &str| {
+            let error = asked(parameters, rank).expect_err(kind.name).to_string();
+            assert!(error.starts_with(&format!("adapter.parameters = {parameters}: ")) && error.contains(why), "{error}");
+        };
+        if !kind.has_rank() {
+            refused(64, None, "no rank that could be chosen");
+            continue;
+        }
+        let of = |rank| Ok::<_, anyhow::Error>(spec(kind.name, Some(rank), &plain)?.parameters());
+        let most = plain.spec().d_model;
+        for rank in [1, 2, 3, 7, most] {
+            let found = asked(of(rank)?, None)?;
+            assert_eq!((found.rank, found.parameters()), (rank, of(rank)?), "{}", kind.name);
+            assert_eq!((found.config().rank, found.config().parameters), (Some(rank), None));
+            assert_eq!(found.alpha, kind.alpha_over_rank * rank as f64);
+        }
+        let (five, six) = (of(5)?, of(6)?);
+        assert_eq!([asked(five + 1, None)?.rank, asked(six - 1, None)?.rank], [5, 6], "{}", kind.name);
+        assert_eq!(asked((five + six) / 2, None)?.rank, 5, "{}", kind.name);
+        refused(five, Some(5), "adapter.rank = 5 is given, too");
+        refused(0, None, "the nearest rank, 1,");
+        refused(2 * of(most)?, None, &format!("the nearest rank, {most},"));
+        refused(u64::MAX, None, "expected a number from");
+    }
+    Ok(())
 }
 
 #[test]
@@ -99,7 +136,7 @@ fn vectors_are_changed_weights() -> Test {
 fn pairs_at_the_connector_are_changed_weights() -> Test {
     let plain = tiny::llava(&tiny::config(), DType::F64, None)?;
     let sites = Some(vec![models::sites::CONNECTOR.into()]);
-    let config = AdapterConfig { kind: Some("lora".into()), rank: Some(3), alpha: Some(2.0), sites, head: None };
+    let config = AdapterConfig { kind: Some("lora".into()), rank: Some(3), alpha: Some(2.0), sites, ..AdapterConfig::default() };
     let spec = AdapterSpec::resolve(&config, "lora", plain.spec())?;
     assert!(spec.reaches_connector() && spec.is_split());
     let start = spec.init(Seed::new(0), DType::F64, &Device::Cpu)?;

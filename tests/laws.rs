@@ -10,10 +10,11 @@ use candle_core::{DType, Device};
 use federation::aggregate::Mean;
 use federation::merge;
 use federation::registry::MethodRow;
-use federation::{Client, Method, Outcome, Round, Sets, Update};
+use federation::{Client, Diagnostic, Method, Outcome, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters, KINDS, Untouched};
 use models::{Backbone, Batch, Branch, Sequence};
 use schema::experiment::PartitionScheme;
+use schema::metrics::Metric;
 use schema::partition::Partition;
 use study::Study;
 use tasks::predict::predict;
@@ -139,6 +140,79 @@ fn equal_fishers_are_fedavg() -> Test {
             1e-6,
         );
     }
+    Ok(())
+}
+
+/// Each client's share of the weight, over all tensors: what the method says of one merge.
+fn shares(row: &MethodRow, keys: serde_json::Value, updates: &[Update]) -> Result<Vec<(Option<String>, f64)>> {
+    let mut method = (row.build)(&serde_json::from_value(keys)?)?;
+    merge(&mut *method, &drawn("global", false)?, updates.to_vec(), FIRST)?;
+    let of = |Diagnostic::WeightShare { tensor, share, .. }: Diagnostic| (tensor, share);
+    Ok(method.diagnostics().into_iter().map(of).collect())
+}
+
+/// Shares of the weight sum to one in every tensor and over all; equal Fishers give the data's shares, and Fishers of one shape give
+/// them, too, once each is divided by its own length.
+#[test]
+fn shares_of_the_weight() -> Test {
+    let of = |k: usize, fisher: Adapters| Ok(update(k, 10 + 20 * k, drawn(&format!("theta {k}"), false)?, fisher));
+    let equal: Vec<Update> = (0..3).map(|k| of(k, drawn("fisher", true)?)).collect::<Result<_>>()?;
+    let sizes: Vec<Update> = (0..3).map(|k| of(k, drawn("fisher", true)?.scale(10f64.powi(k as i32))?)).collect::<Result<_>>()?;
+    let other: Vec<Update> = (0..3).map(|k| of(k, drawn(&format!("fisher {k}"), true)?)).collect::<Result<_>>()?;
+    for row in METHODS.iter().filter(|row| row.name.starts_with("fednano")) {
+        for normalize in ["none", "l2", "mean"] {
+            let keys = serde_json::json!({ "normalize": normalize });
+            for updates in [&equal, &sizes, &other] {
+                let found = shares(row, keys.clone(), updates)?;
+                assert_eq!(found.len(), 3 * 5, "all tensors, and each of four");
+                for place in 0..5 {
+                    let sum: f64 = found.iter().skip(place).step_by(5).map(|(_, share)| share).sum();
+                    within(&format!("{}, {normalize}: shares of {:?}", row.name, found[place].0), (sum - 1.0).abs(), 1e-9);
+                }
+            }
+            for (updates, even) in [(&equal, true), (&sizes, normalize != "none")] {
+                let found = shares(row, keys.clone(), updates)?;
+                let off = (0..3).map(|k| (found[5 * k].1 - (10.0 + 20.0 * k as f64) / 90.0).abs()).fold(0.0, f64::max);
+                assert_eq!(off < 1e-6, even, "{}, {normalize}: off the data's shares by {off}", row.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Dividing every Fisher by its own length takes away the sizes and nothing else, and one of zeros counts for nothing.
+#[test]
+fn normalised_fishers_have_no_size() -> Test {
+    let row = METHODS.iter().find(|row| row.name == "fednano").context("no FedNano")?;
+    let merged = |keys: serde_json::Value, sizes: [f64; 2]| -> Result<Adapters> {
+        let of = |k: usize| {
+            Ok(update(k, 10, drawn(&format!("theta {k}"), false)?, drawn(&format!("fisher {k}"), true)?.scale(sizes[k])?))
+        };
+        let updates = (0..2).map(of).collect::<Result<Vec<_>>>()?;
+        Ok(merge(&mut *(row.build)(&serde_json::from_value(keys)?)?, &drawn("global", false)?, updates, FIRST)?)
+    };
+    for normalize in ["l2", "mean"] {
+        let keys = serde_json::json!({ "normalize": normalize });
+        let plain = merged(keys.clone(), [1.0, 1.0])?;
+        within(normalize, difference(&merged(keys.clone(), [1e6, 1e-6])?, &plain)?, 1e-5);
+        within("zeros", difference(&merged(keys, [1.0, 0.0])?, &drawn("theta 0", false)?)?, 1e-6);
+    }
+    assert!(difference(&merged(serde_json::json!({}), [1e6, 1e-6])?, &merged(serde_json::json!({}), [1.0, 1.0])?)? > 0.1);
+    Ok(())
+}
+
+/// A run records every client's share in every round, over all tensors and by tensor, and only where there is something to say.
+#[test]
+fn shares_are_recorded() -> Test {
+    let (_, study, outcome) = run(&experiment("fednano"))?;
+    let tensors = study.initial().iter().count();
+    let of = |wanted: fn(&Metric) -> bool| outcome.records.iter().filter(move |record| wanted(&record.metric));
+    assert_eq!(of(|metric| *metric == Metric::WeightShare).count(), 2 * 3);
+    assert_eq!(of(|metric| matches!(metric, Metric::WeightShareOf(_))).count(), 2 * 3 * tensors);
+    let of_second = of(|metric| *metric == Metric::WeightShare).filter(|record| record.round == 2);
+    within("shares of a round", (of_second.map(|record| record.value).sum::<f64>() - 1.0).abs(), 1e-9);
+    let plain = run(&experiment("fedavg"))?.2;
+    assert!(plain.records.iter().all(|record| !record.metric.name().starts_with("weight_share")));
     Ok(())
 }
 

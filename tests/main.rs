@@ -29,6 +29,8 @@
 //! - [`kept`]: do `compare`, `reproduce` and `report` say what kept runs say?
 //! - [`packs`]: is a pack what the runs were that it was made from, and is a damaged one ever taken for it?
 //! - [`kinds`]: are biases, norms and prompts what they stand for?
+//! - [`left_out`]: what does a client remember of a round that is left out?
+//! - [`tune`]: is a search blind to the test split, of one size for all, and no dearer than it says?
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
@@ -63,6 +65,7 @@ mod interrupted;
 mod kept;
 mod kinds;
 mod laws;
+mod left_out;
 mod lengths;
 mod memories;
 mod methods;
@@ -89,5 +92,6 @@ mod slurm;
 mod split;
 mod support;
 mod tiny;
+mod tune;
 mod vqa;
 mod workers;

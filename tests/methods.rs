@@ -4,16 +4,18 @@
 //! suite's epoch loop and optimizer, in f64; what is compared is each site's effective change of its weight, round by round.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::{DType, Device, Tensor};
 use federation::merge;
-use federation::{Answers, Client, Method, Round, Task};
+use federation::{Answers, Client, Error, Method, Plain, Round, Task};
 use models::SiteSpec;
 use models::adapter::{Adapt, AdapterSpec, Adapters, lora};
 use models::crossing::Said;
 use schema::Experiment;
+use schema::experiment::Course;
 
 use crate::support::{Test, distance, setup, within};
 
@@ -32,6 +34,8 @@ struct Toy {
     x: Tensor,
     y: Vec<u32>,
     shards: Vec<Vec<usize>>,
+    /// Whether nothing it says is a number.
+    broken: AtomicBool,
 }
 
 type Fixture = HashMap<String, Tensor>;
@@ -66,7 +70,16 @@ impl Toy {
             y.extend(answers.iter().map(|&answer| answer as u32));
             x.push(get(fixture, &format!("input.x.{client}"))?.clone());
         }
-        Ok(Self { experiment, initial: pairs(fixture, "input", &spec)?, spec, weights, x: Tensor::cat(&x, 0)?, y, shards })
+        Ok(Self {
+            experiment,
+            initial: pairs(fixture, "input", &spec)?,
+            spec,
+            weights,
+            x: Tensor::cat(&x, 0)?,
+            y,
+            shards,
+            broken: AtomicBool::new(false),
+        })
     }
 }
 
@@ -119,6 +132,7 @@ impl Task for Toy {
         let rows: Vec<u32> = examples.iter().map(|&example| example as u32).collect();
         let x = self.x.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?.unsqueeze(1)?;
         let logits = linear(1, &linear(0, &x)?.tanh()?)?.squeeze(1)?;
+        let logits = if self.broken.load(Ordering::Relaxed) { (logits * f64::NAN)? } else { logits };
         let targets: Vec<u32> = examples.iter().map(|&example| self.y[example]).collect();
         Ok(Answers {
             said: Said::here(logits),
@@ -187,6 +201,8 @@ fn settings() -> Vec<(&'static str, &'static str, serde_json::Value)> {
         ("fedtrimmedmean", "fedtrimmedmean", json!({ "trim": 0.34 })),
         ("fednano", "fednano", json!({})),
         ("fednano-ef", "fednano-ef", json!({})),
+        ("fednano/l2", "fednano", json!({ "normalize": "l2" })),
+        ("fednano/mean", "fednano", json!({ "normalize": "mean" })),
         ("feddpa-f", "feddpa-f", json!({})),
         ("feddpa-t", "feddpa-t", json!({ "local_weight": 0.3 })),
         ("ditto", "ditto", json!({ "lambda": 0.4 })),
@@ -199,32 +215,48 @@ fn settings() -> Vec<(&'static str, &'static str, serde_json::Value)> {
     ]
 }
 
+/// Holds a federation against what the fixture has of it.
+fn compare(fixture: &Fixture, toy: &Toy, expected: &str, found: &Federation) -> Test {
+    let rounds = found.rounds.iter().enumerate().map(|(index, global)| (format!("round.{}", index + 1), global));
+    let own = found.personal.iter().enumerate().filter_map(|(client, own)| Some((format!("client.{client}"), own.as_ref()?)));
+    let mut compared = 0;
+    for (what, adapters) in rounds.chain(own) {
+        for site in &toy.spec.sites {
+            if let Some(wanted) = fixture.get(&format!("expect.{expected}.{what}.{}", site.name)) {
+                let error = distance(&change(&toy.spec, site, adapters)?, wanted)?;
+                within(&format!("{expected}, {what}, {}", site.name), error, BOUND);
+                compared += 1;
+            }
+        }
+    }
+    let wanted = fixture.keys().filter(|key| key.starts_with(&format!("expect.{expected}.")));
+    assert!(compared >= 6 && compared == wanted.count(), "{expected}: {compared} values compared");
+    Ok(())
+}
+
 /// Every method that federates, three rounds of it, is PyTorch's.
 #[test]
 fn methods_are_the_references() -> Test {
     let fixture = fixture()?;
     let toy = Toy::new(&fixture)?;
     for (expected, name, keys) in settings() {
-        let found = federate(&toy, &mut *build(name, keys)?)?;
-        let mut compared = 0;
-        let mut compare = |what: String, adapters: &Adapters| -> Result<()> {
-            for site in &toy.spec.sites {
-                if let Some(wanted) = fixture.get(&format!("expect.{expected}.{what}.{}", site.name)) {
-                    let error = distance(&change(&toy.spec, site, adapters)?, wanted)?;
-                    within(&format!("{expected}, {what}, {}", site.name), error, BOUND);
-                    compared += 1;
-                }
-            }
-            Ok(())
-        };
-        for (index, global) in found.rounds.iter().enumerate() {
-            compare(format!("round.{}", index + 1), global)?;
-        }
-        for (client, own) in found.personal.iter().enumerate() {
-            own.as_ref().map_or(Ok(()), |own| compare(format!("client.{client}"), own))?;
-        }
-        let wanted = fixture.keys().filter(|key| key.starts_with(&format!("expect.{expected}."))).count();
-        assert!(wanted >= 6 && compared == wanted, "{expected}: {compared} of {wanted} values compared");
+        compare(&fixture, &toy, expected, &federate(&toy, &mut *build(name, keys)?)?)?;
+    }
+    Ok(())
+}
+
+/// With a warm-up, half a cosine and clipped gradients over the whole run, too: of the common loop, of one whose objective changes
+/// gradients, and of a method with steps of its own.
+#[test]
+fn schedules_and_clipping_are_the_references() -> Test {
+    let fixture = fixture()?;
+    let mut toy = Toy::new(&fixture)?;
+    let optimizer = &mut toy.experiment.optimizer;
+    (optimizer.schedule, optimizer.warmup, optimizer.clip) = (Course::Cosine, 0.2, Some(0.25));
+    for name in ["fedavg", "scaffold", "feddat"] {
+        let expected = if name == "fedavg" { "fedavg-lora" } else { name };
+        let found = federate(&toy, &mut *build(name, serde_json::json!({}))?)?;
+        compare(&fixture, &toy, &format!("{expected}/scheduled"), &found)?;
     }
     Ok(())
 }
@@ -254,6 +286,52 @@ fn flora_is_exact() -> Test {
         let [a, _] = toy.spec.names(site).context("LoRA has pairs")?;
         assert_eq!(update.set("adapters")?.get(&a).context("no A")?.dims(), [3, site.d_in], "client 1 has rank 3");
     }
+    Ok(())
+}
+
+/// A client whose own training diverges has merged what it received all the same: else its frozen weights would be none of the others'.
+#[test]
+fn a_round_that_diverges_loses_no_merge() -> Test {
+    let fixture = fixture()?;
+    for name in ["flora", "fedex-lora"] {
+        let toy = Toy::new(&fixture)?;
+        let mut method = build(name, serde_json::json!({}))?;
+        let mut global = method.start(toy.initial.clone(), &toy.spec);
+        let shards = toy.shards.iter().enumerate();
+        let mut clients: Vec<Client> = shards.map(|(id, shard)| Client::new(id, &toy, shard.clone(), STEPS)).collect();
+        for index in 1..=2 {
+            let round = Round { index, total: ROUNDS, clients: CLIENTS };
+            let mut updates = Vec::new();
+            for client in &mut clients {
+                client.begin_round(round)?;
+                toy.broken.store(index == 2 && client.id() == 1, Ordering::Relaxed);
+                match method.train(client, &method.send(client.id(), &global, round)?) {
+                    Ok(update) => updates.push(update),
+                    Err(error) => assert!(matches!(error, Error::Diverged { client: 1, .. }), "{error}"),
+                }
+            }
+            assert_eq!(updates.len(), if index == 1 { 3 } else { 2 });
+            global = merge(&mut *method, &global, updates, round)?;
+        }
+        let base = |client: &Client| client.memory.get("base").cloned().context("it merged nothing");
+        for site in &toy.spec.sites {
+            let [lost, other] = [1, 0].map(|id| change(&toy.spec, site, &base(&clients[id]).expect(name)));
+            within(&format!("{name}, {}", site.name), distance(&lost?, &other?)?, 0.0);
+        }
+    }
+    Ok(())
+}
+
+/// A tensor that no gradient reaches would stay as it is without a word, whatever the objective.
+#[test]
+fn a_tensor_without_a_gradient_is_an_error() -> Test {
+    let toy = Toy::new(&fixture()?)?;
+    let mut client = Client::new(0, &toy, toy.shards[0].clone(), STEPS);
+    client.begin_round(Round { index: 1, total: 1, clients: 1 })?;
+    let mut start = toy.initial.clone();
+    start.insert("third.A".into(), Tensor::ones((2, 2), DType::F64, &Device::Cpu)?);
+    let error = client.fit(&start, &mut Plain).err().context("it was trained")?.to_string();
+    assert!(error.contains("`third.A` got no gradient"), "{error}");
     Ok(())
 }
 

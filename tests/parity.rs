@@ -154,7 +154,7 @@ impl Fixture {
     }
 
     fn spec(&self, kind: &str) -> Result<AdapterSpec> {
-        let config = AdapterConfig { kind: Some(kind.into()), rank: Some(4), alpha: Some(8.0), sites: None, head: None };
+        let config = AdapterConfig { kind: Some(kind.into()), rank: Some(4), alpha: Some(8.0), ..AdapterConfig::default() };
         Ok(AdapterSpec::resolve(&config, kind, self.model.spec())?)
     }
 

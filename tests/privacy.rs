@@ -66,6 +66,19 @@ fn what_is_learnt_is_cut_to_length() -> Test {
     Ok(())
 }
 
+/// A set that came down under the same name is nothing that a statistic, or a change, is a difference to: SCAFFOLD's `control` goes down
+/// as it is and comes back as a change.
+#[test]
+fn only_adapters_are_differences() -> Test {
+    let received = Sets::default().with("adapters", set(10.0, 1)?).with("control", set(100.0, 1)?);
+    let update = Update::default().with("adapters", set(13.0, 1)?).with("control", set(4.0, 1)?);
+    let (cut, clipped) = leaves(&config(PrivacyMode::Local, 2.5, 0.0), update, &received, &mut Seed::new(1).stream("noise"))?;
+    assert!(clipped);
+    within("control", (cut.set("control")?.flat()?[0] - 2.0).abs(), 1e-5);
+    within("adapters", (cut.set("adapters")?.flat()?[0] - 11.5).abs(), 1e-5);
+    Ok(())
+}
+
 /// The deviation of many numbers that carry nothing but noise.
 fn deviation(numbers: &[f64]) -> f64 {
     length(numbers) / (numbers.len() as f64).sqrt()

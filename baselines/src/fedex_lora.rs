@@ -64,8 +64,9 @@ impl Averaging for FedExLora {
         if let Ok(residual) = received.get(RESIDUAL) {
             base = self.sites.merged_into_base(&base, residual)?;
         }
+        // Before it trains: what the others hold by now it holds, too, even if its own round is left out.
+        client.memory.insert(BASE.into(), base.clone());
         let fit = client.fit(received.get(ADAPTERS)?, &mut OnBase(&base))?;
-        client.memory.insert(BASE.into(), base);
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 

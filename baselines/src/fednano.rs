@@ -2,14 +2,18 @@
 //!
 //! `theta = sum_k p_k F_k theta_k / sum_k p_k F_k`, elementwise, p_k the data share, F_k the diagonal of the empirical Fisher at
 //! the client's final parameters: squared per-example gradients of the answer's negative log-likelihood, averaged over the shard.
-//! Where the denominator is below `floor`, the plain average. FedNano-EF accumulates F from the squared gradients of the last local
+//! Where the denominator is below `floor`, the plain average. The paper does not say whether Fishers are normalised first; as they
+//! are, one client's may be so much larger that it decides alone. `normalize` divides each client's by its own length, as Matena &
+//! Raffel's code does, or by its mean. Every round records what share of the weight each client had. FedNano-EF accumulates F from the squared gradients of the last local
 //! epoch's own steps instead; those are squared per batch, a different and smaller quantity.
 
 use std::collections::BTreeMap;
 
+use candle_core::{DType, Tensor};
 use federation::aggregate::{FisherMean, Sum};
 use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Objective, Plain, Round, Sets, Step, Update};
+use federation::shares::Shares;
+use federation::{ADAPTERS, Client, Diagnostic, Method, Objective, Plain, Round, Sets, Step, Update};
 use federation::{Error, Result};
 use models::adapter::Adapters;
 use schema::limits::EXAMPLES;
@@ -39,13 +43,65 @@ pub struct FedNano {
     pub examples: Option<usize>,
     /// `per-example`, in a pass after local training; or `per-batch`, without one.
     pub squares: Squares,
+    /// What each client's Fisher is divided by at the server, over all its tensors; `floor` is for what comes of it.
+    #[serde(skip_serializing_if = "Normalize::is_none")]
+    pub normalize: Normalize,
     #[serde(skip)]
     merged: FisherMean,
+    #[serde(skip)]
+    shares: Shares,
+    /// The last round's.
+    #[serde(skip)]
+    counted: Vec<Diagnostic>,
+}
+
+/// What a client's Fisher is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its Euclidean length.
+    L2,
+    /// The mean of its absolute values.
+    Mean,
+}
+
+impl Normalize {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
+    /// A Fisher divided; one of zeros stays as it is, and says nothing.
+    fn divided(self, fisher: &Adapters) -> Result<Adapters> {
+        let sum = |of: fn(&Tensor) -> candle_core::Result<Tensor>| {
+            let one = |(_, tensor): (&String, &Tensor)| of(&tensor.to_dtype(DType::F64)?)?.sum_all()?.to_scalar::<f64>();
+            fisher.iter().map(one).sum::<candle_core::Result<f64>>()
+        };
+        let by = match self {
+            Self::None => return Ok(fisher.clone()),
+            Self::L2 => sum(Tensor::sqr)?.sqrt(),
+            Self::Mean => sum(Tensor::abs)? / fisher.num_parameters().max(1) as f64,
+        };
+        if by == 0.0 {
+            return Ok(fisher.clone());
+        }
+        Ok(fisher.map(|tensor| (tensor.to_dtype(DType::F64)? / by)?.to_dtype(tensor.dtype()))?)
+    }
 }
 
 impl Default for FedNano {
     fn default() -> Self {
-        Self { floor: FLOOR, examples: None, squares: Squares::PerExample, merged: FisherMean::default() }
+        Self {
+            floor: FLOOR,
+            examples: None,
+            squares: Squares::PerExample,
+            normalize: Normalize::None,
+            merged: FisherMean::default(),
+            shares: Shares::default(),
+            counted: Vec::new(),
+        }
     }
 }
 
@@ -135,11 +191,18 @@ impl Method for FedNano {
     }
 
     fn receive(&mut self, update: Update, _global: &Adapters, _round: Round) -> Result<()> {
-        self.merged.add(update.set(ADAPTERS)?, update.set(FISHER)?, update.num_examples as f64)
+        let fisher = self.normalize.divided(update.set(FISHER)?)?;
+        self.shares.add(update.client, &fisher, update.num_examples as f64)?;
+        self.merged.add(update.set(ADAPTERS)?, &fisher, update.num_examples as f64)
     }
 
     fn aggregate(&mut self, _global: &Adapters, _round: Round) -> Result<Adapters> {
+        self.counted = self.shares.take(self.floor);
         self.merged.take(self.floor)
+    }
+
+    fn diagnostics(&mut self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.counted)
     }
 
     fn config(&self) -> BTreeMap<String, Value> {

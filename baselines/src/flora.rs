@@ -74,11 +74,12 @@ impl Method for Flora {
         if let Ok(stack) = received.get(STACK) {
             base = self.sites.merged_into_base(&base, stack)?;
         }
+        // Before it trains: what the others hold by now it holds, too, even if its own round is left out.
+        client.memory.insert(BASE.into(), base.clone());
         let rank = rank_of(&self.ranks, client.id(), client.spec());
         let fresh = self.sites.map(&client.fresh()?, |pair| pair.first(rank))?;
         let start = received.get(ADAPTERS).map_or(fresh.clone(), |head| fresh.with(head));
         let fit = client.fit(&start, &mut OnBase(&base))?;
-        client.memory.insert(BASE.into(), base);
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 

@@ -38,6 +38,8 @@ pub const SUITES: &[(&str, &str)] = &[
     ("methods", include_str!("../configs/suites/methods.toml")),
     ("domains", include_str!("../configs/suites/domains.toml")),
     ("main-table", include_str!("../configs/suites/main-table.toml")),
+    ("main-table-equal", include_str!("../configs/suites/main-table-equal.toml")),
+    ("placement", include_str!("../configs/suites/placement.toml")),
     ("heterogeneity", include_str!("../configs/suites/heterogeneity.toml")),
     ("ci", include_str!("../configs/suites/ci.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
@@ -48,6 +50,8 @@ pub const SUITES: &[(&str, &str)] = &[
 /// Papers' comparisons: a shipped suite and the claims that its runs are judged by.
 pub const REPRODUCTIONS: &[(&str, &str)] = &[
     ("main-table", include_str!("../configs/reproduce/main-table.toml")),
+    ("main-table-equal", include_str!("../configs/reproduce/main-table-equal.toml")),
+    ("placement", include_str!("../configs/reproduce/placement.toml")),
     ("ablation-fisher", include_str!("../configs/reproduce/ablation-fisher.toml")),
     ("heterogeneity", include_str!("../configs/reproduce/heterogeneity.toml")),
     ("feddat-domain", include_str!("../configs/reproduce/feddat-domain.toml")),

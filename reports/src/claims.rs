@@ -1,5 +1,7 @@
 //! A paper's claims of the form "this method is more accurate than those", judged on runs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::blocks::{Block, Table};
@@ -23,6 +25,12 @@ pub struct Claim {
     /// Those it is said to be better than.
     #[serde(default)]
     pub than: Vec<String>,
+    /// Keys and values that the method's runs must have to be meant, where not all are; `unset` is a key that is not there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with: BTreeMap<String, String>,
+    /// The same of the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub than_with: BTreeMap<String, String>,
     /// The accuracy that decides.
     #[serde(default)]
     pub judged_on: JudgedOn,
@@ -110,9 +118,9 @@ fn table(rows: &[Row]) -> Table {
 fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Option<Paired>)> {
     let of = |group: &Group| group.runs.iter().map(|&run| &report.runs[run]).collect::<Vec<&Run>>();
     let mut rows = Vec::new();
-    for group in report.groups.iter().filter(|group| group.method == claim.method) {
+    for group in report.groups.iter().filter(|group| group.method == claim.method && has(report, group, &claim.with)) {
         for than in &claim.than {
-            let Some(rival) = rival(report, group, than) else { continue };
+            let Some(rival) = rival(report, group, than, &claim.than_with) else { continue };
             let (ours, theirs) = (of(group), of(rival));
             let paired = (claim.judged_on == JudgedOn::Whole).then(|| Paired::new(&ours, &theirs));
             let difference = match &paired {
@@ -134,8 +142,13 @@ fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Option<Paired>)> {
     rows
 }
 
+/// Whether a group's runs have these values.
+fn has(report: &Report, group: &Group, keys: &BTreeMap<String, String>) -> bool {
+    keys.iter().all(|(key, value)| report.runs[group.runs[0]].said(key) == *value)
+}
+
 /// The other method's group in the same setting (data, clients, budget), its adapters as like as there are.
-fn rival<'a>(report: &'a Report, group: &Group, than: &str) -> Option<&'a Group> {
+fn rival<'a>(report: &'a Report, group: &Group, than: &str, with: &BTreeMap<String, String>) -> Option<&'a Group> {
     let first = &report.runs[group.runs[0]];
     let differing = |other: &Group| differing_keys(first, &report.runs[other.runs[0]]);
     let meant = |key: &String| key.starts_with("method.") || key.starts_with("adapter.");
@@ -143,6 +156,7 @@ fn rival<'a>(report: &'a Report, group: &Group, than: &str) -> Option<&'a Group>
         other.method == than
             && other.dataset == group.dataset
             && other.backbone == group.backbone
+            && has(report, other, with)
             && differing(other).iter().all(meant)
     };
     report.groups.iter().filter(fits).min_by_key(|other| differing(other).len())
@@ -224,9 +238,23 @@ mod tests {
             source: "a paper".into(),
             method: method.into(),
             than: than.iter().map(|name| (*name).into()).collect(),
+            with: BTreeMap::new(),
+            than_with: BTreeMap::new(),
             judged_on: JudgedOn::Whole,
             needs: None,
         }
+    }
+
+    #[test]
+    fn a_claim_is_about_the_runs_that_it_means() {
+        let report = report(&[("fednano", 60), ("fedavg-nano", 40)]);
+        let keys = |rank: &str| BTreeMap::from([("method.mu".to_owned(), rank.to_owned())]);
+        let of = |with: &str, than: &str| {
+            let meant = Claim { with: keys(with), than_with: keys(than), ..claim("fednano", &["fedavg-nano"]) };
+            judge(&report, &[meant]).swap_remove(0).verdict
+        };
+        assert!(of("unset", "unset").starts_with("holds"), "{}", of("unset", "unset"));
+        assert!(of("0.1", "unset").starts_with("cannot be tested") && of("unset", "0.1").starts_with("cannot be tested"));
     }
 
     #[test]

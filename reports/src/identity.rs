@@ -24,8 +24,8 @@ pub(crate) struct Identity {
 impl Identity {
     pub fn of(experiment: &Experiment, inputs: Option<&Inputs>) -> Self {
         let bare = if inputs.is_some() { experiment.without_names() } else { experiment.clone() };
-        let value =
-            serde_json::to_value(Experiment { name: String::new(), seed: 0, ..bare }).expect("an experiment is plain data");
+        let value = serde_json::to_value(Experiment { name: String::new(), seed: 0, tuned: None, ..bare })
+            .expect("an experiment is plain data");
         let mut settings = BTreeMap::new();
         flatten("", &value, &mut settings);
         let mut text = value.to_string();

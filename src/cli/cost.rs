@@ -82,7 +82,7 @@ impl Cost {
         let spec = session.registry().backbones().spec(folder.as_deref().unwrap_or(&self.backbone))?;
         let fixed = matches!(row.adapter.rank, Rank::Fixed(_));
         let rank = self.rank.or((fixed && spec.d_model >= 4096).then_some(64));
-        let config = AdapterConfig { kind: None, rank, alpha: None, sites: self.sites.clone(), head: None };
+        let config = AdapterConfig { rank, sites: self.sites.clone(), ..AdapterConfig::default() };
         let adapter = row.resolve(&config, &spec)?;
         let ledgers = self.ledgers(&row, &spec, &adapter);
         match self.format {

@@ -10,6 +10,7 @@ mod decoder;
 mod elsewhere;
 mod eval;
 mod flower;
+mod forecast;
 mod gate;
 mod keep;
 mod list;

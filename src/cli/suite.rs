@@ -10,6 +10,7 @@ use schema::{Experiment, Suite, toml_file};
 
 use super::arguments::Overrides;
 use super::elsewhere::{Asked, Elsewhere};
+use super::forecast::Forecast;
 use super::tune::Tune;
 use super::{note, place, report, say};
 use crate::progress::duration;
@@ -29,6 +30,9 @@ pub(crate) struct RunSuite {
     /// No plan and no progress.
     #[arg(long)]
     quiet: bool,
+    /// Say what would be run, in which time, memory and bytes, and run nothing.
+    #[arg(long)]
+    plan: bool,
     /// Take finished runs that are there for complete, whatever their checksums say.
     #[arg(long)]
     no_verify: bool,
@@ -41,8 +45,8 @@ pub(crate) struct RunSuite {
 /// What is done with a suite instead of running it.
 #[derive(Subcommand)]
 enum Instead {
-    /// Search each experiment's learning rate on validation data, and write the suite with the rates that won.
-    Tune(Tune),
+    /// Search each experiment's learning rate on validation data, and write the suite with the values that won.
+    Tune(Box<Tune>),
 }
 
 /// Eight methods on embedded data with the embedded backbone, then the report.
@@ -76,6 +80,7 @@ impl Quickstart {
             overrides: Overrides { set: given.set, limit: given.limit, device: None },
             out: self.out.unwrap_or_else(|| "runs/quickstart".into()),
             quiet: self.quiet,
+            plan: false,
             no_verify: false,
             elsewhere: Elsewhere::default(),
             instead: None,
@@ -91,8 +96,13 @@ impl RunSuite {
         if self.elsewhere.is_asked() {
             return self.run_elsewhere(session, &suite, &experiments);
         }
+        let forecast = self.plan.then(|| Forecast::new(session, &experiments, suite.seeds.len())).transpose()?;
+        forecast.iter().flat_map(|forecast| &forecast.lines).for_each(|line| say(line));
         if let Some(Instead::Tune(tune)) = &self.instead {
-            return tune.run(session, &suite, &experiments, &self.out, self.options());
+            return tune.run(session, &suite, &experiments, &self.out, self.options(), forecast.as_ref());
+        }
+        if forecast.is_some() {
+            return Ok(());
         }
         let place = self.out.join("report");
         self.check_members(session, &suite, &experiments)?;
@@ -103,6 +113,10 @@ impl RunSuite {
 
     /// Does what is asked for instead of running the whole suite here.
     fn run_elsewhere(&self, session: &mut Session, suite: &Suite, experiments: &[Experiment]) -> Result<()> {
+        if self.plan {
+            let what = "--plan is about this process: leave --engine, --member and --collect out";
+            return Err(study::Error::Usage(what.into()).into());
+        }
         if self.instead.is_some() {
             let what = "tune searches in this process: leave --engine, --member and --collect out";
             return Err(study::Error::Usage(what.into()).into());
@@ -117,7 +131,8 @@ impl RunSuite {
     /// A suite as it is, into a folder.
     pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool, no_verify: bool) -> Self {
         let overrides = Overrides { set: Vec::new(), limit: None, device: None };
-        Self { suite: suite.into(), overrides, out, quiet, no_verify, elsewhere: Elsewhere::default(), instead: None }
+        let elsewhere = Elsewhere::default();
+        Self { suite: suite.into(), overrides, out, quiet, plan: false, no_verify, elsewhere, instead: None }
     }
 
     fn options(&self) -> Options {
@@ -203,7 +218,8 @@ pub(crate) fn members(origin: &str, suite: &Suite, overrides: &Overrides) -> Res
         }
         let alone: Experiment = toml_file::from_table(origin, table.clone())?;
         let what = format!("{} on {}", alone.method.name, alone.data.dataset);
-        let identity = serde_json::to_string(&Experiment { name: String::new(), seed: 0, ..alone }).unwrap_or_default();
+        let identity =
+            serde_json::to_string(&Experiment { name: String::new(), seed: 0, tuned: None, ..alone }).unwrap_or_default();
         if let Some(first) = known.insert(identity, place) {
             let what = guard::text::line(&what, 80);
             return Err(study::Error::Usage(format!(

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use models::adapter::{AdapterSpec, Adapters, fisher};
 use models::crossing::Meter;
 use models::flops::Flops;
@@ -14,6 +12,7 @@ use seed::Seed;
 use crate::link::{Carried, Traffic};
 use crate::objective::Objective;
 use crate::task::{Answers, Task};
+use crate::trainer::{RoundSteps, Trainer};
 use crate::{Error, Result, Round, Step, Update, Work, aggregate};
 
 /// What a client remembers its own head under, where heads are private. A method neither sees nor sends it.
@@ -31,6 +30,8 @@ pub struct Client<'s> {
     at: (usize, Vec<usize>),
     /// Named adapter sets that stay with the client across rounds. [`HEAD`] is none of a method's.
     pub memory: BTreeMap<String, Adapters>,
+    /// What it remembered when it began to train in this round; nothing before.
+    before: Option<BTreeMap<String, Adapters>>,
     /// Its own head, in training in this round: whatever trains here trains it too.
     head: BTreeMap<String, Var>,
     activations: Traffic,
@@ -48,49 +49,14 @@ pub struct Fit {
     pub work: Work,
 }
 
-/// Tensors in training, with their optimizer.
-pub struct Trainer {
-    vars: BTreeMap<String, Var>,
-    optimizer: AdamW,
-}
-
-impl Trainer {
-    /// The tensors, so that gradients reach them.
-    pub fn tensors(&self) -> Adapters {
-        Adapters::from_vars(&self.vars)
-    }
-
-    /// Their present values, cut off from any graph.
-    pub fn values(&self) -> Result<Adapters> {
-        Ok(Adapters::from_var_values(&self.vars)?)
-    }
-
-    /// One optimizer step.
-    pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        Ok(self.optimizer.step(gradients)?)
-    }
-
-    /// One optimizer step down an objective's gradients.
-    fn descend(&mut self, objective: &mut dyn Objective, step: Step, mut gradients: GradStore) -> Result<()> {
-        if objective.wants_gradients() {
-            let wanted = objective.gradients(step, gradients_of(&self.vars, &gradients)?)?;
-            for (name, gradient) in wanted.iter() {
-                if let Some(var) = self.vars.get(name) {
-                    gradients.insert(var, gradient.clone());
-                }
-            }
-        }
-        self.step(&gradients)
-    }
-}
-
 impl<'s> Client<'s> {
     /// A client that trains `steps_per_round` steps a round on `shard`.
     pub fn new(id: usize, task: &'s dyn Task, shard: Vec<usize>, steps_per_round: usize) -> Self {
         let round = Round { index: 0, total: 0, clients: 0 };
         let (memory, activations, flops) = (BTreeMap::new(), Traffic::default(), Flops::default());
         let (at, head, meters) = ((0, Vec::new()), BTreeMap::new(), Vec::new());
-        Self { id, task, shard, steps_per_round, round, share_of_steps: 1.0, at, memory, head, activations, meters, flops }
+        let (share_of_steps, before) = (1.0, None);
+        Self { id, task, shard, steps_per_round, round, share_of_steps, at, memory, before, head, activations, meters, flops }
     }
 
     /// Its id, from 0.
@@ -142,6 +108,7 @@ impl<'s> Client<'s> {
     pub fn begin_round(&mut self, round: Round) -> Result<()> {
         self.round = round;
         self.share_of_steps = 1.0;
+        self.before = None;
         (self.activations, self.flops) = (Traffic::default(), Flops::default());
         self.meters.clear();
         self.head = self.head().to_vars()?;
@@ -152,6 +119,13 @@ impl<'s> Client<'s> {
     pub(crate) fn resume(&mut self, after: Round, memory: BTreeMap<String, Adapters>) -> Result<()> {
         self.memory = memory;
         self.begin_round(after)
+    }
+
+    /// The round is left out: what it remembers is what it remembered when it began to train.
+    pub(crate) fn forget_round(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.memory = before;
+        }
     }
 
     /// In this round, only so much of its steps.
@@ -201,20 +175,13 @@ impl<'s> Client<'s> {
 
     /// Tensors in training from `start`, with a fresh AdamW that steps the client's own head too.
     pub fn trainer(&self, start: &Adapters) -> Result<Trainer> {
-        let (vars, config) = (start.to_vars()?, &self.task.experiment().optimizer);
-        let params = ParamsAdamW {
-            lr: config.learning_rate,
-            beta1: config.beta1,
-            beta2: config.beta2,
-            eps: config.epsilon,
-            weight_decay: config.weight_decay,
-        };
-        let trained = vars.values().chain(self.head.values()).cloned().collect();
-        Ok(Trainer { optimizer: AdamW::new(trained, params)?, vars })
+        let steps = RoundSteps { round: self.round.index, rounds: self.round.total, steps: self.steps_per_round };
+        Trainer::new(start, &self.head, &self.task.experiment().optimizer, steps)
     }
 
     /// Does something with each of this round's batches, in order: every method's epoch loop. What it returns is the loss.
     pub fn each_batch(&mut self, mut train: impl FnMut(&mut Self, &[usize], Step) -> Result<f64>) -> Result<Work> {
+        self.before.get_or_insert_with(|| self.memory.clone());
         let batches = self.batches();
         let mut work = Work { steps: batches.len(), ..Work::default() };
         for (index, (examples, in_last_epoch)) in batches.iter().enumerate() {
@@ -324,12 +291,4 @@ pub(crate) fn epoch(shard: &[usize], size: usize, length: impl Fn(usize) -> usiz
     }
     stream.shuffle(&mut batches);
     batches
-}
-
-fn gradients_of(vars: &BTreeMap<String, Var>, gradients: &GradStore) -> Result<Adapters> {
-    let one = |(name, var): (&String, &Var)| match gradients.get(var) {
-        Some(gradient) => Ok((name.clone(), gradient.clone())),
-        None => Err(Error::Usage(format!("adapter tensor `{name}` got no gradient: its site is not on the path to the loss"))),
-    };
-    vars.iter().map(one).collect()
 }

@@ -92,6 +92,13 @@ impl Desk<'_> {
                 client.begin_round(round)?;
                 client.slow_down(share_of_steps);
                 let trained = self.train(client, &received)?;
+                let is_left_out = match &trained {
+                    Done::Trained(trained) => !trained.finite,
+                    _ => true,
+                };
+                if is_left_out {
+                    client.forget_round();
+                }
                 if let Some(memories) = &self.memories {
                     memories.keep(id, round.index, after, &to_bytes(id, round.index, &client.memory)?)?;
                 }
@@ -154,6 +161,9 @@ impl Desk<'_> {
         };
         let wire = if federated { config.federation.uplink } else { Wire::F32 };
         let payload = Payload::new(&update.sets, received, wire)?;
+        // Fewer bits may not hold what more do; the server would refuse it.
+        let arrives = |payload: &Payload| payload.open(received, self.federation.device).ok();
+        let finite = finite && (wire == Wire::F32 || arrives(&payload).map_or(Ok(false), |sets| sets.is_finite())?);
         Ok(Trained { carried: client.carried(), ..Trained::new(&update, client.activations(), clipped, finite, payload) })
     }
 

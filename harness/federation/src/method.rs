@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use models::adapter::{AdapterSpec, Adapters};
-use schema::metrics::Variant;
+use schema::metrics::{Metric, Variant};
 
 use crate::{ADAPTERS, Client, Result, Round, Sets, Update};
 
@@ -50,6 +50,11 @@ pub trait Method: Send + Sync {
         Ok(global.clone())
     }
 
+    /// What the server noticed while it aggregated the round, for the records. The default noticed nothing.
+    fn diagnostics(&mut self) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+
     /// The adapters a client is judged with, where they are its own; the global ones by default. The method's row has to say `personal`
     /// for clients to be asked.
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
@@ -66,6 +71,28 @@ pub trait Method: Send + Sync {
     /// Its own keys with their values, defaults included: what a run folder keeps.
     fn config(&self) -> BTreeMap<String, serde_json::Value> {
         BTreeMap::new()
+    }
+}
+
+/// What a method may say of its own work; whoever runs it records that. Nothing that is measured of a method is among it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Diagnostic {
+    /// How much a client counted in the merge.
+    WeightShare {
+        /// The client.
+        client: usize,
+        /// In which tensor; in all of them without one.
+        tensor: Option<String>,
+        /// The mean, over its numbers, of the client's share of the weight.
+        share: f64,
+    },
+}
+
+impl Diagnostic {
+    /// As a record has it: the client, the metric, the value.
+    pub(crate) fn record(self) -> (usize, Metric, f64) {
+        let Self::WeightShare { client, tensor, share } = self;
+        (client, tensor.map_or(Metric::WeightShare, Metric::WeightShareOf), share)
     }
 }
 

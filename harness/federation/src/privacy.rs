@@ -17,10 +17,11 @@ use models::adapter::Adapters;
 use schema::experiment::{PrivacyConfig, PrivacyMode};
 use seed::Stream;
 
-use crate::{Result, Sets, Update};
+use crate::{ADAPTERS, Result, Sets, Update};
 
-/// A client's update as it leaves the client, and whether it had to be clipped. What has been learnt is the difference to what was
-/// received under the same name and in the same shape, or else the whole.
+/// A client's update as it leaves the client, and whether it had to be clipped. What has been learnt is the difference to the adapters
+/// that were received in the same shape, or else the whole: of other sets (a Fisher, a change of a control variate) all is learnt, whatever
+/// came down under their name.
 pub fn leaves(config: &PrivacyConfig, update: Update, received: &Sets, stream: &mut Stream) -> Result<(Update, bool)> {
     let length = length(&update.sets, received)?;
     let factor = if length > config.clip { config.clip / length } else { 1.0 };
@@ -111,7 +112,7 @@ fn each(sets: &Sets, received: &Sets, mut f: impl FnMut(&Tensor) -> candle_core:
 }
 
 fn base<'a>(received: &'a Sets, set: &str, name: &str, like: &Tensor) -> Option<&'a Tensor> {
-    received.get(set).ok()?.get(name).filter(|base| base.shape() == like.shape())
+    received.get(set).ok().filter(|_| set == ADAPTERS)?.get(name).filter(|base| base.shape() == like.shape())
 }
 
 fn blurred(x: &Tensor, deviation: f64, stream: &mut Stream) -> candle_core::Result<Tensor> {

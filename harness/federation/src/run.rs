@@ -16,7 +16,7 @@ use crate::judging::Everyone;
 use crate::link::Carried;
 use crate::parts::Federation;
 use crate::watch::{RoundReport, Watch};
-use crate::{Link, Method, Result, Round, Scope, privacy};
+use crate::{Diagnostic, Error, Link, Method, Result, Round, Scope, privacy};
 
 /// What a run gave.
 #[derive(Debug, Default)]
@@ -83,6 +83,7 @@ pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Eng
 
         let evaluation = Stopwatch::start();
         outcome.record_exchange(index, &exchanged);
+        outcome.record_diagnostics(index, method.diagnostics())?;
         if federation.schedule.evaluates_after(index) {
             outcome.evaluate(&mut Everyone::new(federation, engine, &global, round, &after))?;
         }
@@ -143,6 +144,20 @@ impl Outcome {
         let (adapters, activations) = exchanged.link.totals();
         self.adapters += adapters;
         self.activations += activations;
+    }
+
+    /// What the method says of its own work, if it is numbers.
+    fn record_diagnostics(&mut self, round: usize, diagnostics: Vec<Diagnostic>) -> Result<()> {
+        for (client, metric, value) in diagnostics.into_iter().map(Diagnostic::record) {
+            if !value.is_finite() {
+                let name = metric.name();
+                return Err(Error::Usage(format!(
+                    "round {round}: the method says {name} = {value} of client {client}; expected a number"
+                )));
+            }
+            self.push(round, Some(client), metric, value);
+        }
+        Ok(())
     }
 
     /// Judges the global adapters, or where clients have their own, these: after the last round with all that a run folder keeps.

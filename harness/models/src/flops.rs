@@ -96,7 +96,7 @@ mod tests {
         let prefix = vec![1; 576 + 21];
         let sequence = Sequence { prefix, images: vec![0], branches: vec![Branch::answer(vec![5; 4])] };
         let adapter = |kind: &str, rank: usize| {
-            let config = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), alpha: None, sites: None, head: None };
+            let config = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), ..AdapterConfig::default() };
             AdapterSpec::resolve(&config, kind, &spec).expect("resolves")
         };
         let decoder = 2.0 * (6_476_005_376.0 * 600.0 + 4096.0 * 32_064.0 * 4.0);

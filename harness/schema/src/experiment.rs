@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::activations::Activations;
+pub use crate::optimizer::{Course, OptimizerConfig};
+pub use crate::tuned::Tuned;
 
 /// One configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,9 @@ pub struct Experiment {
     /// Differential privacy of whole clients; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<PrivacyConfig>,
+    /// Where values come from that were searched for; not part of the run's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<Tuned>,
 }
 
 /// The largest seed: TOML's integers end there, so a run folder can hold no larger one.
@@ -72,9 +77,10 @@ impl Experiment {
         serde_json::from_value(value).unwrap_or(self)
     }
 
-    /// The same without what is only a name or a place: its own name, and those of the dataset, the backbone and the partition's file.
+    /// The same without what is only a name or a place, or says where values come from: its own name, and those of the dataset, the
+    /// backbone and the partition's file.
     pub fn without_names(&self) -> Self {
-        let mut bare = Self { name: String::new(), ..self.clone() };
+        let mut bare = Self { name: String::new(), tuned: None, ..self.clone() };
         bare.data.dataset = String::new();
         bare.backbone.name = String::new();
         bare.backbone.weights = None;
@@ -324,28 +330,6 @@ pub enum LossAt {
     Client,
 }
 
-/// AdamW (Loshchilov & Hutter, arXiv 1711.05101) at a constant learning rate; a new optimizer for every client and round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimizerConfig {
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// First-moment decay.
-    pub beta1: f64,
-    /// Second-moment decay.
-    pub beta2: f64,
-    /// What is added to the denominator, so that it is never 0.
-    pub epsilon: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
-    }
-}
-
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -356,6 +340,9 @@ pub struct AdapterConfig {
     /// The rank r (of a prompt, its tokens); the kind's default without it. Biases and norms have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
+    /// Instead of a rank, how many parameters are trained, a head's among them: the rank that comes nearest is taken, and kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<u64>,
     /// The scale's numerator (scale = alpha / r); the kind's default without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,

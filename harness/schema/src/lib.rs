@@ -25,6 +25,7 @@ pub mod limits;
 pub mod manifest;
 pub mod metrics;
 mod names;
+mod optimizer;
 pub mod pack;
 pub mod partition;
 mod placement;
@@ -33,6 +34,7 @@ pub mod run_dir;
 pub mod tag;
 pub mod toml_file;
 mod toml_text;
+mod tuned;
 
 pub use card::Card;
 pub use digest::{hex, sha256_hex};

@@ -30,6 +30,7 @@ type Count = (&'static str, usize, usize, usize);
 pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     counts(experiment)?;
     numbers(experiment)?;
+    tuned(experiment)?;
     Terms::of(experiment).check(card)
 }
 
@@ -126,7 +127,7 @@ fn within(counts: &[Count]) -> Result<()> {
 
 fn numbers(experiment: &Experiment) -> Result<()> {
     let (federation, optimizer) = (&experiment.federation, &experiment.optimizer);
-    let some: [Number; 10] = [
+    let some: [Number; 11] = [
         ("federation.cohort", federation.cohort, |x| x > 0.0 && x <= 1.0, "a share of the clients in (0, 1]"),
         ("federation.dropout", federation.dropout, |x| (0.0..1.0).contains(&x), "a share of the cohort in [0, 1)"),
         ("federation.stragglers", federation.stragglers, |x| (0.0..=1.0).contains(&x), "a share of the cohort in [0, 1]"),
@@ -141,8 +142,17 @@ fn numbers(experiment: &Experiment) -> Result<()> {
         ("optimizer.beta2", optimizer.beta2, |x| (0.0..1.0).contains(&x), "a decay in [0, 1)"),
         ("optimizer.epsilon", optimizer.epsilon, |x| (SMALLEST..=1.0).contains(&x), "a number from 1e-30 to 1"),
         ("optimizer.weight_decay", optimizer.weight_decay, none_or_some, "0, or a number from 1e-30 to 1000000"),
+        ("optimizer.warmup", optimizer.warmup, |x| (0.0..1.0).contains(&x), "a share of all steps in [0, 1)"),
         ("partition.alpha", experiment.partition.alpha, |x| (LEAST..=LARGEST).contains(&x), "a number from 1e-6 to 1000000"),
     ];
+    let clip = optimizer.clip.map(|clip| -> Number {
+        (
+            "optimizer.clip",
+            clip,
+            |x| (LEAST..=LARGEST).contains(&x),
+            "a length from 1e-6 to 1000000; leave it out to clip nothing",
+        )
+    });
     let of_privacy = experiment.privacy.as_ref().map(|privacy| -> [Number; 3] {
         [
             ("privacy.clip", privacy.clip, |x| (LEAST..=LARGEST).contains(&x), "a length from 1e-6 to 1000000"),
@@ -156,9 +166,44 @@ fn numbers(experiment: &Experiment) -> Result<()> {
         ]
     });
     // A comparison with NaN is false, so that none gets through.
-    match some.into_iter().chain(of_privacy.into_iter().flatten()).find(|(_, value, fits, _)| !fits(*value)) {
+    match some.into_iter().chain(clip).chain(of_privacy.into_iter().flatten()).find(|(_, value, fits, _)| !fits(*value)) {
         Some((key, value, _, right)) => Err(wrong(key, &value, right)),
         None => Ok(()),
+    }
+}
+
+/// An experiment that says which values were searched for has these.
+fn tuned(experiment: &Experiment) -> Result<()> {
+    let Some(tuned) = &experiment.tuned else { return Ok(()) };
+    let values = serde_json::to_value(experiment).unwrap_or_default();
+    let number = |value: &serde_json::Value| value.as_f64();
+    for (key, chosen) in &tuned.chosen {
+        let has = values.pointer(&format!("/{}", key.replace('.', "/")));
+        let same = has.is_some_and(|has| has == chosen || number(has).is_some() && number(has) == number(chosen));
+        if !same {
+            let (key, has) =
+                (guard::text::line(key, 80), has.map_or("nothing".into(), |has| guard::text::line(&has.to_string(), 80)));
+            return Err(Error::Usage(format!(
+                "tuned.chosen: {key} = {chosen} is what the search chose, and the experiment has {has}: expected the same, or no \
+                 `tuned`"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Steps over which the learning rate only rises: it would never have its height.
+pub(crate) fn check_warm(experiment: &Experiment, of_clients: &[usize], pooled: bool) -> Result<()> {
+    let rounds = experiment.federation.rounds;
+    let fewest =
+        if pooled { of_clients.iter().sum() } else { of_clients.iter().copied().filter(|steps| *steps > 0).min().unwrap_or(0) };
+    let (warmup, steps) = (experiment.optimizer.warmup, fewest.saturating_mul(rounds));
+    match steps > 0 && experiment.optimizer.never_warm(steps) {
+        true => Err(Error::Usage(format!(
+            "optimizer.warmup = {warmup}: the learning rate would rise over all {steps} steps that a client takes in the run; expected \
+             a smaller share, or more steps"
+        ))),
+        false => Ok(()),
     }
 }
 
@@ -246,6 +291,8 @@ mod tests {
             ("optimizer.beta2", "0.999"),
             ("optimizer.epsilon", "1e-8"),
             ("optimizer.weight_decay", "0.01"),
+            ("optimizer.warmup", "0.1"),
+            ("optimizer.clip", "1.0"),
             ("partition.alpha", "0.1"),
             ("adapter.alpha", "16.0"),
             ("privacy.clip", "1.0"),
@@ -273,9 +320,40 @@ mod tests {
             ("optimizer.learning_rate", "1e-320"),
             ("optimizer.weight_decay", "1e-320"),
             ("data.max_prompt_tokens", "0"),
+            ("optimizer.warmup", "1.0"),
+            ("optimizer.clip", "0.0"),
+            ("optimizer.schedule", "linear"),
         ] {
             assert!(refuses(key, value), "{key} = {value}");
         }
+    }
+
+    #[test]
+    fn values_that_no_search_chose_are_refused() {
+        let of = |rate: &str, mu: &str| {
+            let text = format!(
+                "[data]\ndataset = \"x\"\n[method]\nname = \"m\"\nmu = {mu}\n[optimizer]\nlearning_rate = {rate}\n[tuned]\nsplit = \
+                 \"validation\"\nseeds = [7]\nscore = \"accuracy\"\nvalue = 0.5\nsettings = 1\nruns = 1\nclient_steps = 1\nprotocol \
+                 = \"p\"\nchosen = {{ \"optimizer.learning_rate\" = 0.003, \"method.mu\" = 1.0 }}\n"
+            );
+            let table = schema::toml_file::parse_table("x", &text).expect("TOML");
+            tuned(&schema::toml_file::from_table("x", table).expect("an experiment"))
+        };
+        assert!(of("0.003", "1").is_ok());
+        let why = |rate, mu| of(rate, mu).expect_err("refused").to_string();
+        assert!(why("0.004", "1.0").contains("optimizer.learning_rate = 0.003"), "{}", why("0.004", "1.0"));
+        assert!(why("0.003", "2.0").contains("method.mu = 1.0"), "{}", why("0.003", "2.0"));
+    }
+
+    #[test]
+    fn a_rate_that_only_rises_is_refused() {
+        let table = schema::toml_file::parse_table(
+            "x",
+            "[data]\ndataset = \"x\"\n[method]\nname = \"m\"\n[federation]\nrounds = 2\n[optimizer]\nwarmup = 0.8\n",
+        );
+        let experiment: Experiment = schema::toml_file::from_table("x", table.expect("TOML")).expect("an experiment");
+        let refused = |steps: &[usize], pooled| check_warm(&experiment, steps, pooled).is_err();
+        assert!(refused(&[9, 2], false) && !refused(&[9, 3], false) && !refused(&[9, 2], true) && !refused(&[0, 9], false));
     }
 
     #[test]

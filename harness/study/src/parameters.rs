@@ -37,7 +37,7 @@ mod tests {
     use schema::experiment::AdapterConfig;
 
     fn adapter(kind: &str, rank: usize, sites: Option<Vec<String>>, spec: &Spec) -> AdapterSpec {
-        let config = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), alpha: None, sites, head: None };
+        let config = AdapterConfig { kind: Some(kind.into()), rank: Some(rank), sites, ..AdapterConfig::default() };
         AdapterSpec::resolve(&config, kind, spec).expect("resolves")
     }
 

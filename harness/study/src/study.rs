@@ -18,7 +18,7 @@ use tasks::doubts::doubts;
 use tasks::prepare::{Asking, TrainExample, check_memory};
 use tasks::{Judge, Split};
 
-use crate::check::check_steps;
+use crate::check::{check_steps, check_warm};
 use crate::{Error, Result};
 
 /// One experiment, prepared: all that training and evaluation read.
@@ -106,6 +106,7 @@ impl Study {
         if trains {
             check_memory(&train, experiment.federation.batch_size, &*backbone)?;
             check_steps(schedule.steps(), row.scope == Scope::Pooled)?;
+            check_warm(&experiment, schedule.steps(), row.scope == Scope::Pooled)?;
         }
         Ok(Self {
             experiment,

@@ -15,6 +15,10 @@ pub(crate) enum Reproduce {
     Storage(storage::Storage),
     /// FedNano against earlier federated methods, tuning alone and pooling.
     MainTable(study::Reproduction),
+    /// The same with as many trained parameters in every row.
+    MainTableEqual(study::Reproduction),
+    /// Placement at equal parameters, Fisher merging, federating: contrasts registered before the runs.
+    Placement(study::Reproduction),
     /// What Fisher merging adds over averaging: sites, ranks, heterogeneity.
     AblationFisher(study::Reproduction),
     /// FedNano from clients that share little to clients that share most.
@@ -28,6 +32,8 @@ impl Reproduce {
         match self {
             Self::Storage(storage) => storage.run(),
             Self::MainTable(study) => study.run(session, "main-table"),
+            Self::MainTableEqual(study) => study.run(session, "main-table-equal"),
+            Self::Placement(study) => study.run(session, "placement"),
             Self::AblationFisher(study) => study.run(session, "ablation-fisher"),
             Self::Heterogeneity(study) => study.run(session, "heterogeneity"),
             Self::FeddatDomain(study) => study.run(session, "feddat-domain"),

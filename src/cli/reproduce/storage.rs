@@ -105,7 +105,11 @@ const ABSTRACT: &str = "FedNano, arXiv 2506.14824, abstract";
 
 fn adapter(kind: &str, sites: Option<&[&str]>, spec: &Spec) -> models::Result<AdapterSpec> {
     let sites = sites.map(|sites| sites.iter().map(|&site| site.into()).collect());
-    AdapterSpec::resolve(&AdapterConfig { kind: Some(kind.into()), rank: Some(RANK), alpha: None, sites, head: None }, kind, spec)
+    AdapterSpec::resolve(
+        &AdapterConfig { kind: Some(kind.into()), rank: Some(RANK), sites, ..AdapterConfig::default() },
+        kind,
+        spec,
+    )
 }
 
 /// A published number and ours, in percent, by the paper's ledger and by a deployment's.

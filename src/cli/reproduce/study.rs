@@ -1,20 +1,17 @@
 //! `fedbench reproduce NAME`: a shipped suite, run as it is, and the verdicts on a paper's claims.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use machine::clock::Stopwatch;
 use reports::claims::{self, Claim};
 use reports::{Report, markdown, terminal};
-use schema::{Experiment, toml_file};
+use schema::toml_file;
 use serde::Deserialize;
 
+use super::super::forecast::Forecast;
 use super::super::suite::RunSuite;
 use super::super::{note, report, say};
-use crate::plan::Plan;
-use crate::progress::{bytes, duration};
 use crate::session::Session;
 
 /// A locked suite, and a paper's claims with a verdict each.
@@ -58,11 +55,11 @@ impl Reproduction {
         }
         if self.plan {
             // What was asked for.
-            plan(session, &experiments, described.seeds.len())?.iter().for_each(|line| say(line));
+            Forecast::new(session, &experiments, described.seeds.len())?.lines.iter().for_each(|line| say(line));
             return Ok(());
         }
         if !self.quiet {
-            plan(session, &experiments, described.seeds.len())?.iter().for_each(|line| note(line));
+            Forecast::new(session, &experiments, described.seeds.len())?.lines.iter().for_each(|line| note(line));
         }
         let place = out.join("report");
         suite.check_members(session, &described, &experiments)?;
@@ -80,45 +77,6 @@ fn read(name: &str) -> Result<Locked, study::Error> {
         .find(|(known, _)| *known == name)
         .ok_or_else(|| study::Error::unknown("reproduction", name, names()))?;
     Ok(toml_file::from_table(name, toml_file::parse_table(name, text)?)?)
-}
-
-/// What all runs take together, from one timed batch of every experiment with its first seed.
-fn plan(session: &mut Session, experiments: &[Experiment], seeds: usize) -> Result<[String; 3]> {
-    let clock = Stopwatch::start();
-    let mut plans = Vec::new();
-    for experiment in experiments.iter().step_by(seeds) {
-        let resolved = session.resolve(experiment)?;
-        let study = session.sketch(&resolved)?;
-        plans.push(Plan::new(&study, &resolved.row, &resolved.inputs, &mut session.pace)?);
-    }
-    let sum = |of: fn(&Plan) -> u64| plans.iter().map(of).sum::<u64>() * seeds as u64;
-    let time: f64 = plans.iter().map(|plan| plan.training_seconds + plan.evaluation_seconds).sum::<f64>() * seeds as f64;
-    let memory = plans.iter().map(|plan| plan.memory_bytes).max().unwrap_or_default();
-    let methods: BTreeSet<&str> = plans.iter().map(|plan| plan.method.as_str()).collect();
-    let datasets: BTreeSet<&str> = plans.iter().map(|plan| plan.dataset.as_str()).collect();
-    let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
-    let what = format!(
-        "plan: {} runs ({} experiments x {seeds} seeds) of {} on {}",
-        experiments.len(),
-        plans.len(),
-        listed(methods),
-        listed(datasets)
-    );
-    let costs = format!(
-        "  about {} on this machine, at most about {} of memory; {} optimizer steps",
-        duration(time),
-        bytes(memory),
-        sum(|plan| plan.steps as u64)
-    );
-    let traffic = format!(
-        "  about {} of adapters and {} of activations up, {} and {} down (planned in {})",
-        bytes(sum(|plan| plan.adapters.uplink)),
-        bytes(sum(|plan| plan.activations.uplink)),
-        bytes(sum(|plan| plan.adapters.downlink)),
-        bytes(sum(|plan| plan.activations.downlink)),
-        duration(clock.seconds())
-    );
-    Ok([what, costs, traffic])
 }
 
 /// Prints the verdicts, and writes them into a folder.

@@ -25,6 +25,9 @@ struct Part {
 /// The name, behind a site's, of a full matrix `[d_out, d_in]` that a method has merged into the frozen weights there.
 const BASE: &str = "base";
 
+/// How many times as many parameters are still as many as were asked for.
+const NEAR: f64 = 1.5;
+
 /// Adapters resolved against a backbone: kind, rank, scale and sites, no tensors yet.
 #[derive(Debug, Clone, Serialize)]
 pub struct AdapterSpec {
@@ -52,19 +55,6 @@ impl AdapterSpec {
         if let Some(other) = config.kind.as_deref().filter(|name| *name != kind.name) {
             return Err(Error::Usage(format!("adapter.kind = \"{other}\" where adapters of kind \"{}\" are tuned", kind.name)));
         }
-        let rank = config.rank.unwrap_or(kind.rank.at(backbone.d_model));
-        if !kind.has_rank() && rank != 1 {
-            return Err(Error::Usage(format!(
-                "adapter.rank = {rank}: adapter kind `{}` has no rank; leave the key out",
-                kind.name
-            )));
-        }
-        if rank == 0 || rank > backbone.d_model {
-            return Err(Error::Usage(format!(
-                "adapter.rank = {rank}: expected 1..={} for backbone `{}`",
-                backbone.d_model, backbone.name
-            )));
-        }
         let groups: Vec<String> = config.sites.clone().unwrap_or_else(|| kind.sites.iter().map(|&site| site.into()).collect());
         if groups.is_empty() {
             return Err(Error::Usage(format!("adapter.sites is empty: expected some of {}", kind.allowed.join(", "))));
@@ -80,11 +70,55 @@ impl AdapterSpec {
         if sites.is_empty() {
             return Err(Error::Usage(format!("adapter.sites: backbone `{}` has no {}", backbone.name, groups.join(", "))));
         }
+        let head = Head::of(backbone, config.head)?;
+        let rank = Self { kind, rank: 1, alpha: 1.0, sites: sites.clone(), head: head.clone() }.rank_of(config, backbone)?;
         if matches!(kind.shape, Shape::Tokens { .. }) {
             sites.iter_mut().for_each(|site| site.d_in = rank);
         }
-        let (alpha, head) = (config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), Head::of(backbone, config.head)?);
-        Ok(Self { kind, rank, alpha, sites, head })
+        Ok(Self { kind, rank, alpha: config.alpha.unwrap_or(kind.alpha_over_rank * rank as f64), sites, head })
+    }
+
+    /// The rank that a config asks for, or of which it asks for so many parameters; the kind's own without either.
+    fn rank_of(&self, config: &schema::experiment::AdapterConfig, backbone: &Spec) -> crate::Result<usize> {
+        let (kind, most) = (self.kind, backbone.d_model);
+        if let Some(parameters) = config.parameters {
+            return self.rank_nearest(parameters, config.rank, most).map_err(|why| {
+                Error::Usage(format!(
+                    "adapter.parameters = {parameters}: {why} (adapter kind `{}`, backbone `{}`)",
+                    kind.name, backbone.name
+                ))
+            });
+        }
+        let rank = config.rank.unwrap_or(kind.rank.at(most));
+        if !kind.has_rank() && rank != 1 {
+            let name = kind.name;
+            return Err(Error::Usage(format!("adapter.rank = {rank}: adapter kind `{name}` has no rank; leave the key out")));
+        }
+        if rank == 0 || rank > most {
+            return Err(Error::Usage(format!("adapter.rank = {rank}: expected 1..={most} for backbone `{}`", backbone.name)));
+        }
+        Ok(rank)
+    }
+
+    /// The rank, up to `most`, whose parameters come nearest to a number; the lower one of two that come as near. An error where a rank
+    /// is given too, and where the nearest is not near: more than half as many again, or fewer than two thirds.
+    fn rank_nearest(&self, wanted: u64, given: Option<usize>, most: usize) -> std::result::Result<usize, String> {
+        if !self.kind.has_rank() {
+            return Err("these adapters have no rank that could be chosen; leave the key out".into());
+        }
+        if let Some(rank) = given {
+            return Err(format!("adapter.rank = {rank} is given, too; expected one of the two keys"));
+        }
+        let parameters = |rank: usize| Self { rank, ..self.clone() }.parameters();
+        let (least, each) = (parameters(1), parameters(2) - parameters(1));
+        let below = usize::try_from(wanted.saturating_sub(least) / each.max(1)).unwrap_or(most).min(most - 1) + 1;
+        let off = |rank: &usize| parameters(*rank).abs_diff(wanted);
+        let rank = [below, (below + 1).min(most)].into_iter().min_by_key(off).unwrap_or(below);
+        let found = parameters(rank);
+        if found as f64 > NEAR * wanted as f64 || (wanted as f64) > NEAR * found as f64 {
+            return Err(format!("the nearest rank, {rank}, has {found}; expected a number from {least} to {}", parameters(most)));
+        }
+        Ok(rank)
     }
 
     /// No adapter: of no site, so of any kind.
@@ -119,6 +153,7 @@ impl AdapterSpec {
         schema::experiment::AdapterConfig {
             kind: Some(self.kind.name.into()),
             rank: Some(self.rank),
+            parameters: None,
             alpha: Some(self.alpha),
             sites: Some(groups),
             head: self.head.as_ref().map(|head| head.sharing),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::row::Row;
-use super::table::{ACCURACY_OF, EXAMPLES_OF, Metric, SCORE_OF, Score, UNPARSED_RATE};
+use super::table::{ACCURACY_OF, EXAMPLES_OF, Metric, SCORE_OF, SHARE_OF, Score, UNPARSED_RATE};
 
 /// With which of its adapters a client answers, where it has several and is judged with their mixture. In the order of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ impl Metric {
         if let Some(score) = name.strip_prefix(SCORE_OF) {
             return Self::ScoreOf(score.into());
         }
+        if let Some(tensor) = name.strip_prefix(SHARE_OF) {
+            return Self::WeightShareOf(tensor.into());
+        }
         let is_it = |metric: &&Self| metric.row().is_some_and(|row| row.name == name);
         Self::ALL.iter().find(is_it).cloned().unwrap_or_else(|| Self::Unknown(name.into()))
     }
@@ -39,6 +42,7 @@ impl Metric {
             Self::AccuracyOf(kind) => format!("{ACCURACY_OF}{kind}").into(),
             Self::ExamplesOf(kind) => format!("{EXAMPLES_OF}{kind}").into(),
             Self::ScoreOf(score) => format!("{SCORE_OF}{score}").into(),
+            Self::WeightShareOf(tensor) => format!("{SHARE_OF}{tensor}").into(),
             Self::Unknown(name) => name.into(),
             known => known.row().map_or("", |row| row.name).into(),
         }
@@ -106,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_name_on_disk_comes_back() {
-        let kinds = ["accuracy/skill=counting", "examples/context=NO", "accuracy/a=b/c=d", "score/CIDEr-D"];
+        let kinds =
+            ["accuracy/skill=counting", "examples/context=NO", "accuracy/a=b/c=d", "score/CIDEr-D", "weight_share/image.up"];
         let known = Metric::ALL.iter().filter_map(Metric::row).map(|row| row.name);
         for name in kinds.into_iter().chain(known) {
             let metric = Metric::parse(name);

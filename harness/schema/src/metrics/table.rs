@@ -16,6 +16,8 @@ pub(super) const ACCURACY_OF: &str = "accuracy/";
 pub(super) const EXAMPLES_OF: &str = "examples/";
 /// What stands before a score's name where a task has more than the one that its card names.
 pub(super) const SCORE_OF: &str = "score/";
+/// What stands before a tensor's name in the name of a client's share of the weight there.
+pub(super) const SHARE_OF: &str = "weight_share/";
 
 named! {
 /// A metric that a card may name as its score; it is recorded as `accuracy` wherever scores are, so that tables have one column.
@@ -87,6 +89,13 @@ Metric {
         OURS;
     OptimizerSteps = "optimizer_steps" per Client, Steps, Lower,
         "Optimizer steps a client took in a round.",
+        OURS;
+    WeightShare = "weight_share" per Client, Fraction, None,
+        "How much a client counted in a round's merge by Fisher: p_k F_k / sum_j p_j F_j (p_k where that sum is below the floor), \
+         the mean over all numbers.",
+        OURS;
+    WeightShareOf(String) = "weight_share/<tensor>" per Client, Fraction, None,
+        "The same over one tensor's numbers; at most 4,096 of them, at even distances.",
         OURS;
     UplinkBytes = "uplink_bytes" per Client, Bytes, Lower,
         "Encoded adapter payload a client sent in a round.",
