@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Dataset, Example};
+use data::{Dataset, Example, Rows};
 use reports::library::{Examples, Library, Part};
 use reports::{Run, library};
 use schema::{Card, InputFile, run_dir};
@@ -13,7 +13,7 @@ use study::checksums::Checksums;
 use crate::locate::locate_all;
 use crate::located::{self, card_of, data_root};
 use crate::output::with_causes;
-use crate::session;
+use crate::session::{self, taken};
 
 /// A split with more rows is not read for a few pictures.
 const MOST_ROWS: usize = 50_000;
@@ -72,7 +72,7 @@ impl Library for AtHand {
         let data = &run.experiment.data;
         let (split, limit) = match part {
             Part::Train => (&data.train_split, None),
-            Part::Test => (&data.test_split, data.test_limit),
+            Part::Test => (&data.test_split, taken(data).read()),
         };
         self.check_declared(&data.dataset)?;
         let read = run.inputs().and_then(|inputs| inputs.splits.get(split)).cloned();
@@ -101,7 +101,7 @@ fn load(run: &Run, split: &str, limit: Option<usize>, checksums: &mut Checksums)
     if !was_read(&files) {
         return Err(other_version(run));
     }
-    let dataset = located::load(&located, split, limit).map_err(|error| error.to_string())?;
+    let dataset = located::load(&located, split, Rows::first(limit)).map_err(|error| error.to_string())?;
     let pictures = session::pictures(checksums, &located, split, &dataset).map_err(|error| with_causes(&error))?;
     if was_read(&pictures) { Ok(dataset) } else { Err(other_version(run)) }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use data::{Dataset, join_cards};
+use data::{Dataset, Rows, join_cards};
 use schema::Card;
 use schema::record::Download;
 
@@ -20,9 +20,10 @@ pub struct Located {
     pub download: Option<Download>,
 }
 
-/// Reads a split of one dataset, or of several as one.
-pub fn load(located: &[Located], split: &str, limit: Option<usize>) -> Result<Dataset, study::Error> {
-    let one = |located: &Located| Dataset::load(&located.folder, &located.card, split, limit);
+/// Reads a split of one dataset, or of several as one; so many rows of each.
+pub fn load(located: &[Located], split: &str, rows: Rows) -> Result<Dataset, study::Error> {
+    let one =
+        |located: &Located| Dataset::load(&located.folder, &located.card, split, rows.read()).map(|dataset| rows.of(dataset));
     match located {
         [alone] => Ok(one(alone)?),
         several => Ok(Dataset::join(several.iter().map(one).collect::<Result<_, _>>()?)?),

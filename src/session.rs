@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use data::Dataset;
+use data::{Dataset, Rows};
 use decoder::{Place, Remote};
 use federation::Method;
 use federation::registry::{MethodRow, Registry};
 use line::Security;
 use models::{Backbone, Half};
-use schema::experiment::BackboneConfig;
+use schema::experiment::{BackboneConfig, DataConfig, TestRows};
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
 use study::checksums::{Checksum, Checksums};
@@ -62,7 +62,7 @@ struct SplitKey {
     /// The datasets' folders (pictures may lie there that only the rows name) and cards.
     datasets: Vec<(PathBuf, String)>,
     split: String,
-    limit: Option<usize>,
+    rows: Rows,
     files: Vec<InputFile>,
     backbone: String,
     sketch: bool,
@@ -136,7 +136,7 @@ impl Session {
 
     fn prepared(&mut self, resolved: &Resolved, part: &Part, sketch: bool) -> Result<Study> {
         let Resolved { experiment, row, located, backbone, .. } = resolved;
-        let [train, test] = splits_of(experiment).map(|(split, limit)| self.loaded(located, split, limit, backbone, sketch));
+        let [train, test] = splits_of(experiment).map(|(split, rows)| self.loaded(located, split, rows, backbone, sketch));
         let study = Study::of_part(experiment.clone(), row, backbone.model.clone(), train?.split, test?.split, part)?;
         if !sketch {
             self.check_unchanged(resolved)?;
@@ -168,15 +168,15 @@ impl Session {
     pub fn inputs_of_rows(
         &mut self,
         located: &[Located],
-        splits: &[(&str, Option<usize>)],
+        splits: &[(&str, Rows)],
         backbone: &Held,
         partition: Option<&str>,
     ) -> Result<Inputs> {
         let names: Vec<&str> = splits.iter().map(|(split, _)| *split).collect();
         let mut inputs = self.inputs(located, &names, backbone, partition)?;
         let mut pictures: BTreeMap<&str, BTreeSet<InputFile>> = BTreeMap::new();
-        for (split, limit) in splits {
-            pictures.entry(split).or_default().extend(self.loaded(located, split, *limit, backbone, false)?.pictures);
+        for (split, rows) in splits {
+            pictures.entry(split).or_default().extend(self.loaded(located, split, *rows, backbone, false)?.pictures);
         }
         for (split, pictures) in pictures {
             inputs.add_pictures(split, pictures);
@@ -262,31 +262,24 @@ impl Session {
 
     /// A split, of one dataset or of several as one, with its frozen features; of each, at most `limit` rows.
     pub fn split(&mut self, located: &[Located], split: &str, limit: Option<usize>, backbone: &Held) -> Result<Arc<Split>> {
-        Ok(self.loaded(located, split, limit, backbone, false)?.split)
+        Ok(self.loaded(located, split, Rows::first(limit), backbone, false)?.split)
     }
 
-    fn loaded(
-        &mut self,
-        located: &[Located],
-        split: &str,
-        limit: Option<usize>,
-        backbone: &Held,
-        sketch: bool,
-    ) -> Result<Loaded> {
+    fn loaded(&mut self, located: &[Located], split: &str, rows: Rows, backbone: &Held, sketch: bool) -> Result<Loaded> {
         let folder = |located: &Located| located.folder.canonicalize().unwrap_or_else(|_| located.folder.clone());
         let card = |located: &Located| serde_json::to_string(&located.card);
         let datasets = located.iter().map(|located| Ok((folder(located), card(located)?))).collect::<Result<_>>()?;
         let files = split_files(&mut self.checksums, located, split)?;
         let model = &*backbone.model;
         let identity = format!("{} {} {:?}", backbone.sha256, model.weights_dtype().as_str(), model.device().location());
-        let key = SplitKey { datasets, split: split.to_owned(), limit, files, backbone: identity, sketch };
+        let key = SplitKey { datasets, split: split.to_owned(), rows, files, backbone: identity, sketch };
         if let Some(loaded) = self.splits.get(&key) {
             let now = pictures(&mut self.checksums, located, split, &loaded.split.dataset)?;
             if now == loaded.pictures {
                 return Ok(loaded.clone());
             }
         }
-        let mut dataset = load(located, split, limit)?;
+        let mut dataset = load(located, split, rows)?;
         let pictures = pictures(&mut self.checksums, located, split, &dataset)?;
         if split_files(&mut self.checksums, located, split)? != key.files {
             let path = key.datasets.first().map(|(folder, _)| folder.clone()).unwrap_or_default();
@@ -303,10 +296,15 @@ impl Session {
     }
 }
 
-/// The splits that an experiment reads, each with the most rows of it.
-fn splits_of(experiment: &Experiment) -> [(&str, Option<usize>); 2] {
+/// The splits that an experiment reads, and which rows of each.
+fn splits_of(experiment: &Experiment) -> [(&str, Rows); 2] {
     let data = &experiment.data;
-    [(&data.train_split, None), (&data.test_split, data.test_limit)]
+    [(&data.train_split, Rows::default()), (&data.test_split, taken(data))]
+}
+
+/// The rows of its test split that an experiment takes.
+pub(crate) fn taken(data: &DataConfig) -> Rows {
+    Rows { most: data.test_limit, sampled: data.test_rows == TestRows::Sample }
 }
 
 /// The pictures that a loaded split's rows name by path: what was read of it and is no file of the card.

@@ -210,7 +210,7 @@ fn reference(runs: &[Run], groups: &[Group], of: usize) -> Option<usize> {
     let comparable = |g: &usize| {
         let (a, b) = (&groups[*g], &first(*g).experiment.data);
         let data = &first(of).experiment.data;
-        let test = |d: &schema::experiment::DataConfig| (d.prompt.clone(), d.test_split.clone(), d.test_limit);
+        let test = |d: &schema::experiment::DataConfig| (d.prompt.clone(), d.test_split.clone(), d.test_limit, d.test_rows);
         (&a.dataset, &a.backbone) == (&group.dataset, &group.backbone) && test(b) == test(data)
     };
     let candidates: Vec<usize> = (0..groups.len()).filter(comparable).collect();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use data::Rows;
 use federation::registry::Registry;
 use models::adapter::{AdapterSpec, Adapters};
 use schema::experiment::{AdapterConfig, BackboneConfig, EvaluationConfig};
@@ -132,7 +133,7 @@ impl Eval {
         session.registry().tasks().check_card(&card)?;
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let inputs = session.inputs_of_rows(&located, &[(&self.split, self.limit)], &backbone, None)?;
+        let inputs = session.inputs_of_rows(&located, &[(&self.split, Rows::first(self.limit))], &backbone, None)?;
         if let (Some(path), false) = (&self.adapters, self.no_verify) {
             adapters::check_backbone(path, &inputs, backbone.model.weights_sha256())?;
         }

@@ -36,6 +36,7 @@ mod pictures;
 mod pillow;
 mod repeated;
 mod row;
+mod sample;
 #[cfg(test)]
 mod testing;
 mod tiles;
@@ -51,4 +52,5 @@ pub use list_text::list;
 pub use partition::{LabelTable, ShardIndices, draw, label_table, load, resolve, save};
 pub use pillow::Filter;
 pub use prompt::{Rendered, letter, normalize, parse_choice, render};
+pub use sample::Rows;
 pub use tiles::Tiles;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::activations::Activations;
 pub use crate::optimizer::{Course, OptimizerConfig};
+pub use crate::test_rows::TestRows;
 pub use crate::tuned::Tuned;
 
 /// One configuration.
@@ -166,6 +167,9 @@ pub struct DataConfig {
     /// At most so many test examples of each dataset (the same for every seed); all without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
+    /// Which they are.
+    #[serde(default, skip_serializing_if = "TestRows::is_first")]
+    pub test_rows: TestRows,
     /// A prompt longer than this loses the beginning of its hint, then of its question; counted and recorded.
     #[serde(default = "default_max_prompt_tokens")]
     pub max_prompt_tokens: usize,

@@ -32,6 +32,7 @@ mod placement;
 pub mod record;
 pub mod run_dir;
 pub mod tag;
+mod test_rows;
 pub mod toml_file;
 mod toml_text;
 mod tuned;

@@ -5,8 +5,7 @@ use federation::Placement;
 use federation::registry::MethodRow;
 use models::adapter::AdapterSpec;
 use models::batch::SEQUENCE_TOKENS;
-use schema::experiment::MOST_SEED;
-use schema::experiment::{AdapterConfig, EvaluationConfig};
+use schema::experiment::{AdapterConfig, EvaluationConfig, MOST_SEED, TestRows};
 use schema::limits::{
     BATCH, CLIENTS, EPOCHS, EXAMPLES, LARGEST, LEAST, LEAST_NOISE, NEW_TOKENS, POOLED_STEPS, ROUNDS, SMALLEST, STEPS,
 };
@@ -31,6 +30,9 @@ pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
     counts(experiment)?;
     numbers(experiment)?;
     tuned(experiment)?;
+    if experiment.data.test_rows == TestRows::Sample && experiment.data.test_limit.is_none() {
+        return Err(wrong("data.test_rows", &"\"sample\"", "a `data.test_limit`, too: without one all rows are taken"));
+    }
     Terms::of(experiment).check(card)
 }
 
@@ -343,6 +345,12 @@ mod tests {
         let why = |rate, mu| of(rate, mu).expect_err("refused").to_string();
         assert!(why("0.004", "1.0").contains("optimizer.learning_rate = 0.003"), "{}", why("0.004", "1.0"));
         assert!(why("0.003", "2.0").contains("method.mu = 1.0"), "{}", why("0.003", "2.0"));
+    }
+
+    #[test]
+    fn a_sample_of_all_rows_is_refused() {
+        assert!(refuses("data.test_rows", "sample"));
+        assert!(!refuses("data.test_rows", "first"));
     }
 
     #[test]
