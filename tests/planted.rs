@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::support::{Test, setup};
 
-const RULE: Rule = Rule { margin: 0.02, loss_margin: 0.3, alpha: 0.05, allow_dirty: false };
+const RULE: Rule = Rule { margin: 0.02, loss_margin: 0.3, alpha: 0.05, allow_dirty: false, strict: false };
 
 /// What is wrong with the code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

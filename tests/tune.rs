@@ -114,9 +114,10 @@ fn a_search_is_alike_for_all_and_goes_on_where_it_was() -> Test {
 #[test]
 fn searches_that_would_be_unfair_are_refused() {
     let desk = desk();
-    let refused = |more: &[&str], why: &str| drop(desk.expect(&tune("a", more), 2, &[why]));
+    let fails = |more: &[&str], code, why: &str| drop(desk.expect(&tune("a", more), code, &[why]));
+    let refused = |more: &[&str], why: &str| fails(more, 2, why);
     refused(&["--split", "test"], "that is the split the suite is judged on");
-    refused(&["--split", "holdout"], "holdout");
+    fails(&["--split", "holdout"], 1, "no split `holdout`");
     refused(&["--seeds", "5,5"], "--seeds holds 5 twice");
     refused(&["--seeds", "5,6,7,8,9,10,11,12,13,14"], "expected fewer --rates");
     refused(&["--grid", "optimizer.beta1=0.5,0.9"], "no method's own key");

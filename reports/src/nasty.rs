@@ -11,7 +11,7 @@ use crate::fixture::Fixture;
 use crate::gate::{Gate, Rule};
 use crate::{Format, Report};
 
-const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: true };
+const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: true, strict: false };
 
 /// What a file may call a thing.
 const NASTY: [&str; 36] = [

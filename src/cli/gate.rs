@@ -31,6 +31,9 @@ pub(crate) struct RunGate {
     /// Runs of a build with uncommitted changes are no error.
     #[arg(long)]
     allow_dirty: bool,
+    /// Fail, too, where too few rows or seeds would hide a fall of the margin.
+    #[arg(long)]
+    strict: bool,
     /// Read run folders as they are, without comparing them with their checksums.
     #[arg(long)]
     no_verify: bool,
@@ -59,8 +62,8 @@ impl RunGate {
         if !(self.alpha > 0.0 && self.alpha < 1.0) {
             return wrong(format!("--alpha {}: expected a probability in (0, 1)", self.alpha));
         }
-        let rule =
-            Rule { margin: self.margin / 100.0, loss_margin: self.loss_margin, alpha: self.alpha, allow_dirty: self.allow_dirty };
+        let Self { loss_margin, alpha, allow_dirty, strict, .. } = self;
+        let rule = Rule { margin: self.margin / 100.0, loss_margin, alpha, allow_dirty, strict };
         let read = |runs: &[PathBuf]| report::read(session, runs, self.no_verify);
         let [baseline, runs] = [read(&self.baseline)?, read(&self.runs)?];
         if !matches!(self.format, Format::Json) {

@@ -6,7 +6,9 @@
 //! standard deviation over examples of what each one's value changed by, over the square root of their number) and *seeds* (the
 //! standard deviations over either side's seeds; of the differences where both sides have the same seeds, which is why the same seeds
 //! see more). Its p-value is one-sided, of Student's t with Welch and Satterthwaite's degrees of freedom (Welch, Biometrika 34, 1947;
-//! an infinite number for the examples' part), and corrected over all configurations and both quantities (Holm, Scand. J. Stat. 6,
+//! an infinite number for the examples' part). It is the chance of such a fall where there is none; that the fall is larger than the margin
+//! is what the estimate says, and not tested. Where a fall of the margin would probably not be seen, that is said, and passes unless the
+//! rule is strict. p-values are corrected over all configurations and both quantities (Holm, Scand. J. Stat. 6,
 //! 1979). What cannot be compared is an error, never a pass; a baseline that does not say which option is the right one is compared
 //! by accuracy alone.
 
@@ -36,6 +38,8 @@ pub struct Rule {
     pub alpha: f64,
     /// Whether runs of a build with uncommitted changes may pass.
     pub allow_dirty: bool,
+    /// Whether too few rows or seeds to see a harm of the margin shut the gate, too.
+    pub strict: bool,
 }
 
 /// What became of a configuration by one quantity.
@@ -139,7 +143,12 @@ impl Gate {
 
     /// Whether a CI may go on.
     pub fn passes(&self) -> bool {
-        self.errors.is_empty() && self.checks.iter().all(|check| check.verdict != Verdict::Regressed)
+        self.errors.is_empty()
+            && self.checks.iter().all(|check| match check.verdict {
+                Verdict::Passes => true,
+                Verdict::TooFew => !self.rule.strict,
+                Verdict::Regressed => false,
+            })
     }
 }
 

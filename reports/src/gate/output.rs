@@ -38,6 +38,7 @@ impl Gate {
         let count = |verdict: Verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
         let (regressed, few) = (count(Verdict::Regressed), count(Verdict::TooFew));
         let mut sentence = match (self.errors.len(), regressed) {
+            (0, 0) if !self.passes() => "The gate is shut.".to_owned(),
             (0, 0) => "The gate is open.".to_owned(),
             (0, n) => format!("The gate is shut: {n} of {} comparisons regressed.", self.checks.len()),
             (n, _) => format!("The gate is shut: {n} could not be compared, {regressed} regressed."),

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::fixture::Fixture;
 
-const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: false };
+const RULE: Rule = Rule { margin: 0.01, loss_margin: 0.1, alpha: 0.05, allow_dirty: false, strict: false };
 
 /// Runs in a folder, which the gate reads again.
 struct Runs {
@@ -86,6 +86,10 @@ fn a_point_is_seen_with_enough_rows_and_otherwise_said_not_to_be() {
         let gate = Gate::new(&baseline, &planted, rule);
         assert_eq!(one(&gate).verdict, wanted, "{}", gate.text());
         assert_eq!(gate.sentence().contains("too few rows or seeds"), wanted == Verdict::TooFew);
+        // Who wants to know rather than to go on is not told that all is well.
+        let strict = Gate::new(&baseline, &planted, Rule { strict: true, ..rule });
+        assert_eq!((gate.passes(), strict.passes()), (wanted == Verdict::TooFew, false));
+        assert!(strict.sentence().starts_with("The gate is shut"), "{}", strict.sentence());
     }
 }
 

@@ -223,7 +223,7 @@ impl Candidate {
             match taken {
                 Ok(_) => {}
                 // Its range ends there.
-                Err(error) if super::super::is_usage(&error) => return Ok(()),
+                Err(error) if is_refused(&error) => return Ok(()),
                 Err(error) => return Err(error),
             }
             self.stage(session, protocol, protocol.ladder.last(), &[next], search, true)?;
@@ -290,6 +290,12 @@ impl Search {
 /// Whether a learning rate was too large for every client.
 fn diverged(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(study::Error::Federation(error)) if error.has_diverged())
+}
+
+/// Whether an experiment asks for a value that is out of range.
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<study::Error>().is_some_and(study::Error::is_usage)
+        || error.downcast_ref::<federation::Error>().is_some_and(federation::Error::is_usage)
 }
 
 /// The best of those that had all rounds and seeds.
