@@ -12,7 +12,7 @@ use federation::{
 };
 use models::adapter::{AdapterSpec, Adapters};
 use schema::Experiment;
-use schema::experiment::{PrivacyConfig, PrivacyMode, Wire};
+use schema::experiment::{Course, PrivacyConfig, PrivacyMode, Wire};
 use schema::metrics::{Metric, Variant};
 use study::Study;
 
@@ -107,7 +107,13 @@ fn it_does_not_matter_whatever_the_federation_is_like() -> Test {
     let ranks: Change = |experiment| {
         experiment.method.options.insert("ranks".into(), serde_json::json!([1, 2]));
     };
-    let table: [(&str, Change, Option<Metric>); 13] = [
+    // Learning rates that go on over rounds, whoever was there in those before.
+    let scheduled: Change = |experiment| {
+        let optimizer = &mut experiment.optimizer;
+        (optimizer.schedule, optimizer.warmup, optimizer.clip) = (Course::Cosine, 0.3, Some(0.5));
+        (experiment.federation.cohort, experiment.federation.stragglers) = (0.6, 0.5);
+    };
+    let table: [(&str, Change, Option<Metric>); 15] = [
         ("fedavg-lora", |experiment| experiment.federation.uplink = Wire::F16, none.clone()),
         ("scaffold", |experiment| experiment.federation.uplink = Wire::Int8, none.clone()),
         ("fednano", |experiment| experiment.federation.uplink = Wire::Int4, none.clone()),
@@ -121,6 +127,8 @@ fn it_does_not_matter_whatever_the_federation_is_like() -> Test {
         ("fedavg-lora", |experiment| experiment.privacy = private(PrivacyMode::Central), Some(Metric::Clipped)),
         ("fednano", |experiment| experiment.privacy = private(PrivacyMode::Local), Some(Metric::Clipped)),
         ("fedprox", |experiment| experiment.data.dataset = "scigen".into(), None),
+        ("feddat", scheduled, None),
+        ("fedavg-lora", scheduled, None),
     ];
     for (method, change, recorded) in table {
         let mut experiment = experiment(method);

@@ -124,7 +124,7 @@ fn claims_are_judged_on_runs_that_exist() {
 #[test]
 fn a_plan_runs_nothing() {
     let desk = Desk::new();
-    let plan = ["plan: 63 runs (21 experiments x 3 seeds)", "icongen", "of memory", "optimizer steps", "activations up"];
+    let plan = ["plan: 105 runs (21 experiments x 5 seeds)", "icongen", "of memory", "optimizer steps", "activations up"];
     desk.expect(&["reproduce", "heterogeneity", "--plan"], 0, &plan);
     assert_eq!(std::fs::read_dir(desk.path()).expect("a folder").count(), 0);
 }

@@ -16,6 +16,8 @@ pub(crate) struct Forecast {
     pub(crate) lines: [String; 3],
     /// Of training and evaluation.
     pub(crate) seconds: f64,
+    /// Optimizer steps over all clients, rounds and runs.
+    pub(crate) steps: u64,
 }
 
 impl Forecast {
@@ -55,6 +57,6 @@ impl Forecast {
             bytes(sum(|plan| plan.activations.downlink)),
             duration(clock.seconds())
         );
-        Ok(Self { lines: [what, costs, traffic], seconds: time })
+        Ok(Self { lines: [what, costs, traffic], seconds: time, steps: sum(|plan| plan.steps as u64) })
     }
 }

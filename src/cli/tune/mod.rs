@@ -216,7 +216,10 @@ impl Tune {
         forecast: Option<&Forecast>,
     ) -> Vec<String> {
         let (count, ladder) = (candidates.iter().filter(|it| !it.settings.is_empty()).count(), &protocol.ladder);
-        let time = forecast.map(|forecast| format!(", about {} on this machine", duration(forecast.seconds * times)));
+        let time = forecast.map(|forecast| {
+            let (steps, seconds) = (forecast.steps as f64 * times, duration(forecast.seconds * times));
+            format!(": about {steps:.0} optimizer steps and {seconds} on this machine")
+        });
         let listed = protocol.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         vec![
             format!("search: {count} experiments, each {}", protocol.words),
