@@ -324,7 +324,6 @@ mod tests {
             ("data.max_prompt_tokens", "0"),
             ("optimizer.warmup", "1.0"),
             ("optimizer.clip", "0.0"),
-            ("optimizer.schedule", "linear"),
         ] {
             assert!(refuses(key, value), "{key} = {value}");
         }

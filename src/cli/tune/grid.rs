@@ -122,7 +122,7 @@ fn filled(rates: &[f64], count: usize) -> Vec<f64> {
         let mut sorted = all.clone();
         sorted.sort_by(f64::total_cmp);
         let gaps = sorted.windows(2).map(|pair| (pair[1] / pair[0], (pair[0] * pair[1]).sqrt()));
-        let Some((_, middle)) = gaps.reduce(|widest, gap| if gap.0 > widest.0 * (1.0 + 1e-9) { gap } else { widest }) else {
+        let Some((_, middle)) = gaps.reduce(|widest, gap| if gap.0 > 1.01 * widest.0 { gap } else { widest }) else {
             break;
         };
         match plain(middle) {
