@@ -14,10 +14,11 @@ use reports::{Run, Trust};
 use schema::card::BadRow;
 use schema::metrics::{Beside, Metric};
 use schema::record::{HostFacts, Skipped};
-use schema::{Card, Environment, Experiment, Summary, manifest, run_dir};
+use schema::{Card, Environment, Experiment, Prediction, Summary, manifest, run_dir};
 use study::parameters::client_parameters;
 use study::record::RunDir;
 use study::{Part, Study};
+use tasks::ranked::ranked;
 use tasks::trivial::trivial_accuracies;
 
 use crate::environment::{environment, host_facts};
@@ -233,6 +234,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
     let stored = client_parameters(spec, study.adapter(), placement);
     let [client_flops, server_flops] = train_flops(study, row, outcome).by_side(placement);
     let (chance, majority) = trivial_accuracies(study.judge());
+    let ranked = ranked(study.judge(), &outcome.predictions);
     let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.timings.iter().map(of).sum::<f64>();
     let train_seconds = seconds(|round| round.train_seconds);
     let beside = Beside {
@@ -250,6 +252,11 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         scoring: study.card().scoring,
         chance_accuracy: chance,
         majority_accuracy: majority,
+        lookup_accuracy: Some(study.lookup_accuracy()),
+        client_accuracy_over_rows: over_rows(&outcome.predictions),
+        accuracy_per_byte: ranked.map(|ranked| ranked.per_byte),
+        shortest_option_chosen: ranked.and_then(|ranked| Some(ranked.shortest?[0])),
+        shortest_option_right: ranked.and_then(|ranked| Some(ranked.shortest?[1])),
         unparsed_rate: outcome.judgement.unparsed_rate,
         client_parameters_paper: stored.paper,
         client_parameters_deployed: stored.deployed,
@@ -263,6 +270,13 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         train_examples_per_second: if train_seconds > 0.0 { outcome.examples_seen as f64 / train_seconds } else { 0.0 },
     };
     Summary::new(beside, &outcome.records)
+}
+
+/// The mean worth of all answers by whoever holds the row, in his own test shard; none of none.
+fn over_rows(predictions: &[Prediction]) -> Option<f64> {
+    let own = predictions.iter().filter(|p| p.shard.is_some() && p.client.is_none_or(|client| p.shard == Some(client)));
+    let (sum, rows) = own.fold((0.0, 0usize), |(sum, rows), answer| (sum + answer.value(), rows + 1));
+    (rows > 0).then(|| sum / rows as f64)
 }
 
 /// What training computed: every pass, and each image of the clients that trained once through the frozen tower.

@@ -12,7 +12,7 @@ use federation::Method;
 use federation::registry::{MethodRow, Registry};
 use line::Security;
 use models::{Backbone, Half};
-use schema::experiment::{BackboneConfig, DataConfig, TestRows};
+use schema::experiment::{BackboneConfig, DataConfig, Dedup, TestRows};
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
 use study::checksums::{Checksum, Checksums};
@@ -50,6 +50,8 @@ pub struct Session {
     /// By what a config says of it, and where its decoder is, if that is elsewhere.
     backbones: BTreeMap<(BackboneConfig, Option<String>), Held>,
     splits: BTreeMap<SplitKey, Loaded>,
+    /// Splits without the rows of others.
+    without: Vec<Without>,
     /// What batches take, as far as plans have timed them.
     pub pace: Pace,
     /// What protects lines to decoders elsewhere.
@@ -66,6 +68,15 @@ struct SplitKey {
     files: Vec<InputFile>,
     backbone: String,
     sketch: bool,
+}
+
+/// A split without the rows that another one has, both as they were loaded.
+struct Without {
+    test: Arc<Split>,
+    train: Arc<Split>,
+    dedup: Dedup,
+    sketch: bool,
+    split: Arc<Split>,
 }
 
 /// How long a run waits for a decoder that does not listen yet, or was started again.
@@ -86,6 +97,7 @@ impl Session {
             checksums: Checksums::remembered(cache_root().join("checksums.json")),
             backbones: BTreeMap::new(),
             splits: BTreeMap::new(),
+            without: Vec::new(),
             pace: Pace::default(),
             decoder_security: Security::default(),
         }
@@ -137,11 +149,36 @@ impl Session {
     fn prepared(&mut self, resolved: &Resolved, part: &Part, sketch: bool) -> Result<Study> {
         let Resolved { experiment, row, located, backbone, .. } = resolved;
         let [train, test] = splits_of(experiment).map(|(split, rows)| self.loaded(located, split, rows, backbone, sketch));
-        let study = Study::of_part(experiment.clone(), row, backbone.model.clone(), train?.split, test?.split, part)?;
+        let (train, mut test) = (train?.split, test?.split);
+        if let Some(dedup) = experiment.data.dedup {
+            test = self.deduplicated(resolved, dedup, sketch)?;
+        }
+        let study = Study::of_part(experiment.clone(), row, backbone.model.clone(), train, test, part)?;
         if !sketch {
             self.check_unchanged(resolved)?;
         }
         Ok(study)
+    }
+
+    /// The test split without the rows that stand in the whole training split, too; which they are does not depend on a run's seed.
+    fn deduplicated(&mut self, resolved: &Resolved, dedup: Dedup, sketch: bool) -> Result<Arc<Split>> {
+        let Resolved { experiment, located, backbone, .. } = resolved;
+        // A sketch has one picture for all: what is shown twice is known without.
+        let [train, test] = splits_of(experiment).map(|(split, rows)| self.loaded(located, split, rows, backbone, false));
+        let (train, test) = (train?.split, test?.split);
+        let is_it = |known: &&Without| {
+            Arc::ptr_eq(&known.train, &train) && Arc::ptr_eq(&known.test, &test) && (known.dedup, known.sketch) == (dedup, sketch)
+        };
+        if let Some(known) = self.without.iter().find(is_it) {
+            return Ok(known.split.clone());
+        }
+        let mut dataset = test.dataset.without(&train.dataset, dedup).map_err(study::Error::from)?;
+        if sketch {
+            one_picture(&mut dataset);
+        }
+        let split = Arc::new(Split::new(dataset, &*backbone.model)?.with_tasks(self.registry.tasks().clone()));
+        self.without.push(Without { test, train, dedup, sketch, split: split.clone() });
+        Ok(split)
     }
 
     /// Reads the rows. Where these name pictures by their paths, the run's identity holds these, too, and its name is another one.
@@ -286,14 +323,19 @@ impl Session {
             return Err(study::Error::Changed { path }.into());
         }
         if sketch {
-            dataset.images.truncate(1);
-            dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
+            one_picture(&mut dataset);
         }
         let split = Split::new(dataset, model)?.with_tasks(self.registry.tasks().clone());
         let loaded = Loaded { split: Arc::new(split), pictures };
         self.splits.insert(key, loaded.clone());
         Ok(loaded)
     }
+}
+
+/// Lets the first picture stand for all.
+fn one_picture(dataset: &mut Dataset) {
+    dataset.images.truncate(1);
+    dataset.examples.iter_mut().for_each(|example| example.images.fill(0));
 }
 
 /// The splits that an experiment reads, and which rows of each.

@@ -1,6 +1,8 @@
 //! The suite's integration tests: one binary, a module per question.
 //!
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
+//! - [`blind`]: what is an answer worth without its picture?
+//! - [`lookup`]: what do the training rows' texts alone answer, and what of test rows that stand in them?
 //! - [`columns`]: do cards and rows mean what they say, however they were written?
 //! - [`doubts`]: is it said, or refused, where the data make a number mean less than it seems?
 //! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
@@ -45,6 +47,7 @@
 //! - [`split`]: does it matter where the decoder is, and what of decoders and callers that break, lie or mean harm?
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
+mod blind;
 mod choices;
 mod cli;
 mod columns;
@@ -67,6 +70,7 @@ mod kinds;
 mod laws;
 mod left_out;
 mod lengths;
+mod lookup;
 mod memories;
 mod methods;
 mod metrics;

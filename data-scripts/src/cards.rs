@@ -10,6 +10,8 @@ pub const CARDS: &[(&str, &str)] = &[
     ("scienceqa-img-resplit", include_str!("../cards/scienceqa-img-resplit.toml")),
     ("tabmwp", include_str!("../cards/tabmwp.toml")),
     ("iconqa-examples", include_str!("../cards/iconqa-examples.toml")),
+    ("puzzlevqa", include_str!("../cards/puzzlevqa.toml")),
+    ("openclipart", include_str!("../cards/openclipart.toml")),
     ("scienceqa", include_str!("../cards/scienceqa.toml")),
     ("scienceqa-full", include_str!("../cards/scienceqa-full.toml")),
     ("scienceqa-img", include_str!("../cards/scienceqa-img.toml")),

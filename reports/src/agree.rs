@@ -134,7 +134,13 @@ fn follows(summary: &Summary, predictions: &Predictions, recorded: &Recorded) ->
         return Some(format!("summary.json says {field} = {said}, records.parquet gives {found}"));
     }
     let trivial = &predictions.trivial;
+    let over_rows = predictions.judged.over_rows.filter(|_| summary.client_accuracy_over_rows.is_some());
     let ranges = [
+        (
+            "client_accuracy_over_rows",
+            summary.client_accuracy_over_rows.unwrap_or_default(),
+            over_rows.map(|share| (share, share)),
+        ),
         ("chance_accuracy", summary.chance_accuracy, trivial.chance),
         ("majority_accuracy", summary.majority_accuracy, trivial.majority),
     ];

@@ -8,7 +8,7 @@ use crate::blocks::{Block, Table};
 use crate::differences::differing_keys;
 use crate::format::{self, NOTHING};
 use crate::paired::{self, LEVEL, Paired, Verdict};
-use crate::stats::{TwoSources, holm};
+use crate::stats::{TwoSources, holm, holm_levels};
 use crate::{Group, Report, Run, Stat};
 
 /// One claim, as a file of claims states it.
@@ -70,6 +70,8 @@ pub struct Row {
     also_differs: Vec<String>,
     difference: Option<Stat>,
     p_holm: Option<f64>,
+    /// The true difference that such a row finds four times of five ([`Paired::detectable`]).
+    detectable: Option<f64>,
     verdict: Verdict,
 }
 
@@ -99,12 +101,15 @@ pub fn blocks(judged: &[Judged]) -> Vec<Block> {
 }
 
 fn table(rows: &[Row]) -> Table {
-    let header = ["dataset", "method", "than", "also differs in", "difference (points)", "p (Holm)", "verdict"];
+    let header =
+        ["dataset", "method", "than", "also differs in", "difference (points)", "p (Holm)", "verdict", "detectable (points)"];
     let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
     let cells = |row: &Row| {
         let names = [row.dataset.clone(), row.method.clone(), row.than.clone(), row.also_differs.join(", ")];
         let difference = or_nothing(row.difference.map(format::points));
-        names.into_iter().chain([difference, or_nothing(row.p_holm.map(format::p_value)), row.verdict.words().into()]).collect()
+        let detectable = or_nothing(row.detectable.map(|least| format!("{:.1}", 100.0 * least)));
+        let verdict = row.verdict.words().into();
+        names.into_iter().chain([difference, or_nothing(row.p_holm.map(format::p_value)), verdict, detectable]).collect()
     };
     Table {
         text_columns: 4,
@@ -134,6 +139,7 @@ fn rows(report: &Report, claim: &Claim) -> Vec<(Row, Option<Paired>)> {
                 also_differs: differing_keys(ours[0], theirs[0]).into_iter().filter(|key| key.starts_with("adapter.")).collect(),
                 difference,
                 p_holm: None,
+                detectable: None,
                 verdict: Verdict::NoDifference,
             };
             rows.push((row, paired));
@@ -170,27 +176,33 @@ fn own_difference(ours: &[&Run], theirs: &[&Run]) -> Option<Stat> {
 
 fn with_verdict(row: Row, paired: Option<Paired>) -> Row {
     match paired {
-        Some(paired) => Row { p_holm: paired.p_holm, verdict: paired.verdict, ..row },
+        Some(paired) => Row { p_holm: paired.p_holm, detectable: paired.detectable, verdict: paired.verdict, ..row },
         None => row,
     }
 }
 
 /// Rows whose only source of chance are seeds: shards differ by seed, so examples do not pair.
 fn over_seeds(mut rows: Vec<Row>) -> Vec<Row> {
-    let p = |row: &Row| {
+    let chance = |row: &Row| {
         let difference = row.difference.filter(|difference| difference.n > 1)?;
         let of_seeds = difference.sd?.powi(2) / difference.n as f64;
-        Some(TwoSources::new(0.0, of_seeds, difference.n as f64 - 1.0).p(difference.mean))
+        let chance = TwoSources::new(0.0, of_seeds, difference.n as f64 - 1.0);
+        Some((chance, chance.p(difference.mean)))
     };
-    let raw: Vec<Option<f64>> = rows.iter().map(p).collect();
-    let mut corrected = holm(&raw.iter().flatten().copied().collect::<Vec<_>>()).into_iter();
-    for (row, p) in rows.iter_mut().zip(raw) {
-        row.p_holm = p.and_then(|_| corrected.next());
+    let tested: Vec<Option<(TwoSources, f64)>> = rows.iter().map(chance).collect();
+    let raw: Vec<f64> = tested.iter().flatten().map(|(_, p)| *p).collect();
+    let mut corrected = holm(&raw).into_iter().zip(holm_levels(&raw, LEVEL));
+    for (row, tested) in rows.iter_mut().zip(tested) {
+        let p = tested.map(|(_, p)| p);
+        if let Some(((chance, _), (p_holm, level))) = tested.and_then(|tested| Some((tested, corrected.next()?))) {
+            (row.p_holm, row.detectable) = (Some(p_holm), Some(chance.detectable(level / 2.0)));
+        }
         let mean = row.difference.map_or(0.0, |difference| difference.mean);
         row.verdict = match (row.p_holm, p) {
             (Some(corrected), _) if corrected < LEVEL && mean > 0.0 => Verdict::Better,
             (Some(corrected), _) if corrected < LEVEL => Verdict::Worse,
             (_, Some(p)) if p < LEVEL => Verdict::NotAfterHolm,
+            _ if row.difference.is_some_and(|difference| difference.n == 1) => Verdict::OneSeed,
             _ => Verdict::NoDifference,
         };
     }
@@ -205,8 +217,20 @@ fn verdict(claim: &Claim, rows: &[Row]) -> String {
         return format!("cannot be tested here: needs runs of {} and of {}", claim.method, claim.than.join(" or "));
     }
     let count = |wanted: Verdict| rows.iter().filter(|row| row.verdict == wanted).count();
-    let (better, worse, all) = (count(Verdict::Better), count(Verdict::Worse), rows.len());
-    let counts = format!("better in {better} of {all}, worse in {worse}, no difference in {}", all - better - worse);
+    let (better, worse, alone) = (count(Verdict::Better), count(Verdict::Worse), count(Verdict::OneSeed));
+    let (all, judged) = (rows.len(), rows.len() - alone);
+    if judged == 0 {
+        return format!("cannot be judged here: one seed ({all} of {all})");
+    }
+    let least = rows.iter().filter(|row| row.verdict == Verdict::NoDifference).filter_map(|row| row.detectable);
+    let least: Vec<f64> = least.filter(|least| *least > 0.0).collect();
+    let unseen =
+        least.iter().copied().reduce(f64::max).map_or(String::new(), |most| {
+            format!("; there, differences of less than {:.1} points may not be seen", 100.0 * most)
+        });
+    let one_seed = if alone > 0 { format!(", one seed in {alone}") } else { String::new() };
+    let none = judged - better - worse;
+    let counts = format!("better in {better} of {all}, worse in {worse}, no difference in {none}{one_seed}{unseen}");
     if better == all { format!("holds ({counts})") } else { format!("does not hold here ({counts})") }
 }
 

@@ -45,6 +45,8 @@ pub struct Judged {
     pub accuracy: Option<f64>,
     /// The same of each client on its own test shard.
     pub clients: BTreeMap<u32, f64>,
+    /// The mean over all clients' own test rows, each row once: a client counts as often as it has rows.
+    pub over_rows: Option<f64>,
     /// The share of generated answers that could not be parsed.
     pub unparsed_rate: Option<f64>,
     /// How many rows each answerer has: the global adapters, or a client's own.
@@ -75,8 +77,10 @@ impl Tally {
         let global = self.by_answerer.get(&None).copied().map(mean);
         let own: Vec<f64> = self.by_answerer.into_values().map(mean).collect();
         let (unparsed, generated) = self.generated;
+        let (sum, rows) = self.by_shard.values().fold((0.0, 0), |(sum, rows), of_one| (sum + of_one.0, rows + of_one.1));
         Judged {
             answers,
+            over_rows: (rows > 0).then(|| sum / rows as f64),
             accuracy: global.or_else(|| (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)),
             clients: self.by_shard.into_iter().map(|(shard, sum)| (shard, mean(sum))).collect(),
             unparsed_rate: Some(if generated == 0 { 0.0 } else { unparsed as f64 / generated as f64 }),

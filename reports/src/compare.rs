@@ -11,7 +11,7 @@ use crate::differences::{RECORDED, differing_keys};
 use crate::format::NOTHING;
 use crate::paired::{self, LEVEL, Paired};
 use crate::stats::TwoSources;
-use crate::tables::{COMPARED, compared};
+use crate::tables::{COMPARED, DETECTABLE, compared};
 use crate::{Report, Run, Stat, markdown, provenance, terminal};
 
 /// Two reports side by side.
@@ -125,10 +125,12 @@ impl<'a> Compare<'a> {
     }
 
     fn blocks(&self) -> Vec<Block> {
-        let text = "B minus A, the same experiments. Accuracy over the seeds and examples that both have: mean ± sd of the \
-                    differences, a bootstrap's 95% interval over examples and seeds, a t-test with both as sources of chance and the \
-                    exact McNemar test (b: only B right), corrected for the number of comparisons (Holm).";
-        let mut blocks = vec![Block::Heading(1, "B against A".into()), Block::Text(text.into())];
+        let text = format!(
+            "B minus A, the same experiments. Accuracy over the seeds and examples that both have: mean ± sd of the differences, a \
+             bootstrap's 95% interval over examples and seeds, a t-test with both as sources of chance and the exact McNemar test (b: only \
+             B right), corrected for the number of comparisons (Holm). {DETECTABLE}"
+        );
+        let mut blocks = vec![Block::Heading(1, "B against A".into()), Block::Text(text)];
         blocks.push(Block::Heading(2, "Accuracy".into()));
         blocks.push(if self.pairs.is_empty() { Block::Text("Nothing in common.".into()) } else { Block::Table(self.accuracy()) });
         blocks.extend(self.notices().into_iter().map(Block::Text));

@@ -152,7 +152,14 @@ fn group_json(report: &Report, group: &Group) -> Value {
                             "interval_95": stat.interval(), "n": stat.n, "values": values });
         (row.name.into(), value)
     };
-    let metrics: Map<String, Value> = Reported::ALL.iter().map(metric).collect();
+    let some = |&number: &Optional| {
+        let (row, stat) = (number.row(), group.optional(number)?);
+        let values: Vec<Option<f64>> = summaries().map(row.of).collect();
+        let value = json!({ "unit": row.unit, "direction": row.direction, "mean": stat.mean, "sd": stat.sd,
+                            "interval_95": stat.interval(), "n": stat.n, "values": values });
+        Some((row.name.into(), value))
+    };
+    let metrics: Map<String, Value> = Reported::ALL.iter().map(metric).chain(Optional::ALL.iter().filter_map(some)).collect();
     let rounds: Map<String, Value> =
         group.accuracy_by_round.iter().map(|(round, stat)| (round.to_string(), json!(stat))).collect();
     json!({
@@ -192,6 +199,7 @@ fn comparison_json(report: &Report, comparison: &Comparison) -> Value {
         "interval": comparison.paired.interval,
         "p": comparison.paired.p,
         "p_holm": comparison.paired.p_holm,
+        "detectable": comparison.paired.detectable,
         "mcnemar": comparison.paired.mcnemar,
         "verdict": comparison.paired.verdict,
     })

@@ -39,6 +39,8 @@ pub(crate) struct Fixture {
     pub(crate) inputs: Option<[&'static str; 2]>,
     /// What multiplied with its bf16 weights; nothing of an old run.
     pub(crate) kernel: Option<&'static str>,
+    /// Keys that its summary has besides, or otherwise.
+    pub(crate) says: Value,
     /// Records beside those that every run has.
     pub(crate) records: Vec<Row>,
 }
@@ -65,6 +67,7 @@ impl Fixture {
             skipped: json!([]),
             inputs: None,
             kernel: None,
+            says: json!({}),
             records: Vec::new(),
         }
     }
@@ -81,6 +84,9 @@ impl Fixture {
         self.write_records(&dir.join("records.parquet"));
         self.write_predictions(&dir.join("predictions.parquet"));
         let mut summary = self.summary();
+        for (key, value) in self.says.as_object().unwrap() {
+            summary[key] = value.clone();
+        }
         summary["run"] = dir.file_name().unwrap().to_str().unwrap().into();
         text("summary.json", summary.to_string());
         dir

@@ -38,8 +38,9 @@
 //! A difference of accuracies has two sources of chance, examples and seeds. `paired` gives it a bootstrap's interval over both
 //! (`bootstrap`: seeds and examples drawn independently, an example with all its seeds), a t-test whose variance is the sum of
 //! both (`stats::TwoSources`, also the gate's), Holm's correction over all comparisons of the report, and a verdict that needs
-//! interval and p; clients' own answers count as one per example, their mean. `claims` judges a paper's claims on such rows,
-//! `compare` two sets of runs. `reports::gate` compares two sets of runs, configuration by configuration on the same examples, by
+//! interval and p, and the difference that would be found four times of five (`power_tests.rs` holds both against thousands of
+//! simulated studies); of one seed, none of these. Clients' own answers count as one per example, their mean. `claims` judges a
+//! paper's claims on such rows, `compare` two sets of runs. `reports::gate` compares two sets, configuration by configuration, by
 //! accuracy and by the log-loss of the right option (of a softmax over the options' scores; it sees what leaves every answer as
 //! it is), and says regressed, passes or too few to tell; what cannot be compared (other rows, cards, backbones, keys, a dirty
 //! build) is an error that names the key, both values and the file. A report groups runs that differ in the seed alone
@@ -81,6 +82,8 @@ mod nasty;
 pub mod pack;
 pub mod page;
 pub mod paired;
+#[cfg(test)]
+mod power_tests;
 pub mod provenance;
 pub mod quoted;
 pub mod read;

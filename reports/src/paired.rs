@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::bootstrap::{self, Interval};
 use crate::differences::differing_keys;
-use crate::stats::{self, Stat};
+use crate::stats::{self, Stat, TwoSources};
 use crate::{Group, Run};
 
 /// The reference is the first of these that a dataset has.
@@ -28,16 +28,22 @@ pub struct Comparison {
 pub struct Paired {
     /// Accuracy minus the reference's, over the seeds that both have; none where they share no seed.
     pub difference: Option<Stat>,
-    /// Where the mean difference lies over other examples and seeds, 95% (see [`bootstrap`]).
+    /// Where the mean difference lies over other examples and seeds, 95% (see [`bootstrap`]); none of one seed.
     pub interval: Option<Interval>,
-    /// Two-sided, of a t-test over examples and seeds (see [`stats::TwoSources`]).
+    /// Two-sided, of a t-test over examples and seeds (see [`stats::TwoSources`]); none of one seed, which says nothing of other seeds.
     pub p: Option<f64>,
     /// The same, corrected for the number of comparisons (Holm).
     pub p_holm: Option<f64>,
     /// Counts over the examples that both judged with global adapters; none where they share none.
     pub mcnemar: Option<McNemar>,
+    /// The true difference that such a comparison finds four times of five: by its own scatter over examples and seeds, at the level that
+    /// Holm's correction leaves it ([`stats::holm_levels`]). What lies below may be there and not be seen.
+    pub detectable: Option<f64>,
     /// What interval and corrected p-value say together.
     pub verdict: Verdict,
+    /// What the test goes by.
+    #[serde(skip)]
+    chance: Option<TwoSources>,
 }
 
 /// Whether there is a difference.
@@ -53,6 +59,8 @@ pub enum Verdict {
     Better,
     /// The same below zero.
     Worse,
+    /// They share one seed, so nothing is known of others.
+    OneSeed,
 }
 
 impl Verdict {
@@ -63,6 +71,7 @@ impl Verdict {
             Self::NotAfterHolm => "not after Holm",
             Self::Better => "better",
             Self::Worse => "worse",
+            Self::OneSeed => "one seed: no verdict",
         }
     }
 }
@@ -81,10 +90,10 @@ pub struct McNemar {
     pub b: u64,
     /// The method is wrong and the reference right.
     pub c: u64,
-    /// The two-sided exact p-value.
-    pub p: f64,
+    /// The two-sided exact p-value; none of one seed.
+    pub p: Option<f64>,
     /// The same, corrected for the number of tests (Holm).
-    pub p_holm: f64,
+    pub p_holm: Option<f64>,
 }
 
 /// Compares every group with the reference of its dataset and backbone.
@@ -107,15 +116,25 @@ impl Paired {
     pub fn new(method: &[&Run], reference: &[&Run]) -> Self {
         let pairs = shared_seeds(method, reference);
         let by_seed: Vec<f64> = pairs.iter().filter_map(|(a, b)| difference(a, b)).collect();
-        let examples = differences(&pairs);
+        let examples = if by_seed.len() > 1 { differences(&pairs) } else { Vec::new() };
+        let tested = chance(&examples);
         Self {
             difference: Stat::of(&by_seed),
             interval: bootstrap::interval(&examples),
-            p: t_test(&examples),
+            p: tested.map(|(chance, mean)| chance.p(mean)),
             p_holm: None,
             mcnemar: mcnemar(&pairs),
+            detectable: None,
             verdict: Verdict::default(),
+            chance: tested.map(|(chance, _)| chance),
         }
+    }
+
+    /// One of which nothing is known but its test.
+    #[cfg(test)]
+    pub(crate) fn tested(tested: Option<(TwoSources, f64)>) -> Self {
+        let (chance, p) = (tested.map(|(chance, _)| chance), tested.map(|(chance, mean)| chance.p(mean)));
+        Self { chance, p, ..Self::default() }
     }
 
     fn judge(&mut self) {
@@ -125,6 +144,7 @@ impl Paired {
                 (true, true) => Verdict::Better,
                 (true, false) => Verdict::Worse,
             },
+            _ if self.difference.is_some_and(|difference| difference.n == 1) => Verdict::OneSeed,
             _ => Verdict::NoDifference,
         };
     }
@@ -137,18 +157,21 @@ pub fn correct(all: &mut [&mut Paired]) {
         p.into_iter().map(|p| p.and_then(|_| corrected.next())).collect::<Vec<_>>()
     };
     let t = holm_of(all.iter().map(|paired| paired.p).collect());
-    let exact = holm_of(all.iter().map(|paired| paired.mcnemar.map(|counts| counts.p)).collect());
+    let exact = holm_of(all.iter().map(|paired| paired.mcnemar.and_then(|counts| counts.p)).collect());
+    let mut levels = stats::holm_levels(&all.iter().filter_map(|paired| paired.p).collect::<Vec<_>>(), LEVEL).into_iter();
     for ((paired, t), exact) in all.iter_mut().zip(t).zip(exact) {
         paired.p_holm = t;
-        if let (Some(counts), Some(p)) = (&mut paired.mcnemar, exact) {
-            counts.p_holm = p;
+        let level = paired.p.and_then(|_| levels.next());
+        paired.detectable = paired.chance.zip(level).map(|(chance, level)| chance.detectable(level / 2.0));
+        if let Some(counts) = &mut paired.mcnemar {
+            counts.p_holm = exact;
         }
         paired.judge();
     }
 }
 
-/// The two-sided p-value of differences `[examples][seeds]`.
-pub(crate) fn t_test(differences: &[Vec<f64>]) -> Option<f64> {
+/// The chance in differences `[examples][seeds]`, and their mean.
+pub(crate) fn chance(differences: &[Vec<f64>]) -> Option<(TwoSources, f64)> {
     let seeds = differences.first().map_or(0, Vec::len);
     if seeds == 0 {
         return None;
@@ -156,12 +179,12 @@ pub(crate) fn t_test(differences: &[Vec<f64>]) -> Option<f64> {
     let by_example: Vec<f64> = differences.iter().map(|of_one| stats::mean(of_one)).collect();
     let of_seed = |seed: usize| differences.iter().map(|of_one| of_one[seed]).sum::<f64>() / differences.len() as f64;
     let by_seed: Vec<f64> = (0..seeds).map(of_seed).collect();
-    let chance = stats::TwoSources::new(
+    let chance = TwoSources::new(
         stats::variance(&by_example) / by_example.len() as f64,
         stats::variance(&by_seed) / seeds as f64,
         (seeds as f64 - 1.0).max(1.0),
     );
-    Some(chance.p(stats::mean(&by_example)))
+    Some((chance, stats::mean(&by_example)))
 }
 
 /// The difference of two runs' accuracies, on the examples that both judged; none where these are none.
@@ -249,6 +272,6 @@ fn mcnemar(pairs: &[(&Run, &Run)]) -> Option<McNemar> {
         }
         counts.unpaired += (a.scores.len() + b.scores.len()) as u64 - 2 * (counts.pairs - before);
     }
-    counts.p = stats::mcnemar(counts.b, counts.c);
+    counts.p = (pairs.len() > 1).then(|| stats::mcnemar(counts.b, counts.c));
     (counts.pairs > 0).then_some(counts)
 }

@@ -97,7 +97,7 @@ impl Run {
         let experiment: Experiment = source.toml(run_dir::EXPERIMENT)?;
         let environment: Environment = source.json(run_dir::ENVIRONMENT, MOST_BYTES)?;
         let identity = Identity::of(&experiment, environment.inputs.as_ref());
-        let summary = summary(&source)?;
+        let mut summary = summary(&source)?;
         let is_new = environment.format > 0;
         let predictions = columns::predictions(&source.rows(run_dir::PREDICTIONS)?, is_new)?;
         let recorded = columns::recorded(&source.rows(run_dir::RECORDS)?)?;
@@ -108,6 +108,8 @@ impl Run {
             let inputs = environment.inputs.as_ref();
             disagreement = agree::whole(&summary, &experiment, inputs, card_here.as_ref(), &shards, &predictions, &recorded);
         }
+        // Older runs do not say it, and their predictions do.
+        summary.client_accuracy_over_rows = summary.client_accuracy_over_rows.or(predictions.judged.over_rows);
         let overfit = summary.trains() && judged_on_training_rows(&experiment, environment.inputs.as_ref(), card_here.as_ref());
         Ok(Self {
             disagreement,

@@ -163,6 +163,19 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     corrected
 }
 
+/// The level at which Holm's correction would have judged each p-value, given the others: `level / (m - k)`, where k others are rejected
+/// before it.
+pub fn holm_levels(p: &[f64], level: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let of = |&i: &usize| {
+        let others = order.iter().filter(|&&other| other != i).enumerate();
+        let before = others.take_while(|(k, other)| (p.len() - k) as f64 * p[**other] < level).count();
+        level / (p.len() - before) as f64
+    };
+    (0..p.len()).map(|i| of(&i)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +196,20 @@ mod tests {
         let half = 4.302_652_729_749_464 * 0.1 / 3f64.sqrt();
         assert!((low - (0.6 - half)).abs() < 1e-12 && (high - (0.6 + half)).abs() < 1e-12, "{low} {high}");
         assert_eq!(Stat::of(&[0.5]).expect("a value").interval(), None);
+    }
+
+    /// A p-value just below its level is rejected, one just above is not.
+    #[test]
+    fn levels_are_where_holm_rejects() {
+        let others = [0.001, 0.02, 0.2, 0.0001];
+        let all = |p: f64| [&[p][..], &others].concat();
+        for p in [0.5, 0.03, 1e-5] {
+            let level = holm_levels(&all(p), 0.05)[0];
+            assert_eq!(level, 0.05 / 3.0, "two others are rejected before it");
+            assert!(holm(&all(level * 0.999))[0] < 0.05 && holm(&all(level * 1.001))[0] > 0.05);
+        }
+        assert_eq!(holm_levels(&[0.3], 0.05), [0.05]);
+        assert!(holm_levels(&[], 0.05).is_empty());
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         true => Block::Text("None.".into()),
         false => Block::List(report.warnings.iter().map(|warning| warning.message.clone()).collect()),
     });
-    let sections: [fn(&Report) -> Vec<Block>; 9] =
-        [accuracy, clients, kinds, storage, communication, reached, cost, comparisons, rounds];
+    let sections: [fn(&Report) -> Vec<Block>; 11] =
+        [accuracy, pictures, ranking, clients, kinds, storage, communication, reached, cost, comparisons, rounds];
     blocks.extend(sections.iter().flat_map(|section| section(report)));
     if !report.material.partitions.is_empty() {
         blocks.push(Block::Heading(2, "Partition".into()));
@@ -69,22 +69,70 @@ fn accuracy(report: &Report) -> Vec<Block> {
     };
     let mut rows: Vec<Vec<String>> = methods.iter().map(row).collect();
     for (name, metric) in [("chance", Reported::ChanceAccuracy), ("majority", Reported::MajorityAccuracy)] {
-        let baseline = datasets.iter().map(|dataset| baseline(report, dataset, metric));
+        let baseline = datasets.iter().map(|dataset| of_guessing(report, dataset, |g| Some(g.stat(metric))));
         rows.push(std::iter::once(name.to_string()).chain(baseline).collect());
+    }
+    if report.groups.iter().any(|group| group.optional(Optional::LookupAccuracy).is_some()) {
+        let lookup = datasets.iter().map(|dataset| of_guessing(report, dataset, |g| g.optional(Optional::LookupAccuracy)));
+        rows.push(std::iter::once("lookup".to_string()).chain(lookup).collect());
     }
     let header = std::iter::once("method".into()).chain(datasets.iter().map(|dataset| format!("{dataset} (% ↑)"))).collect();
     section(
         "Accuracy",
         "On the whole test split, mean ± sd [95% interval of the mean, Student's over seeds] (seeds); for methods whose clients end with \
-         their own adapters, the mean over clients.",
+         their own adapters, the mean over clients. Without looking: chance guesses among the options; majority always gives the most \
+         frequent answer of the test rows; lookup gives the most frequent answer of the training rows with the same question text, or else \
+         the option that is right most often. What does not lie above lookup needs no picture.",
         Table { text_columns: 1, header, rows, subjects },
     )
 }
 
-/// The baseline of a dataset's test examples, a range where groups were judged on different ones.
-fn baseline(report: &Report, dataset: &str, metric: Reported) -> String {
-    let means = report.groups.iter().filter(|group| group.dataset == dataset).map(|group| group.stat(metric).mean);
-    let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)));
+/// How much of an accuracy needs pictures, where some run was judged without, too.
+fn pictures(report: &Report) -> Vec<Block> {
+    let seen = |group: &Group| match group.optional(Optional::PicturesWorth) {
+        Some(_) => format::percent(group.stat(Reported::Accuracy)),
+        None => NOTHING.into(),
+    };
+    let mut columns: Vec<Column> = vec![("with pictures (% ↑)", &seen)];
+    let more = optional_columns(report, Section::Pictures);
+    if more.is_empty() {
+        return Vec::new();
+    }
+    columns.extend(more.iter().map(|(name, cell)| (*name, cell as &dyn Fn(&Group) -> String)));
+    let interval = |group: &Group| {
+        let interval = group.optional(Optional::PicturesWorth).and_then(|stat| stat.interval());
+        interval.map_or(NOTHING.into(), |[low, high]| format!("{:+.1} to {:+.1}", 100.0 * low, 100.0 * high))
+    };
+    columns.push(("95% interval (points)", &interval));
+    let text = "The same adapters on the same test rows, every picture replaced by the mean picture of the split; mean ± sd over seeds, \
+                interval: Student's over seeds. –: not judged so (`evaluation.blind`), or clients end with their own adapters.";
+    section("Without pictures", text, by_group(report, &columns))
+}
+
+/// How options were ranked, and otherwise, where runs say it.
+fn ranking(report: &Report) -> Vec<Block> {
+    let mut columns: Vec<Column> = vec![("as the card ranks (% ↑)", &|g| format::percent(g.stat(Reported::Accuracy)))];
+    let more = optional_columns(report, Section::Ranking);
+    if more.is_empty() {
+        return Vec::new();
+    }
+    columns.extend(more.iter().map(|(name, cell)| (*name, cell as &dyn Fn(&Group) -> String)));
+    let text = "The same answers with each option's log-likelihood divided by the bytes of its text (a card's `option_score = \"byte\"` ranks \
+                so), and how often the shortest option is taken and how often it is right: where the former is much more, the ranking prefers \
+                short texts. Mean ± sd over seeds.";
+    section("Ranking of options", text, by_group(report, &columns))
+}
+
+/// What guessing is worth on a dataset's test examples, a range where groups were judged on different ones, or (lookup) trained on
+/// different ones.
+fn of_guessing(report: &Report, dataset: &str, of: impl Fn(&Group) -> Option<Stat>) -> String {
+    let groups = report.groups.iter().filter(|group| group.dataset == dataset);
+    let means: Vec<f64> = groups.filter_map(|group| of(group).map(|stat| stat.mean)).collect();
+    if means.is_empty() {
+        return NOTHING.into();
+    }
+    let (low, high) =
+        means.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)));
     let [low, high] = [low, high].map(|value| format!("{:.1}", 100.0 * value));
     if low == high { low } else { format!("{low} to {high}") }
 }
@@ -341,19 +389,35 @@ fn comparisons(report: &Report) -> Vec<Block> {
         row
     };
     let rows = report.comparisons.iter().map(row).collect();
-    let text = "Accuracy minus the reference's over the same seeds, mean ± sd of the differences; below, over the same seeds and \
-                examples. Interval: 95%, of a bootstrap over examples and seeds. p: two-sided, of a t-test with both as sources of \
-                chance, corrected for the number of comparisons (Holm). Verdict: a difference only where the interval holds no \
-                zero and the corrected p lies below 0.05. b: method right and reference wrong, c: the converse, with global \
-                adapters, summed over seeds; the exact McNemar test of the two, corrected likewise, takes seeds for independent, \
-                which they are not: they share their examples.";
+    let text = format!(
+        "Accuracy minus the reference's over the same seeds, mean ± sd of the differences; below, over the same seeds and examples. Interval: \
+         95%, of a bootstrap over examples and seeds. p: two-sided, of a t-test with both as sources of chance, corrected for the number of \
+         comparisons (Holm). Verdict: a difference only where the interval holds no zero and the corrected p lies below 0.05. {DETECTABLE} \
+         b: method right and reference wrong, c: the converse, with global adapters, summed over seeds; the exact McNemar test of the two, \
+         corrected likewise, takes seeds for independent, which they are not: they share their examples."
+    );
     let subjects = report.comparisons.iter().enumerate().map(|(row, comparison)| (row, 1, comparison.group)).collect();
-    section("Paired comparison", text, Table { text_columns, header, rows, subjects })
+    section("Paired comparison", &text, Table { text_columns, header, rows, subjects })
 }
 
 /// The columns of a comparison.
-pub(crate) const COMPARED: [&str; 9] =
-    ["difference (points)", "seeds", "95% interval (points)", "p (Holm)", "verdict", "pairs", "b", "c", "McNemar p (Holm)"];
+pub(crate) const COMPARED: [&str; 10] = [
+    "difference (points)",
+    "seeds",
+    "95% interval (points)",
+    "p (Holm)",
+    "verdict",
+    "detectable (points)",
+    "pairs",
+    "b",
+    "c",
+    "McNemar p (Holm)",
+];
+
+/// What that column says.
+pub(crate) const DETECTABLE: &str = "Detectable: the true difference that such a comparison finds four times of five, by its own scatter \
+                                     over examples and seeds and at the level that the correction leaves it; a smaller one may be there \
+                                     and not be seen. One seed says nothing of others: no interval, p or verdict.";
 
 pub(crate) fn compared(paired: &Paired) -> Vec<String> {
     let or_nothing = |text: Option<String>| text.unwrap_or(NOTHING.into());
@@ -363,10 +427,11 @@ pub(crate) fn compared(paired: &Paired) -> Vec<String> {
         if seeds < 3 { format!("{seeds} (fewer than 3)") } else { seeds.to_string() },
         or_nothing(paired.interval.map(|interval| format!("{:+.1} to {:+.1}", 100.0 * interval.low, 100.0 * interval.high))),
         or_nothing(paired.p_holm.map(format::p_value)),
-        or_nothing(paired.interval.map(|_| paired.verdict.words().into())),
+        or_nothing(paired.difference.map(|_| paired.verdict.words().into())),
+        or_nothing(paired.detectable.map(|least| format!("{:.1}", 100.0 * least))),
     ];
     cells.extend(match paired.mcnemar {
-        Some(m) => [m.pairs.to_string(), m.b.to_string(), m.c.to_string(), format::p_value(m.p_holm)],
+        Some(m) => [m.pairs.to_string(), m.b.to_string(), m.c.to_string(), or_nothing(m.p_holm.map(format::p_value))],
         None => [NOTHING; 4].map(String::from),
     });
     cells

@@ -82,19 +82,18 @@ fn the_other_tables() {
 fn comparisons_are_paired_by_seed_and_example() {
     let root = TempDir::new().unwrap();
     study(root.path());
-    let header =
-        "|dataset|method|reference|difference(points)|seeds|95%interval(points)|p(Holm)|verdict|pairs|b|c|McNemarp(Holm)|";
+    let header = "|dataset|method|reference|difference(points)|seeds|95%interval(points)|p(Holm)|verdict|detectable(points)|pairs|b|c|McNemarp(Holm)|";
     let report = read(&root);
     let shown = table(&report.markdown(), "Paired comparison");
     // fednano minus fedavg-nano on icongen: 0, +1 and +2 of ten right.
     assert!(
-        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |         +0.0 to +33.3 |   0.5908 | no difference |    30 |   3 |   0 |           0.5000 |"),
+        shown.contains("| icongen   | fednano | fedavg-nano |        +10.0 ± 10.0 |     3 |         +0.0 to +33.3 |   0.5908 | no difference |                31.3 |    30 |   3 |   0 |           0.5000 |"),
         "{shown}"
     );
     assert_eq!(shown.lines().next().unwrap().replace(' ', ""), header);
     let counts = report.comparisons[0].paired.mcnemar.unwrap();
     assert_eq!((counts.pairs, counts.unpaired, counts.b, counts.c), (30, 0, 3, 0));
-    assert!((counts.p - 0.25).abs() < 1e-12, "{}", counts.p);
+    assert!((counts.p.unwrap() - 0.25).abs() < 1e-12, "{:?}", counts.p);
 }
 
 /// 100 examples, three seeds: the method gets what the reference gets and `more` besides.
@@ -152,8 +151,59 @@ fn one_seed_has_no_deviation() {
     let markdown = report.markdown();
     assert!(table(&markdown, "Accuracy").contains("| 50.0 ±n/a (1) |"), "{markdown}");
     assert!(table(&markdown, "Paired comparison").contains("+30.0 ±n/a | 1 (fewer than 3) |"), "{markdown}");
+    let shown = bare(&table(&markdown, "Paired comparison"));
+    // No interval, p, or detectable difference; counts of pairs, and no p of these.
+    assert!(shown.contains("|–|–|one seed: no verdict|–|10|3|0|–|"), "{shown}");
+    assert!(markdown.contains("One seed says nothing of others"), "{markdown}");
     assert!(report.csv().contains(",accuracy,fraction,higher,0.5,,,,1\n"), "{}", report.csv());
     assert_eq!(report.warnings[0].message, "fewer than 3 seeds: zero-shot on icongen (1), fednano on icongen (1)");
+}
+
+/// A table without the room around its cells.
+fn bare(table: &str) -> String {
+    let line = |line: &str| line.split('|').map(str::trim).collect::<Vec<_>>().join("|");
+    table.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_guessing_pictures_and_lengths_are_worth_stands_beside_accuracies() {
+    let root = TempDir::new().unwrap();
+    for seed in 1..=3 {
+        let blind = 0.125 * (1 + seed) as f64;
+        let says = json!({ "lookup_accuracy": 0.45, "blind_accuracy": blind, "accuracy_per_byte": 0.6, "shortest_option_chosen": 0.7,
+                           "shortest_option_right": 0.4 });
+        let records = vec![(2, None, "blind_accuracy", blind)];
+        Fixture { says, records, ..Fixture::new("icongen", "fednano", seed, 0.5) }.write(root.path());
+        Fixture::new("icongen", "local", seed, 0.5).write(root.path());
+        Fixture::new("shapes", "local", seed, 0.5).write(root.path());
+    }
+    let report = read(&root);
+    let markdown = report.markdown();
+    let plain = |title: &str| bare(&table(&markdown, title));
+    assert!(plain("Accuracy").contains("|lookup|45.0|–|"), "{}", plain("Accuracy"));
+    let shown = plain("Without pictures");
+    assert!(shown.contains("|icongen|fednano|50.0 ± 0.0|37.5 ± 12.5|12.5 ± 12.5|-18.6 to +43.6|"), "{shown}");
+    assert!(shown.contains("|icongen|local|–|–|–|–|"), "{shown}");
+    assert!(plain("Ranking of options").contains("|60.0 ± 0.0|70.0 ± 0.0|40.0 ± 0.0|"), "{}", plain("Ranking of options"));
+    // All rows lie in client 0's shard.
+    assert!(plain("Clients").contains("all clients' rows"), "{}", plain("Clients"));
+    assert!(report.json().contains("\"pictures_worth\""), "{}", report.json());
+}
+
+#[test]
+fn unequal_numbers_of_parameters_are_a_warning() {
+    let said = |of_rival: u64| {
+        let root = TempDir::new().unwrap();
+        let rival = Fixture::new("icongen", "local", 1, 0.5);
+        Fixture { says: json!({ "trainable_parameters": of_rival }), ..rival }.write(root.path());
+        Fixture { says: json!({ "trainable_parameters": 4096 }), ..Fixture::new("icongen", "fednano", 1, 0.5) }
+            .write(root.path());
+        read(&root).warnings.into_iter().find(|warning| warning.kind == "unequal-parameters")
+    };
+    assert_eq!(said(6144), None);
+    let warning = said(6145).unwrap();
+    let message = "trained parameters differ by more than 1.5 times on icongen: local 6145, fednano 4096";
+    assert_eq!((warning.message.as_str(), warning.concerns.len()), (message, 2));
 }
 
 #[test]

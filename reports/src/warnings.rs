@@ -92,6 +92,9 @@ impl Doubts<'_> {
         for (concerns, message) in unequal_steps(self.groups) {
             self.add("unequal-steps", concerns, Some(message));
         }
+        for (concerns, message) in unequal_parameters(self.groups) {
+            self.add("unequal-parameters", concerns, Some(message));
+        }
         for (dataset, message) in mixed_scoring(runs) {
             self.groups("mixed-scoring", |group| group.dataset == dataset, Some(message));
         }
@@ -214,22 +217,44 @@ fn few_seeds(groups: &[Group]) -> Option<String> {
     list("fewer than 3 seeds", few.map(|group| format!("{} ({})", on_dataset(group), group.runs.len())))
 }
 
-/// Trained methods on one dataset (with one backbone, and one way to split) should have had the same number of optimizer steps.
-fn unequal_steps(groups: &[Group]) -> Vec<(Vec<usize>, String)> {
+/// Trained methods on one dataset, with one backbone and one way to split: what is compared with each other. Places of groups.
+fn rivals(groups: &[Group]) -> BTreeMap<(&str, &str, String), Vec<usize>> {
     let mut trained: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
     for (index, group) in groups.iter().enumerate().filter(|(_, group)| group.stat(Reported::OptimizerSteps).mean > 0.0) {
         let split = format!("{:?} {} {}", group.scheme, group.alpha, group.clients);
         trained.entry((&group.dataset, &group.backbone, split)).or_default().push(index);
     }
-    let unequal = |(key, members): (&(&str, &str, String), &Vec<usize>)| {
+    trained
+}
+
+/// They should have had the same number of optimizer steps.
+fn unequal_steps(groups: &[Group]) -> Vec<(Vec<usize>, String)> {
+    let unequal = |((dataset, ..), members): ((&str, &str, String), Vec<usize>)| {
         let groups: Vec<&Group> = members.iter().map(|&member| &groups[member]).collect();
         let steps = |group: &Group| format!("{:.0}", group.stat(Reported::OptimizerSteps).mean);
         let different: BTreeSet<String> = groups.iter().map(|group| steps(group)).collect();
         let named = groups.iter().map(|group| format!("{} {}", group.label(), steps(group)));
-        let message = (different.len() > 1).then(|| list(&format!("unequal optimizer steps on {}", key.0), named)).flatten();
-        message.map(|message| (members.clone(), message))
+        let message = (different.len() > 1).then(|| list(&format!("unequal optimizer steps on {dataset}"), named)).flatten();
+        message.map(|message| (members, message))
     };
-    trained.iter().filter_map(unequal).collect()
+    rivals(groups).into_iter().filter_map(unequal).collect()
+}
+
+/// Beyond this factor, a difference may be one of size.
+const UNEQUAL: f64 = 1.5;
+
+/// And about as many trained parameters.
+fn unequal_parameters(groups: &[Group]) -> Vec<(Vec<usize>, String)> {
+    let unequal = |((dataset, ..), members): ((&str, &str, String), Vec<usize>)| {
+        let trained = |member: &usize| groups[*member].stat(Reported::TrainableParameters).mean;
+        let least = members.iter().map(trained).fold(f64::INFINITY, f64::min);
+        let most = members.iter().map(trained).fold(0.0, f64::max);
+        let named = members.iter().map(|member| format!("{} {:.0}", groups[*member].label(), trained(member)));
+        let what = format!("trained parameters differ by more than {UNEQUAL} times on {dataset}");
+        let message = (most > UNEQUAL * least).then(|| list(&what, named)).flatten();
+        message.map(|message| (members, message))
+    };
+    rivals(groups).into_iter().filter_map(unequal).collect()
 }
 
 fn mixed_scoring(runs: &[Run]) -> Vec<(&str, String)> {

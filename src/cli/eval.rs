@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use data::Rows;
 use federation::registry::Registry;
 use models::adapter::{AdapterSpec, Adapters};
@@ -19,6 +19,7 @@ use study::record::RunDir;
 use tasks::doubts::doubts;
 use tasks::judgement::judge_global;
 use tasks::prepare::Asking;
+use tasks::task::Aggregate;
 use tasks::trivial::trivial_accuracies;
 use tasks::{Judge, Split};
 
@@ -69,12 +70,25 @@ pub(crate) struct Eval {
     /// How the weights are held: `f32`, `bf16` or `f16`.
     #[arg(long)]
     dtype: Option<String>,
+    /// Without pictures, each replaced by the split's mean picture: `only` so, or `beside` the answers to the pictures, with the difference.
+    #[arg(long, num_args = 0..=1, default_missing_value = "only", value_name = "WHAT")]
+    blind: Option<Blind>,
     /// Take adapters of a run whatever its checksums say.
     #[arg(long)]
     no_verify: bool,
     /// Where predictions go; no run's folder.
     #[arg(long)]
     out: PathBuf,
+}
+
+/// Whether the pictures are shown, too, where they are taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Blind {
+    /// They are not.
+    Only,
+    /// Once with them and once without.
+    Beside,
 }
 
 /// `evaluation.json`.
@@ -101,6 +115,43 @@ struct Evaluation {
     metric: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     breakdown: BTreeMap<Metric, f64>,
+    /// Whether all of this is of rows without their pictures.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    blind: bool,
+    /// What the same rows are worth without their pictures, where that was asked for beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_pictures: Option<WithoutPictures>,
+}
+
+/// The same rows without their pictures.
+#[derive(Serialize)]
+struct WithoutPictures {
+    accuracy: f64,
+    unparsed_rate: f64,
+    /// With pictures minus without, row by row.
+    difference: f64,
+    /// Where that lies over other rows, 95% (Student's, rows taken as independent); none of a single row, or where rows have no worth of
+    /// their own.
+    interval: Option<[f64; 2]>,
+}
+
+impl WithoutPictures {
+    /// Judges blind, and compares with what was answered to the pictures.
+    fn of(judge: &Judge, adapters: &Adapters, sighted: &Evaluation, seen: &[Prediction]) -> Result<(Self, Vec<Prediction>)> {
+        let (judgement, predictions) = judge_global(&judge.blind()?, adapters)?;
+        let accuracy = judgement.accuracy.unwrap_or_default();
+        let by_row: Vec<f64> = seen.iter().zip(&predictions).map(|(with, without)| with.value() - without.value()).collect();
+        let of_rows = matches!(judge.metric.aggregate, Aggregate::Mean);
+        let interval = reports::Stat::of(&by_row).filter(|_| of_rows).and_then(|stat| stat.interval());
+        let (unparsed_rate, difference) = (judgement.unparsed_rate, sighted.accuracy - accuracy);
+        Ok((Self { accuracy, unparsed_rate, difference, interval }, predictions))
+    }
+
+    fn tell(&self) {
+        let points = |share: f64| format!("{:+.1}", 100.0 * share);
+        let interval = self.interval.map(|[low, high]| format!(" [{}, {}]", points(low), points(high))).unwrap_or_default();
+        say(&format!("without pictures {:.1}%; with minus without {}{interval}", 100.0 * self.accuracy, points(self.difference)));
+    }
 }
 
 /// What an evaluation's numbers depend on, besides what it reads.
@@ -115,6 +166,8 @@ struct Asked<'a> {
     dtype: Option<&'a str>,
     /// What is judged; none where the backbone is.
     adapter: Option<&'a AdapterConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blind: Option<Blind>,
 }
 
 impl Eval {
@@ -146,7 +199,7 @@ impl Eval {
         };
         let (judgement, predictions) = judge_global(&judge, &adapters)?;
         let (chance_accuracy, majority_accuracy) = trivial_accuracies(&judge);
-        let evaluation = Evaluation {
+        let mut evaluation = Evaluation {
             identity,
             accuracy: judgement.accuracy.unwrap_or_default(),
             unparsed_rate: judgement.unparsed_rate,
@@ -155,8 +208,14 @@ impl Eval {
             majority_accuracy,
             ..self.evaluation(&judge)
         };
+        let mut kept = vec![(run_dir::PREDICTIONS, predictions)];
+        if self.blind == Some(Blind::Beside) {
+            let (without, blind) = WithoutPictures::of(&judge, &adapters, &evaluation, &kept[0].1)?;
+            evaluation.without_pictures = Some(without);
+            kept.push((place::BLIND_PREDICTIONS, blind));
+        }
         let downloads = session.downloads(&located, &backbone);
-        self.write(&folder, &judge, &evaluation, &predictions, (downloads, inputs))?;
+        self.write(&folder, &judge, &evaluation, &kept, (downloads, inputs))?;
         self.tell(&judge, &evaluation);
         Ok(())
     }
@@ -176,8 +235,10 @@ impl Eval {
         };
         let all = vec![(0..split.dataset.examples.len()).collect()];
         let judge = Judge::new(backbone.model.clone(), &asking, adapter, split, all, evaluation)?;
-        judge.see()?;
-        Ok(judge)
+        match self.blind {
+            Some(Blind::Only) => Ok(judge.blind()?),
+            Some(Blind::Beside) | None => judge.see().map(|()| judge).map_err(Into::into),
+        }
     }
 
     /// Without what it came to.
@@ -203,6 +264,8 @@ impl Eval {
             unparsed_rate: 0.0,
             metric: dataset.card.metric.clone(),
             breakdown: BTreeMap::new(),
+            blind: self.blind == Some(Blind::Only),
+            without_pictures: None,
         }
     }
 
@@ -211,11 +274,13 @@ impl Eval {
         folder: &RunDir,
         judge: &Judge,
         evaluation: &Evaluation,
-        predictions: &[Prediction],
+        kept: &[(&str, Vec<Prediction>)],
         (downloads, inputs): (Vec<Download>, Inputs),
     ) -> Result<()> {
         folder.remove(place::EVALUATION)?;
-        folder.write(run_dir::PREDICTIONS, &study::record::predictions(predictions)?)?;
+        for (name, predictions) in kept {
+            folder.write(name, &study::record::predictions(predictions)?)?;
+        }
         let environment = environment(&*judge.backbone, &self.device, doubts(judge, None), downloads, inputs);
         folder.write_json(run_dir::ENVIRONMENT, &environment)?;
         folder.write_json(run_dir::SKIPPED, &judge.split.dataset.skipped)?;
@@ -228,14 +293,16 @@ impl Eval {
             cut => format!(", {cut} prompts lost their beginning"),
         };
         say(&format!(
-            "accuracy {:.1}% on {} examples ({} skipped{cut}); chance {:.1}%, majority {:.1}%: {}",
+            "accuracy {:.1}%{} on {} examples ({} skipped{cut}); chance {:.1}%, majority {:.1}%: {}",
             100.0 * evaluation.accuracy,
+            if evaluation.blind { " without pictures" } else { "" },
             evaluation.examples,
             evaluation.skipped,
             100.0 * evaluation.chance_accuracy,
             100.0 * evaluation.majority_accuracy,
             self.out.display()
         ));
+        evaluation.without_pictures.iter().for_each(WithoutPictures::tell);
         doubts(judge, None).iter().for_each(|doubt| say(&format!("  {doubt}")));
     }
 
@@ -256,6 +323,7 @@ impl Eval {
             device: &self.device,
             dtype: self.dtype.as_deref(),
             adapter,
+            blind: self.blind,
         };
         let mut text = serde_json::to_string(&asked)? + &inputs.identity();
         if let Some(path) = &self.adapters {

@@ -9,9 +9,19 @@ use serde::Deserialize;
 /// What an evaluation came to; written last.
 pub(crate) const EVALUATION: &str = "evaluation.json";
 
+/// What was answered without pictures, where both were asked for.
+pub(crate) const BLIND_PREDICTIONS: &str = "predictions-blind.parquet";
+
 /// What an evaluation's folder may hold.
-const OF_EVALUATIONS: [&str; 6] =
-    [EVALUATION, run_dir::PREDICTIONS, run_dir::ENVIRONMENT, run_dir::SKIPPED, run_dir::MANIFEST, guard::lock::NAME];
+const OF_EVALUATIONS: [&str; 7] = [
+    EVALUATION,
+    run_dir::PREDICTIONS,
+    BLIND_PREDICTIONS,
+    run_dir::ENVIRONMENT,
+    run_dir::SKIPPED,
+    run_dir::MANIFEST,
+    guard::lock::NAME,
+];
 
 /// An `evaluation.json` is longer than this only if somebody else wrote it.
 const LONGEST: u64 = 16 << 20;

@@ -9,7 +9,7 @@ use super::{choices, decode, prompt};
 
 /// The first thing in which a card contradicts itself.
 pub(super) fn check(card: &Card) -> Result<(), DataError> {
-    let all: [fn(&Card) -> Checked; 8] = [choices, values, prompts, metric, breakdowns, pictures, splits, tags];
+    let all: [fn(&Card) -> Checked; 9] = [question, choices, values, prompts, metric, breakdowns, pictures, splits, tags];
     let wrong = |message| DataError::Card { dataset: card.name.clone(), message };
     all.iter().try_for_each(|check| check(card)).map_err(wrong)
 }
@@ -41,6 +41,23 @@ pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
 }
 
 type Checked = Result<(), String>;
+
+/// A question of every row is one about its picture.
+fn question(card: &Card) -> Checked {
+    let pictures = !card.columns.images.is_empty() || card.pictures.is_some();
+    Err(match (&card.question, &card.columns.question) {
+        (Some(_), Some(column)) => format!(
+            "`question` is asked of every row, so `columns.question` may not name `{}`; leave one of them out",
+            brief(column)
+        ),
+        (None, None) => "`columns.question` names no column; without one, `question = \"...\"` is what every row is asked".into(),
+        (Some(asked), None) if asked.trim().is_empty() => "`question` is empty".into(),
+        (Some(_), None) if !pictures => {
+            "`question` is asked of every row, and rows have no pictures (`columns.images`), so all would be the same".into()
+        }
+        _ => return Ok(()),
+    })
+}
 
 fn choices(card: &Card) -> Checked {
     let (form, values) = (card.choices.form, card.choices.values.len());

@@ -132,6 +132,8 @@ fn lists_written_as_text_are_lists() {
         let message = error(&comma, with(good_columns(), "choices", strings(&[Some(broken), Some("1,2")])));
         assert!(message.contains("row 0") && message.contains("are no list of quoted texts"), "{message}");
     }
+    let numbers = with(good_columns(), "choices", strings(&[Some("['rose', 'grass']"), Some("[1, -2, 3.5]")]));
+    assert_eq!(load(&card(), numbers).expect("numbers").examples[1].choices, ["1", "-2", "3.5"]);
     let tuples = with(good_columns(), "choices", strings(&[Some("('rose', 'grass')"), Some("\u{feff}[\"1\", \"2\"]")]));
     assert_eq!(load(&comma, tuples).expect("tuples").examples[0].choices, ["rose", "grass"]);
     for (broken, what) in
@@ -329,7 +331,7 @@ fn messages_stay_short_whatever_names_are() {
     let mut columns = good_columns();
     columns.push((long, strings(&[Some("a"), Some("b")])));
     let mut other = card();
-    other.columns.question = "questoin".repeat(10_000);
+    other.columns.question = Some("questoin".repeat(10_000));
     let message = error(&other, columns.clone());
     assert!(message.len() < 4_000 && message.contains("no column `questoin"), "{}", message.len());
     let dir = TempDir::new().expect("temporary folder");

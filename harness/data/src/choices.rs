@@ -53,7 +53,8 @@ fn written(card: &Card, cell: &ChoiceCell<'_>, answer: AnswerCell<'_>) -> Result
         (ChoiceForm::None, _) => Ok(None),
         (ChoiceForm::ClosedSet, _) => Ok(Some(card.choices.values.clone())),
         (form, ChoiceCell::Text(text)) => {
-            if let Some(options) = list_text::sequence(text) {
+            let plain = || list_text::numbers(text).filter(|_| form == ChoiceForm::List);
+            if let Some(options) = list_text::sequence(text).or_else(plain) {
                 return match options.len() {
                     0 => missing(card),
                     _ => Ok(Some(options.iter().map(|option| option.trim().to_string()).collect())),

@@ -92,7 +92,7 @@ impl Kind {
 /// The columns that a card names, each with what it is for.
 fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
     let columns = &card.columns;
-    let mut wanted = vec![(columns.question.as_str(), "the question", Kind::Text)];
+    let mut wanted: Vec<_> = columns.question.iter().map(|name| (name.as_str(), "the question", Kind::Text)).collect();
     wanted.extend(columns.images.iter().map(|name| (name.as_str(), "an image", Kind::Image)));
     match (card.choices.form, &columns.choices) {
         (ChoiceForm::List, Some(name)) => wanted.push((name, "the choices", Kind::List)),
@@ -221,13 +221,16 @@ pub(super) enum AnswerCell<'a> {
 }
 
 /// The cells of one row of a batch that holds the card's columns.
-pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &Card, row: usize) -> Cells<'a> {
+pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &'a Card, row: usize) -> Cells<'a> {
     let columns = &card.columns;
     let column = |name: &str| batch.column_by_name(name).expect("`project` found every column of the card");
     let optional = |name: &Option<String>| name.as_ref().map(|name| column(name));
     Cells {
         id: optional(&columns.id).and_then(|array| text_or_integer(array, row)),
-        question: text(column(&columns.question), row).unwrap_or_default(),
+        question: match &card.question {
+            Some(asked) => asked,
+            None => optional(&columns.question).and_then(|array| text(array, row)).unwrap_or_default(),
+        },
         hint: optional(&columns.hint).and_then(|array| text(array, row)).unwrap_or_default(),
         images: columns.images.iter().map(|name| picture_cell::read(column(name), row)).collect(),
         choices: match card.choices.form {

@@ -23,6 +23,18 @@ pub enum DataError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// All of a dataset's test rows are training rows, too.
+    #[error(
+        "dataset `{dataset}`: no row of split `{split}` is left: of each one, {what}; leave the key out, or take another split"
+    )]
+    Duplicates {
+        /// The dataset's name.
+        dataset: String,
+        /// The split.
+        split: String,
+        /// Why its rows are left out.
+        what: &'static str,
+    },
     /// The card has no such split.
     #[error("dataset `{dataset}` has no split `{split}`; nearest first, there are: {splits}")]
     NoSplit {

@@ -25,6 +25,8 @@ pub struct Example {
     pub card: Arc<Card>,
     /// The card's tag columns by name; null is "".
     pub tags: BTreeMap<String, String>,
+    /// Its row among its split's files, from 0.
+    pub row: usize,
     /// Bytes of its encoded pictures and its text: what sending the raw row would cost.
     pub raw_bytes: u64,
 }

@@ -51,6 +51,8 @@ pub struct Dataset {
     pub skipped: Vec<Skipped>,
     /// How many of the rows another of the split's files has, too.
     pub repeated: usize,
+    /// The ids of rows that were left out because they stand in another split ([`Self::without`]).
+    pub deduplicated: Vec<String>,
     /// Every file that was read for it: parquet, and pictures that cells name by their path.
     pub files: Vec<PathBuf>,
 }
@@ -87,20 +89,26 @@ impl Dataset {
         loader.finish(&paths)
     }
 
-    /// Several datasets as one: ids begin with the dataset's name, and the tag `dataset` tells them apart. Refuses datasets that are
-    /// measured differently, since one mean over them would say nothing.
-    pub fn join(parts: Vec<Self>) -> Result<Self, DataError> {
-        let cards: Vec<Card> = parts.iter().map(|part| (*part.card).clone()).collect();
-        let mut joined = Self {
-            card: Arc::new(join_cards(&cards)?),
-            split: parts.first().map(|part| part.split.clone()).unwrap_or_default(),
+    fn empty(card: Arc<Card>, split: String) -> Self {
+        Self {
+            card,
+            split,
             examples: Vec::new(),
             images: Vec::new(),
             origins: Vec::new(),
             skipped: Vec::new(),
             repeated: 0,
+            deduplicated: Vec::new(),
             files: Vec::new(),
-        };
+        }
+    }
+
+    /// Several datasets as one: ids begin with the dataset's name, and the tag `dataset` tells them apart. Refuses datasets that are
+    /// measured differently, since one mean over them would say nothing.
+    pub fn join(parts: Vec<Self>) -> Result<Self, DataError> {
+        let cards: Vec<Card> = parts.iter().map(|part| (*part.card).clone()).collect();
+        let split = parts.first().map(|part| part.split.clone()).unwrap_or_default();
+        let mut joined = Self::empty(Arc::new(join_cards(&cards)?), split);
         for part in parts {
             joined.append(part);
         }
@@ -178,16 +186,7 @@ struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn new(folder: &'a Path, card: &'a Card, split: &str, fold: Option<&'a Fold>, limit: usize) -> Self {
-        let dataset = Dataset {
-            card: Arc::new(card.clone()),
-            split: split.into(),
-            examples: Vec::new(),
-            images: Vec::new(),
-            origins: Vec::new(),
-            skipped: Vec::new(),
-            repeated: 0,
-            files: Vec::new(),
-        };
+        let dataset = Dataset::empty(Arc::new(card.clone()), split.into());
         Self {
             dataset,
             folder,
@@ -350,6 +349,7 @@ impl<'a> Loader<'a> {
         }
         self.dataset.examples.push(Example {
             id,
+            row: self.row,
             raw_bytes,
             question: row.question,
             hint: row.hint,

@@ -232,7 +232,7 @@ fn bad_images() {
 #[test]
 fn a_column_that_is_missing_or_mistyped() {
     let mut other = card();
-    other.columns.question = "questoin".into();
+    other.columns.question = Some("questoin".into());
     let parts = ["train.parquet: no column `questoin`, which the card names as the question", "there are: `question` (string), "];
     check_error(load(&other, good_columns()), &parts);
     let parts = [
@@ -370,6 +370,12 @@ fn real_data_loads() {
         ("easy-vqa", "test", 1500, 0),
         ("tabmwp", "dev1k", 1000, 0),
         ("iconqa-examples", "val", 132, 18),
+        ("puzzlevqa", "train", 1407, 0),
+        ("puzzlevqa", "validation", 202, 0),
+        ("puzzlevqa", "test", 391, 0),
+        ("openclipart", "train", 1324, 0),
+        ("openclipart", "validation", 192, 0),
+        ("openclipart", "test", 374, 0),
     ] {
         let cards = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data-scripts/cards");
         let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");

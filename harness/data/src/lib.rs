@@ -40,6 +40,7 @@ mod sample;
 #[cfg(test)]
 mod testing;
 mod tiles;
+mod without;
 
 pub use card::join_cards;
 pub use error::DataError;

@@ -25,6 +25,17 @@ pub(crate) fn sequence(text: &str) -> Option<Vec<String>> {
     list(text).or_else(tuple)
 }
 
+/// A list of numbers as Python prints it, `[6, 3, -1.5]`: each as it is written; none for anything else, or an empty one.
+pub(crate) fn numbers(text: &str) -> Option<Vec<String>> {
+    let inside = bare(text).strip_prefix('[')?.strip_suffix(']')?;
+    let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    let number = |text: &str| {
+        let plain = text.strip_prefix('-').unwrap_or(text);
+        plain.split_once('.').map_or_else(|| digits(plain), |(whole, part)| digits(whole) && digits(part))
+    };
+    inside.split(',').map(str::trim).map(|part| number(part).then(|| part.to_owned())).collect()
+}
+
 /// A text without what stands around it unseen.
 pub(crate) fn bare(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
@@ -165,6 +176,28 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(meant(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_numbers_are_texts_where_nothing_else_is_among_them() {
+        assert_eq!(numbers(" [6, 3,-1.5, 10]").unwrap(), ["6", "3", "-1.5", "10"]);
+        for text in [
+            "[]",
+            "[1, 'a']",
+            "[1, a]",
+            "[1, True]",
+            "[1 2]",
+            "[1,]",
+            "[[1, 2]]",
+            "[1.]",
+            "[-]",
+            "1, 2",
+            "(1, 2)",
+            "[1e3]",
+            "[nan]",
+        ] {
+            assert_eq!(numbers(text), None, "{text}");
         }
     }
 

@@ -193,6 +193,7 @@ mod tests {
             images: vec![],
             card: Arc::new(crate::testing::card()),
             tags: BTreeMap::new(),
+            row: 0,
             raw_bytes: 0,
         }
     }

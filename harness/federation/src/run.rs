@@ -165,7 +165,8 @@ impl Outcome {
         let (judge, round, last) = (everyone.federation.judge, everyone.round.index, everyone.round.is_last());
         let (own, variants) = everyone.judged(last)?;
         everyone.lost.iter().for_each(|&client| self.push(round, Some(client), Metric::NotJudged, 1.0));
-        let (judgement, predictions) = match own.is_empty() {
+        let is_global = own.is_empty();
+        let (judgement, predictions) = match is_global {
             true => judge_global(judge, everyone.global)?,
             false => {
                 let judgement = Judgement::of_clients(judge, &own, last);
@@ -184,6 +185,10 @@ impl Outcome {
         }
         self.judgement = judgement;
         if last {
+            if is_global && everyone.federation.experiment().evaluation.blind {
+                let (blind, _) = judge_global(&judge.blind()?, everyone.global)?;
+                blind.accuracy.into_iter().for_each(|value| self.push(round, None, Metric::BlindAccuracy, value));
+            }
             for (metric, value) in judge.breakdown(&predictions) {
                 self.push(round, None, metric, value);
             }

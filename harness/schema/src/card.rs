@@ -40,6 +40,9 @@ pub struct Card {
     /// the whole answer, not the beginning of a longer one. lm-evaluation-harness leaves it out.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub option_end: bool,
+    /// What every row is asked, for a dataset of pictures and labels that has no column of questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
     /// What each column of the parquet files holds.
     pub columns: Columns,
     /// How the choices are written.
@@ -146,8 +149,9 @@ pub struct Columns {
     /// A unique id; without one an example is named `<split>-<row>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The question (string).
-    pub question: String,
+    /// The question (string); none where the card's own `question` is asked of every row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
     /// Image columns in the order the prompt shows them (`struct<bytes, path>`, binary, or a list of either; null means no image).
     /// A cell without bytes names a file by its path, from the parquet file's folder.
     #[serde(default)]
@@ -190,7 +194,8 @@ pub struct Choices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChoiceForm {
-    /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`. Two at least; `[]` is a missing one. Also
+    /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`, or of numbers `[6, 3]`. Two at least; `[]` is a
+    /// missing one. Also
     /// `struct<text: list<string>, label: list<string>>` (ARC), by whose labels `answer = "letter"` goes, whatever they are.
     List,
     /// One string, options separated by commas; an answer that contains commas is matched against joined pieces. The other options may
@@ -264,6 +269,9 @@ pub enum OptionScore {
     Sum,
     /// The mean over tokens, which does not favour short options.
     Mean,
+    /// The sum over the bytes of the option's text (UTF-8), which does not depend on the tokenizer either; lm-evaluation-harness calls an
+    /// accuracy by it `acc_norm`.
+    Byte,
 }
 
 /// One way to ask.

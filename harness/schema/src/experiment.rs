@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::activations::Activations;
+pub use crate::data_config::{DataConfig, Dedup};
 pub use crate::optimizer::{Course, OptimizerConfig};
 pub use crate::test_rows::TestRows;
 pub use crate::tuned::Tuned;
@@ -143,52 +144,6 @@ impl Default for BackboneConfig {
     fn default() -> Self {
         Self { name: "nano".into(), device: "cpu".into(), dtype: None, weights: None }
     }
-}
-
-/// Which examples are trained on and judged, and how many.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// A dataset's name (`fedbench list datasets`), a card's path, or a folder with a `card.toml`; several for one federation with a
-    /// `+` between them, told apart by the partition key `dataset`.
-    pub dataset: String,
-    /// The card's prompt variant.
-    #[serde(default = "default_prompt")]
-    pub prompt: String,
-    /// The split that clients train on.
-    #[serde(default = "default_train_split")]
-    pub train_split: String,
-    /// The split that everybody is judged on.
-    #[serde(default = "default_test_split")]
-    pub test_split: String,
-    /// At most so many training examples of each dataset (a seeded sample); all without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub train_limit: Option<usize>,
-    /// At most so many test examples of each dataset (the same for every seed); all without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_limit: Option<usize>,
-    /// Which they are.
-    #[serde(default, skip_serializing_if = "TestRows::is_first")]
-    pub test_rows: TestRows,
-    /// A prompt longer than this loses the beginning of its hint, then of its question; counted and recorded.
-    #[serde(default = "default_max_prompt_tokens")]
-    pub max_prompt_tokens: usize,
-}
-
-fn default_prompt() -> String {
-    "default".into()
-}
-
-fn default_train_split() -> String {
-    "train".into()
-}
-
-fn default_test_split() -> String {
-    "test".into()
-}
-
-fn default_max_prompt_tokens() -> usize {
-    512
 }
 
 /// How the examples are split over clients.
@@ -391,11 +346,14 @@ pub struct EvaluationConfig {
     pub batch_size: usize,
     /// The longest generated answer, for `generation` scoring.
     pub max_new_tokens: usize,
+    /// Whether the global adapters are judged once more at the end, every picture replaced by the test split's mean picture.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub blind: bool,
 }
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every: 1, batch_size: 32, max_new_tokens: 16 }
+        Self { every: 1, batch_size: 32, max_new_tokens: 16, blind: false }
     }
 }
 

@@ -17,6 +17,7 @@
 
 mod activations;
 pub mod card;
+mod data_config;
 mod digest;
 pub mod experiment;
 mod family;

@@ -99,7 +99,8 @@ impl Summary {
     pub fn check(&self) -> Result<(), String> {
         let always = Reported::ALL.iter().map(|number| number.row()).filter(|row| row.is_held);
         let always = always.map(|row| (row.name, row.unit, Some((row.of)(self))));
-        let sometimes = Optional::ALL.iter().map(|number| number.row()).map(|row| (row.name, row.unit, (row.of)(self)));
+        let sometimes = Optional::ALL.iter().map(|number| number.row()).filter(|row| row.is_held);
+        let sometimes = sometimes.map(|row| (row.name, row.unit, (row.of)(self)));
         for (name, unit, value) in always.chain(sometimes) {
             let Some(value) = value else { continue };
             // A mean of shares may be off by a rounding.

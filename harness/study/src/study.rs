@@ -1,6 +1,6 @@
 //! One experiment, put together: what is prepared, who takes part when, and who judges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use schema::partition::Partition;
 use schema::{Card, Experiment, Scope};
 use seed::Seed;
 use tasks::doubts::doubts;
+use tasks::lookup::lookup_accuracy;
 use tasks::prepare::{Asking, TrainExample, check_memory};
 use tasks::{Judge, Split};
 
@@ -36,6 +37,7 @@ pub struct Study {
     shards: Vec<ShardIndices>,
     schedule: Schedule,
     prompts_cut: usize,
+    lookup_accuracy: f64,
 }
 
 /// How much of an experiment a process has to do, and so which pictures it has to see: all of its tables it has anyway.
@@ -85,7 +87,10 @@ impl Study {
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
-        let partition = partition_of(&experiment, &train_split.dataset.card.name, &train_examples, test_examples)?;
+        let mut partition = partition_of(&experiment, &train_split.dataset.card.name, &train_examples, test_examples)?;
+        // A saved one may be of the whole split.
+        let left_out: BTreeSet<&String> = test_split.dataset.deduplicated.iter().collect();
+        partition.shards.iter_mut().for_each(|shard| shard.test.retain(|id| !left_out.contains(id)));
         let shards = partition::resolve(&partition, &train_examples, test_examples)?;
         part.check(row, shards.len())?;
         if trains {
@@ -98,9 +103,13 @@ impl Study {
         let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
         let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
+        if experiment.evaluation.blind {
+            judge.split.check_pictures()?;
+        }
         if part.judges(row, &adapter) {
             judge.see()?;
         }
+        let lookup_accuracy = lookup_accuracy(&judge, &train_examples);
         let of_clients = shards.iter().map(|shard| shard.train.len());
         let schedule = Schedule::new(&experiment.federation, &experiment.evaluation, seed, of_clients, row.compute);
         if trains {
@@ -122,6 +131,7 @@ impl Study {
             shards,
             schedule,
             prompts_cut,
+            lookup_accuracy,
         })
     }
 
@@ -204,6 +214,11 @@ impl Study {
     /// Prompts of either split that were longer than `data.max_prompt_tokens` and lost their beginning.
     pub fn prompts_cut(&self) -> usize {
         self.prompts_cut + self.judge.prompts_cut
+    }
+
+    /// What its training rows' texts alone answer ([`tasks::lookup`]).
+    pub fn lookup_accuracy(&self) -> f64 {
+        self.lookup_accuracy
     }
 
     /// What its data make doubtful, in words: scores that nobody can reach, rows that are there twice, texts that are not asked as they

@@ -80,6 +80,7 @@ mod tests {
             images: images.to_vec(),
             card: Arc::new(card()),
             tags: BTreeMap::from([("skills".to_owned(), skills.to_owned())]),
+            row: 0,
             raw_bytes: 0,
         }
     }
@@ -147,6 +148,7 @@ mod tests {
             origins: Vec::new(),
             skipped: Vec::new(),
             repeated: 0,
+            deduplicated: Vec::new(),
             files: Vec::new(),
         };
         let predictions = [("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right));

@@ -19,12 +19,21 @@ pub fn doubts(judge: &Judge, train: Option<&Split>) -> Vec<String> {
             judge.metric.row.name
         )
     });
+    let dedup = deduplicated(&judge.split.dataset);
     // One split may be both.
     let other = train.filter(|train| !std::ptr::eq(*train, &*judge.split));
     let datasets = other.into_iter().chain([&*judge.split]).map(|split| &split.dataset);
     let text = judge.backbone.text();
     let of_splits = datasets.flat_map(|dataset| repeated(dataset).into_iter().chain(spelled(dataset, text)));
-    reach.into_iter().chain(of_splits).collect()
+    reach.into_iter().chain(dedup).chain(of_splits).collect()
+}
+
+/// Rows that are not judged because they were trained on.
+fn deduplicated(dataset: &Dataset) -> Option<String> {
+    let (left_out, split) = (dataset.deduplicated.len(), &dataset.split);
+    let all = dataset.examples.len() + left_out;
+    (left_out > 0)
+        .then(|| format!("{left_out} of {all} rows of split `{split}` stand in training, too, and are not judged (`data.dedup`)"))
 }
 
 fn repeated(dataset: &Dataset) -> Option<String> {

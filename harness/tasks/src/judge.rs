@@ -61,6 +61,23 @@ impl Judge {
         Ok(judge)
     }
 
+    /// The same examples without their pictures ([`Split::blind`]), seen already.
+    pub fn blind(&self) -> Result<Self> {
+        let split = Arc::new(self.split.blind(&*self.backbone)?);
+        let judge = Self {
+            backbone: self.backbone.clone(),
+            adapter: self.adapter.clone(),
+            split,
+            examples: self.examples.clone(),
+            metric: self.metric,
+            shards: self.shards.clone(),
+            evaluation: self.evaluation.clone(),
+            prompts_cut: self.prompts_cut,
+        };
+        judge.see()?;
+        Ok(judge)
+    }
+
     /// Sees the pictures, which answering needs.
     pub fn see(&self) -> Result<()> {
         self.split.prepare(&self.split.dataset.examples, &*self.backbone, &self.adapter)

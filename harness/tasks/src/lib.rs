@@ -9,6 +9,7 @@
 //!
 //! It may know data and models. It must not know methods, clients that train, or rounds.
 
+mod blind;
 pub mod breakdown;
 pub mod doubts;
 mod error;
@@ -19,6 +20,7 @@ pub mod judge;
 pub mod judgement;
 mod lengths;
 mod likelihood;
+pub mod lookup;
 mod lots;
 mod multiple_choice;
 mod options;
@@ -26,6 +28,7 @@ mod people;
 pub mod predict;
 mod prediction;
 pub mod prepare;
+pub mod ranked;
 pub mod reach;
 mod short_answer;
 pub mod split;

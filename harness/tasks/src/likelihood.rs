@@ -1,9 +1,9 @@
 //! Ranking an example's options by their likelihood.
 
 use candle_core::DType;
-use models::Sequence;
 use models::adapter::{Adapt, Untouched};
 use models::batch::{BRANCH_TOKENS, pieces};
+use models::{Branch, Sequence};
 use rayon::prelude::*;
 use schema::card::OptionScore;
 
@@ -23,13 +23,22 @@ pub(crate) fn option_scores(judge: &Judge, adapt: &dyn Adapt, examples: &[usize]
     }
     for (scores, example) in scores.iter_mut().zip(examples.iter().map(|&example| &judge.examples[example])) {
         check_scores(judge, example, scores)?;
-        if example.option_score == OptionScore::Mean {
-            for (score, branch) in scores.iter_mut().zip(&example.options.branches) {
-                *score /= branch.tokens.len() as f64;
-            }
+        if example.option_score != OptionScore::Sum {
+            scores.iter_mut().zip(lengths(example)).for_each(|(score, length)| *score /= length);
         }
     }
     Ok(scores)
+}
+
+/// What each option's summed log-likelihood is divided by, as the card says.
+pub(crate) fn lengths(example: &TestExample) -> Vec<f64> {
+    let options = example.options.branches.iter().zip(&example.options.texts);
+    let length = |(branch, text): (&Branch, &String)| match example.option_score {
+        OptionScore::Sum => 1.0,
+        OptionScore::Mean => branch.tokens.len() as f64,
+        OptionScore::Byte => text.len().max(1) as f64,
+    };
+    options.map(length).collect()
 }
 
 /// The summed log-likelihoods of some parts' options, one after the other.

@@ -9,9 +9,10 @@ use machine::memory::available_bytes;
 use models::adapter::AdapterSpec;
 use models::{Backbone, Batch, Embeddings, Shown};
 
-use crate::Result;
+use crate::blind::mean_square;
 use crate::features::Features;
 use crate::table::Tasks;
+use crate::{Error, Result};
 
 /// A dataset's split with its images' frozen features, shared by all experiments that use it with one backbone. The frozen tower
 /// never changes, so each image that an experiment wants is computed once.
@@ -27,6 +28,8 @@ pub struct Split {
     /// What enters the connector, for adapters that lie there.
     seen: Features,
     seconds: Mutex<f64>,
+    /// The square that is shown instead of every picture's, `[1, 3, size, size]`.
+    blind: Option<Tensor>,
 }
 
 impl Split {
@@ -36,7 +39,30 @@ impl Split {
         let squares = shown.iter().map(|shown| shown.tiles.squares()).sum();
         let room = available_bytes().map_or(u64::MAX, |free| free / 8);
         let [features, seen] = [(); 2].map(|()| Features::new(squares, room));
-        Ok(Self { dataset, tasks: Tasks::default(), shown, features, seen, seconds: Mutex::new(0.0) })
+        Ok(Self { dataset, tasks: Tasks::default(), shown, features, seen, seconds: Mutex::new(0.0), blind: None })
+    }
+
+    /// An error where no row has a picture: there is nothing to judge without.
+    pub fn check_pictures(&self) -> Result<()> {
+        match self.dataset.examples.iter().all(|example| example.images.is_empty()) {
+            true => Err(Error::Usage(format!(
+                "split `{}` of dataset `{}` has no pictures, so there is nothing to judge without them",
+                self.dataset.split, self.dataset.card.name
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// The same rows without their pictures: every square of every picture is the split's mean square ([`crate::blind`]). What is left
+    /// to see is how many pictures and squares there are.
+    pub fn blind(&self, backbone: &dyn Backbone) -> Result<Self> {
+        self.check_pictures()?;
+        let mean = mean_square(&self.dataset, backbone.preprocess())?;
+        let size = backbone.preprocess().size;
+        let mean = Tensor::from_vec(mean, (1, 3, size, size), backbone.device())?.to_dtype(backbone.dtype())?;
+        let [features, seen] = [(); 2].map(|()| Features::new(1, u64::MAX));
+        let (dataset, tasks, shown) = (self.dataset.clone(), self.tasks.clone(), self.shown.clone());
+        Ok(Self { dataset, tasks, shown, features, seen, seconds: Mutex::new(0.0), blind: Some(mean) })
     }
 
     /// The same with other tasks than the suite's own alone.
@@ -67,7 +93,10 @@ impl Split {
         adapter: &AdapterSpec,
     ) -> Result<()> {
         let clock = Stopwatch::start();
-        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| (image, self.shown[image].rows()));
+        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| match self.blind {
+            Some(_) => (0, 0..1),
+            None => (image, self.shown[image].rows()),
+        });
         match adapter.reaches_connector() {
             true => self.seen.prepare(wanted, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
             false => self.features.prepare(wanted, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,
@@ -78,6 +107,9 @@ impl Split {
 
     /// Images as the tower sees them, `[squares, 3, size, size]`.
     fn pixels(&self, images: &[usize], backbone: &dyn Backbone) -> Result<Tensor> {
+        if let Some(mean) = &self.blind {
+            return Ok(mean.clone());
+        }
         let preprocess = backbone.preprocess();
         let size = preprocess.size;
         let mut pixels = Vec::with_capacity(images.len() * 3 * size * size);
@@ -91,7 +123,10 @@ impl Split {
 
     /// A batch of this split's sequences as the decoder will see it.
     pub fn embed(&self, batch: &Batch, backbone: &dyn Backbone, adapter: &AdapterSpec) -> Result<Embeddings> {
-        let (images, device) = (batch.images.to_vec1()?, batch.images.device());
+        let (mut images, device) = (batch.images.to_vec1()?, batch.images.device());
+        if self.blind.is_some() {
+            images.fill(0);
+        }
         let in_order = Batch { images: Tensor::arange(0, images.len() as u32, device)?, ..batch.clone() };
         let (spec, dtype) = (backbone.spec(), backbone.dtype());
         let none = || Tensor::zeros((0, spec.image_tokens, spec.d_model), dtype, device);

@@ -26,6 +26,7 @@ fn examples(prefix: &str, count: usize, labels: usize) -> Vec<Example> {
         images: vec![],
         card: Arc::new(crate::testing::card()),
         tags: BTreeMap::from([("topic".into(), format!("topic {}", index % labels))]),
+        row: 0,
         raw_bytes: 0,
     };
     (0..count).map(example).collect()

@@ -91,14 +91,14 @@ impl Field for Option<u32> {
 /// Makes a summary of fields that a run gives and of those that follow from its records by a [`Rule`], in the order on disk.
 macro_rules! summary {
     ($(
-        gives { $( $(#[doc = $said:literal])* $given:ident: $given_type:ty, )* }
+        gives { $( $(#[doc = $said:literal])* $(#[serde $given_serde:tt])? $given:ident: $given_type:ty, )* }
         follows { $( $(#[doc = $doc:literal])* $(#[serde $serde:tt])? $field:ident: $type:ty = $rule:ident($metric:ident), )* }
     )*) => {
         /// The flat summary of a run, `summary.json`.
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct Summary {
             $(
-                $( $(#[doc = $said])* pub $given: $given_type, )*
+                $( $(#[doc = $said])* $(#[serde $given_serde])? pub $given: $given_type, )*
                 $( $(#[doc = $doc])* $(#[serde $serde])? pub $field: $type, )*
             )*
         }

@@ -31,6 +31,10 @@ pub struct Column {
 /// Sections of a report whose tables have such columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
+    /// Accuracies without pictures.
+    Pictures,
+    /// What options' lengths have to do with accuracies.
+    Ranking,
     /// Accuracies of clients on their own examples.
     Clients,
     /// Time, memory and operations.

@@ -53,6 +53,10 @@ Metric {
         "Another score of the card's task on the whole test split, after the last round, as the task aggregates it; in its own \
          unit, for tasks that have more scores than one.",
         OURS;
+    BlindAccuracy = "blind_accuracy" per Federation, Fraction, None,
+        "The same after the last round, every picture replaced by the split's mean picture (`evaluation.blind`); of global adapters \
+         alone.",
+        OURS;
     ClientAccuracy = "client_accuracy" per Client, Fraction, Higher,
         "A client's accuracy on its own test shard.",
         OURS;
@@ -173,6 +177,10 @@ summary! {
         /// The card's metric on the whole test split, in [0, 1]; for methods whose clients end with their own adapters, the mean over
         /// clients.
         accuracy: f64 = Last(Accuracy),
+        /// The same without pictures, each replaced by the split's mean picture; none where that was not asked for, or clients end with
+        /// their own adapters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blind_accuracy: Option<f64> = Last(BlindAccuracy),
         /// Mean over clients of each client's accuracy on its own test shard, in [0, 1].
         client_accuracy_mean: f64 = ClientMean(ClientAccuracy),
         /// How many clients that is the mean of, where some have no test example.
@@ -192,6 +200,23 @@ summary! {
         chance_accuracy: f64,
         /// Accuracy of always giving the most frequent option position or answer of the test split.
         majority_accuracy: f64,
+        /// Accuracy by the question's text and the training rows alone (`harness/tasks/src/lookup.rs`); none in old runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lookup_accuracy: Option<f64>,
+        /// Share of right answers over all clients' own test rows, so that a client counts as often as it has rows; none where no client
+        /// has one. Reports work it out for old runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_accuracy_over_rows: Option<f64>,
+        /// The accuracy if options were ranked by their log-likelihood over the bytes of their texts; none where none were ranked, and in
+        /// old runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        accuracy_per_byte: Option<f64>,
+        /// Share of ranked answers that are the shortest option, of the rows whose options are not all equally long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shortest_option_chosen: Option<f64>,
+        /// Share of these rows whose right answer is the shortest option.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shortest_option_right: Option<f64>,
         /// Share of generated answers that could not be parsed.
         unparsed_rate: f64,
     }
@@ -291,6 +316,14 @@ Reported of f64 {
 shown! {
 /// A number that not every run has; reports show it where some run has it.
 Optional of Option<f64> {
+    LookupAccuracy = lookup_accuracy, Fraction, None;
+    BlindAccuracy = blind_accuracy, Fraction, None, in Pictures "without pictures (%)";
+    PicturesWorth = pictures_worth, Fraction, None
+        => |s| s.blind_accuracy.map(|blind| s.accuracy - blind), in Pictures "with minus without (points)";
+    AccuracyPerByte = accuracy_per_byte, Fraction, Higher, in Ranking "per byte (% ↑)";
+    ShortestOptionChosen = shortest_option_chosen, Fraction, None, in Ranking "shortest option taken (%)";
+    ShortestOptionRight = shortest_option_right, Fraction, None, in Ranking "shortest option right (%)";
+    ClientAccuracyOverRows = client_accuracy_over_rows, Fraction, Higher, in Clients "all clients' rows (% ↑)";
     SharedClientAccuracyMean = shared_client_accuracy_mean, Fraction, Higher, in Clients "mean, shared adapters alone (% ↑)";
     LocalClientAccuracyMean = local_client_accuracy_mean, Fraction, Higher, in Clients "mean, own adapters alone (% ↑)";
     PrivacyEpsilon = privacy_epsilon, Nats, Lower, in Clients "privacy spent (epsilon ↓)";
