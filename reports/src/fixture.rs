@@ -29,6 +29,8 @@ pub(crate) struct Fixture {
     pub(crate) test_examples: u32,
     pub(crate) card: &'static str,
     pub(crate) data_keys: &'static str,
+    /// What its experiment says besides.
+    pub(crate) tuned: &'static str,
     pub(crate) answer: &'static str,
     pub(crate) rounds: u32,
     pub(crate) dirty: bool,
@@ -60,6 +62,7 @@ impl Fixture {
             test_examples: 10,
             card: "card",
             data_keys: "",
+            tuned: "",
             answer: "a",
             rounds: 2,
             dirty: false,
@@ -101,12 +104,13 @@ impl Fixture {
     fn experiment(&self) -> String {
         let quoted = |text: &str| json!(text).to_string();
         format!(
-            "seed = {}\n[data]\ndataset = {}\n{}\n[method]\nname = {}\n[federation]\nrounds = {}\n",
+            "seed = {}\n[data]\ndataset = {}\n{}\n[method]\nname = {}\n[federation]\nrounds = {}\n{}",
             self.seed,
             quoted(self.dataset),
             self.data_keys,
             quoted(self.method),
-            self.rounds
+            self.rounds,
+            self.tuned
         )
     }
 

@@ -13,6 +13,7 @@
 //! - [`claims`]: what papers claim, judged on runs;
 //! - [`compare`]: two reports, metric by metric;
 //! - [`gate`]: runs against a baseline, for a CI that may fail on regressions and on nothing else;
+//! - `tuning`: which values were tuned, and how;
 //! - [`warnings`] and [`provenance`]: what a reader must know before believing a number;
 //! - [`Report`]: all of these about some runs;
 //! - [`tables`]: a report as [`blocks`]; [`markdown`], [`terminal`] and [`latex`] draw them, [`data`] makes CSV, parquet and JSON of
@@ -101,6 +102,7 @@ pub mod targets;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+mod tuning;
 pub mod unpack;
 pub mod warnings;
 pub mod write;

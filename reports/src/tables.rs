@@ -9,7 +9,7 @@ use crate::blocks::{Block, Table};
 use crate::format::{self, NOTHING};
 use crate::paired::Paired;
 use crate::targets::{self, Effort};
-use crate::{Group, Report, Stat, kinds, provenance};
+use crate::{Group, Report, Stat, kinds, provenance, tuning};
 
 /// At most so many rows in a table of rounds; JSON has them all.
 const MAX_ROUND_ROWS: usize = 21;
@@ -28,8 +28,8 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         true => Block::Text("None.".into()),
         false => Block::List(report.warnings.iter().map(|warning| warning.message.clone()).collect()),
     });
-    let sections: [fn(&Report) -> Vec<Block>; 11] =
-        [accuracy, pictures, ranking, clients, kinds, storage, communication, reached, cost, comparisons, rounds];
+    let sections: [fn(&Report) -> Vec<Block>; 12] =
+        [accuracy, tuned, pictures, ranking, clients, kinds, storage, communication, reached, cost, comparisons, rounds];
     blocks.extend(sections.iter().flat_map(|section| section(report)));
     if !report.material.partitions.is_empty() {
         blocks.push(Block::Heading(2, "Partition".into()));
@@ -85,6 +85,30 @@ fn accuracy(report: &Report) -> Vec<Block> {
          the option that is right most often. What does not lie above lookup needs no picture.",
         Table { text_columns: 1, header, rows, subjects },
     )
+}
+
+/// With which rates and how many numbers methods trained, and whether anybody tuned those.
+fn tuned(report: &Report) -> Vec<Block> {
+    let rate = |group: &Group| tuning::rate(&report.runs, group);
+    if report.groups.iter().all(|group| rate(group).is_none()) {
+        return Vec::new();
+    }
+    let of = |group: &Group| match (rate(group), tuning::of(&report.runs, group)) {
+        (None, _) => NOTHING.into(),
+        (Some(_), None) => "no".into(),
+        (Some(_), Some(tuned)) => tuning::words(tuned),
+    };
+    let table = by_group(
+        report,
+        &[
+            ("learning rate", &|g| rate(g).map_or(NOTHING.into(), |rate| rate.to_string())),
+            ("trained (parameters)", &|g| format::exact(g.stat(Reported::TrainableParameters), format::count)),
+            ("tuned", &of),
+        ],
+    );
+    let text = "One rate for all, or one that nobody tuned, may suit one method and not another; so may one number of parameters. Tuned: the \
+                rate, and other keys that are named, chosen by a search on the split that is named (`fedbench suite SUITE tune`).";
+    section("Tuning", text, table)
 }
 
 /// How much of an accuracy needs pictures, where some run was judged without, too.

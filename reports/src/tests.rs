@@ -206,6 +206,37 @@ fn unequal_numbers_of_parameters_are_a_warning() {
     assert_eq!((warning.message.as_str(), warning.concerns.len()), (message, 2));
 }
 
+const SEARCH: &str = "[tuned]\nchosen = { \"optimizer.learning_rate\" = 0.003 }\nsplit = \"validation\"\nseeds = [101]\nscore = \"accuracy\"\n\
+                      value = 0.5\nsettings = 6\nruns = 23\nclient_steps = 100\nprotocol = \"five rates\"\n";
+
+#[test]
+fn methods_that_were_not_tuned_alike_are_a_warning_and_rates_are_shown() {
+    let report = |rival: &'static str| {
+        let root = TempDir::new().unwrap();
+        Fixture { tuned: rival, ..Fixture::new("icongen", "local", 1, 0.5) }.write(root.path());
+        Fixture { tuned: SEARCH, ..Fixture::new("icongen", "fednano", 1, 0.5) }.write(root.path());
+        read(&root)
+    };
+    let said =
+        |report: &Report| report.warnings.iter().find(|warning| warning.kind == "not-tuned-alike").map(|w| w.message.clone());
+    let alike = report(SEARCH);
+    assert_eq!(said(&alike), None);
+    let shown = bare(&table(&alike.markdown(), "Tuning"));
+    assert!(shown.contains("|on validation: 6 settings, 23 runs|"), "{shown}");
+    let unlike = report("");
+    assert_eq!(said(&unlike).unwrap(), "not tuned alike on icongen: local not at all, fednano on validation");
+    assert!(table(&unlike.markdown(), "Tuning").contains("| no "), "{}", unlike.markdown());
+    // The same words by another protocol, and a value at the end of what was tried.
+    let other = Box::leak(SEARCH.replace("five rates", "six rates").into_boxed_str());
+    assert!(said(&report(other)).is_some());
+    let edge = report(Box::leak(format!("{SEARCH}at_edge = true\n").into_boxed_str()));
+    assert!(
+        edge.warnings.iter().any(|w| w.kind == "tuned-at-edge" && w.message.ends_with("local on icongen")),
+        "{:?}",
+        edge.warnings
+    );
+}
+
 #[test]
 fn the_order_of_folders_changes_nothing() {
     let root = TempDir::new().unwrap();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::aggregate::Repeat;
 use crate::differences::Told;
-use crate::{Comparison, Group, Run, provenance};
+use crate::{Comparison, Group, Run, provenance, tuning};
 
 /// What a reader must know before believing some number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,6 +92,11 @@ impl Doubts<'_> {
         for (concerns, message) in unequal_steps(self.groups) {
             self.add("unequal-steps", concerns, Some(message));
         }
+        for (concerns, message) in tuned_unlike(runs, self.groups) {
+            self.add("not-tuned-alike", concerns, Some(message));
+        }
+        let (concerns, message) = tuned_at_edge(runs, self.groups);
+        self.add("tuned-at-edge", concerns, message);
         for (concerns, message) in unequal_parameters(self.groups) {
             self.add("unequal-parameters", concerns, Some(message));
         }
@@ -255,6 +260,31 @@ fn unequal_parameters(groups: &[Group]) -> Vec<(Vec<usize>, String)> {
         message.map(|message| (members, message))
     };
     rivals(groups).into_iter().filter_map(unequal).collect()
+}
+
+/// Methods that are compared and were not tuned alike: by the same protocol on the same split, or not at all.
+fn tuned_unlike(runs: &[Run], groups: &[Group]) -> Vec<(Vec<usize>, String)> {
+    let how = |group: &Group| tuning::of(runs, group).map(|tuned| (&tuned.protocol, &tuned.split));
+    let unlike = |((dataset, ..), members): ((&str, &str, String), Vec<usize>)| {
+        let different: BTreeSet<_> = members.iter().map(|&member| how(&groups[member])).collect();
+        let named = members.iter().map(|&member| {
+            let said = tuning::of(runs, &groups[member])
+                .map_or("not at all".into(), |tuned| format!("on {}", guard::text::line(&tuned.split, 40)));
+            format!("{} {said}", groups[member].label())
+        });
+        let message = (different.len() > 1).then(|| list(&format!("not tuned alike on {dataset}"), named)).flatten();
+        message.map(|message| (members, message))
+    };
+    rivals(groups).into_iter().filter_map(unlike).collect()
+}
+
+/// Groups whose best value was the last one tried, so that a better one may lie beyond.
+fn tuned_at_edge(runs: &[Run], groups: &[Group]) -> (Vec<usize>, Option<String>) {
+    let is_there = |group: &usize| tuning::of(runs, &groups[*group]).is_some_and(|tuned| tuned.at_edge);
+    let found: Vec<usize> = (0..groups.len()).filter(is_there).collect();
+    let named = found.iter().map(|&group| on_dataset(&groups[group]));
+    let message = list("tuned values at the edge of what was tried, where a better one may lie beyond", named);
+    (found, message)
 }
 
 fn mixed_scoring(runs: &[Run]) -> Vec<(&str, String)> {

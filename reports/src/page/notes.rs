@@ -42,7 +42,7 @@ impl<'a> Notes<'a> {
 fn applies(kind: &str, section: &str) -> bool {
     let counted = matches!(section, "Storage" | "Communication" | "Cost");
     match kind {
-        "mixed-kernels" | "unequal-parameters" => !counted,
+        "mixed-kernels" | "unequal-parameters" | "not-tuned-alike" | "tuned-at-edge" => !counted,
         "mixed-machines" => section == "Cost",
         "mixed-scoring" | "mixed-scoring-in-run" | "unparsed" | "repeated-examples" | "unpaired" => !counted,
         "few-seeds" | "skipped" | "limits" => section != "Storage",
