@@ -72,6 +72,7 @@ mod tests {
         let card = Arc::new(card);
         let example = |i: usize| Example {
             id: i.to_string(),
+            row: i,
             raw_bytes: 0,
             question: String::new(),
             hint: String::new(),
@@ -89,6 +90,7 @@ mod tests {
             origins: (0..examples).map(|i| Origin { file: Arc::from(Path::new("x")), place: i.to_string() }).collect(),
             skipped: Vec::new(),
             repeated: 0,
+            deduplicated: Vec::new(),
             files: Vec::new(),
         }
     }
