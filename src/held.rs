@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use models::{Asking, Backbone, BackboneKind, Backbones, Half, Shipped, folder};
+use models::{Asking, Backbone, BackboneKind, Backbones, Half, Part, Shipped, folder};
 use schema::InputFile;
 use schema::experiment::BackboneConfig;
 use schema::record::Download;
@@ -22,7 +22,7 @@ pub struct Held {
     /// SHA-256 over all that makes it.
     pub sha256: String,
     /// What of it came from the Hub.
-    pub download: Option<Download>,
+    pub downloads: Vec<Download>,
 }
 
 /// Where a backbone is.
@@ -32,7 +32,30 @@ pub(crate) enum BackbonePlace {
     /// A folder.
     Folder(PathBuf, Option<Found>),
     /// In the program but for weights that it asks for.
-    Asked(Asking, PathBuf, Option<Found>),
+    Asked(Asking, Vec<(PathBuf, Option<Found>)>),
+}
+
+/// Files of a part of a backbone that lie in one folder.
+pub(crate) struct PartFiles<'a> {
+    /// What their names begin with in a run's inputs: nothing in a backbone's first part.
+    pub prefix: String,
+    /// What their paths are below of.
+    pub folder: PathBuf,
+    /// Those that are read.
+    pub files: Vec<PathBuf>,
+    found: Option<&'a Found>,
+}
+
+impl<'a> PartFiles<'a> {
+    fn at(prefix: String, path: &Path, files: Vec<PathBuf>, found: Option<&'a Found>) -> Self {
+        let folder = if path.is_dir() { Some(path) } else { path.parent() };
+        Self { prefix, folder: folder.map(Path::to_owned).unwrap_or_default(), files, found }
+    }
+
+    /// What of it came from the Hub.
+    pub fn download(&self) -> Result<Option<Download>> {
+        self.found.map(Found::record).transpose()
+    }
 }
 
 impl BackbonePlace {
@@ -40,8 +63,7 @@ impl BackbonePlace {
     pub fn find(config: &BackboneConfig, backbones: &Backbones) -> Result<Self> {
         let known = backbones.find(&config.name);
         if let Some(BackboneKind::Asking(asking)) = known {
-            let (path, found) = asked_weights(&config.name, &asking, config.weights.as_deref())?;
-            return Ok(Self::Asked(asking, path, found));
+            return Ok(Self::Asked(asking, asked_weights(&config.name, &asking, config.weights.as_deref())?));
         }
         if let Some(weights) = &config.weights {
             return Err(takes_none(&config.name, weights, backbones).into());
@@ -62,22 +84,20 @@ impl BackbonePlace {
         }
     }
 
-    /// The files that are read of it.
-    pub fn files(&self) -> Result<Vec<PathBuf>> {
+    /// The files that are read of it, part by part.
+    pub fn parts(&self) -> Result<Vec<PartFiles<'_>>> {
         Ok(match self {
             Self::Named(_) => Vec::new(),
-            Self::Folder(path, _) => folder::files(path)?,
-            Self::Asked(asking, path, _) => (asking.files)(path)?,
+            Self::Folder(path, found) => vec![PartFiles::at(String::new(), path, folder::files(path)?, found.as_ref())],
+            Self::Asked(asking, places) => {
+                let mut parts = Vec::new();
+                for (asked, (path, found)) in asking.parts.iter().zip(places) {
+                    let prefix = if parts.is_empty() { String::new() } else { format!("{}/", asked.name) };
+                    parts.push(PartFiles::at(prefix, path, (asked.files)(path)?, found.as_ref()));
+                }
+                parts
+            }
         })
-    }
-
-    /// What their paths are below of.
-    pub fn folder(&self) -> PathBuf {
-        match self {
-            Self::Named(_) => PathBuf::new(),
-            Self::Folder(path, _) | Self::Asked(_, path, _) if path.is_dir() => path.clone(),
-            Self::Folder(path, _) | Self::Asked(_, path, _) => path.parent().map(Path::to_owned).unwrap_or_default(),
-        }
     }
 
     /// Reads it, or a half of it.
@@ -86,17 +106,12 @@ impl BackbonePlace {
         let loaded = match self {
             Self::Named(_) => backbones.open_half(&config.name, half, dtype, &device)?,
             Self::Folder(path, _) => backbones.open_half(&path.display().to_string(), half, dtype, &device)?,
-            Self::Asked(asking, path, _) => (asking.open)(path, half, dtype, &device)?,
+            Self::Asked(asking, places) => {
+                let paths: Vec<PathBuf> = places.iter().map(|(path, _)| path.clone()).collect();
+                (asking.open)(&paths, half, dtype, &device)?
+            }
         };
         Ok(loaded.into())
-    }
-
-    /// What of it came from the Hub.
-    pub fn download(&self) -> Result<Option<Download>> {
-        match self {
-            Self::Folder(_, Some(found)) | Self::Asked(_, _, Some(found)) => found.record().map(Some),
-            _ => Ok(None),
-        }
     }
 
     /// SHA-256 of what ships of it besides weights; empty where nothing does.
@@ -131,23 +146,25 @@ pub(crate) fn made_of(shipped_sha256: &str, model: &dyn Backbone, files: &[Input
     schema::sha256_hex(text.as_bytes())
 }
 
-/// Where weights are that a backbone asks for: where a config says, where its variable says, or in the Hub's cache.
-pub(crate) fn asked_weights(name: &str, asking: &Asking, stated: Option<&str>) -> Result<(PathBuf, Option<Found>)> {
-    let variable = || std::env::var_os(asking.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+/// Where the parts are that a backbone asks for: where a config says (the first), where their variables say, or in the Hub's cache.
+pub(crate) fn asked_weights(name: &str, asking: &Asking, stated: Option<&str>) -> Result<Vec<(PathBuf, Option<Found>)>> {
+    let stated = |i: usize| stated.filter(|_| i == 0);
+    asking.parts.iter().enumerate().map(|(i, part)| asked_part(name, part, stated(i))).collect()
+}
+
+fn asked_part(name: &str, part: &Part, stated: Option<&str>) -> Result<(PathBuf, Option<Found>)> {
+    let variable = || std::env::var_os(part.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = stated.map(PathBuf::from).or_else(variable) {
         return match path.exists() {
             true => Ok((path, None)),
-            false => Err(nothing_there(&format!("{name}'s {}", asking.part), &path).into()),
+            false => Err(nothing_there(&format!("{name}'s {}", part.name), &path).into()),
         };
     }
-    let found = hub::find_backbone(&format!("hf:{}", asking.hub));
+    let found = hub::find_part(part);
     let found = found.with_context(|| {
-        format!(
-            "backbone `{name}` needs {}; `{}`, or `backbone.weights`, may name {}",
-            asking.weights, asking.variable, asking.form
-        )
+        let key = if part.has_tokenizer { ", or `backbone.weights`," } else { "" };
+        format!("backbone `{name}` needs {} as its {}; `{}`{key} may name {}", part.weights, part.name, part.variable, part.form)
     })?;
-    let found = found.context("an id of the Hub names a folder")?;
     Ok((found.folder().into(), Some(found)))
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use data_scripts::hub::{Hub, HubId, Plan, Snapshot, Wanted, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
+use models::Part;
 use schema::Card;
 use schema::record::{Download, RepoKind};
 
@@ -93,10 +94,24 @@ impl Found {
 /// A backbone that is named by a Hub id (`hf:owner/name@revision`, or `owner/name` where that is no folder); none for any other name.
 pub fn find_backbone(name: &str) -> Result<Option<Found>> {
     let Some(text) = name.strip_prefix("hf:").or_else(|| bare(name)) else { return Ok(None) };
+    find_model(name, text, &Wanted::model()).map(Some)
+}
+
+/// A part of a backbone that lies in the cache.
+pub fn find_part(part: &Part) -> Result<Found> {
+    find_model(&format!("hf:{}", part.hub), part.hub, &wanted(part))
+}
+
+/// What is fetched of a part.
+pub fn wanted(part: &Part) -> Wanted {
+    if part.has_tokenizer { Wanted::model() } else { Wanted::tower() }
+}
+
+fn find_model(name: &str, text: &str, wanted: &Wanted) -> Result<Found> {
     let id = HubId::parse(RepoKind::Model, text)?;
     let fetch = format!("`fedbench model fetch {text}` downloads it");
-    match Hub::from_env()?.cached_whole(&id, &Wanted::model()).with_context(|| fetch.clone())? {
-        Some(snapshot) => Ok(Some(Found { id, snapshot })),
+    match Hub::from_env()?.cached_whole(&id, wanted).with_context(|| fetch.clone())? {
+        Some(snapshot) => Ok(Found { id, snapshot }),
         None if name == text => Err(not_at_hand("backbone", name, &id, &format!("no folder of this name either; {fetch}"))),
         None => Err(not_at_hand("backbone", name, &id, &fetch)),
     }

@@ -14,6 +14,7 @@ mod flower;
 mod generate;
 pub mod held;
 pub mod hub;
+mod lessons;
 mod library;
 mod locate;
 pub mod located;

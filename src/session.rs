@@ -19,7 +19,7 @@ use study::checksums::{Checksum, Checksums};
 use study::{Part, Study};
 use tasks::Split;
 
-use crate::held::{BackbonePlace, Held, made_of};
+use crate::held::{BackbonePlace, Held, PartFiles, made_of};
 use crate::locate::locate_all;
 use crate::located::{Located, cache_root, card_of, load};
 use crate::plan::Pace;
@@ -238,8 +238,8 @@ impl Session {
         let backbones = self.registry.backbones();
         let place = BackbonePlace::find(config, backbones)?;
         // A folder that is no model says so better when it is read as one.
-        let paths = place.files().or_else(|error| place.load(config, backbones, half).and(Err(error)))?;
-        let files = checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)?;
+        let parts = place.parts().or_else(|error| place.load(config, backbones, half).and(Err(error)))?;
+        let files = files_of(&mut self.checksums, &parts)?;
         let key = (config.clone(), decoder.map(str::to_owned));
         if let Some(held) = self.backbones.get(&key).filter(|held| held.files == files) {
             return Ok(held.clone());
@@ -248,14 +248,19 @@ impl Session {
         if let Some(decoder) = decoder {
             model = Arc::new(Remote::new(model, self.decoder_place(decoder)?)?);
         }
-        if checksums_of(&mut self.checksums, "backbone", &place.folder(), &paths)? != files {
-            return Err(study::Error::Changed { path: place.folder() }.into());
+        if files_of(&mut self.checksums, &parts)? != files {
+            let path = parts.first().map(|part| part.folder.clone()).unwrap_or_default();
+            return Err(study::Error::Changed { path }.into());
         }
-        let download = place.download()?;
-        let fetch =
-            download.iter().map(|download| format!("model fetch {}@{}", download.id, download.commit)).collect::<String>();
-        check_download(download.as_ref(), &place.folder(), &files, &fetch)?;
-        let held = Held { sha256: made_of(&place.shipped_sha256(), &*model, &files), model, files, download };
+        let mut downloads = Vec::new();
+        for part in &parts {
+            let Some(download) = part.download()? else { continue };
+            let fetch = format!("model fetch {}@{}", download.id, download.commit);
+            let files = checksums_of(&mut self.checksums, "backbone", &part.folder, &part.files)?;
+            check_download(Some(&download), &part.folder, &files, &fetch)?;
+            downloads.push(download);
+        }
+        let held = Held { sha256: made_of(&place.shipped_sha256(), &*model, &files), model, files, downloads };
         self.backbones.insert(key, held.clone());
         Ok(held)
     }
@@ -267,7 +272,7 @@ impl Session {
 
     /// What came from the Hub of datasets and a loaded backbone.
     pub fn downloads(&self, located: &[Located], backbone: &Held) -> Vec<Download> {
-        located.iter().filter_map(|located| located.download.as_ref()).chain(&backbone.download).cloned().collect()
+        located.iter().filter_map(|located| located.download.as_ref()).chain(&backbone.downloads).cloned().collect()
     }
 
     /// By content: what is read of datasets' splits, a backbone, and a partition's file.
@@ -290,6 +295,11 @@ impl Session {
         }
         let card_sha256 = schema::sha256_hex(&serde_json::to_vec(&card_of(located)?)?);
         Ok(Inputs { card_sha256, splits: by_split, backbone_sha256: backbone.sha256.clone(), partition_sha256, files })
+    }
+
+    /// The checksums of files read so far, and of those to come.
+    pub(crate) fn checksums(&mut self) -> &mut Checksums {
+        &mut self.checksums
     }
 
     /// A file's checksum.
@@ -382,6 +392,16 @@ pub(crate) fn split_files(checksums: &mut Checksums, located: &[Located], split:
             1 => file,
             _ => InputFile { path: format!("{}/{}", dataset.card.name, file.path), ..file },
         }));
+    }
+    Ok(files)
+}
+
+/// The files of a backbone's parts with their checksums.
+fn files_of(checksums: &mut Checksums, parts: &[PartFiles]) -> Result<Vec<InputFile>> {
+    let mut files = Vec::new();
+    for part in parts {
+        let of_part = checksums_of(checksums, "backbone", &part.folder, &part.files)?;
+        files.extend(of_part.into_iter().map(|file| InputFile { path: format!("{}{}", part.prefix, file.path), ..file }));
     }
     Ok(files)
 }

@@ -17,6 +17,7 @@ use models::smol::{self, Llm};
 use models::{Backbone, Batch, Branch, Sequence, nn};
 use tempfile::TempDir;
 
+use crate::efficientnet::lite0;
 use crate::support::{Test, decoder_logits, flat, ids, relative, setup, within};
 
 fn fixture(name: &str) -> PathBuf {
@@ -92,9 +93,9 @@ fn smollm2_has_transformers_tokens() -> Test {
 /// The whole backbone: shapes as `fedbench cost` knows them, and every default adapter gets a gradient.
 #[test]
 fn smol_is_what_its_shapes_say_and_can_be_tuned() -> Test {
-    let Some(path) = smollm2() else { return Ok(()) };
+    let (Some(path), Some(tower)) = (smollm2(), lite0()) else { return Ok(()) };
     setup();
-    let model = smol::load(&path, DType::F32, &Device::Cpu)?;
+    let model = smol::load(&path, &tower, DType::F32, &Device::Cpu)?;
     assert_eq!(model.spec(), &models::spec(smol::NAME)?);
     let size = model.preprocess().size;
     let features = model.encode(&Tensor::zeros((1, 3, size, size), DType::F32, &Device::Cpu)?)?;
@@ -179,7 +180,7 @@ fn a_folder_without_a_model_says_what_is_wanted() -> Test {
     assert!(error.contains("expected a GGUF file, a folder with config.json"), "{error}");
     std::fs::copy(fixture("tiny.gguf"), folder.path().join("tiny.gguf"))?;
     assert!(Llm::open(folder.path()).is_ok());
-    let wrong = smol::load(folder.path(), DType::F32, &Device::Cpu).err().context("another width")?.to_string();
+    let wrong = smol::load(folder.path(), folder.path(), DType::F32, &Device::Cpu).err().context("another width")?.to_string();
     assert!(wrong.contains("64") && wrong.contains("576"), "{wrong}");
     Ok(())
 }

@@ -10,6 +10,8 @@
 //! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
 //! - [`hostile`]: are damaged files errors, never a panic, a hang or memory without bound? ([`mutate`]: the damage)
 //! - [`models`]: is a backbone's folder right or refused: stale, missing, damaged, not finite, too big, twice?
+//! - [`efficientnet`]: does the convolutional tower see what PyTorch's sees? (`tests/fixtures/efficientnet.py`)
+//! - [`aligned`]: is what `smol` learned added where it belongs, and does its alignment go on where it was stopped?
 //! - [`gguf`]: is SmolLM2 in a GGUF file read as transformers reads it? (`tests/fixtures/smol.py`)
 //! - [`gradients`]: are all gradients right, and does every adapter tensor get one?
 //! - [`choices`]: does every method go with every kind of adapters, or say why not?
@@ -47,11 +49,13 @@
 //! - [`split`]: does it matter where the decoder is, and what of decoders and callers that break, lie or mean harm?
 //! - [`outputs`]: are datasets and weights whole or not there, and is it known before the work whether they can be written?
 
+mod aligned;
 mod blind;
 mod choices;
 mod cli;
 mod columns;
 mod doubts;
+mod efficientnet;
 mod engine;
 mod feddat;
 mod floors;

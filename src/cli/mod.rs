@@ -20,10 +20,12 @@ mod pretrain;
 mod report;
 mod reproduce;
 mod run;
+mod smol;
 mod suite;
 mod tables;
 mod tune;
 mod validate;
+mod weights;
 mod worker;
 
 pub use suite::experiments_of;
@@ -96,7 +98,7 @@ enum Command {
     List(list::List),
     /// Everything that can be known of an experiment before computing.
     Validate(validate::Validate),
-    /// Make the embedded backbone's weights again.
+    /// Make the weights that ship with the suite again.
     #[command(subcommand)]
     Pretrain(pretrain::Pretrain),
 }
@@ -147,10 +149,10 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Tables(command) => command.run(),
         Command::Cost(command) => command.run(&session),
         Command::Data(command) => command.run(),
-        Command::Model(command) => command.run(),
+        Command::Model(command) => command.run(&session),
         Command::List(command) => command.run(&session),
         Command::Validate(command) => command.run(&mut session),
-        Command::Pretrain(command) => command.run(),
+        Command::Pretrain(command) => command.run(&mut session),
     }
 }
 

@@ -93,12 +93,17 @@ impl Canvas {
 
     /// The picture as a PNG file: 8-bit RGB: equal pixels are equal bytes.
     pub fn png(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        PngEncoder::new(&mut bytes)
-            .write_image(&self.rgb(), SIDE, SIDE, ExtendedColorType::Rgb8)
-            .expect("a 64x64 RGB picture encodes into memory");
-        bytes
+        png(&self.rgb())
     }
+}
+
+/// A canvas's pixels as a PNG file.
+pub fn png(rgb: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(rgb, SIDE, SIDE, ExtendedColorType::Rgb8)
+        .expect("a 64x64 RGB picture encodes into memory");
+    bytes
 }
 
 /// The point `radius` away from `centre` at a turn (0 is up, 0.25 is right, 0.5 is down).

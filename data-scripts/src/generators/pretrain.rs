@@ -22,6 +22,7 @@ mod things;
 
 use seed::{Seed, Stream};
 
+use super::canvas::png;
 use super::english;
 pub use super::look::Mark;
 pub use asker::QuestionAnswer;
@@ -40,6 +41,13 @@ pub struct PretrainSample {
     pub text: Option<String>,
     /// Five to eight questions about it.
     pub qa: Vec<QuestionAnswer>,
+}
+
+impl PretrainSample {
+    /// The picture as a PNG file.
+    pub fn png(&self) -> Vec<u8> {
+        png(&self.rgb)
+    }
 }
 
 /// How often a kind of scene comes, as a weight, and what draws it.

@@ -90,6 +90,11 @@ impl Wanted {
         }
     }
 
+    /// What a vision tower is loaded from: no tokenizer.
+    pub fn tower() -> Self {
+        Self { needed: vec!["config.json".into(), "model*.safetensors".into()], also: vec!["*.txt".into()] }
+    }
+
     /// Every parquet file, for a dataset without a card.
     pub fn parquet() -> Self {
         Self { needed: vec![], also: vec!["*.parquet".into(), "*/*.parquet".into(), "*/*/*.parquet".into()] }

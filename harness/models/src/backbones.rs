@@ -97,7 +97,8 @@ impl Backbones {
         match self.find(name) {
             Some(BackboneKind::Shipped(shipped)) => (shipped.open)(half, dtype, device),
             Some(BackboneKind::Asking(asking)) => {
-                Err(Error::Usage(format!("backbone `{name}` needs to be told where its {} lies: {}", asking.part, asking.form)))
+                let parts: Vec<String> = asking.parts.iter().map(|part| format!("its {} ({})", part.name, part.form)).collect();
+                Err(Error::Usage(format!("backbone `{name}` needs to be told where its parts lie: {}", parts.join(", "))))
             }
             _ if Path::new(name).is_dir() => {
                 let folder = Folder::open(Path::new(name))?.of_half(half);
@@ -178,6 +179,6 @@ mod tests {
         }
         let open = |name| backbones.open(name, DType::F32, &Device::Cpu).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(open("llava-1.5-7b").contains("known by its shapes only"));
-        assert!(open("smol").contains("needs to be told where its language model lies"));
+        assert!(open("smol").contains("needs to be told where its parts lie: its language model (a GGUF"));
     }
 }

@@ -27,7 +27,7 @@ use crate::{Error, Result};
 
 /// What a model reads whole, by the names that the models here use: a weight in there that none asks for belongs to a model of another
 /// config.
-const READ_WHOLE: [&str; 8] = [
+const READ_WHOLE: [&str; 9] = [
     "model.layers.",
     "language_model.model.layers.",
     "vision_tower.vision_model.encoder.layers.",
@@ -36,10 +36,11 @@ const READ_WHOLE: [&str; 8] = [
     "multi_modal_projector.",
     "connector.",
     "language_projection.",
+    "blocks.",
 ];
 
-/// What of these no model needs: frequencies that old versions of transformers saved.
-const LEFTOVERS: [&str; 3] = [".rotary_emb.inv_freq", ".attn.masked_bias", ".self_attn.bias"];
+/// What of these no model needs: frequencies that old versions of transformers saved, and how many batches a norm has seen.
+const LEFTOVERS: [&str; 4] = [".rotary_emb.inv_freq", ".attn.masked_bias", ".self_attn.bias", ".num_batches_tracked"];
 
 /// The Q-Former's text half, within a block.
 const TEXT_HALF: [&str; 2] = ["intermediate.dense.", "output."];

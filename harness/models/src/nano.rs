@@ -13,8 +13,7 @@
 use candle_core::{DType, Device};
 
 use super::Half;
-use super::checkpoint::Checkpoint;
-use super::llava::{self, Llava, LlavaConfig};
+use super::llava::{Llava, LlavaConfig};
 use super::row::{BackboneKind, BackboneRow, Shipped};
 use crate::{Error, Result};
 
@@ -54,12 +53,7 @@ fn load_half(half: Half, dtype: DType, device: &Device) -> Result<Llava> {
     Llava::half_from_bytes(NAME, &config()?, half, (WEIGHTS, TOKENIZER), (dtype, device))
 }
 
-/// The embedded weights by name.
-pub fn checkpoint() -> Result<Checkpoint<'static>> {
-    Checkpoint::held(&format!("backbone `{NAME}`"), WEIGHTS, llava::canonical_name)
-}
-
-/// SHA-256 of its config and tokenizer, which [`super::Backbone::weights_sha256`] covers neither here nor around `smol`.
+/// SHA-256 of its config and tokenizer, which [`super::Backbone::weights_sha256`] does not cover.
 pub fn embedded_sha256() -> String {
     schema::sha256_hex(format!("{} {}", schema::sha256_hex(CONFIG.as_bytes()), schema::sha256_hex(TOKENIZER)).as_bytes())
 }

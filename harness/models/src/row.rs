@@ -59,25 +59,41 @@ pub struct Shipped {
     pub open: fn(Half, DType, &Device) -> Opened,
 }
 
-/// A model that is not whole without weights from elsewhere: from where a config says, an environment variable, or the Hub's cache.
+/// A model that is not whole without weights from elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking {
     /// Shapes, counts and sites, with the weights it is meant for.
     pub spec: fn() -> Result<Spec>,
     /// As [`Shipped::sha256`], of what ships.
     pub sha256: fn() -> String,
-    /// Which part of the model the weights are.
-    pub part: &'static str,
+    /// What it asks for, in order. A config's `backbone.weights` names where the first lies.
+    pub parts: &'static [Part],
+    /// The model around the parts at such places, in their order, or a half of it, as this type, on this device.
+    pub open: fn(&[PathBuf], Half, DType, &Device) -> Opened,
+}
+
+impl Asking {
+    /// Its parts by name, as a sentence lists them.
+    pub fn parts_named(&self) -> String {
+        self.parts.iter().map(|part| part.name).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// Weights that a model asks for: from where an environment variable says, or from the Hub's cache.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Which part of the model they are.
+    pub name: &'static str,
     /// Their name, size and licence.
     pub weights: &'static str,
     /// Their id on the Hub.
     pub hub: &'static str,
+    /// Whether a tokenizer belongs to them.
+    pub has_tokenizer: bool,
     /// The environment variable that may say where they lie.
     pub variable: &'static str,
     /// What may lie there.
     pub form: &'static str,
     /// The files at such a place that are read.
     pub files: fn(&Path) -> Result<Vec<PathBuf>>,
-    /// The model around the weights at such a place, or a half of it, as this type, on this device.
-    pub open: fn(&Path, Half, DType, &Device) -> Opened,
 }

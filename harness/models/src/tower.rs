@@ -1,4 +1,5 @@
-//! What the configs of vision towers have in common; in what they differ each [`Tower`] says.
+//! What the configs of vision transformers have in common; in what they differ each [`Tower`] says. A convolutional tower shares none of
+//! it ([`super::efficientnet`]), and a model does not care which it has ([`super::model::Vision`]).
 
 use std::fmt::Debug;
 use std::marker::PhantomData;

@@ -10,6 +10,7 @@ mod amx;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod convolution;
 mod decoder;
 mod elementwise;
 mod frozen;

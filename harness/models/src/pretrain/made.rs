@@ -1,4 +1,4 @@
-//! A backbone trained whole, or a connector alone.
+//! A backbone trained whole.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::schedule::{Schedule, StepReport};
 use super::train::Trainer;
 use super::weights::SeededWeights;
 use crate::llava::{Llava, LlavaConfig};
-use crate::{Error, Result, smol};
+use crate::{Error, Result};
 
 /// A pretrained backbone's files.
 pub struct Pretrained {
@@ -39,33 +39,15 @@ pub fn pretrain(
 
     let trainer = Trainer { model: &model, vars: &vars, schedule, part: 8, lesson };
     trainer.both_phases(report)?;
-    let safetensors = encoded(&vars)?;
+    let safetensors = encoded(vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect())?;
     let tokenizer =
         tokenizer.to_string(false).map_err(|error| Error::Backbone(format!("cannot encode the tokenizer: {error}")))?;
     Ok(Pretrained { safetensors, tokenizer: tokenizer.into_bytes() })
 }
 
-/// Trains the connector of [`smol`] from seeded weights, through its frozen tower and language model, whose matrices are held as
-/// `dtype`; its `safetensors` in half precision.
-pub fn align(
-    llm: smol::Llm,
-    dtype: DType,
-    seed: Seed,
-    schedule: Schedule,
-    lesson: &(dyn Fn(usize) -> Lesson + Sync),
-    report: &mut dyn FnMut(StepReport),
-) -> Result<Vec<u8>> {
-    let seeded = SeededWeights::new(seed, &smol::config()?);
-    let vars = seeded.vars.clone();
-    let model = smol::assemble(llm, Box::new(seeded), "", dtype, &Device::Cpu)?;
-    let vars: BTreeMap<String, Var> = vars.lock().map_err(|_| Error::Backbone("a pretraining thread panicked".into()))?.clone();
-    Trainer { model: &model, vars: &vars, schedule, part: 4, lesson }.both_phases(report)?;
-    encoded(&vars)
-}
-
 /// Half-precision safetensors.
-fn encoded(vars: &BTreeMap<String, Var>) -> Result<Vec<u8>> {
-    let half: BTreeMap<&String, Tensor> =
-        vars.iter().map(|(name, var)| Ok((name, var.as_tensor().to_dtype(DType::F16)?))).collect::<Result<_>>()?;
+pub(super) fn encoded(tensors: BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
+    let half: BTreeMap<String, Tensor> =
+        tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F16)?))).collect::<Result<_>>()?;
     safetensors::serialize(half, None).map_err(|error| Error::Backbone(format!("cannot encode weights: {error}")))
 }

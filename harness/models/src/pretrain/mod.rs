@@ -5,6 +5,8 @@
 //! *Dialogue* then trains everything on captions, questions and plain sentences: they are branches of one sequence, so a picture's
 //! tokens are computed once per lesson (see [`super::batch`]); grounding stays as a second term of the loss.
 
+mod adamw;
+mod align;
 mod dialogue;
 mod grounding;
 mod judge;
@@ -16,8 +18,9 @@ mod tokenizer;
 mod train;
 mod weights;
 
+pub use align::{Alignment, Course, Lessons, Turn};
 pub use judge::judge;
 pub use lesson::{Lesson, Mark, Question};
-pub use made::{Pretrained, align, pretrain};
+pub use made::{Pretrained, pretrain};
 pub use schedule::{Phase, Schedule, StepReport};
 pub use tokenizer::train_tokenizer;

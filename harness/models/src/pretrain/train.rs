@@ -26,7 +26,7 @@ pub(super) struct Trainer<'a> {
 }
 
 /// The loss that is reported, and the gradients of the one that is trained.
-type Judged = (f64, GradStore);
+pub(super) type Judged = (f64, GradStore);
 
 impl Trainer<'_> {
     pub(super) fn both_phases(&self, report: &mut dyn FnMut(StepReport)) -> Result<()> {
@@ -92,14 +92,19 @@ impl Trainer<'_> {
             .enumerate()
             .map(|(i, part)| judge(i, &self.model.encode(&pixels(self.model, part)?)?))
             .collect::<Result<_>>()?;
-        let mut parts = parts.into_iter();
-        let mut sum = parts.next().ok_or_else(|| Error::Usage("a pretraining step needs at least one lesson".into()))?;
-        for (loss, gradients) in parts {
-            sum.0 += loss;
-            add(self.vars, &mut sum.1, gradients)?;
-        }
-        Ok(sum)
+        sum_of_parts(self.vars, parts)
     }
+}
+
+/// Losses and gradients of the parts of a step, in their order.
+pub(super) fn sum_of_parts(vars: &BTreeMap<String, Var>, parts: Vec<Judged>) -> Result<Judged> {
+    let mut parts = parts.into_iter();
+    let mut sum = parts.next().ok_or_else(|| Error::Usage("a pretraining step needs at least one lesson".into()))?;
+    for (loss, gradients) in parts {
+        sum.0 += loss;
+        add(vars, &mut sum.1, gradients)?;
+    }
+    Ok(sum)
 }
 
 fn total(names: &[Names]) -> [usize; 2] {
@@ -121,7 +126,7 @@ fn add(vars: &BTreeMap<String, Var>, sum: &mut GradStore, mut part: GradStore) -
 }
 
 /// Scales gradients so that their joint norm is at most `limit`.
-fn clip(vars: &BTreeMap<String, Var>, gradients: &mut GradStore, limit: f64) -> Result<()> {
+pub(super) fn clip(vars: &BTreeMap<String, Var>, gradients: &mut GradStore, limit: f64) -> Result<()> {
     let mut square = 0.0;
     for var in vars.values() {
         if let Some(gradient) = gradients.get(var) {
