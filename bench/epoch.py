@@ -36,6 +36,7 @@ seed = 1
 
 [backbone]
 name = "{model}"
+dtype = "{dtype}"
 
 [data]
 dataset = "{dataset}"
@@ -108,7 +109,7 @@ class Sides:
         self.runs += 1
         out, experiment = self.work / f"runs-{self.runs}", self.work / "epoch.toml"
         keys = dict(batch_size=self.options.batch_size, clients=self.options.clients, learning_rate=self.options.learning_rate)
-        experiment.write_text(EXPERIMENT.format(model=self.model, dataset=self.dataset, rank=RANK, **keys | changed))
+        experiment.write_text(EXPERIMENT.format(model=self.model, dtype=self.options.dtype, dataset=self.dataset, rank=RANK, **keys | changed))
         _, took = run([self.options.binary, "run", experiment, "--threads", self.options.threads, "--out", out, "--quiet"])
         self.run_folder = next(out.iterdir())
         read = lambda name: json.loads((self.run_folder / name).read_text())
@@ -133,7 +134,7 @@ class Sides:
         """The same on the Python side, with the partition of the run before."""
         keys = dict(batch_size=self.options.batch_size, learning_rate=self.options.learning_rate) | changed
         arguments = ["--model", self.model, "--dataset", self.dataset, "--partition", self.run_folder / "partition.json"]
-        arguments += ["--threads", self.options.threads, "--batch-size", keys["batch_size"], *further]
+        arguments += ["--threads", self.options.threads, "--dtype", self.options.dtype, "--batch-size", keys["batch_size"], *further]
         arguments += ["--learning-rate", keys["learning_rate"], *["--careful"] * careful]
         said, took = run([sys.executable, HERE / "torch_epoch.py", *arguments])
         return json.loads(said.splitlines()[-1]) | took
@@ -181,7 +182,8 @@ def table(rounds):
         digits = 0 if "MB" in name else 3 if "loss" in name else 1
         cells = ["" if of(side[0]) is None else f"{median(side, of):.{digits}f}" for side in sides]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    for name, of in {"whole process": process, "work inside": inside}.items():
+    spent = lambda report: report["processor_seconds"]
+    for name, of in {"whole process": process, "work inside": inside, "processor time": spent}.items():
         lines.append(f"| fedbench / Python, {name} | | " + " | ".join(ratio(side, of) for side in sides[1:]) + " |")
     return "\n".join(lines)
 
@@ -211,7 +213,7 @@ def measure(sides, options):
     padded = [f"{report['padded_tokens']} ({report['side']})" for report in rounds[0][1:]]
     print(table(rounds))
     print(
-        f"\n{', '.join(report['stack'] for report in rounds[0][:2])}; threads: {options.threads}, rounds in alternation: "
+        f"\n{', '.join(report['stack'] for report in rounds[0][:2])}; {options.dtype}; threads: {options.threads}, rounds in alternation: "
         f"{options.rounds}. The same work on all sides: {options.clients} clients, {work['steps']} steps on {work['examples']} "
         f"examples, as many squared gradients, {work['tokens']} tokens in both, with Python's padding {', '.join(padded)}; "
         f"{work['options']} options of {work['test_rows']} test rows."
@@ -260,6 +262,7 @@ def main():
     parser.add_argument("dataset", type=pathlib.Path, help="the folder of scienceqa-img-resplit")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32", help="of the frozen model, on both sides")
     parser.add_argument("--train-rows", type=int, help="at most so many; all without it")
     parser.add_argument("--test-rows", type=int, help="at most so many; all without it")
     parser.add_argument("--clients", type=int, default=4)
@@ -274,6 +277,7 @@ def main():
     parser.add_argument("--binary", default=target / "release" / "fedbench")
     options = parser.parse_args()
     if options.check:
+        assert options.dtype == "f32", "with bf16 hidden states round otherwise on either side"
         options.train_rows, options.test_rows = 12, options.test_rows or 8
     with tempfile.TemporaryDirectory() as temporary:
         work, dataset = pathlib.Path(temporary), options.dataset.resolve()

@@ -1,12 +1,17 @@
 """What a study costs as it grows: tokens of a sequence, clients, examples.   python bench/scaling.py
 
+`--lengths FILE`: instead, tokens of a sequence alone, S and M, f32 and bf16, LoRA, one thread, in turn over `--rounds`; processor time
+of a step (a run of some, less a run of one), the least of each, since other work only ever adds to it. Raw times go to FILE.
+
 Build first: cargo build --release --workspace
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -48,6 +53,32 @@ def step(binaries, kind, tokens, total, steps):
     return report["median_ms"], report["peak_memory_mb"]
 
 
+def lengths(binaries, rounds, file):
+    """A token's time at each length beside that at 128."""
+    found, totals = {}, {"S": 4096, "M": 2048}
+    for _ in range(rounds):
+        for shape, dtype, tokens in itertools.product(totals, ["f32", "bf16"], [128, 512, 2048]):
+            more = 3 if shape == "S" else 1
+            command = [binaries / "step", "--shape", shape, "--kind", "lora", "--dtype", dtype, "--tokens", tokens]
+            command += ["--batch", totals[shape] // tokens, "--threads", 1, "--warm-up", 0, "--steps"]
+            one, some = [processor_seconds([*command, steps]) for steps in [1, 1 + more]]
+            found.setdefault(f"{shape} {dtype} {tokens}", []).append((some - one) / more)
+        file.write_text(json.dumps(found, indent=1) + "\n")
+    print("| shape, weights | tokens of a sequence | us/token | tokens/s | beside 128 |\n|---|---:|---:|---:|---:|")
+    for name, taken in found.items():
+        shape, dtype, tokens = name.split()
+        token, first = min(taken) / totals[shape], min(found[f"{shape} {dtype} 128"]) / totals[shape]
+        print(f"| {shape}, {dtype} | {tokens} | {token * 1e6:.0f} | {1 / token:.0f} | {token / first:.2f} |")
+
+
+def processor_seconds(command):
+    """Of all threads, user and system."""
+    spent = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    before = spent()
+    run(command)
+    return spent() - before
+
+
 def study(binaries, data, folder, clients, examples):
     """Seconds and megabytes of a round of FedNano on the embedded backbone."""
     text = EXPERIMENT.format(data=json.dumps(str(data)), clients=clients, examples=examples)
@@ -64,7 +95,11 @@ def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
     parser.add_argument("--binaries", type=pathlib.Path, default=target / "release")
     parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--lengths", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    if options.lengths:
+        return lengths(options.binaries, options.rounds, options.lengths)
 
     print("| tokens of a sequence | sequences | FedNano ms | us/token | LoRA ms | us/token | peak MB |\n|---:|---:|---:|---:|---:|---:|---:|")
     total = 4096

@@ -46,6 +46,7 @@ MAX_PROMPT_TOKENS = 512  # fedbench cuts longer prompts; here there must be none
 FLOOR = 1e-12  # of a Fisher: below it, the plain average
 WINDOW = 8
 IMAGES_AT_ONCE = 32
+DTYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
 class Clock:
@@ -85,11 +86,11 @@ def read(dataset, split, processor):
 class Plain:
     """The stack as one writes it first."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, dtype=torch.float32):
         self.processor = transformers.AutoProcessor.from_pretrained(folder)
         self.processor.tokenizer.padding_side = "left"
         self.model = transformers.LlavaForConditionalGeneration.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa"
+            folder, dtype=dtype, attn_implementation="sdpa"
         )
         self.model.eval().requires_grad_(False)
         width = self.model.config.text_config.hidden_size
@@ -103,7 +104,11 @@ class Plain:
         self.model.model.multi_modal_projector.register_forward_hook(self.adapted("image"))
 
     def adapted(self, site):
-        return lambda module, given, hidden: hidden + self.adapters[site](hidden)
+        return lambda module, given, hidden: self.added(site, hidden)
+
+    def added(self, site, hidden):
+        """Adapters are f32 in any case."""
+        return hidden + self.adapters[site](hidden.float()).to(hidden.dtype)
 
     def prepare(self, rows):
         """What is computed once: nothing."""
@@ -154,7 +159,7 @@ class Careful(Plain):
         for begin in range(0, len(rows), IMAGES_AT_ONCE):
             some = rows[begin : begin + IMAGES_AT_ONCE]
             inputs = self.processor(text=[row.prompt for row in some], images=[row.picture() for row in some])
-            pixels = torch.as_tensor(inputs["pixel_values"])
+            pixels = torch.as_tensor(inputs["pixel_values"]).to(self.model.dtype)
             for row, ids, features in zip(some, inputs["input_ids"], self.model.get_image_features(pixels).pooler_output):
                 wholes = self.processor.tokenizer([f"{row.prompt} {option}{END}" for option in row.options])["input_ids"]
                 begin_of_answer = len(self.processor.tokenizer(row.prompt)["input_ids"])
@@ -177,7 +182,7 @@ class Careful(Plain):
     def embed(self, ids, features):
         hidden = self.model.get_input_embeddings()(ids)
         is_image = (ids == self.model.config.image_token_id)[..., None]
-        return hidden.masked_scatter(is_image, features + self.adapters["image"](features))
+        return hidden.masked_scatter(is_image, self.added("image", features))
 
     def loss(self, batch):
         inputs, lengths = batch
@@ -209,7 +214,7 @@ def labels(ids, lengths):
 
 
 def log_likelihood(logits, answer):
-    return logits.log_softmax(-1).gather(1, answer[:, None]).sum().item()
+    return logits.float().log_softmax(-1).gather(1, answer[:, None]).sum().item()
 
 
 def train(stack, rows, options, work):
@@ -267,6 +272,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--dtype", choices=DTYPES, default="f32", help="of the frozen model, hidden states included")
     parser.add_argument("--start", type=pathlib.Path, help="adapters to start from; drawn without it")
     parser.add_argument("--save", type=pathlib.Path, help="where the merged adapters go")
     options = parser.parse_args()
@@ -278,7 +284,7 @@ def main():
     clock = Clock()
     clock.seconds["imports"] = time.perf_counter() - STARTED
     with clock.time("weights"):
-        stack = (Careful if options.careful else Plain)(options.model)
+        stack = (Careful if options.careful else Plain)(options.model, getattr(torch, DTYPES[options.dtype]))
         named = lambda name: name.removesuffix(".weight")
         if options.start:
             start = load_file(options.start)

@@ -9,7 +9,7 @@ use federation::{Placement, Scope, Task};
 use machine::clock::Stopwatch;
 use models::adapter::AdapterSpec;
 use schema::Inputs;
-use schema::experiment::Wire;
+use schema::experiment::{Checkpoint, Wire};
 use schema::inputs::judged_on_training_rows;
 use serde::Serialize;
 use study::Study;
@@ -96,7 +96,8 @@ fn same_work(study: &Study, inputs: &Inputs) -> String {
     let of = study.experiment().without_names();
     let federation = (of.federation.batch_size, of.federation.loss_at, of.federation.activations);
     let decoder = &study.experiment().federation.decoder;
-    let parts = (inputs.identity(), &of.backbone, &of.data, &of.adapter, federation, decoder, &of.evaluation);
+    let local = (decoder, study.experiment().backbone.checkpoint);
+    let parts = (inputs.identity(), &of.backbone, &of.data, &of.adapter, federation, local, &of.evaluation);
     serde_json::to_string(&parts).expect("an experiment is plain data")
 }
 
@@ -134,7 +135,7 @@ impl Plan {
             adapters: Traffic { uplink: encoded(up, federation.uplink), downlink: down },
             activations: activations(study, placement, trains, steps, per_step),
             memory_bytes: (spec.parameters.total() + features as u64) * spec.bytes_per_number as u64
-                + (per_step.uplink * 40 * spec.layers as u64).max(judging_bytes(study)),
+                + training_bytes(study, trains, at_once).max(judging_bytes(study)),
             training_seconds: seconds_per_step * row.compute * steps as f64 / at_once,
             evaluation_seconds: {
                 let evaluations = if trains { evaluations(study.experiment().evaluation.every, rounds) } else { 1 };
@@ -193,7 +194,7 @@ fn remarks(study: &Study, inputs: &Inputs) -> Vec<String> {
     let (experiment, federation) = (study.experiment(), &study.experiment().federation);
     let same = judged_on_training_rows(experiment, Some(inputs), Some(study.card()));
     let same = same.then(|| "judged on the rows that it is trained on".into());
-    let mut remarks: Vec<String> = same.into_iter().chain(study.doubts()).collect();
+    let mut remarks: Vec<String> = same.into_iter().chain(study.doubts()).chain(spares_nothing(study)).collect();
     let cohort = study.schedule().cohort(1, study.shards().len());
     let shares = [
         ("dropout", federation.dropout, study.schedule().dropped(1, &cohort).len()),
@@ -203,6 +204,19 @@ fn remarks(study: &Study, inputs: &Inputs) -> Vec<String> {
         remarks.push(format!("federation.{key} = {share} of a round's {} clients is nobody", cohort.len()));
     }
     remarks
+}
+
+/// Where blocks are composed of operations, each keeps what it needs: a key to the contrary does nothing.
+fn spares_nothing(study: &Study) -> Option<String> {
+    let (backbone, adapter) = (&study.experiment().backbone, study.adapter());
+    let composed = backbone.device != "cpu" || !adapter.kind.has_rank() && adapter.sites.iter().any(|site| !site.before_decoder);
+    let asked = backbone.checkpoint != Checkpoint::None;
+    (asked && composed).then(|| {
+        format!(
+            "backbone.checkpoint spares no memory with adapters `{}` on {}: it is for pairs of matrices, tokens in front, and the CPU",
+            adapter.kind.name, backbone.device
+        )
+    })
 }
 
 /// Cohorts that are drawn one by one for a forecast; more of them are taken to be as large as the clients' mean.
@@ -255,6 +269,11 @@ fn evaluations(every: usize, rounds: usize) -> usize {
         None => 1,
         Some(times) => times + usize::from(!rounds.is_multiple_of(every)),
     }
+}
+
+/// Bytes that training takes, roughly: a step of each client that trains at the same time.
+fn training_bytes(study: &Study, trains: bool, at_once: f64) -> u64 {
+    if trains { study.step_bytes().saturating_mul(at_once as u64) } else { 0 }
 }
 
 /// Bytes that judging takes, roughly: on every thread the mask of a batch, and its hidden states a few times.

@@ -12,7 +12,7 @@ use federation::Method;
 use federation::registry::{MethodRow, Registry};
 use line::Security;
 use models::{Backbone, Half};
-use schema::experiment::{BackboneConfig, DataConfig, Dedup, TestRows};
+use schema::experiment::{BackboneConfig, Checkpoint, DataConfig, Dedup, TestRows};
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
 use study::checksums::{Checksum, Checksums};
@@ -240,7 +240,7 @@ impl Session {
         // A folder that is no model says so better when it is read as one.
         let parts = place.parts().or_else(|error| place.load(config, backbones, half).and(Err(error)))?;
         let files = files_of(&mut self.checksums, &parts)?;
-        let key = (config.clone(), decoder.map(str::to_owned));
+        let key = (BackboneConfig { checkpoint: Checkpoint::None, ..config.clone() }, decoder.map(str::to_owned));
         if let Some(held) = self.backbones.get(&key).filter(|held| held.files == files) {
             return Ok(held.clone());
         }

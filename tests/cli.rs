@@ -244,6 +244,8 @@ fn a_run_says_which_kernels_multiplied() {
         let text = std::fs::read(run.join("environment.json")).expect("an environment");
         let environment: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
         assert!(environment["kernels"]["other products"].as_str().is_some_and(|name| name.starts_with("gemm")));
+        let by_gemm = environment["kernels"]["attention"].as_str().is_some_and(|name| name.starts_with("gemm"));
+        assert!(by_gemm || !forbidden.contains(&"FEDBENCH_NO_AVX512"), "{}", environment["kernels"]);
         environment["kernels"]["bf16 weights"].as_str().expect("a kernel").to_owned()
     };
     let here = kernel(&[], "all");

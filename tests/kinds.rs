@@ -8,7 +8,7 @@ use candle_nn::{Init, VarBuilder};
 use models::adapter::{Adapt, AdapterSpec, Adapters, KINDS, Untouched};
 use models::llava::Llava;
 use models::{Backbone, Batch, Branch, Sequence, SiteSpec};
-use schema::experiment::AdapterConfig;
+use schema::experiment::{AdapterConfig, Checkpoint};
 use seed::Seed;
 
 use crate::support::{Test, distance, normal, within};
@@ -176,5 +176,28 @@ fn a_prompt_is_tokens_in_front() -> Test {
     let found = logits(&model, &[], 3, &spec.attach(&adapters)?)?;
     within("a prompt against tokens", distance(&found, &logits(&model, &front, 0, &Untouched)?)?, 1e-11);
     assert!(distance(&found, &logits(&model, &[], 0, &Untouched)?)? > 1e-2);
+    Ok(())
+}
+
+/// What is kept of a step for its backward pass changes no byte and no run's name, whatever is trained, and wherever. The Fisher pass
+/// (FedNano's) goes through the same blocks.
+#[test]
+fn what_is_kept_changes_no_byte() -> Test {
+    let methods = KINDS.iter().map(|kind| ("fedavg", Some(kind.name))).chain([("fednano", None), ("feddat", None)]);
+    for (method, kind) in methods {
+        let mut experiment = tiny::experiment(method);
+        experiment.adapter.kind = kind.map(str::to_owned);
+        if kind.is_some_and(|kind| KINDS.iter().any(|row| row.name == kind && !row.has_rank())) {
+            experiment.adapter.rank = None;
+        }
+        let (_, _, plain) = tiny::run(&experiment)?;
+        let mut spared = experiment.clone();
+        spared.backbone.checkpoint = Checkpoint::Block;
+        let (_, _, found) = tiny::run(&spared)?;
+        assert_eq!(tiny::bytes(&found)?, tiny::bytes(&plain)?, "{method} {kind:?}");
+        assert_eq!(spared.run_name("d", "m"), experiment.run_name("d", "m"));
+        let text = serde_json::to_string(&experiment)?;
+        assert!(!text.contains("checkpoint") && serde_json::to_string(&spared)?.contains("\"checkpoint\":\"block\""));
+    }
     Ok(())
 }

@@ -18,7 +18,7 @@ use line::{Address, Line, Listener, Security};
 use models::adapter::{AdapterSpec, Untouched};
 use models::{Backbone, Backbones, Batch, Branch, Half, Sequence};
 use schema::Experiment;
-use schema::experiment::{Activations, LossAt};
+use schema::experiment::{Activations, Checkpoint, LossAt};
 use schema::metrics::Metric;
 
 use crate::cli::{Desk, MINIMAL};
@@ -295,6 +295,12 @@ fn what_needs_its_own_decoder_is_refused() -> Test {
     assert!(through("zero-shot", None)?.contains("has no clients that train by themselves"));
     assert!(through("centralized-nano", None)?.contains("has no clients"));
     assert_eq!(through("fednano", None)?, "");
+    let mut checkpointed = experiment("fednano");
+    checkpointed.federation.decoder = Some("tcp://127.0.0.1:1".into());
+    checkpointed.backbone.checkpoint = Checkpoint::Block;
+    let (row, study) = study_behind(&checkpointed, shared_backbone())?;
+    let error = study::check_decoder(&checkpointed, &row, study.adapter()).expect_err("a key that the decoder never sees");
+    assert!(error.to_string().starts_with("backbone.checkpoint: with federation.decoder"), "{error}");
 
     let mut experiment = experiment("feddat");
     experiment.adapter.kind = Some("nano".into());

@@ -103,6 +103,11 @@ impl Step {
         Ok(Self { model, spec, vars, optimizer, batch, features })
     }
 
+    /// Of each block, keeps what enters it alone.
+    pub fn checkpoint(&mut self) {
+        self.batch.checkpoint = true;
+    }
+
     /// Forward, backward, AdamW; the loss.
     pub fn run(&mut self) -> Result<f32> {
         let loss = self.loss(&Adapters::from_vars(&self.vars))?;

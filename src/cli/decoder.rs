@@ -40,7 +40,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         let Self { backbone: name, weights, listen, protection, dtype, device, once } = self;
-        let backbone = session.decoder(&BackboneConfig { name, device, dtype, weights })?;
+        let backbone = session.decoder(&BackboneConfig { name, device, dtype, weights, ..BackboneConfig::default() })?;
         let listener = Listener::bind(&listen, &protection.security())?;
         say(&format!("decoder of {}: {}", backbone.spec().name, listener.address()));
         Ok(decoder::serve(backbone, listener, rayon::current_num_threads(), once, &note)?)

@@ -369,6 +369,7 @@ impl Eval {
             device: self.device.clone(),
             dtype: self.dtype.clone(),
             weights: self.weights.clone(),
+            ..BackboneConfig::default()
         }
     }
 }

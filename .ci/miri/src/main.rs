@@ -9,7 +9,7 @@ mod amx;
 #[path = "../../../harness/models/src/kernels/avx512.rs"]
 mod avx512;
 
-use avx512::{Left, Right, Words, product, rounded};
+use avx512::{COLUMNS, Left, Right, Row, Steps, Words, pack, packed, product, rounded};
 
 /// Small whole numbers, so that every order of a sum gives the same bits, and bf16 holds them.
 fn numbers(count: usize, salt: usize) -> Vec<f32> {
@@ -53,6 +53,37 @@ fn check(kind: Words, rows: usize, (d_out, d_in): (usize, usize), across: bool) 
     assert!(y.iter().zip(&wanted).all(|(y, wanted)| *y == 2.0 * wanted), "added: {kind:?}, {d_out} x {d_in}");
 }
 
+/// The same by panels laid out before, as attention has them: the left row by row and column by column, the first words alone.
+fn check_packed(rows: usize, (d_out, d_in): (usize, usize), across: bool) {
+    let (entering, leaving) = if across { (d_in, d_out) } else { (d_out, d_in) };
+    let (x, weight) = (numbers(rows * entering, 1), numbers(d_out * d_in, 2));
+    let bytes: Vec<u8> = weight.iter().flat_map(|x| x.to_ne_bytes()).collect();
+    let right = Right { bytes: &bytes, row: 4 * d_in, rows: d_out, across };
+    let mut panels = vec![Row([0; COLUMNS]); leaving.div_ceil(COLUMNS) * entering];
+    for (panel, from) in panels.chunks_exact_mut(entering).zip((0..leaving).step_by(COLUMNS)) {
+        // SAFETY: the caller has asked for the processor's features.
+        unsafe { pack(panel, &right, Words::Single, 0..entering, from..(from + COLUMNS).min(leaving)) }
+    }
+    for k in [entering, entering.div_ceil(2)] {
+        let some: Vec<f32> =
+            x.chunks_exact(entering).flat_map(|row| (0..entering).map(|i| if i < k { row[i] } else { 0.0 })).collect();
+        let wanted = reference(&some, &weight, (d_out, d_in), across);
+        let along: Vec<u32> = x.iter().map(|x| x.to_bits()).collect();
+        let down: Vec<u32> =
+            (0..entering).flat_map(|i| (0..rows).map(move |r| (r, i))).map(|(r, i)| x[r * entering + i].to_bits()).collect();
+        for (words, steps) in [(&along, Steps { row: entering, word: 1 }), (&down, Steps { row: 1, word: rows })] {
+            let mut y = vec![1.0; rows * leaving];
+            let size = (rows, leaving, k);
+            // SAFETY: the result holds as many numbers; the caller has asked for the processor's features.
+            unsafe { packed(size, (words, steps), (&panels, entering), y.as_mut_ptr(), leaving, false) }
+            assert_eq!(y, wanted, "packed, {rows} rows, {d_out} x {d_in}, {k} words");
+            // SAFETY: as above.
+            unsafe { packed(size, (words, steps), (&panels, entering), y.as_mut_ptr(), leaving, true) }
+            assert!(y.iter().zip(&wanted).all(|(y, wanted)| *y == 2.0 * wanted), "packed, added: {d_out} x {d_in}");
+        }
+    }
+}
+
 fn main() {
     let kinds: Vec<Words> = match cfg!(miri) {
         true => vec![Words::Single, Words::Widened],
@@ -71,6 +102,9 @@ fn main() {
             for &rows in tall {
                 for across in [true, false] {
                     check(kind, rows, (d_out, d_in), across);
+                    if matches!(kind, Words::Single) {
+                        check_packed(rows, (d_out, d_in), across);
+                    }
                     checked += 1;
                 }
             }

@@ -27,6 +27,9 @@ struct Options {
     /// Type of the frozen weights: f32, bf16 or f16.
     #[arg(long, default_value = "f32")]
     dtype: String,
+    /// Keeps what enters a block alone, and computes the rest again (`backbone.checkpoint = "block"`).
+    #[arg(long)]
+    checkpoint: bool,
     /// Tokens of a sequence; the shape's without a number.
     #[arg(long, value_parser = clap::value_parser!(u32).range(32..))]
     tokens: Option<u32>,
@@ -82,6 +85,9 @@ fn time(options: &Options, device: &Device) -> Result<()> {
     shape.tokens = options.tokens.map_or(shape.tokens, |tokens| tokens as usize);
     shape.batch = options.batch.map_or(shape.batch, |batch| batch as usize);
     let mut step = Step::new(shape, &options.kind, models::parse_dtype(Some(&options.dtype))?, device)?;
+    if options.checkpoint {
+        step.checkpoint();
+    }
     for _ in 0..options.warm_up {
         step.run()?;
     }

@@ -23,6 +23,8 @@ pub struct Context {
     pub read: Tensor,
     /// Where the read logits are, into `[b * r]`.
     pub rows: Tensor,
+    /// As the batch has it.
+    pub checkpoint: bool,
 }
 
 /// A batch as the decoder will see it: frozen, without adapters.

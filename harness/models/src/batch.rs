@@ -175,6 +175,8 @@ pub struct Batch {
     pub size: usize,
     /// Tokens that are not padding.
     pub num_tokens: usize,
+    /// Whether a decoder that goes as one operation keeps what enters its blocks alone, and computes the rest again in the backward pass.
+    pub checkpoint: bool,
 }
 
 impl Batch {
@@ -225,6 +227,7 @@ impl Batch {
             layout: Arc::new(Layout(sequences.iter().map(|sequence| sequence.laid()).collect())),
             size: b,
             num_tokens: sequences.iter().map(|sequence| sequence.len()).sum(),
+            checkpoint: false,
         })
     }
 }

@@ -16,15 +16,16 @@
 //! - `models/src/kernels/`: attention (rotary included), norms, activations, bias and the product with a frozen weight as CPU
 //!   kernels with hand-written backward, f32 and f64, parallel over examples or fixed blocks of rows. Their elementwise loops
 //!   give the same bits under every instruction set; matrix products go through `gemm`, which picks its kernel by the CPU, and
-//!   frozen weights through kernels of our own where there is AVX-512, so bits repeat on one kind of CPU, not across kinds. The
-//!   composed forms are what the kernels are tested against.
+//!   those with frozen weights and of attention through kernels of our own where there is AVX-512, so bits repeat on one kind of
+//!   CPU, not across kinds. The composed forms are what the kernels are tested against.
 //! - `kernels::Decoder`: all blocks of a frozen decoder as one operation, forward and backward by hand, low-rank pairs and
 //!   bottlenecks included. Attention's scores exist for 64 queries at a time and up to the last key that one of them may see, so
 //!   a causal mask leaves out about half of the square; in the last block only the places that are read are queries. A thread
 //!   takes a few sequences through all blocks, so nothing waits for anything between operations. It serves whatever adapters tell
 //!   their form (`Adapt::form`: nothing, or a pair that all examples share, with biases and a ReLU or without); otherwise, on
 //!   other devices and while weights are trained (pretraining), the decoder goes block by block over `nn`. A test holds one
-//!   against the other, in f64.
+//!   against the other, in f64. With `backbone.checkpoint = "block"` a part keeps what enters each block alone, and goes through a
+//!   block once more on its way back: the same bits, about a seventh of the numbers kept.
 //! - `kernels::Residual`: NanoAdapters, computed for the tokens that have one.
 //! - A sum over a row goes through eight partial sums (`lanes`) that zeros behind the last number do not change: padding, and
 //!   keys that nobody sees, leave no trace in the bits. Elementwise loops are inlined into one function for each instruction set

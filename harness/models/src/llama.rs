@@ -77,6 +77,7 @@ impl Llama {
             rotary: self.rotary(&batch.positions)?,
             read: batch.read.clone(),
             rows: batch.rows.clone(),
+            checkpoint: batch.checkpoint,
         })
     }
 

@@ -108,6 +108,7 @@ impl Trunk {
             read: context.read.to_vec1()?,
             pairs,
             keep: hidden.track_op() || packed.track_op(),
+            checkpoint: context.checkpoint,
             input_is_trained: hidden.track_op(),
             kept: Default::default(),
         };

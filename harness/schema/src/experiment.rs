@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::activations::Activations;
+pub use crate::backbone::{BackboneConfig, Checkpoint};
 pub use crate::data_config::{DataConfig, Dedup};
 pub use crate::optimizer::{Course, OptimizerConfig};
 pub use crate::test_rows::TestRows;
@@ -80,12 +81,13 @@ impl Experiment {
     }
 
     /// The same without what is only a name or a place, or says where values come from: its own name, and those of the dataset, the
-    /// backbone and the partition's file.
+    /// backbone and the partition's file; and without what changes time and memory alone.
     pub fn without_names(&self) -> Self {
         let mut bare = Self { name: String::new(), tuned: None, ..self.clone() };
         bare.data.dataset = String::new();
         bare.backbone.name = String::new();
         bare.backbone.weights = None;
+        bare.backbone.checkpoint = Checkpoint::None;
         bare.federation.decoder = None;
         bare.partition.file = None;
         bare
@@ -121,29 +123,6 @@ fn file_name(name: &str) -> String {
     }
     let trimmed = safe.trim_start_matches(['-', '.', '+']).trim_end_matches(['-', '.']);
     if trimmed.is_empty() { "data".into() } else { trimmed.into() }
-}
-
-/// The frozen model.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BackboneConfig {
-    /// A backbone's name (`fedbench list backbones`) or a folder.
-    pub name: String,
-    /// `cpu` or `cuda:N`.
-    pub device: String,
-    /// How its weights are held: `f32` (also without this key), `bf16` or `f16`. Adapters are f32 in any case.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dtype: Option<String>,
-    /// Where weights lie that the backbone asks for (`smol`'s language model), a file or a folder; without it a variable of the
-    /// environment or the Hub's cache says so, as for every other part. Not part of the run's identity, which has the checksums.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<String>,
-}
-
-impl Default for BackboneConfig {
-    fn default() -> Self {
-        Self { name: "nano".into(), device: "cpu".into(), dtype: None, weights: None }
-    }
 }
 
 /// How the examples are split over clients.

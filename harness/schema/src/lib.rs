@@ -16,6 +16,7 @@
 //! - [`sha256_hex`], [`nearest`], [`unknown`]: how all of the suite writes checksums, and lists what exists.
 
 mod activations;
+mod backbone;
 pub mod card;
 mod data_config;
 mod digest;

@@ -5,7 +5,7 @@ use federation::Placement;
 use federation::registry::MethodRow;
 use models::adapter::AdapterSpec;
 use models::batch::SEQUENCE_TOKENS;
-use schema::experiment::{AdapterConfig, EvaluationConfig, MOST_SEED, TestRows};
+use schema::experiment::{AdapterConfig, Checkpoint, EvaluationConfig, MOST_SEED, TestRows};
 use schema::limits::{
     BATCH, CLIENTS, EPOCHS, EXAMPLES, LARGEST, LEAST, LEAST_NOISE, NEW_TOKENS, POOLED_STEPS, ROUNDS, SMALLEST, STEPS,
 };
@@ -39,6 +39,13 @@ pub fn check(experiment: &Experiment, card: &Card) -> Result<()> {
 /// A decoder elsewhere serves clients who train adapters in front of it, and nobody else.
 pub fn check_decoder(experiment: &Experiment, row: &MethodRow, adapter: &AdapterSpec) -> Result<()> {
     let Some(decoder) = &experiment.federation.decoder else { return Ok(()) };
+    if experiment.backbone.checkpoint != Checkpoint::None {
+        return Err(Error::Usage(
+            "backbone.checkpoint: with federation.decoder the decoder's process keeps what its blocks need, and takes no such key; leave \
+             one of them out"
+                .into(),
+        ));
+    }
     let why = match row.placement(adapter.is_split()) {
         Placement::Split => return Ok(()),
         Placement::Server => "has no clients that train by themselves".into(),

@@ -11,12 +11,13 @@ use federation::{Answers, Engine, Federation, Host, Method, Outcome, Schedule, T
 use models::adapter::{AdapterSpec, Adapters};
 use models::crossing::{Crossing, Said};
 use models::{Backbone, Batch, Sequence, flops};
+use schema::experiment::Checkpoint;
 use schema::partition::Partition;
 use schema::{Card, Experiment, Scope};
 use seed::Seed;
 use tasks::doubts::doubts;
 use tasks::lookup::lookup_accuracy;
-use tasks::prepare::{Asking, TrainExample, check_memory};
+use tasks::prepare::{Asking, TrainExample, check_memory, step_bytes};
 use tasks::{Judge, Split};
 
 use crate::check::{check_steps, check_warm};
@@ -113,7 +114,7 @@ impl Study {
         let of_clients = shards.iter().map(|shard| shard.train.len());
         let schedule = Schedule::new(&experiment.federation, &experiment.evaluation, seed, of_clients, row.compute);
         if trains {
-            check_memory(&train, experiment.federation.batch_size, &*backbone)?;
+            check_memory(&train, experiment.federation.batch_size, &*backbone, experiment.backbone.checkpoint)?;
             check_steps(schedule.steps(), row.scope == Scope::Pooled)?;
             check_warm(&experiment, schedule.steps(), row.scope == Scope::Pooled)?;
         }
@@ -227,10 +228,18 @@ impl Study {
         doubts(&self.judge, Some(&self.train_split))
     }
 
+    /// Bytes that a step on the longest examples takes, about, besides weights and features.
+    pub fn step_bytes(&self) -> u64 {
+        let experiment = &self.experiment;
+        step_bytes(&self.train, experiment.federation.batch_size, self.backbone().spec(), experiment.backbone.checkpoint)
+    }
+
     /// Training examples as a batch.
     pub fn train_batch(&self, examples: &[usize]) -> candle_core::Result<Batch> {
         let (sequences, backbone) = (self.sequences(examples), self.backbone());
-        Batch::new(&sequences, backbone.text().image_token(), backbone.dtype(), backbone.device())
+        let mut batch = Batch::new(&sequences, backbone.text().image_token(), backbone.dtype(), backbone.device())?;
+        batch.checkpoint = self.experiment.backbone.checkpoint == Checkpoint::Block;
+        Ok(batch)
     }
 
     fn sequences(&self, examples: &[usize]) -> Vec<&Sequence> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use data::{Example, prompt};
 use machine::memory::available_bytes;
-use models::{Backbone, Sequence};
+use models::{Backbone, Sequence, Spec};
 use schema::Card;
 use schema::card::Scoring;
+use schema::experiment::Checkpoint;
 
 use crate::example::{Options, TestExample};
 use crate::lengths::check_lengths;
@@ -125,22 +126,86 @@ pub fn template<'c>(card: &'c Card, name: &str) -> Result<&'c schema::card::Prom
 }
 
 /// A batch of the longest examples must fit into memory: its masks, and what a backward pass keeps of every block.
-pub fn check_memory(train: &[TrainExample], batch_size: usize, backbone: &dyn Backbone) -> Result<()> {
+pub fn check_memory(train: &[TrainExample], batch_size: usize, backbone: &dyn Backbone, checkpoint: Checkpoint) -> Result<()> {
     let (Some(free), true) = (available_bytes(), backbone.device().is_cpu()) else { return Ok(()) };
-    let Some(longest) = train.iter().max_by_key(|example| example.sequence.len()) else { return Ok(()) };
-    let (tokens, spec) = (longest.sequence.len() as u64, backbone.spec());
-    let count = batch_size.min(train.len()) as u64;
-    // Queries, keys, values and so on: about 8 times the width for each token and block.
-    let numbers = count * tokens * (tokens + 8 * (spec.d_model * spec.layers) as u64);
-    let bytes = numbers.saturating_mul(4);
+    let Some(longest) = longest(train) else { return Ok(()) };
+    let bytes = step_bytes(train, batch_size, backbone.spec(), checkpoint);
     if bytes <= free {
         return Ok(());
     }
+    let hint = if checkpoint == Checkpoint::Block { "" } else { ", or set `backbone.checkpoint = \"block\"`" };
     Err(Error::Usage(format!(
-        "federation.batch_size = {count}: a batch of the longest examples (`{}` has {tokens} tokens) takes about {} MiB, and {} MiB are \
-         free; lower it, or `data.max_prompt_tokens`",
+        "federation.batch_size = {}: a batch of the longest examples (`{}` has {} tokens) takes about {} MiB, and {} MiB are free; \
+         lower it, or `data.max_prompt_tokens`{hint}",
+        batch_size.min(train.len()),
         guard::text::line(&longest.id, 80),
+        longest.sequence.len(),
         bytes >> 20,
         free >> 20
     )))
+}
+
+fn longest(train: &[TrainExample]) -> Option<&TrainExample> {
+    train.iter().max_by_key(|example| example.sequence.len())
+}
+
+/// Bytes that a step on the longest examples takes, about: its masks, and what is kept for the backward pass; of a batch that is computed
+/// again block by block, what enters the blocks, and one block.
+pub fn step_bytes(train: &[TrainExample], batch_size: usize, spec: &Spec, checkpoint: Checkpoint) -> u64 {
+    let tokens = longest(train).map_or(0, |example| example.sequence.len() as u64);
+    let (d, layers, block) = (spec.d_model as u64, spec.layers as u64, kept_numbers(spec));
+    let of_token = match checkpoint {
+        Checkpoint::None => block * layers,
+        Checkpoint::Block => d * layers + block,
+    };
+    let rows = (batch_size.min(train.len()) as u64).saturating_mul(tokens);
+    rows.saturating_mul(tokens + of_token).saturating_mul(4)
+}
+
+/// Numbers that the backward pass reads again of a token in a block: what enters the block, queries, keys, values, what was attended to,
+/// what enters the MLP, and its two halves.
+fn kept_numbers(spec: &Spec) -> u64 {
+    let width = |name: &str| spec.sites.iter().find(|site| site.name == format!("layers.0.{name}")).map(|site| site.d_out as u64);
+    let widths: Option<Vec<u64>> = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"].into_iter().map(width).collect();
+    let d = spec.d_model as u64;
+    // A decoder that does not name them: about as many as of Llama's kind.
+    widths.map_or(8 * d, |widths| 2 * d + widths[0] + widths.iter().sum::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use models::{ComponentParameters, SiteSpec};
+
+    use super::*;
+
+    /// SmolLM2-135M's shape, two sequences of 2,048 tokens: 5,760 numbers a token and block, or the block's input and one block.
+    #[test]
+    fn what_a_step_keeps_is_counted() {
+        let site = |name: &str, d_out: usize| SiteSpec {
+            name: format!("layers.0.{name}"),
+            group: name.into(),
+            d_in: 576,
+            d_out,
+            before_decoder: false,
+        };
+        let sites = [("q_proj", 576), ("k_proj", 192), ("v_proj", 192), ("gate_proj", 1536), ("up_proj", 1536)];
+        let spec = Spec {
+            name: "M".into(),
+            parameters: ComponentParameters { vision: 0, connector: 0, embedding: 0, decoder: 0 },
+            d_model: 576,
+            layers: 30,
+            vocabulary: 1,
+            image_tokens: 1,
+            image_flops: 0.0,
+            bytes_per_number: 4,
+            sites: sites.into_iter().map(|(name, width)| site(name, width)).collect(),
+            head: Vec::new(),
+        };
+        let sequence = Sequence { prefix: vec![0; 2048], images: vec![], branches: vec![] };
+        let train = vec![TrainExample { id: "a".into(), sequence, raw_bytes: 0 }; 2];
+        let bytes = |size, checkpoint| step_bytes(&train, size, &spec, checkpoint);
+        assert_eq!(bytes(2, Checkpoint::None), 4 * 4096 * (2048 + 5760 * 30));
+        assert_eq!(bytes(9, Checkpoint::Block), 4 * 4096 * (2048 + 576 * 30 + 5760), "no more rows than there are");
+        assert_eq!(step_bytes(&[], 4, &spec, Checkpoint::None), 0);
+    }
 }

@@ -23,6 +23,7 @@ use quantity::Measured;
 pub use quantity::Quantity;
 
 use crate::differences::{RECORDED, differences_in_words, differing_keys};
+use crate::provenance::mixed_kernels;
 use crate::stats::{TwoSources, holm, mean, variance};
 use crate::{Group, Report, Run};
 use serde::Serialize;
@@ -97,7 +98,7 @@ pub struct Gate {
     pub errors: Vec<String>,
     /// How many runs of either side nobody can vouch for ([`Report::unverified`]).
     pub unverified: usize,
-    /// What was compared although one side does not say all of what it read.
+    /// What was compared although one side does not say all of what it read, and what else may make the sides differ: other kernels.
     pub notices: Vec<String>,
 }
 
@@ -119,17 +120,22 @@ impl Gate {
         if baseline.groups.is_empty() {
             gate.errors.push("the baseline holds no run".into());
         }
+        let mut compared = Vec::new();
         for group in &baseline.groups {
             let found = counterpart(baseline, group, runs);
             let sides = found.and_then(|(found, notice)| {
                 gate.notices.extend(notice.map(|notice| format!("{} on {}: {notice}", group.label(), group.dataset)));
                 Sides::new(baseline, group, runs, found, rule)
             });
-            match sides.and_then(|sides| sides.checks()) {
-                Ok(checks) => gate.checks.extend(checks),
+            match sides.and_then(|sides| Ok((sides.checks()?, sides))) {
+                Ok((checks, sides)) => {
+                    gate.checks.extend(checks);
+                    compared.extend(sides.baseline.into_iter().chain(sides.found));
+                }
                 Err(error) => gate.errors.push(format!("{} on {}: {error}", group.label(), group.dataset)),
             }
         }
+        gate.notices.extend(mixed_kernels(compared).into_values());
         if gate.checks.is_empty() && gate.errors.is_empty() {
             gate.errors.push("nothing was compared".into());
         }

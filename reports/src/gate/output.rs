@@ -27,7 +27,7 @@ impl Gate {
             let _ = writeln!(text, "\nerror: {}", escape(&sentence(error)));
         }
         for notice in &self.notices {
-            let _ = writeln!(text, "\nnotice: {notice}");
+            let _ = writeln!(text, "\nnotice: {}", escape(&sentence(notice)));
         }
         let _ = writeln!(text, "\n{}", self.sentence());
         text

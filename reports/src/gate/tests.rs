@@ -178,3 +178,23 @@ fn what_was_read_must_be_the_same() {
     let gate = Gate::new(&card, &baseline, RULE);
     assert!(gate.errors[0].contains("card.sha256 ("), "{:?}", gate.errors);
 }
+
+/// Where both sides say by what they multiplied, and it is not the same; the gate stays open.
+#[test]
+fn different_kernels_are_a_notice() {
+    let by = |kernel: Option<&'static str>| runs(100, &[1, 2], |run| run.kernel = kernel, |seed, i| coin(seed, i, 0.6));
+    let (pairs, widened) = (by(Some("avx512-bf16")), by(Some("avx512, widened")));
+    let gate = Gate::new(&pairs, &widened, RULE);
+    let wanted = "different kernels multiplied on icongen, so last digits may differ for that alone: bf16 weights (avx512, widened; \
+                  avx512-bf16)";
+    assert!(gate.passes() && gate.notices == [wanted], "{:?}", gate.notices);
+    assert!(
+        gate.text().contains("\nnotice: different kernels") && gate.github().contains("::notice title=fedbench gate::different")
+    );
+    for quiet in [Gate::new(&pairs, &pairs, RULE), Gate::new(&by(None), &widened, RULE)] {
+        assert!(quiet.passes() && quiet.notices.is_empty(), "{:?}", quiet.notices);
+    }
+    let lost = runs(90, &[1, 2], |run| run.kernel = Some("avx512, widened"), |_, _| true);
+    let refused = Gate::new(&pairs, &lost, RULE);
+    assert!(!refused.passes() && refused.notices.is_empty(), "what is not compared is not warned of");
+}

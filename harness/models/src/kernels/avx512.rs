@@ -17,7 +17,7 @@ use super::amx::{self, Block, Tiles};
 /// Rows of the result in registers.
 const ROWS: usize = 12;
 /// Columns of a panel: two registers.
-const COLUMNS: usize = 32;
+pub(super) const COLUMNS: usize = 32;
 /// Numbers in a register.
 const LANES: usize = 16;
 /// Words of a panel at most, so that it stays in the second-level cache.
@@ -26,7 +26,7 @@ const DEPTH: usize = 2048;
 /// One word of every column of a panel.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Row([u32; COLUMNS]);
+pub(super) struct Row(pub(super) [u32; COLUMNS]);
 
 /// How words are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,8 @@ unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut
     let most = if tiles.is_some() { amx::ROWS } else { ROWS };
     for from in (0..left.depth).step_by(DEPTH) {
         let words = from..(from + DEPTH).min(left.depth);
-        let adds = accumulate || from > 0;
+        let adds = if accumulate || from > 0 { Adds::First } else { Adds::Never };
+        let steps = Steps { row: stride, word: 1 };
         for column in (0..n).step_by(COLUMNS) {
             let columns = column..(column + COLUMNS).min(n);
             // SAFETY: the caller has asked whether the processor serves these instructions.
@@ -126,10 +127,37 @@ unsafe fn by_panels(left: &Left, right: &Right, n: usize, (c, accumulate): (*mut
                     let tile = Tile { c: c.add(row * n + column), row: n, columns: columns.len(), adds };
                     match (&tiles, left.kind) {
                         (Some(tiles), _) => tiled(tiles, tall, a, stride, panel, tile),
-                        (None, Words::Single | Words::Widened) => single(tall, a, stride, panel, tile),
-                        (None, _) => pairs(tall, a, stride, panel, tile),
+                        (None, Words::Single | Words::Widened) => single(tall, a, steps, panel, tile),
+                        (None, _) => pairs(tall, a, steps, panel, tile),
                     }
                 }
+            }
+        }
+    }
+}
+
+/// `c (+)= left right` of f32, `c` of `m` rows and `n` columns, `c_row` numbers apart; `right` in panels of `depth` words, of which the
+/// first `k` are multiplied.
+///
+/// # Safety
+/// `c` must be valid for its rows and columns, and hold numbers. The processor must serve [`Words::Single`].
+#[allow(unsafe_code, reason = "the tile takes a pointer to where the result lies")]
+pub(super) unsafe fn packed(
+    (m, n, k): (usize, usize, usize),
+    (left, steps): (&[u32], Steps),
+    (right, depth): (&[Row], usize),
+    c: *mut f32,
+    c_row: usize,
+    accumulate: bool,
+) {
+    let adds = if accumulate { Adds::Last } else { Adds::Never };
+    for (column, panel) in (0..n).step_by(COLUMNS).zip(right.chunks_exact(depth)) {
+        for row in (0..m).step_by(ROWS) {
+            let columns = COLUMNS.min(n - column);
+            // SAFETY: the tile lies within the rows and columns that the caller promises, who has asked the processor, too.
+            unsafe {
+                let tile = Tile { c: c.add(row * c_row + column), row: c_row, columns, adds };
+                single(ROWS.min(m - row), &left[row * steps.row..], steps, &panel[..k], tile)
             }
         }
     }
@@ -143,7 +171,17 @@ struct Tile {
     row: usize,
     columns: usize,
     /// Whether it is added to what is there.
-    adds: bool,
+    adds: Adds,
+}
+
+/// When a product meets what is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Adds {
+    Never,
+    /// The sum goes on from it.
+    First,
+    /// It is added to the whole sum.
+    Last,
 }
 
 impl Tile {
@@ -160,6 +198,13 @@ impl Tile {
     }
 }
 
+/// How many words lie between two of the left's rows, and between two words of a row.
+#[derive(Clone, Copy)]
+pub(super) struct Steps {
+    pub(super) row: usize,
+    pub(super) word: usize,
+}
+
 /// A tile of up to 12 rows: `$step` adds to a register the products of a word of the left, in all lanes, with 16 words of a panel.
 macro_rules! tile {
     ($name:ident, $features:literal, $step:expr) => {
@@ -167,16 +212,17 @@ macro_rules! tile {
         /// The tile must be valid for its rows and columns, and the processor have the features.
         #[target_feature(enable = $features)]
         #[allow(unsafe_code, reason = "loads and stores of registers")]
-        unsafe fn $name(tall: usize, a: &[u32], depth: usize, panel: &[Row], tile: Tile) {
+        unsafe fn $name(tall: usize, a: &[u32], steps: Steps, panel: &[Row], tile: Tile) {
             #[target_feature(enable = $features)]
             #[allow(unsafe_code, reason = "loads and stores of registers")]
-            unsafe fn rows<const N: usize>(a: &[u32], depth: usize, panel: &[Row], tile: Tile) {
-                assert!(a.len() >= (N - 1) * depth + panel.len(), "a tile reads out of bounds");
+            unsafe fn rows<const N: usize>(a: &[u32], steps: Steps, panel: &[Row], tile: Tile) {
+                let Steps { row: down, word: along } = steps;
+                assert!(panel.is_empty() || a.len() > (N - 1) * down + (panel.len() - 1) * along, "a tile reads out of bounds");
                 let masks = [tile.mask(0), tile.mask(1)];
                 // SAFETY: reads of the left are within the bounds checked above; the caller promises the tile's.
                 unsafe {
                     let mut sums = [[_mm512_setzero_ps(); 2]; N];
-                    if tile.adds {
+                    if tile.adds == Adds::First {
                         for (i, sums) in sums.iter_mut().enumerate() {
                             for (half, sum) in sums.iter_mut().enumerate() {
                                 *sum = _mm512_maskz_loadu_ps(masks[half], tile.register(i, half));
@@ -187,7 +233,7 @@ macro_rules! tile {
                         let row = row.0.as_ptr().cast::<__m512i>();
                         let (b0, b1) = (_mm512_load_si512(row), _mm512_load_si512(row.add(1)));
                         for (i, sums) in sums.iter_mut().enumerate() {
-                            let a = _mm512_set1_epi32(*a.get_unchecked(i * depth + word) as i32);
+                            let a = _mm512_set1_epi32(*a.get_unchecked(i * down + word * along) as i32);
                             sums[0] = $step(sums[0], a, b0);
                             sums[1] = $step(sums[1], a, b1);
                         }
@@ -195,6 +241,10 @@ macro_rules! tile {
                     for (i, sums) in sums.iter().enumerate() {
                         for (half, &sum) in sums.iter().enumerate() {
                             let c = tile.register(i, half);
+                            let sum = match tile.adds {
+                                Adds::Last => _mm512_add_ps(_mm512_maskz_loadu_ps(masks[half], c), sum),
+                                _ => sum,
+                            };
                             // Only a panel at the edge needs the mask.
                             if masks[half] == u16::MAX {
                                 _mm512_storeu_ps(c, sum)
@@ -208,18 +258,18 @@ macro_rules! tile {
             // SAFETY: as promised to this function.
             unsafe {
                 match tall {
-                    1 => rows::<1>(a, depth, panel, tile),
-                    2 => rows::<2>(a, depth, panel, tile),
-                    3 => rows::<3>(a, depth, panel, tile),
-                    4 => rows::<4>(a, depth, panel, tile),
-                    5 => rows::<5>(a, depth, panel, tile),
-                    6 => rows::<6>(a, depth, panel, tile),
-                    7 => rows::<7>(a, depth, panel, tile),
-                    8 => rows::<8>(a, depth, panel, tile),
-                    9 => rows::<9>(a, depth, panel, tile),
-                    10 => rows::<10>(a, depth, panel, tile),
-                    11 => rows::<11>(a, depth, panel, tile),
-                    _ => rows::<12>(a, depth, panel, tile),
+                    1 => rows::<1>(a, steps, panel, tile),
+                    2 => rows::<2>(a, steps, panel, tile),
+                    3 => rows::<3>(a, steps, panel, tile),
+                    4 => rows::<4>(a, steps, panel, tile),
+                    5 => rows::<5>(a, steps, panel, tile),
+                    6 => rows::<6>(a, steps, panel, tile),
+                    7 => rows::<7>(a, steps, panel, tile),
+                    8 => rows::<8>(a, steps, panel, tile),
+                    9 => rows::<9>(a, steps, panel, tile),
+                    10 => rows::<10>(a, steps, panel, tile),
+                    11 => rows::<11>(a, steps, panel, tile),
+                    _ => rows::<12>(a, steps, panel, tile),
                 }
             }
         }
@@ -247,7 +297,7 @@ unsafe fn tiled(tiles: &Tiles, tall: usize, a: &[u32], stride: usize, panel: &[R
         steps: panel.len() / amx::STEP,
         result: tile.c,
         result_row: 4 * tile.row,
-        adds: tile.adds,
+        adds: tile.adds == Adds::First,
     };
     if tall == amx::ROWS && tile.columns == COLUMNS {
         // SAFETY: the left holds whole rows of 32, checked above, the panel its steps; the caller promises the result.
@@ -264,7 +314,7 @@ unsafe fn tiled(tiles: &Tiles, tall: usize, a: &[u32], stride: usize, panel: &[R
             for (half, &mask) in masks.iter().enumerate() {
                 let product = _mm512_load_ps(result.add(row * COLUMNS + half * LANES));
                 let c = tile.register(row, half);
-                let sum = if tile.adds { _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), product) } else { product };
+                let sum = if tile.adds == Adds::First { _mm512_add_ps(_mm512_maskz_loadu_ps(mask, c), product) } else { product };
                 _mm512_mask_storeu_ps(c, mask, sum);
             }
         }
@@ -273,7 +323,7 @@ unsafe fn tiled(tiles: &Tiles, tall: usize, a: &[u32], stride: usize, panel: &[R
 
 /// A panel of some words of some columns.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, columns: Range<usize>) {
+pub(super) fn pack(panel: &mut [Row], right: &Right, kind: Words, words: Range<usize>, columns: Range<usize>) {
     match (right.across, kind) {
         (true, Words::Single | Words::Pair | Words::Tiled) => turn(panel, right, words, columns),
         (true, Words::Widened) => turn_widened(panel, right, words.start / 2..words.end / 2, columns),

@@ -13,16 +13,19 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::attention::{self, Scene, turn, turn_back};
+use super::attention::{self, turn, turn_back};
 use super::elementwise::SiluGate;
 use super::frozen::FrozenWeights;
+use super::kept::{Kept, Left, Parcel, Queries};
 use super::norm::RmsNorm;
 use super::pair::Pair;
 use super::panels::Weight;
 use super::real::Real;
+use super::scene::Scene;
 use super::spread::Spread;
 use super::storage::{Numbers, by_dtype, tensor_like, values};
 use super::sums::{add, gather, scatter};
+use super::unit::Units;
 
 /// Places for pairs in a block: projections, in the order of [`Block::projections`], then the FFN's.
 const Q: usize = 0;
@@ -79,6 +82,8 @@ pub struct Decoder {
     pub pairs: Vec<At>,
     /// Whether a backward pass may follow.
     pub keep: bool,
+    /// Whether only what enters a block is kept for it.
+    pub checkpoint: bool,
     /// Whether anything before the decoder is trained.
     pub input_is_trained: bool,
     /// What the forward pass kept, part by part.
@@ -87,20 +92,6 @@ pub struct Decoder {
 
 /// What the forward pass left for the backward pass.
 pub type Slot = Mutex<Option<Box<dyn Any + Send>>>;
-
-/// What one block keeps of one part; queries and keys as attention sees them.
-struct Kept<T> {
-    x: Vec<T>,
-    q: Vec<T>,
-    k: Vec<T>,
-    v: Vec<T>,
-    attended: Vec<T>,
-    x2: Vec<T>,
-    gate: Vec<T>,
-    up: Vec<T>,
-    /// What enters a pair behind the FFN; nothing without one.
-    before_pair: Vec<T>,
-}
 
 /// A block's weights as numbers.
 struct Weights<'a, T> {
@@ -124,16 +115,6 @@ struct Part<'a, T: Clone> {
     everywhere: Queries<'a, T>,
     /// The read places alone: the last block's queries.
     at_read: Queries<'a, T>,
-}
-
-/// Some places of every sequence, as attention asks from them.
-struct Queries<'a, T: Clone> {
-    /// Places of a sequence.
-    n: usize,
-    /// Added to the scores, `[sequences, n, t]`.
-    mask: Cow<'a, [T]>,
-    /// Rotary tables, `[sequences, n, hd]` each.
-    turns: [Cow<'a, [T]>; 2],
 }
 
 /// Rows that a part should have about.
@@ -255,9 +236,8 @@ impl<T: Real> Part<'_, T> {
 
     /// The `i`-th sequence as a block's attention sees it.
     fn scene<'s>(&'s self, block: usize, i: usize, q: &'s [T], k: &'s [T], v: &'s [T]) -> Scene<'s, T> {
-        let (t, kv, Queries { n, mask, .. }) = (self.t, self.kv_width(), self.queries(block));
+        let (t, kv, Queries { n, mask, lots, .. }) = (self.t, self.kv_width(), self.queries(block));
         Scene {
-            n: *n,
             t,
             hd: self.head_width(),
             heads: self.decoder.heads,
@@ -266,17 +246,21 @@ impl<T: Real> Part<'_, T> {
             k: &k[i * t * kv..][..t * kv],
             v: &v[i * t * kv..][..t * kv],
             mask: Some(&mask[i * n * t..][..n * t]),
+            lots: &lots[i],
+            units: Units::here(),
         }
     }
 
     /// Hidden states to those at the read places; what backward needs, block by block, if it is to be kept.
-    fn forward(&self, x: &[T]) -> (Vec<T>, Vec<Kept<T>>) {
+    fn forward(&self, x: &[T]) -> (Vec<T>, Vec<Left<T>>) {
         let (mut x, mut kept) = (x.to_vec(), Vec::new());
         for block in 0..self.weights.len() {
             let (next, keep) = self.block(block, x);
             x = next;
-            if self.decoder.keep {
-                kept.push(keep);
+            match self.decoder.keep {
+                true if self.decoder.checkpoint => kept.push(Left::Input(keep.x)),
+                true => kept.push(Left::Everything(keep)),
+                false => {}
             }
         }
         (x, kept)
@@ -304,10 +288,14 @@ impl<T: Real> Part<'_, T> {
     }
 
     /// From the gradient at the read places: the gradients of the hidden states and of the pairs.
-    fn backward(&self, dout: &[T], kept: &[Kept<T>]) -> (Vec<T>, Vec<T>) {
+    fn backward(&self, dout: &[T], kept: Vec<Left<T>>) -> (Vec<T>, Vec<T>) {
         let (mut dx, mut dpacked) = (dout.to_vec(), vec![T::zero(); self.packed.len()]);
-        for (block, kept) in kept.iter().enumerate().rev() {
-            dx = self.block_back(block, kept, dx, &mut dpacked);
+        for (block, left) in kept.into_iter().enumerate().rev() {
+            let kept = match left {
+                Left::Everything(kept) => kept,
+                Left::Input(x) => self.block(block, x).1,
+            };
+            dx = self.block_back(block, &kept, dx, &mut dpacked);
         }
         (dx, dpacked)
     }
@@ -383,12 +371,6 @@ impl<T: Real> Part<'_, T> {
     }
 }
 
-impl<T: Real> Queries<'_, T> {
-    fn turns(&self) -> (&[T], &[T]) {
-        (&self.turns[0], &self.turns[1])
-    }
-}
-
 impl Decoder {
     /// Calls `work` on every part, in parallel; the results in the parts' order.
     fn on_parts<T: Real, R: Send>(
@@ -423,8 +405,8 @@ impl Decoder {
                 spread,
                 t,
                 d,
-                everywhere: Queries { n: t, mask: mask.into(), turns: [cos.into(), sin.into()] },
-                at_read: Queries { n: r, mask: rows(mask, t), turns: [rows(cos, hd), rows(sin, hd)] },
+                everywhere: Queries::new(mask.into(), [cos.into(), sin.into()], (t, t)),
+                at_read: Queries::new(rows(mask, t), [rows(cos, hd), rows(sin, hd)], (r, t)),
                 read,
             };
             work(index, range, &part)
@@ -435,7 +417,8 @@ impl Decoder {
     fn forward<T: Real>(&self, x: &[T], packed: &[T], shape: (usize, usize, usize)) -> Result<Vec<T>> {
         let size = shape.1 * shape.2;
         let parts = self.on_parts(shape, packed, |_, range, part| part.forward(&x[range.start * size..range.end * size]))?;
-        let (rows, kept): (Vec<Vec<T>>, Vec<Vec<Kept<T>>>) = parts.into_iter().unzip();
+        let (rows, kept): (Vec<Vec<T>>, Vec<Parcel<T>>) =
+            parts.into_iter().map(|(rows, kept)| (rows, Mutex::new(Some(kept)))).unzip();
         if self.keep
             && let Ok(mut slot) = self.kept.lock()
         {
@@ -449,15 +432,13 @@ impl Decoder {
         let ((b, t, d), numbers) = (x.dims3()?, Numbers::of(&[x, packed, dout]));
         let (x_numbers, packed_numbers, dout) = (numbers.get::<T>(0)?, numbers.get::<T>(1)?, numbers.get::<T>(2)?);
         let kept = self.kept.lock().ok().and_then(|mut slot| slot.take());
-        let kept = kept.and_then(|kept| kept.downcast::<Vec<Vec<Kept<T>>>>().ok());
+        let kept = kept.and_then(|kept| kept.downcast::<Vec<Parcel<T>>>().ok());
         let (size, read_size) = (t * d, dout.len() / b);
         let parts = self.on_parts((b, t, d), packed_numbers, |index, range, part| {
             let dout = &dout[range.start * read_size..range.end * read_size];
-            match &kept {
-                Some(kept) => part.backward(dout, &kept[index]),
-                // A second backward pass through one forward pass: the first one took what was kept.
-                None => part.backward(dout, &part.forward(&x_numbers[range.start * size..range.end * size]).1),
-            }
+            let kept = kept.as_ref().and_then(|kept| kept[index].lock().ok()?.take());
+            // A second backward pass through one forward pass: the first one took what was kept.
+            part.backward(dout, kept.unwrap_or_else(|| part.forward(&x_numbers[range.start * size..range.end * size]).1))
         })?;
         let mut sum = vec![T::zero(); packed_numbers.len()];
         parts.iter().for_each(|(_, part)| add(&mut sum, part));

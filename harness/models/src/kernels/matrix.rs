@@ -5,9 +5,9 @@ use super::real::Real;
 /// A matrix in a slice, with its row and column strides.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a, T> {
-    data: &'a [T],
-    row: usize,
-    column: usize,
+    pub(super) data: &'a [T],
+    pub(super) row: usize,
+    pub(super) column: usize,
 }
 
 impl<'a, T> Matrix<'a, T> {

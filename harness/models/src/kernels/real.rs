@@ -3,11 +3,12 @@
 use candle_core::WithDType;
 use half::bf16;
 
+use super::lay::Lay;
 use super::panels::Panels;
 use super::rounding;
 
 /// The number types that kernels run on.
-pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + Panels {
+pub trait Real: WithDType + num_traits::Float + Send + Sync + std::iter::Sum + Panels + Lay {
     /// e to the x; 0 for minus infinity, and NaN for NaN, whatever its bits. Branch-free, so that loops over it vectorize.
     fn exponential(self) -> Self;
     /// From a constant.

@@ -16,6 +16,9 @@ pub(super) struct Spread {
 
 /// The least rows of a product by panels that are worth a thread's packing of the weight.
 const LEAST_ROWS: usize = 48;
+/// Pieces that keep many threads busy evenly, and the least steps that are worth one.
+const PIECES: usize = 16;
+const LEAST_STEPS: usize = 4;
 /// Rows of a product at a time where its bits may depend on the cut; fixed, so that no number depends on the thread count.
 pub const ROWS: usize = 256;
 
@@ -31,6 +34,14 @@ impl Spread {
     /// Whether there is anybody to share with.
     pub(super) fn is_shared(self) -> bool {
         self.threads > 1
+    }
+
+    /// Into how many pieces work of so many steps is cut of which each of so many groups has as much: fixed, since sums depend on it.
+    pub(super) fn pieces(self, steps: usize, groups: usize) -> usize {
+        match self.alone {
+            true => (steps / LEAST_STEPS).clamp(1, PIECES.div_ceil(groups.max(1))),
+            false => 1,
+        }
     }
 
     /// How many rows of a product a thread takes.

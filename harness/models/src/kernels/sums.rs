@@ -22,10 +22,10 @@ pub(super) fn add<T: Real>(sum: &mut [T], x: &[T]) {
 #[inline(always)]
 pub(super) fn largest<T: Real>(x: &[T]) -> T {
     let larger = |a: T, b: T| if b > a { b } else { a };
-    let (mut partial, x8) = ([T::neg_infinity(); 8], x.chunks_exact(8));
-    let rest = x8.remainder().iter().copied().fold(T::neg_infinity(), larger);
-    for x in x8 {
-        for i in 0..8 {
+    let (mut partial, lots) = ([T::neg_infinity(); 64], x.chunks_exact(64));
+    let rest = lots.remainder().iter().copied().fold(T::neg_infinity(), larger);
+    for x in lots {
+        for i in 0..64 {
             partial[i] = larger(partial[i], x[i]);
         }
     }

@@ -133,9 +133,12 @@ impl Units {
     }
 }
 
-/// The kernels that a model of such weights goes through on this CPU: those of products with its weights, and of all others.
+/// The kernels that a model of such weights goes through on this CPU: those of products with its weights, of attention's, and of all
+/// others.
 pub fn in_use(weights: DType) -> BTreeMap<String, String> {
-    [(format!("{} weights", weights.as_str()), Units::here().with(weights)), ("other products".into(), gemm().into())].into()
+    let of_weights = (format!("{} weights", weights.as_str()), Units::here().with(weights));
+    // Hidden states are f32 here, whatever weights are.
+    [of_weights, ("attention".into(), Units::here().with(DType::F32)), ("other products".into(), gemm().into())].into()
 }
 
 /// The kernel that `gemm` picks: it asks for these features, in this order.
@@ -191,6 +194,6 @@ mod tests {
         let pairs = Units { f32: Unit::Panels, bf16: Unit::Pairs };
         assert_eq!([DType::F32, DType::BF16].map(|dtype| pairs.with(dtype)), ["avx512", "avx512-bf16"]);
         assert_eq!(Units { f32: Unit::Panels, bf16: Unit::Panels }.with(DType::BF16), "avx512, widened");
-        assert_eq!(in_use(DType::F16).keys().collect::<Vec<_>>(), ["f16 weights", "other products"]);
+        assert_eq!(in_use(DType::F16).keys().collect::<Vec<_>>(), ["attention", "f16 weights", "other products"]);
     }
 }
