@@ -207,9 +207,13 @@ fn hello(protocol: u32, weights: &str, dtype: &str) -> Vec<u8> {
     frame(&format!(r#"{{"hello":{{"protocol":{protocol},"weights":"{weights}","dtype":"{dtype}"}}}}"#), &[])
 }
 
-fn forward(layout: &str, rest: &str, body: &[u8]) -> Vec<u8> {
-    frame(&format!(r#"{{"forward":{{"layout":{layout},{rest}}}}}"#), body)
+/// A forward pass. Its layout: how many sequences; of each its prefix, its branches, of each of those its tokens and where they are read.
+fn forward(layout: &[u8], rest: &str, body: &[u8]) -> Vec<u8> {
+    frame(&format!(r#"{{"forward":{{{rest}}}}}"#), &[layout, body].concat())
 }
+
+/// 2^60, as numbers of a layout are written.
+const EXA: [u8; 9] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
 
 /// What is answered to the last of these frames; the ones before it are taken.
 fn answer(address: &Address, frames: &[Vec<u8>]) -> Result<String> {
@@ -227,11 +231,11 @@ fn answer(address: &Address, frames: &[Vec<u8>]) -> Result<String> {
 #[test]
 fn callers_that_lie_or_mean_harm_are_refused() -> Test {
     let address = served()?;
-    let good = hello(1, "drawn", "f32");
+    let good = hello(2, "drawn", "f32");
     assert!(answer(&address, std::slice::from_ref(&good))?.contains("ready"));
     let plain = r#""activations":"f32","loss_at":"client","keep":true"#;
     let labelled = r#""activations":"f32","loss_at":"server","keep":true"#;
-    let one = r#"[{"prefix":1,"branches":[[1,0]]}]"#;
+    let one = &[1, 1, 1, 1, 0];
     let hidden = |number: f32| number.to_le_bytes().repeat(backbone().spec().d_model);
     let labels = |label: u32| [hidden(0.5), label.to_le_bytes().to_vec()].concat();
     assert!(answer(&address, &[good.clone(), forward(one, plain, &hidden(0.5))])?.contains("said"));
@@ -241,25 +245,23 @@ fn callers_that_lie_or_mean_harm_are_refused() -> Test {
     assert!(answer(&address, &[good.clone(), asked.clone(), backward(0.1, 320)])?.contains("gradient"));
 
     for (first, second, third, why) in [
-        (hello(2, "drawn", "f32"), None, None, "this side speaks protocol 1, the caller 2"),
-        (hello(1, "other", "f32"), None, None, "this is the decoder of `tiny`, weights drawn; the caller's half has other"),
-        (hello(1, "drawn", "bf16"), None, None, "weights are f32 here and bf16 there"),
+        (hello(1, "drawn", "f32"), None, None, "this side speaks protocol 2, the caller 1"),
+        (hello(2, "other", "f32"), None, None, "this is the decoder of `tiny`, weights drawn; the caller's half has other"),
+        (hello(2, "drawn", "bf16"), None, None, "weights are f32 here and bf16 there"),
         (asked.clone(), None, None, "nobody has said hello"),
         (Vec::new(), None, None, "has no head"),
         (frame("{}", &[])[..5].to_vec(), None, None, "ends within its head"),
         ([0xff; 9].to_vec(), None, None, "has a head of 4294967295 bytes"),
         (frame(r#"{"do":"harm"}"#, &[]), None, None, "says nothing known"),
         (good.clone(), Some(backward(0.1, 1)), None, "no forward pass is kept"),
-        (good.clone(), Some(forward("[]", plain, &[])), None, "of 0 sequences"),
-        (good.clone(), Some(forward(r#"[{"prefix":0,"branches":[[1,0]]}]"#, plain, &[])), None, "empty"),
-        (good.clone(), Some(forward(r#"[{"prefix":1152921504606846976,"branches":[[1,0]]}]"#, plain, &[])), None, "longer than"),
-        (good.clone(), Some(forward(r#"[{"prefix":1,"branches":[[2,3]]}]"#, plain, &[])), None, "read beyond its end"),
-        (
-            good.clone(),
-            Some(forward(r#"[{"prefix":16000,"branches":[[1,0]]},{"prefix":16000,"branches":[[1,0]]}]"#, plain, &[])),
-            None,
-            "a mask of",
-        ),
+        (good.clone(), Some(forward(&[0], plain, &[])), None, "of 0 sequences"),
+        (good.clone(), Some(forward(&[2, 1, 1, 1], plain, &[])), None, "a layout that cannot be read"),
+        (good.clone(), Some(forward(&EXA, plain, &[])), None, "a layout that cannot be read"),
+        (good.clone(), Some(forward(&[0xff; 20], plain, &[])), None, "a layout that cannot be read"),
+        (good.clone(), Some(forward(&[1, 0, 1, 1, 0], plain, &[])), None, "empty"),
+        (good.clone(), Some(forward(&[&[1], &EXA[..], &[1, 1, 0]].concat(), plain, &[])), None, "longer than"),
+        (good.clone(), Some(forward(&[1, 1, 1, 2, 3], plain, &[])), None, "read beyond its end"),
+        (good.clone(), Some(forward(&[2, 0x80, 0x7d, 1, 1, 0, 0x80, 0x7d, 1, 1, 0], plain, &[])), None, "a mask of"),
         (good.clone(), Some(forward(one, plain, &hidden(0.5)[4..])), None, "expected rows of"),
         (good.clone(), Some(forward(one, plain, &hidden(0.5).repeat(2))), None, "numbers came for 1 tokens"),
         (good.clone(), Some(forward(one, plain, &hidden(f32::NAN))), None, "not finite"),

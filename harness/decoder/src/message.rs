@@ -1,4 +1,5 @@
-//! Messages as frames: four bytes of length, little-endian, a head of that length in JSON, and a body of numbers.
+//! Messages as frames: four bytes of length, little-endian, a head of that length in JSON, and a body of numbers. A forward pass has its
+//! batch's layout in front of them, in postcard's form: a byte or two for each of its numbers.
 
 use models::layout::Layout;
 use schema::experiment::{Activations, LossAt};
@@ -6,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Of these messages; it changes with them.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
-/// The longest head: layouts of the largest batches fit.
-pub(crate) const LONGEST_HEAD: u64 = 1 << 24;
+/// The longest head.
+pub(crate) const LONGEST_HEAD: u64 = 1 << 16;
 
 /// What a client asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,10 +36,9 @@ pub(crate) struct Hello {
 }
 
 /// A forward pass.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Forward {
-    pub(crate) layout: Layout,
     pub(crate) activations: Activations,
     pub(crate) loss_at: LossAt,
     /// Whether a backward pass may follow.
@@ -53,6 +53,16 @@ pub(crate) enum Say {
     Said,
     Gradient,
     No(String),
+}
+
+/// A layout, and behind it a body.
+pub(crate) fn laid(layout: &Layout, body: &[u8]) -> Vec<u8> {
+    postcard::to_extend(layout, Vec::new()).map(|laid| [&laid, body].concat()).expect("a layout is plain data")
+}
+
+/// A body's layout, and what is behind it; the error completes "a layout ...".
+pub(crate) fn lies(body: &[u8]) -> Result<(Layout, &[u8]), String> {
+    postcard::take_from_bytes(body).map_err(|error| format!("that cannot be read: {error}"))
 }
 
 /// A message as a frame.

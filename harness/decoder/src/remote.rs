@@ -38,12 +38,13 @@ impl Remote {
             (Activations::F32, DType::BF16) => Activations::Bf16,
             (activations, _) => activations,
         };
-        let (layout, keep) = (embeddings.layout.as_ref().clone(), hidden.track_op());
+        let keep = hidden.track_op();
         let loss_at = if targets.is_some() { LossAt::Server } else { LossAt::Client };
         let meter = Arc::new(Meter::default());
         let step = Step {
             far: self.far.clone(),
-            ask: Forward { layout, activations, loss_at, keep },
+            layout: embeddings.layout.clone(),
+            ask: Forward { activations, loss_at, keep },
             labels: targets.map(|targets| targets.to_vec1()).transpose()?,
             vocabulary: self.spec().vocabulary,
             meter: meter.clone(),

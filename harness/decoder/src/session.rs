@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor, Var};
 use models::adapter::Untouched;
 use models::batch::SEQUENCE_TOKENS;
 use models::crossing::{decode, encode};
+use models::layout::Layout;
 use models::{Backbone, Batch, nn};
 use schema::experiment::{Activations, LossAt};
 
@@ -27,6 +28,7 @@ pub(crate) struct Session<'a> {
 struct Kept {
     hidden: Var,
     said: Tensor,
+    layout: Layout,
     ask: Forward,
 }
 
@@ -72,21 +74,22 @@ impl<'a> Session<'a> {
 
     fn forward(&mut self, ask: Forward, body: &[u8]) -> Answer {
         self.kept = None;
-        let (numbers, labels) = self.read(&ask, body)?;
-        let computed = self.compute(&ask, &numbers, labels).map_err(|error| format!("the decoder cannot: {error}"))?;
+        let (layout, body) = message::lies(body).map_err(|what| format!("a layout {what}"))?;
+        let (numbers, labels) = self.read(&ask, &layout, body)?;
+        let computed = self.compute(&ask, &layout, &numbers, labels).map_err(|error| format!("the decoder cannot: {error}"))?;
         let (said, hidden) = computed;
         let found = numbers_of(&said).map_err(|error| error.to_string())?;
         let body = match ask.loss_at {
             LossAt::Server => encode(&found, 1, Activations::F32),
             LossAt::Client => encode(&found, self.backbone.spec().vocabulary, ask.activations),
         };
-        self.kept = hidden.map(|hidden| Kept { hidden, said, ask });
+        self.kept = hidden.map(|hidden| Kept { hidden, said, layout, ask });
         Ok((Say::Said, body))
     }
 
     /// The hidden states that a layout promises, padded, and the labels.
-    fn read(&self, ask: &Forward, body: &[u8]) -> Result<(Vec<f32>, Vec<u32>), String> {
-        let (layout, spec) = (&ask.layout, self.backbone.spec());
+    fn read(&self, ask: &Forward, layout: &Layout, body: &[u8]) -> Result<(Vec<f32>, Vec<u32>), String> {
+        let spec = self.backbone.spec();
         layout.check(SEQUENCE_TOKENS).map_err(|what| format!("a layout {what}"))?;
         let (rows, width) = (layout.rows(), spec.d_model);
         if ask.loss_at == LossAt::Client && rows.saturating_mul(spec.vocabulary) > MOST_SAID {
@@ -114,11 +117,17 @@ impl<'a> Session<'a> {
     }
 
     /// What the decoder says, and the hidden states where a backward pass may follow.
-    fn compute(&self, ask: &Forward, padded: &[f32], labels: Vec<u32>) -> candle_core::Result<(Tensor, Option<Var>)> {
+    fn compute(
+        &self,
+        ask: &Forward,
+        layout: &Layout,
+        padded: &[f32],
+        labels: Vec<u32>,
+    ) -> candle_core::Result<(Tensor, Option<Var>)> {
         let (halves, spec) = (self.backbone.halves()?, self.backbone.spec());
         let (dtype, device) = (self.backbone.dtype(), self.backbone.device());
-        let context = halves.context(&Batch::wordless(&ask.layout, dtype, device)?)?;
-        let shape = (ask.layout.0.len(), ask.layout.width(), spec.d_model);
+        let context = halves.context(&Batch::wordless(layout, dtype, device)?)?;
+        let shape = (layout.0.len(), layout.width(), spec.d_model);
         let hidden = Tensor::from_slice(padded, shape, device)?.to_dtype(dtype)?;
         let labels = Tensor::new(labels, device)?;
         if !ask.keep {
@@ -137,7 +146,7 @@ impl<'a> Session<'a> {
     }
 
     fn backward(&mut self, body: &[u8]) -> Answer {
-        let Kept { hidden, said, ask } = self.kept.take().ok_or("no forward pass is kept")?;
+        let Kept { hidden, said, layout, ask } = self.kept.take().ok_or("no forward pass is kept")?;
         let (columns, encoding) = match ask.loss_at {
             LossAt::Server => (1, Activations::F32),
             LossAt::Client => (self.backbone.spec().vocabulary, ask.activations),
@@ -151,8 +160,8 @@ impl<'a> Session<'a> {
         }
         let found = gradient_of(&hidden, &said, gradient).map_err(|error| format!("the decoder cannot: {error}"))?;
         let width = self.backbone.spec().d_model;
-        let mut sent = Vec::with_capacity(ask.layout.tokens() * width);
-        ask.layout.places().iter().for_each(|place| sent.extend_from_slice(&found[place * width..][..width]));
+        let mut sent = Vec::with_capacity(layout.tokens() * width);
+        layout.places().iter().for_each(|place| sent.extend_from_slice(&found[place * width..][..width]));
         Ok((Say::Gradient, encode(&sent, width, ask.activations)))
     }
 }

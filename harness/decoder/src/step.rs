@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 use line::Line;
 use models::crossing::{Meter, decode, encode};
+
 use schema::experiment::{Activations, LossAt};
 
 use crate::far::{Body, Far};
@@ -14,6 +15,7 @@ use crate::{Error, Result};
 /// One pass of a batch.
 pub(crate) struct Step {
     pub(crate) far: Arc<Far>,
+    pub(crate) layout: Arc<models::layout::Layout>,
     pub(crate) ask: Forward,
     /// The answer tokens, where the loss is computed at the decoder.
     pub(crate) labels: Option<Vec<u32>>,
@@ -39,8 +41,8 @@ impl Step {
     }
 
     fn forward(&self, hidden: &[f32], width: usize) -> Result<Vec<f32>> {
-        let ((columns, encoding), rows) = (self.answer(), self.ask.layout.rows());
-        let places = self.ask.layout.places();
+        let ((columns, encoding), rows) = (self.answer(), self.layout.rows());
+        let places = self.layout.places();
         let mut sent = Vec::with_capacity(places.len() * width);
         places.iter().for_each(|place| sent.extend_from_slice(&hidden[place * width..][..width]));
         if sent.iter().any(|x| !x.is_finite()) {
@@ -49,7 +51,7 @@ impl Step {
         }
         let mut body = encode(&sent, width, self.ask.activations);
         self.labels.iter().flatten().for_each(|label| body.extend(label.to_le_bytes()));
-        let frame = message::frame(&Ask::Forward(self.ask.clone()), &body);
+        let frame = message::frame(&Ask::Forward(self.ask), &message::laid(&self.layout, &body));
         let ask = |line: &mut Line| self.asked_forward(line, &frame, body.len());
         let first = self.far.take(&self.meter).and_then(|mut line| Ok((ask(&mut line)?, line)));
         let (said, line) = self.far.twice(first, || {
@@ -63,7 +65,7 @@ impl Step {
 
     fn asked_forward(&self, line: &mut Line, frame: &[u8], payload: usize) -> Result<Body> {
         let (columns, _) = self.answer();
-        self.far.ask(line, frame, payload, (Say::Said, 4 * columns * self.ask.layout.rows()), &self.meter)
+        self.far.ask(line, frame, payload, (Say::Said, 4 * columns * self.layout.rows()), &self.meter)
     }
 
     fn backward(&self, gradient: &[f32], (places, width): (usize, usize)) -> Result<Vec<f32>> {
@@ -116,7 +118,7 @@ impl CustomOp1 for Step {
         let (_, _, width) = layout.shape().dims3()?;
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("hidden states are to be contiguous") };
         let numbers = self.forward(&storage.as_slice::<f32>()?[start..end], width).map_err(failed)?;
-        let rows = self.ask.layout.rows();
+        let rows = self.layout.rows();
         let shape = match self.ask.loss_at {
             LossAt::Server => Shape::from(rows),
             LossAt::Client => Shape::from((rows, self.vocabulary)),
@@ -130,7 +132,7 @@ impl CustomOp1 for Step {
         if gradient.iter().any(|x| !x.is_finite()) {
             return Ok(Some(Tensor::full(f32::NAN, (b, t, width), hidden.device())?));
         }
-        let places = self.ask.layout.places();
+        let places = self.layout.places();
         let found = self.backward(&gradient, (places.len(), width)).map_err(failed)?;
         let mut padded = vec![0f32; b * t * width];
         for (row, place) in found.chunks_exact(width).zip(places) {
