@@ -52,7 +52,7 @@ fn world() -> Result<World> {
 }
 
 /// Methods that take LoRA's matrices apart, and those that merge their products into frozen weights; of both, what they cannot tune.
-const OF_PAIRS: [&str; 4] = ["ffa-lora", "fedsa-lora", "hetlora", "flexlora"];
+const OF_PAIRS: [&str; 8] = ["ffa-lora", "rolora", "fedsvd", "lora-fair", "fedsa-lora", "fedalt", "hetlora", "flexlora"];
 const MERGING: [&str; 2] = ["flora", "fedex-lora"];
 
 fn is_refused(method: &str, kind: &str) -> bool {

@@ -20,7 +20,7 @@ use study::Study;
 use tasks::predict::predict;
 
 use crate::support::{Test, distance, normal, within};
-use crate::tiny::{self, difference, difference_in_effect, experiment, run, study, uploading};
+use crate::tiny::{self, difference, difference_in_effect, effect, experiment, run, study, uploading};
 
 fn drawn(name: &str, positive: bool) -> Result<Adapters> {
     let draw = |(tensor, shape): (&str, (usize, usize))| {
@@ -48,13 +48,18 @@ fn after_one_round(row: &MethodRow) -> Result<BeforeAggregation> {
     let (_, study) = study(&experiment(row.name))?;
     let mut method = (row.build)(&BTreeMap::new())?;
     let global = method.start(study.initial().clone(), study.adapter());
+    let updates = trained(row, &*method, &global, &study, FIRST)?;
+    Ok((updates, method, global, study))
+}
+
+/// What clients that remember nothing send in a round.
+fn trained(row: &MethodRow, method: &dyn Method, global: &Adapters, study: &Study, round: Round) -> Result<Vec<Update>> {
     let train = |mut client: Client| {
-        client.begin_round(FIRST)?;
-        let received = method.send(client.id(), &global, FIRST)?;
+        client.begin_round(round)?;
+        let received = method.send(client.id(), global, round)?;
         Ok(method.train(&mut client, &received)?)
     };
-    let updates = study.federation().clients(row.scope).into_iter().map(train).collect::<Result<_>>()?;
-    Ok((updates, method, global, study))
+    study.federation().clients(row.scope).into_iter().map(train).collect()
 }
 
 /// A zero-initialised adapter is the backbone exactly, for every kind, attached wherever it may be. A prompt is no such thing:
@@ -95,8 +100,20 @@ fn the_seed_decides_where_a_run_starts() -> Test {
 }
 
 /// Methods that train otherwise than by descending the plain loss from the common start, or whose server goes beyond the mean.
-const NOT_LOCAL_TUNING: [&str; 9] =
-    ["fedprox", "feddyn", "fedadagrad", "fedyogi", "fedadam", "feddat", "ffa-lora", "hetlora", "flora"];
+const NOT_LOCAL_TUNING: [&str; 12] = [
+    "fedprox",
+    "feddyn",
+    "fedadagrad",
+    "fedyogi",
+    "fedadam",
+    "feddat",
+    "ffa-lora",
+    "rolora",
+    "fedsvd",
+    "fedalt",
+    "hetlora",
+    "flora",
+];
 
 /// With one client there is nothing to federate: one round of any other method is local tuning, and FedAvg is in every round.
 #[test]
@@ -260,6 +277,59 @@ fn order_of_updates_does_not_matter() -> Test {
         };
         let ((forwards, spec), (backwards, _)) = (merged(false)?, merged(true)?);
         within(&format!("{} in another order", row.name), difference_in_effect(&spec, &forwards, &backwards)?, 1e-5);
+    }
+    Ok(())
+}
+
+/// Where one matrix of a pair is every client's, what comes of averaging the other is the mean of the products, in every round; and a pair
+/// that is split anew keeps its product.
+#[test]
+fn averaging_one_matrix_is_exact() -> Test {
+    for name in ["ffa-lora", "rolora", "fedsvd"] {
+        let row = METHODS.iter().find(|row| row.name == name).context("no such method")?;
+        let (mut updates, mut method, mut global, study) = after_one_round(row)?;
+        for index in [1, 2] {
+            let round = Round { index, ..FIRST };
+            if index == 2 {
+                updates = trained(row, &*method, &global, &study, round)?;
+            }
+            let total: f64 = updates.iter().map(|update| update.num_examples as f64).sum();
+            let merged = merge(&mut *method, &global, updates.clone(), round)?;
+            for site in &study.adapter().sites {
+                let mut mean = effect(study.adapter(), site, &merged)?.zeros_like()?;
+                for update in &updates {
+                    let at_client = effect(study.adapter(), site, &global.with(update.set("adapters")?))?;
+                    mean = (mean + (at_client * (update.num_examples as f64 / total))?)?;
+                }
+                let off = distance(&effect(study.adapter(), site, &merged)?, &mean)?;
+                within(&format!("{name} in round {index} at `{}`", site.name), off, 1e-5);
+            }
+            global = merged;
+        }
+    }
+    Ok(())
+}
+
+/// What a client of FedALT receives has nothing of what it sent itself, and something of everybody else's.
+#[test]
+fn the_rest_of_the_world_is_the_others() -> Test {
+    let row = METHODS.iter().find(|row| row.name == "fedalt").context("no FedALT")?;
+    let (updates, _, _, study) = after_one_round(row)?;
+    let received = |changed: Option<usize>| -> Result<Vec<Vec<u8>>> {
+        let mut method = (row.build)(&BTreeMap::new())?;
+        let global = method.start(study.initial().clone(), study.adapter());
+        let sent = updates.iter().map(|update| {
+            let factor = if changed == Some(update.client) { 3.0 } else { 1.0 };
+            Ok(update.clone().with("adapters", update.set("adapters")?.scale(factor)?))
+        });
+        let global = merge(&mut *method, &global, sent.collect::<Result<Vec<_>>>()?, FIRST)?;
+        let to = |client| Ok(method.send(client, &global, Round { index: 2, ..FIRST })?.get("adapters")?.to_bytes()?);
+        (0..updates.len()).map(to).collect()
+    };
+    let before = received(None)?;
+    for client in 0..updates.len() {
+        let same: Vec<bool> = received(Some(client))?.iter().zip(&before).map(|(after, before)| after == before).collect();
+        assert!(same.iter().enumerate().all(|(other, same)| *same == (other == client)), "client {client}: {same:?}");
     }
     Ok(())
 }

@@ -102,6 +102,8 @@ fn numbers(row: &MethodRow, spec: &AdapterSpec, cohort: u64) -> [u64; 2] {
         // There is nothing to merge before the second round.
         "flora" => [up * both, down * cohort],
         "fedex-lora" => [up * both, spec.parameters() * both + (down - spec.parameters()) * cohort],
+        // B in the first round, A in the second.
+        "rolora" => [spec.parameters() * cohort, down * both],
         _ => [up * both, down * both],
     }
 }

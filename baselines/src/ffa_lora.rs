@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use federation::Result;
 use federation::registry::options;
-use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use federation::{ADAPTERS, Client, Method, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::averaging::{Averaging, tuned};
-use crate::pairs::{Sites, only_a, without_a};
+use crate::pairs::{Sites, WithFrozen, only_a, without_a};
 use crate::weights::Weights;
 
 /// FedAvg of B.
@@ -28,15 +28,6 @@ impl FfaLora {
     /// Reads its keys.
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         Ok(options::<Self>("ffa-lora", given)?.averaged())
-    }
-}
-
-/// What is trained stands beside what is not.
-struct WithFrozen(Adapters);
-
-impl Objective for WithFrozen {
-    fn attach(&self, _spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
-        Ok(self.0.with(trained))
     }
 }
 

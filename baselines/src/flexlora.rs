@@ -8,12 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use federation::Result;
 use federation::registry::{keys_of, options};
 use federation::{ADAPTERS, Client, Method, Plain, Round, Sets, Update};
-use federation::{Error, Result};
 use models::adapter::{AdapterSpec, Adapters};
-use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,7 +70,7 @@ impl Method for FlexLora {
         let merged = self.sites.merge(&updates, |pairs| {
             let weighted =
                 pairs.iter().zip(&weights).map(|(pair, &weight)| Ok(Pair { a: pair.a.clone(), b: (&pair.b * weight)? }));
-            decomposed(&Pair::stacked(&weighted.collect::<Result<Vec<_>>>()?)?, rank)
+            Pair::stacked(&weighted.collect::<Result<Vec<_>>>()?)?.by_singular_values(rank)
         })?;
         Ok(merged.with(&self.sites.mean_head(&updates, &weights)?))
     }
@@ -80,27 +78,4 @@ impl Method for FlexLora {
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
     }
-}
-
-/// The pair of the same product whose dimensions stand in the order of their singular values, at least `rank` of them.
-fn decomposed(pair: &Pair, rank: usize) -> Result<Pair> {
-    let (left, right) = (matrix(&pair.b)?.qr(), matrix(&pair.a)?.transpose().qr());
-    let svd = (left.r() * right.r().transpose()).svd(true, true);
-    let failed = || Error::Usage("the singular value decomposition of an update did not converge".into());
-    let (u, v) = (svd.u.ok_or_else(failed)?, svd.v_t.ok_or_else(failed)?);
-    let b = left.q() * u * DMatrix::from_diagonal(&svd.singular_values);
-    let a = v * right.q().transpose();
-    let like = |m: &DMatrix<f64>, x: &Tensor| tensor(m, x.dtype(), x.device());
-    Pair { a: like(&a, &pair.a)?, b: like(&b, &pair.b)? }.padded(rank)
-}
-
-fn matrix(x: &Tensor) -> Result<DMatrix<f64>> {
-    let (rows, columns) = x.dims2()?;
-    Ok(DMatrix::from_row_slice(rows, columns, &x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?))
-}
-
-fn tensor(m: &DMatrix<f64>, dtype: DType, device: &Device) -> Result<Tensor> {
-    // nalgebra stores columns one after the other.
-    let columns = Tensor::from_slice(m.as_slice(), (m.ncols(), m.nrows()), &Device::Cpu)?;
-    Ok(columns.t()?.contiguous()?.to_dtype(dtype)?.to_device(device)?)
 }

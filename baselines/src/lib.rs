@@ -3,6 +3,7 @@
 pub mod averaging;
 pub mod centralized;
 pub mod ditto;
+pub mod fedalt;
 pub mod fedavg;
 pub mod feddat;
 pub mod feddpa;
@@ -12,14 +13,17 @@ pub mod fednano;
 pub mod fedopt;
 pub mod fedprox;
 pub mod fedsa_lora;
+pub mod fedsvd;
 pub mod ffa_lora;
 pub mod flexlora;
 pub mod flora;
 pub mod hetlora;
 mod keys;
 pub mod local;
+pub mod lora_fair;
 mod pairs;
 pub mod robust;
+pub mod rolora;
 pub mod scaffold;
 pub mod weights;
 pub mod zero_shot;
@@ -43,6 +47,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("heterogeneity", include_str!("../configs/suites/heterogeneity.toml")),
     ("ci", include_str!("../configs/suites/ci.toml")),
     ("fednano-ablation", include_str!("../configs/suites/fednano-ablation.toml")),
+    ("activations", include_str!("../configs/suites/activations.toml")),
     ("smol-scienceqa", include_str!("../configs/suites/smol-scienceqa.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
 ];
@@ -71,6 +76,10 @@ const TWICE: Traffic = |spec, _| [2 * spec.set_parameters(); 2];
 const A_ALONE: Traffic = |spec, _| [of_sites(spec, |site| site.d_in) + of_head(spec); 2];
 /// The matrices B alone, and a head.
 const B_ALONE: Traffic = |spec, _| [of_sites(spec, |site| site.d_out) + of_head(spec); 2];
+/// The matrices B up, a head with them; N down.
+const B_UP: Traffic = |spec, _| [of_sites(spec, |site| site.d_out) + of_head(spec), spec.set_parameters()];
+/// A or B up in turn, a head with them, and here the larger; N down.
+const IN_TURN_UP: Traffic = |spec, clients| [A_ALONE(spec, clients)[0].max(B_ALONE(spec, clients)[0]), spec.set_parameters()];
 /// N up, every client's pairs and one head down.
 const STACK_DOWN: Traffic = |spec, clients| [spec.set_parameters(), clients as u64 * of_pairs(spec) + of_head(spec)];
 /// N up; N and a residual of every client's pairs down.
@@ -279,12 +288,45 @@ pub const METHODS: &[MethodRow] = &[
         ..PAIRS
     },
     MethodRow {
+        name: "rolora",
+        sentence: "LoRA whose A and B are trained and averaged in turn, a round each, which is exact.",
+        source: "Chen et al., arXiv 2502.01755",
+        traffic: IN_TURN_UP,
+        build: rolora::RoLora::build,
+        ..PAIRS
+    },
+    MethodRow {
+        name: "fedsvd",
+        sentence: "LoRA whose B is trained and averaged; the product is split anew by singular values after every round.",
+        source: "Lee et al., arXiv 2505.12805",
+        traffic: B_UP,
+        build: fedsvd::FedSvd::build,
+        ..PAIRS
+    },
+    MethodRow {
+        name: "lora-fair",
+        sentence: "FedAvg on LoRA, and a correction of the mean B toward the mean product.",
+        source: "Bian et al., arXiv 2411.14961",
+        mean_only: false,
+        build: lora_fair::LoraFair::build,
+        ..PAIRS
+    },
+    MethodRow {
         name: "fedsa-lora",
         sentence: "LoRA whose A is averaged and whose B stays at its client.",
         source: "Guo et al., arXiv 2410.01463",
         traffic: A_ALONE,
         personal: true,
         build: fedsa_lora::FedSaLora::build,
+        ..PAIRS
+    },
+    MethodRow {
+        name: "fedalt",
+        sentence: "A pair of one's own beside the mean of all others', weighed for each token by a router that stays at its client.",
+        source: "Bian et al., AAAI 2026; jmbian/FedALT",
+        mean_only: false,
+        personal: true,
+        build: fedalt::FedAlt::build,
         ..PAIRS
     },
     MethodRow {

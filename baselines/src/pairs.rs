@@ -1,9 +1,10 @@
 //! LoRA's matrices taken together, or NanoAdapters': what the methods that look at A, at B or at the product `B A` share.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use federation::aggregate::Mean;
-use federation::{ADAPTERS, Error, Result, Update};
+use federation::{ADAPTERS, Error, Objective, Result, Update};
 use models::adapter::{AdapterKind, AdapterSpec, Adapters, Shape, lora};
+use nalgebra::DMatrix;
 
 /// Why a method that takes pairs of matrices apart refuses adapters of a kind.
 pub fn refuses(kind: &AdapterKind) -> Option<&'static str> {
@@ -50,6 +51,15 @@ fn is(which: usize, spec: &AdapterSpec, name: &str) -> bool {
     }
 }
 
+/// What is trained stands beside what is not.
+pub struct WithFrozen(pub Adapters);
+
+impl Objective for WithFrozen {
+    fn attach(&self, _spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
+        Ok(self.0.with(trained))
+    }
+}
+
 /// A and B of one site.
 #[derive(Clone)]
 pub struct Pair {
@@ -86,6 +96,30 @@ impl Pair {
         let (a, b): (Vec<&Tensor>, Vec<&Tensor>) = pairs.iter().map(|pair| (&pair.a, &pair.b)).unzip();
         Ok(Self { a: Tensor::cat(&a, 0)?, b: Tensor::cat(&b, 1)? })
     }
+
+    /// The pair of the same product whose dimensions stand in the order of their singular values, all of these in B, so that the rows of
+    /// A are orthonormal; at least `rank` of them. By two QR and one small SVD: the product itself is never made.
+    pub fn by_singular_values(&self, rank: usize) -> Result<Self> {
+        let (left, right) = (matrix(&self.b)?.qr(), matrix(&self.a)?.transpose().qr());
+        let svd = (left.r() * right.r().transpose()).svd(true, true);
+        let failed = || Error::Usage("the singular value decomposition of an update did not converge".into());
+        let (u, v) = (svd.u.ok_or_else(failed)?, svd.v_t.ok_or_else(failed)?);
+        let b = left.q() * u * DMatrix::from_diagonal(&svd.singular_values);
+        let a = v * right.q().transpose();
+        let like = |m: &DMatrix<f64>, x: &Tensor| tensor(m, x.dtype(), x.device());
+        Self { a: like(&a, &self.a)?, b: like(&b, &self.b)? }.padded(rank)
+    }
+}
+
+fn matrix(x: &Tensor) -> Result<DMatrix<f64>> {
+    let (rows, columns) = x.dims2()?;
+    Ok(DMatrix::from_row_slice(rows, columns, &x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?))
+}
+
+fn tensor(m: &DMatrix<f64>, dtype: DType, device: &Device) -> Result<Tensor> {
+    // nalgebra stores columns one after the other.
+    let columns = Tensor::from_slice(m.as_slice(), (m.ncols(), m.nrows()), &Device::Cpu)?;
+    Ok(columns.t()?.contiguous()?.to_dtype(dtype)?.to_device(device)?)
 }
 
 /// What a method must know of its adapters to see pairs, from the moment a run starts.

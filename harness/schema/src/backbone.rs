@@ -13,8 +13,8 @@ pub struct BackboneConfig {
     /// How its weights are held: `f32` (also without this key), `bf16` or `f16`. Adapters are f32 in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
-    /// Where weights lie that the backbone asks for (as `smol` does for a language model), a file or a folder; without it a variable of
-    /// the environment or the Hub's cache says so. Not part of the run's identity, which has the weights' checksum.
+    /// Where weights lie that the backbone asks for (`smol`'s language model), a file or a folder; without it a variable of the
+    /// environment or the Hub's cache says so, as for every other part. Not part of the run's identity, which has the checksums.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// What a training step does not keep for its backward pass. Not part of the run's identity: no number depends on it.

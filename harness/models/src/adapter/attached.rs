@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 
 use super::{Adapt, Form, Untouched};
+use crate::nn;
 
 /// What is added at each site, times one scale.
 ///
@@ -21,6 +22,8 @@ pub struct Attached {
 enum Part {
     /// `up(down(x))`, `down` `[r, d_in]`, `up` `[d_out, r]`; with biases `[r]` and `[d_out]`, `up(ReLU(down(x)))`.
     Pair { down: Tensor, up: Tensor, biases: Option<(Tensor, Tensor)> },
+    /// `g_0 up_0(down_0(x)) + g_1 up_1(down_1(x))`, `g = softmax(router x)` for each token, `router` `[2, d_in]`.
+    Routed { pairs: [(Tensor, Tensor); 2], router: Tensor },
     /// `b` `[d_out]`.
     Shift(Tensor),
     /// `v * x`, `v` `[d]`.
@@ -38,6 +41,11 @@ impl Attached {
     /// Adapts a site by a pair of matrices; with biases, a bottleneck: a ReLU between them, a bias after each.
     pub fn add_pair(&mut self, site: &str, down: Tensor, up: Tensor, biases: Option<(Tensor, Tensor)>) {
         self.sites.insert(site.into(), Part::Pair { down, up, biases });
+    }
+
+    /// Adapts a site by two pairs of matrices, down and up, that a router weighs for each token.
+    pub fn add_routed(&mut self, site: &str, pairs: [(Tensor, Tensor); 2], router: Tensor) {
+        self.sites.insert(site.into(), Part::Routed { pairs, router });
     }
 
     /// Adapts a site by a bias.
@@ -69,6 +77,14 @@ impl Adapt for Attached {
             Part::Pair { down, up, biases: Some((of_down, of_up)) } => {
                 let low = spread(&linear(input, down)?, of_down, Tensor::broadcast_add)?.relu()?;
                 spread(&linear(&low, up)?, of_up, Tensor::broadcast_add)?
+            }
+            Part::Routed { pairs, router } => {
+                let gates = nn::softmax(&linear(input, router)?)?;
+                let gated = |which: usize| {
+                    let (down, up) = &pairs[which];
+                    linear(&linear(input, down)?, up)?.broadcast_mul(&gates.narrow(D::Minus1, which, 1)?)
+                };
+                (gated(0)? + gated(1)?)?
             }
             Part::Shift(bias) => {
                 let (b, t, _) = input.dims3()?;

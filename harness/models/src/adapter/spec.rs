@@ -24,6 +24,9 @@ struct Part {
 
 /// The name, behind a site's, of a full matrix `[d_out, d_in]` that a method has merged into the frozen weights there.
 const BASE: &str = "base";
+/// The same of a second pair, and of the router that weighs both.
+const SECOND: &str = "second";
+const ROUTER: &str = "router";
 
 /// How many times as many parameters are still as many as were asked for.
 const NEAR: f64 = 1.5;
@@ -286,6 +289,24 @@ impl AdapterSpec {
         format!("{}.{BASE}", site.name)
     }
 
+    /// The name of the router of a site that has two pairs.
+    pub fn router_name(site: &SiteSpec) -> String {
+        format!("{}.{ROUTER}", site.name)
+    }
+
+    /// The names of the second pair of a site that has a router, which weighs it first.
+    pub fn second_names(&self, site: &SiteSpec) -> Option<[String; 2]> {
+        let second = SiteSpec { name: format!("{}.{SECOND}", site.name), ..site.clone() };
+        self.names(&second)
+    }
+
+    /// Both pairs of a site that has a router, the second one first, and the router; nothing where one of these is missing.
+    fn routed(&self, site: &SiteSpec, adapters: &Adapters) -> Option<([(Tensor, Tensor); 2], Tensor)> {
+        let pair = |[down, up]: [String; 2]| adapters.get(&down).cloned().zip(adapters.get(&up).cloned());
+        let router = adapters.get(&Self::router_name(site))?.clone();
+        Some(([pair(self.second_names(site)?)?, pair(self.names(site)?)?], router))
+    }
+
     /// Adapters at work; sites that the set does not hold stay untouched. The rank is the tensors' own; the scale is alpha / r of
     /// this specification whatever it is.
     pub fn attach(&self, adapters: &Adapters) -> Result<Attached> {
@@ -296,6 +317,10 @@ impl AdapterSpec {
         }
         for site in &self.sites {
             let tensor = |name: &str| adapters.get(&format!("{}.{name}", site.name)).cloned();
+            if let Some((pairs, router)) = self.routed(site, adapters) {
+                attached.add_routed(&site.name, pairs, router);
+                continue;
+            }
             match self.kind.shape {
                 Shape::Pair { names: [down, up], biases } => {
                     let pair = tensor(down).zip(tensor(up));
