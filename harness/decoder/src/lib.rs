@@ -6,7 +6,7 @@
 //! rounds.
 //!
 //! # What is said on a line
-//! A frame is a head in JSON behind its length, and a body of numbers.
+//! A frame is a head in JSON behind its length, and a body of numbers; that of a forward pass begins with its batch's layout.
 //!
 //! | the client asks | body | the decoder says | body |
 //! |---|---|---|---|
