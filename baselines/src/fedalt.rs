@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use federation::aggregate::Mean;
 use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Objective, Result, Round, Sets, Update};
+use federation::{ADAPTERS, Client, Method, Result, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pairs::Sites;
+use crate::pairs::{Sites, WithFrozen};
 use crate::weights::Weights;
 
 /// Pairs of one's own, and the rest of the world's.
@@ -98,14 +98,6 @@ fn beside(spec: &AdapterSpec, rest: &Adapters) -> Adapters {
     found
 }
 
-struct WithRest(Adapters);
-
-impl Objective for WithRest {
-    fn attach(&self, _spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
-        Ok(self.0.with(trained))
-    }
-}
-
 impl Method for FedAlt {
     fn start(&mut self, initial: Adapters, spec: &AdapterSpec) -> Adapters {
         (self.initial, self.sites) = (initial.clone(), Sites::of(spec));
@@ -120,7 +112,7 @@ impl Method for FedAlt {
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let (spec, rest) = (client.spec(), received.get(ADAPTERS)?);
         let start = own(client)?.with(&spec.head_of(rest));
-        let fit = client.fit(&start, &mut WithRest(beside(spec, rest)))?;
+        let fit = client.fit(&start, &mut WithFrozen(beside(spec, rest)))?;
         client.memory.insert(OWN.into(), fit.adapters.clone());
         client.memory.insert(REST.into(), rest.clone());
         Ok(client.update(fit.work).with(ADAPTERS, pairs(spec, &fit.adapters)))

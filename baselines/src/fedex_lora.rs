@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::averaging::Averaging;
-use crate::flora::{BASE, OnBase};
-use crate::pairs::{Pair, Sites};
+use crate::flora::BASE;
+use crate::pairs::{Pair, Sites, WithFrozen};
 use crate::weights::Weights;
 
 /// FedAvg and its residual.
@@ -66,7 +66,7 @@ impl Averaging for FedExLora {
         }
         // Before it trains: what the others hold by now it holds, too, even if its own round is left out.
         client.memory.insert(BASE.into(), base.clone());
-        let fit = client.fit(received.get(ADAPTERS)?, &mut OnBase(&base))?;
+        let fit = client.fit(received.get(ADAPTERS)?, &mut WithFrozen(base))?;
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 

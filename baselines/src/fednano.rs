@@ -4,8 +4,8 @@
 //! the client's final parameters: squared per-example gradients of the answer's negative log-likelihood, averaged over the shard.
 //! Where the denominator is below `floor`, the plain average. The paper does not say whether Fishers are normalised first; as they
 //! are, one client's may be so much larger that it decides alone. `normalize` divides each client's by its own length, as Matena &
-//! Raffel's code does, or by its mean. Every round records what share of the weight each client had. FedNano-EF accumulates F from the squared gradients of the last local
-//! epoch's own steps instead; those are squared per batch, a different and smaller quantity.
+//! Raffel's code does, or by its mean. Every round records what share of the weight each client had. FedNano-EF accumulates F
+//! from the squared gradients of the last local epoch's own steps instead; those are squared per batch, a different and smaller quantity.
 
 use std::collections::BTreeMap;
 

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use federation::Result;
 use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
+use federation::{ADAPTERS, Client, Method, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pairs::{Pair, Sites, check_ranks, rank_of};
+use crate::pairs::{Pair, Sites, WithFrozen, check_ranks, rank_of};
 use crate::weights::Weights;
 
 /// Stacks.
@@ -38,15 +38,6 @@ pub struct Flora {
 const STACK: &str = "stack";
 /// What a client keeps its changes to the frozen weights under.
 pub(crate) const BASE: &str = "base";
-
-/// What is trained stands beside changes of the frozen weights.
-pub(crate) struct OnBase<'a>(pub &'a Adapters);
-
-impl Objective for OnBase<'_> {
-    fn attach(&self, _spec: &AdapterSpec, trained: &Adapters) -> Result<Adapters> {
-        Ok(self.0.with(trained))
-    }
-}
 
 impl Flora {
     /// Reads its keys.
@@ -79,7 +70,7 @@ impl Method for Flora {
         let rank = rank_of(&self.ranks, client.id(), client.spec());
         let fresh = self.sites.map(&client.fresh()?, |pair| pair.first(rank))?;
         let start = received.get(ADAPTERS).map_or(fresh.clone(), |head| fresh.with(head));
-        let fit = client.fit(&start, &mut OnBase(&base))?;
+        let fit = client.fit(&start, &mut WithFrozen(base))?;
         Ok(client.update(fit.work).with(ADAPTERS, fit.adapters))
     }
 

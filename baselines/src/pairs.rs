@@ -51,7 +51,7 @@ fn is(which: usize, spec: &AdapterSpec, name: &str) -> bool {
     }
 }
 
-/// What is trained stands beside what is not.
+/// What is trained stands beside what is not: one matrix of a pair, another pair, a change of the frozen weights.
 pub struct WithFrozen(pub Adapters);
 
 impl Objective for WithFrozen {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 use line::Line;
 use models::crossing::{Meter, decode, encode};
-
 use schema::experiment::{Activations, LossAt};
 
 use crate::far::{Body, Far};
