@@ -25,6 +25,8 @@ pub fn environment(
         dirty: env!("FEDBENCH_DIRTY") == "true",
         command: command(),
         started: now_utc(),
+        resumed_after: None,
+        program: Some(crate::resume::program().into()),
         rustc: env!("FEDBENCH_RUSTC").into(),
         libraries: LIBRARIES.iter().filter_map(|name| Some((name.to_string(), version_of(name)?))).collect::<BTreeMap<_, _>>(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
@@ -47,7 +49,7 @@ pub fn host_facts(clients: Vec<usize>, backbone: &dyn Backbone) -> HostFacts {
 }
 
 /// What multiplies with a backbone's weights.
-fn kernels(backbone: &dyn Backbone) -> BTreeMap<String, String> {
+pub fn kernels(backbone: &dyn Backbone) -> BTreeMap<String, String> {
     if backbone.device().is_cpu() { models::kernels::in_use(backbone.weights_dtype()) } else { BTreeMap::new() }
 }
 

@@ -1,8 +1,11 @@
 //! Progress for people: a bar with an ETA on a terminal, a line per round, nothing when quiet.
 
+use std::path::Path;
+
 use federation::{RoundReport, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::interrupt;
 use crate::output::note;
 
 /// Shows a run's progress on standard error.
@@ -22,6 +25,16 @@ impl Progress {
         Self { bar, quiet }
     }
 
+    /// Rounds that another process has done already are no work.
+    pub fn resume(&self, run: &Path, after: Option<u32>, rounds: usize, clients: usize) {
+        interrupt::at(run, after.unwrap_or(0) as usize, rounds);
+        if let Some(after) = after {
+            self.bar.inc(u64::from(after) * clients as u64);
+            self.bar.reset_eta();
+            self.line(&format!("  goes on after round {after} of {rounds}"));
+        }
+    }
+
     /// A line among the progress.
     pub fn line(&self, line: &str) {
         if !self.quiet {
@@ -32,6 +45,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        interrupt::over();
         self.bar.finish_and_clear();
     }
 }
@@ -42,6 +56,7 @@ impl Watch for Progress {
     }
 
     fn round_done(&self, report: &RoundReport) {
+        interrupt::after(report.round);
         let share = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{:.1}%", 100.0 * value));
         let loss = report.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.4}"));
         self.line(&format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use federation::registry::MethodRow;
-use federation::{self, Engine, InProcess, Outcome, Scope};
+use federation::{self, Engine, Outcome, Scope};
 use machine::memory;
 use models::flops::Flops;
 use remote::Introduction;
@@ -15,6 +15,7 @@ use schema::card::BadRow;
 use schema::metrics::{Beside, Metric};
 use schema::record::{HostFacts, Skipped};
 use schema::{Card, Environment, Experiment, Prediction, Summary, manifest, run_dir};
+use study::checkpoints::Kept;
 use study::parameters::client_parameters;
 use study::record::RunDir;
 use study::{Part, Study};
@@ -26,6 +27,7 @@ use crate::hub;
 use crate::output::note;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::resume;
 use crate::session::{Resolved, Session};
 
 /// What became of a run.
@@ -56,6 +58,8 @@ pub struct Options {
     pub quiet: bool,
     /// A folder with a summary is complete, whatever its manifest says.
     pub unverified: bool,
+    /// What is there is run again, from the first round.
+    pub force: bool,
 }
 
 /// Where a run's clients are.
@@ -63,8 +67,13 @@ pub trait Place {
     /// What this process does of the experiment.
     fn part(&self) -> Part;
 
-    /// The engine that brings orders to them, given who this side is, and the other processes that have them.
-    fn engine<'s>(&mut self, study: &'s Study, here: Introduction) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)>;
+    /// The engine that brings orders to them, given who this side is and what the run goes on from, and the other processes that have them.
+    fn engine<'s>(
+        &mut self,
+        study: &'s Study,
+        here: Introduction,
+        kept: &mut Kept,
+    ) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)>;
 }
 
 /// In this process.
@@ -75,8 +84,13 @@ impl Place for Here {
         Part::Whole
     }
 
-    fn engine<'s>(&mut self, study: &'s Study, _here: Introduction) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)> {
-        Ok((Box::new(InProcess::new(study.host()?)), Vec::new()))
+    fn engine<'s>(
+        &mut self,
+        study: &'s Study,
+        _here: Introduction,
+        kept: &mut Kept,
+    ) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)> {
+        Ok((Box::new(resume::engine(study, kept)?), Vec::new()))
     }
 }
 
@@ -100,6 +114,10 @@ pub fn run_at(
 /// What an experiment's run is, and whether it is complete below `out`.
 pub fn look(session: &mut Session, experiment: &Experiment, out: &Path, options: Options) -> Result<(Resolved, Option<Ran>)> {
     let mut resolved = session.resolve(experiment)?;
+    if options.force {
+        session.complete(&mut resolved)?;
+        return Ok((resolved, None));
+    }
     let before = complete(&out.join(&resolved.name), options);
     if before.as_ref().is_some_and(|before| !may_have_lacked_pictures(before.folder(), &resolved)) {
         return Ok((resolved, before));
@@ -118,6 +136,9 @@ pub fn is_complete(folder: &Path, options: Options) -> bool {
 /// Runs what is not complete yet.
 pub fn go(place: &mut dyn Place, session: &mut Session, mut resolved: Resolved, out: &Path, options: Options) -> Result<Ran> {
     let (name, row) = (resolved.name.clone(), resolved.row);
+    if RunDir::is_taken(out, &name) {
+        return Err(study::Error::Busy { path: out.join(&name) }.into());
+    }
     let part = place.part();
     let study = session.study_of(&resolved, &part)?;
     let rounds = if row.scope == Scope::Nothing { 0 } else { resolved.experiment.federation.rounds };
@@ -128,19 +149,22 @@ pub fn go(place: &mut dyn Place, session: &mut Session, mut resolved: Resolved, 
         Plan::new(&study, &row, &resolved.inputs, &mut session.pace)?.lines().iter().for_each(|line| progress.line(line));
     }
 
-    let (mut engine, hosts) = place.engine(&study, introduction(&study, &name, Vec::new())?)?;
-    note_commits(&hosts);
     let folder = RunDir::create(out, &name)?;
     // Another process may have finished it since.
-    if is_complete(folder.path(), options) {
+    if !options.force && is_complete(folder.path(), options) {
         return Ok(Ran::Before(folder.path().into()));
     }
+    let mut kept = resume::kept(folder.path(), &study, &resolved, resume::writer(&study, part != Part::Whole), options.force);
+    let (mut engine, hosts) = place.engine(&study, introduction(&study, &name, Vec::new())?, &mut kept)?;
+    note_commits(&hosts);
     folder.clear()?;
+    let resumed_after = kept.last().map(|last| last.round.index as u32);
+    progress.resume(folder.path(), resumed_after, rounds, study.shards().len());
     let downloads = session.downloads(&resolved.located, &resolved.backbone);
     let environment =
         environment(study.backbone(), &resolved.experiment.backbone.device, study.doubts(), downloads, resolved.inputs);
-    folder.write_setup(&study, &Environment { hosts, ..environment })?;
-    let outcome = study.run(&mut *resolved.method, &mut *engine, &progress)?;
+    folder.write_setup(&study, &Environment { hosts, resumed_after, ..environment })?;
+    let outcome = study.run_from(&mut *resolved.method, &mut *engine, &progress, &mut kept)?;
     let summary = summary(&name, &study, &row, &outcome);
     folder.write_outcome(&study, &outcome, &summary)?;
     Ok(Ran::Now(folder.path().into(), Box::new(summary)))
@@ -235,7 +259,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
     let [client_flops, server_flops] = train_flops(study, row, outcome).by_side(placement);
     let (chance, majority) = trivial_accuracies(study.judge());
     let ranked = ranked(study.judge(), &outcome.predictions);
-    let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.timings.iter().map(of).sum::<f64>();
+    let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.measured.timings.iter().map(of).sum::<f64>();
     let train_seconds = seconds(|round| round.train_seconds);
     let beside = Beside {
         run: name.into(),
@@ -262,14 +286,14 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         client_parameters_deployed: stored.deployed,
         model_parameters: spec.parameters.total() + trainable,
         trainable_parameters: trainable,
-        uploaded_parameters_per_round: if row.scope == Scope::Shard { outcome.uploaded_parameters } else { 0 },
+        uploaded_parameters_per_round: if row.scope == Scope::Shard { outcome.measured.uploaded_parameters } else { 0 },
         client_train_flops: Some(client_flops),
         server_train_flops: Some(server_flops),
         wall_seconds: seconds(|round| round.train_seconds + round.aggregate_seconds + round.evaluate_seconds),
         peak_memory_bytes: memory::peak_bytes(),
-        train_examples_per_second: if train_seconds > 0.0 { outcome.examples_seen as f64 / train_seconds } else { 0.0 },
+        train_examples_per_second: if train_seconds > 0.0 { outcome.measured.examples_seen as f64 / train_seconds } else { 0.0 },
     };
-    Summary::new(beside, &outcome.records)
+    Summary::new(beside, &outcome.measured.records)
 }
 
 /// The mean worth of all answers by whoever holds the row, in his own test shard; none of none.
@@ -281,7 +305,7 @@ fn over_rows(predictions: &[Prediction]) -> Option<f64> {
 
 /// What training computed: every pass, and each image of the clients that trained once through the frozen tower.
 fn train_flops(study: &Study, row: &MethodRow, outcome: &Outcome) -> Flops {
-    let steps = outcome.records.iter().filter(|record| record.metric == Metric::OptimizerSteps);
+    let steps = outcome.measured.records.iter().filter(|record| record.metric == Metric::OptimizerSteps);
     let trained: BTreeSet<u32> = steps.filter_map(|record| record.client).collect();
     let seen = |example: &usize| study.train()[*example].sequence.images.len();
     let images: usize = match row.scope {
@@ -289,7 +313,7 @@ fn train_flops(study: &Study, row: &MethodRow, outcome: &Outcome) -> Flops {
         Scope::Pooled => (0..study.train().len()).map(|example| seen(&example)).sum(),
         Scope::Shard => trained.iter().flat_map(|&client| &study.shards()[client as usize].train).map(seen).sum(),
     };
-    let mut flops = outcome.flops;
+    let mut flops = outcome.measured.flops;
     flops += Flops { before_decoder: images as f64 * study.backbone().spec().image_flops, decoder: 0.0 };
     flops
 }

@@ -85,7 +85,7 @@ fn every_method_runs_on_every_kind_or_says_why_not() -> Test {
                 study.run(&mut *method, &mut InProcess::new(study.host()?), &Unwatched).with_context(|| what.clone())?;
             assert_eq!(outcome.recorded(Metric::LeftOut).count(), 0, "{what}");
             let numbers = (settled.traffic)(study.adapter(), 2)[0];
-            let sent = if row.scope == Scope::Shard { outcome.uploaded_parameters } else { 0 };
+            let sent = if row.scope == Scope::Shard { outcome.measured.uploaded_parameters } else { 0 };
             assert_eq!(sent, numbers, "{what}: numbers that its row says a client sends");
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use baselines::METHODS;
 use candle_core::{DType, Device, Tensor};
+use federation::checkpoint::Measured;
 use federation::order::{Done, Kind};
 use federation::{
     self, ADAPTERS, Client, Engine, Error, Host, InProcess, Message, Method, Order, Outcome, Payload, Plain, Reply, Round, Scope,
@@ -56,8 +57,8 @@ impl Engine for Carried<'_> {
 
 /// All that a run leaves behind, timings aside.
 pub fn left_behind(outcome: &Outcome) -> Result<(Vec<Vec<u8>>, String)> {
-    let Outcome { adapters, activations, flops, steps, uploaded_parameters, examples_seen, judgement, .. } = outcome;
-    let counted = (adapters, activations, flops, steps, uploaded_parameters, examples_seen, judgement);
+    let Measured { adapters, activations, flops, steps, uploaded_parameters, examples_seen, .. } = &outcome.measured;
+    let counted = (adapters, activations, flops, steps, uploaded_parameters, examples_seen, &outcome.judgement);
     let owners: Vec<usize> = outcome.personal.iter().map(|(client, _)| *client).collect();
     Ok((bytes(outcome)?, format!("{counted:?} {owners:?}")))
 }
@@ -173,7 +174,8 @@ fn clients_diverge_wherever_they_are() -> Test {
     let here = study.run(&mut *astray()?, &mut InProcess::new(Host::new(study.federation(), astray()?)), &Unwatched)?;
     let there = study.run(&mut *astray()?, &mut Carried::new(&study, 2, astray)?, &Unwatched)?;
     assert!(left_behind(&here)? == left_behind(&there)?);
-    let left_out: Vec<_> = there.records.iter().filter(|r| r.metric == Metric::LeftOut).map(|r| (r.round, r.client)).collect();
+    let left_out: Vec<_> =
+        there.measured.records.iter().filter(|r| r.metric == Metric::LeftOut).map(|r| (r.round, r.client)).collect();
     assert_eq!(left_out, [(2, Some(2))]);
 
     let mut experiment = experiment("fedavg-nano");
@@ -250,10 +252,11 @@ fn the_round_goes_on_without_a_client() -> Test {
     ];
     for (at, (meddle, metric)) in table.into_iter().enumerate() {
         let outcome = meddled("fedavg-nano", |_| {}, meddle)?.with_context(|| format!("case {at}"))?;
-        let recorded: Vec<_> = outcome.records.iter().filter(|r| r.metric == metric).map(|r| (r.round, r.client)).collect();
+        let recorded: Vec<_> =
+            outcome.measured.records.iter().filter(|r| r.metric == metric).map(|r| (r.round, r.client)).collect();
         assert_eq!(recorded, [(2, Some(1))], "case {at}");
         let trained: Vec<_> =
-            outcome.records.iter().filter(|r| r.metric == Metric::TrainLoss && r.round == 2).map(|r| r.client).collect();
+            outcome.measured.records.iter().filter(|r| r.metric == Metric::TrainLoss && r.round == 2).map(|r| r.client).collect();
         assert_eq!(trained, [Some(0), Some(2)], "case {at}");
     }
     Ok(())
@@ -308,7 +311,7 @@ fn statistics_go_with_their_adapters() -> Test {
     ];
     for (at, (method, meddle)) in table.into_iter().enumerate() {
         let outcome = meddled(method, |_| {}, meddle)?.with_context(|| format!("case {at}"))?;
-        let left_out = outcome.records.iter().filter(|r| r.metric == Metric::LeftOut).map(|r| (r.round, r.client));
+        let left_out = outcome.measured.records.iter().filter(|r| r.metric == Metric::LeftOut).map(|r| (r.round, r.client));
         assert_eq!(left_out.collect::<Vec<_>>(), [(2, Some(1))], "case {at}");
     }
     Ok(())

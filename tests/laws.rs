@@ -223,13 +223,13 @@ fn normalised_fishers_have_no_size() -> Test {
 fn shares_are_recorded() -> Test {
     let (_, study, outcome) = run(&experiment("fednano"))?;
     let tensors = study.initial().iter().count();
-    let of = |wanted: fn(&Metric) -> bool| outcome.records.iter().filter(move |record| wanted(&record.metric));
+    let of = |wanted: fn(&Metric) -> bool| outcome.measured.records.iter().filter(move |record| wanted(&record.metric));
     assert_eq!(of(|metric| *metric == Metric::WeightShare).count(), 2 * 3);
     assert_eq!(of(|metric| matches!(metric, Metric::WeightShareOf(_))).count(), 2 * 3 * tensors);
     let of_second = of(|metric| *metric == Metric::WeightShare).filter(|record| record.round == 2);
     within("shares of a round", (of_second.map(|record| record.value).sum::<f64>() - 1.0).abs(), 1e-9);
     let plain = run(&experiment("fedavg"))?.2;
-    assert!(plain.records.iter().all(|record| !record.metric.name().starts_with("weight_share")));
+    assert!(plain.measured.records.iter().all(|record| !record.metric.name().starts_with("weight_share")));
     Ok(())
 }
 

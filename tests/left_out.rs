@@ -59,7 +59,7 @@ fn a_refused_update_leaves_nothing_behind() -> Test {
         let (_, study) = study(&experiment(name))?;
         let seen = Seen::default();
         let outcome = run_with(&study, || Poisoned { method: tiny::method(name).expect(name), seen: seen.clone() })?;
-        let left_out: Vec<_> = outcome.records.iter().filter(|record| record.metric == Metric::LeftOut).collect();
+        let left_out: Vec<_> = outcome.measured.records.iter().filter(|record| record.metric == Metric::LeftOut).collect();
         assert_eq!(left_out.iter().map(|record| (record.round, record.client)).collect::<Vec<_>>(), [(1, Some(1))], "{name}");
         let seen = seen.lock().expect("nobody panicked");
         let remembered = |client: usize| -> Result<&Vec<String>> { seen.get(&(2, client)).context("it did not train") };

@@ -36,6 +36,7 @@
 //! - [`left_out`]: what does a client remember of a round that is left out?
 //! - [`tune`]: is a search blind to the test split, of one size for all, and no dearer than it says?
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
+//! - [`resume`]: does a run that goes on from a checkpoint come out as one that was never interrupted?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`scoring`]: is a score a number, of all options, by the adapters that were named; are counts and numbers within limits?
@@ -91,6 +92,7 @@ mod privacy;
 mod processes;
 mod quoted;
 mod reality;
+mod resume;
 mod rope;
 mod rows;
 mod rundir;

@@ -149,7 +149,7 @@ fn what_never_arrived_leaves_no_trace() -> Test {
         experiment.federation.rounds = 3;
         let never = unlucky(&experiment, Mishap::OrderLost)?;
         let dropped: Vec<_> =
-            never.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect();
+            never.measured.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect();
         assert_eq!(dropped, [(2, Some(1))], "{method}");
         for mishap in [Mishap::ReplyLost, Mishap::ReplyLostAlone] {
             let lost = unlucky(&experiment, mishap)?;
@@ -165,7 +165,13 @@ fn what_never_arrived_leaves_no_trace() -> Test {
 #[test]
 fn what_is_forgotten_is_recorded() -> Test {
     let recorded = |outcome: &Outcome, metric: Metric| -> Vec<_> {
-        outcome.records.iter().filter(|record| record.metric == metric).map(|record| (record.round, record.client)).collect()
+        outcome
+            .measured
+            .records
+            .iter()
+            .filter(|record| record.metric == metric)
+            .map(|record| (record.round, record.client))
+            .collect()
     };
     let mut experiment = federated("ditto");
     experiment.federation.rounds = 3;
@@ -206,7 +212,7 @@ fn who_cannot_be_judged_is_recorded() -> Test {
     let (_, study) = study(&experiment)?;
     let outcome = run(&study, &mut Gone(InProcess::new(study.host()?), 1))?;
     let recorded: Vec<_> =
-        outcome.records.iter().filter(|r| r.metric == Metric::NotJudged).map(|r| (r.round, r.client)).collect();
+        outcome.measured.records.iter().filter(|r| r.metric == Metric::NotJudged).map(|r| (r.round, r.client)).collect();
     assert_eq!(recorded, [(2, Some(0))]);
     assert_eq!(outcome.judgement.clients.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
     assert!(outcome.predictions.iter().all(|p| p.client != Some(0)) && outcome.personal.len() == 2);

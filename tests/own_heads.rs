@@ -280,8 +280,8 @@ fn a_shared_head_travels_as_adapters_do() -> Test {
         // A client's own adapters go into the run folder, the shared head among them.
         assert_eq!(ran.messages[1] > 0, up > 0 || row.personal || row.scope == Scope::Pooled, "{name}: {:?}", ran.messages);
         assert_eq!(
-            outcome.uploaded_parameters,
-            if row.scope == Scope::Shard { up } else { outcome.uploaded_parameters },
+            outcome.measured.uploaded_parameters,
+            if row.scope == Scope::Shard { up } else { outcome.measured.uploaded_parameters },
             "{name}"
         );
         // HetLoRA's clients may have pruned themselves by the second round.

@@ -119,7 +119,7 @@ fn ran(desk: &Desk, method: &str) -> Result<PathBuf> {
     setup();
     let registry = Registry::new(METHODS).task(&NAMING);
     registry.check()?;
-    let options = Options { quiet: true, unverified: false };
+    let options = Options { quiet: true, ..Options::default() };
     let done = run(&mut Session::new(registry), &experiment(desk, method)?, &desk.path().join("runs"), options)?;
     Ok(done.folder().into())
 }

@@ -190,6 +190,8 @@ fn runs(method: &str, clients: &str, seeds: impl IntoIterator<Item = u64>, plant
 
 fn environment() -> Environment {
     Environment {
+        resumed_after: None,
+        program: None,
         format: 0,
         version: "0".into(),
         commit: "test".into(),

@@ -130,13 +130,13 @@ fn every_method_keeps_secrets() -> Test {
             // Who sends nothing spends nothing.
             let sent =
                 |record: &&schema::Record| record.metric == Metric::UplinkBytes && record.client == Some(0) && record.value > 0.0;
-            let rounds = secret.records.iter().filter(sent).count();
+            let rounds = secret.measured.records.iter().filter(sent).count();
             assert_eq!(spent > 0.0, rounds > 0, "{}", row.name);
             assert_eq!(spent, epsilon(&privacy, rounds), "{}", row.name);
             experiment.privacy = None;
             let open = run(&experiment)?.2;
             if !["hetlora", "flora", "fedex-lora"].contains(&row.name) {
-                assert_eq!(secret.adapters.uplink, open.adapters.uplink, "{}", row.name);
+                assert_eq!(secret.measured.adapters.uplink, open.measured.adapters.uplink, "{}", row.name);
             }
             assert!(open.recorded(Metric::PrivacyEpsilon).next().is_none());
         }

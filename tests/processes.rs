@@ -113,3 +113,31 @@ fn the_programs_workers_may_be_killed() -> Test {
     desk.expect(&["coordinate", "x.toml", "--workers", "http://h:1"], 2, &["is no address"]);
     Ok(())
 }
+
+/// A server that is killed in a run of SCAFFOLD, whose server and clients both remember, goes on where it was, and so does its worker,
+/// which has done a round more: the bytes of `run`.
+#[test]
+fn the_server_may_be_killed() -> Test {
+    let desk = Desk::new();
+    let minimal = MINIMAL.replace("fednano", "scaffold");
+    desk.write("x.toml", &format!("[federation]\nrounds = 6\nlocal_steps = 2\n[partition]\nclients = 2\n{minimal}"));
+    desk.expect(&["run", "x.toml", "--quiet", "--out", "whole"], 0, &[]);
+    desk.write("token", TOKEN);
+    std::fs::set_permissions(desk.path().join("token"), Permissions::from_mode(0o600))?;
+    let _worker = Process::start(&desk, "0,1", "unix:a.sock")?;
+    let given = ["coordinate", "x.toml", "--workers", "unix:a.sock", "--token", "token", "--out", "killed"];
+    let name = std::fs::read_dir(desk.path().join("whole"))?.next().context("a run")??.file_name();
+    let run = desk.path().join("killed").join(name);
+    for round in [2, 4] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fedbench"));
+        let mut child = command.args(given).current_dir(desk.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        while study::checkpoints::stands_after(&run).is_none_or(|(after, _)| after < round) && child.try_wait()?.is_none() {
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill()?;
+        child.wait()?;
+    }
+    desk.expect(&given, 0, &["goes on after round", "accuracy"]);
+    assert!(files_of_run(&desk, "whole")? == files_of_run(&desk, "killed")?);
+    Ok(())
+}

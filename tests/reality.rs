@@ -64,8 +64,13 @@ fn broken_updates_are_left_out() -> Test {
         experiment.federation.uplink = uplink;
         let (_, study) = study(&experiment)?;
         let outcome = tiny::run_with(&study, || Poisoned(&[1], harm, Mean::default()))?;
-        let left_out: Vec<_> =
-            outcome.records.iter().filter(|record| record.metric == Metric::LeftOut).map(|r| (r.round, r.client)).collect();
+        let left_out: Vec<_> = outcome
+            .measured
+            .records
+            .iter()
+            .filter(|record| record.metric == Metric::LeftOut)
+            .map(|r| (r.round, r.client))
+            .collect();
         assert_eq!(left_out, [(1, Some(1)), (2, Some(1))], "{said}");
         let bound = if uplink == Wire::F32 { 1e-6 } else { 0.5 };
         within("the others' update", difference(&outcome.global, &study.initial().scale(4.0)?)?, bound);
@@ -84,11 +89,15 @@ fn dropped_clients_do_not_answer() -> Test {
         experiment.partition.clients = 4;
         experiment.federation.dropout = 0.5;
         let (_, study, outcome) = run(&experiment)?;
-        let count = |metric: Metric| outcome.records.iter().filter(|record| record.metric == metric).count();
+        let count = |metric: Metric| outcome.measured.records.iter().filter(|record| record.metric == metric).count();
         assert_eq!((count(Metric::DroppedOut), count(Metric::TrainLoss)), (4, 4), "{method}");
         let payload = study.initial().to_bytes()?.len() as u64;
-        assert_eq!((outcome.adapters.uplink, outcome.adapters.downlink), (4 * payload, 8 * payload), "{method}");
-        Ok(outcome.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect())
+        assert_eq!(
+            (outcome.measured.adapters.uplink, outcome.measured.adapters.downlink),
+            (4 * payload, 8 * payload),
+            "{method}"
+        );
+        Ok(outcome.measured.records.iter().filter(|r| r.metric == Metric::DroppedOut).map(|r| (r.round, r.client)).collect())
     };
     assert_eq!(dropped("fedavg-lora")?, dropped("fedprox")?);
     Ok(())
@@ -105,7 +114,8 @@ fn stragglers_take_fewer_steps() -> Test {
         experiment.federation.straggler_steps = 1.0 / 3.0;
         let (_, _, outcome) = run(&experiment)?;
         for round in 1..=2 {
-            let steps = outcome.records.iter().filter(|record| record.round == round && record.metric == Metric::OptimizerSteps);
+            let steps =
+                outcome.measured.records.iter().filter(|record| record.round == round && record.metric == Metric::OptimizerSteps);
             let mut steps: Vec<f64> = steps.map(|record| record.value).collect();
             steps.sort_by(f64::total_cmp);
             assert_eq!(steps, [2.0, 2.0, 6.0, 6.0], "{}, round {round}", row.name);
@@ -128,17 +138,17 @@ fn fewer_bits_make_a_smaller_uplink() -> Test {
         let (spec, exact) = with(Wire::F32)?;
         let zero = exact.global.zeros_like()?;
         let size = difference_in_effect(&spec, &exact.global, &zero)?;
-        let mut bytes = exact.adapters.uplink;
+        let mut bytes = exact.measured.adapters.uplink;
         for (uplink, share) in [(Wire::F16, 1e-2), (Wire::Int8, 0.1), (Wire::Int4, 1.0)] {
             let (_, rough) = with(uplink)?;
-            assert!(rough.adapters.uplink < bytes, "{}: {uplink:?}", row.name);
-            bytes = rough.adapters.uplink;
+            assert!(rough.measured.adapters.uplink < bytes, "{}: {uplink:?}", row.name);
+            bytes = rough.measured.adapters.uplink;
             // What follows the first round depends on it: a federated Fisher merge or a pruned rank may tip over.
             let first = ["fednano", "fednano-ef", "hetlora", "fedyogi", "fedadam", "fedadagrad"].contains(&row.name);
             let off = if first { 0.0 } else { difference_in_effect(&spec, &rough.global, &exact.global)? };
             assert!(off <= share * size, "{}: {uplink:?} moved what is learnt by {off} of {size}", row.name);
             if row.name != "flora" && row.name != "fedex-lora" {
-                assert_eq!(rough.adapters.downlink, exact.adapters.downlink, "{}: {uplink:?}", row.name);
+                assert_eq!(rough.measured.adapters.downlink, exact.measured.adapters.downlink, "{}: {uplink:?}", row.name);
             }
         }
     }

@@ -118,29 +118,47 @@ fn bytes_are_the_payloads() -> Test {
         let cohort = study.schedule().cohort(1, 3).len() as u64;
         let [up, down] = numbers(row, study.adapter(), cohort);
         let header = 12 * cohort * (8 + 160 * study.initial().iter().count() as u64);
-        for (what, numbers, bytes) in [("up", up, outcome.adapters.uplink), ("down", down, outcome.adapters.downlink)] {
+        for (what, numbers, bytes) in
+            [("up", up, outcome.measured.adapters.uplink), ("down", down, outcome.measured.adapters.downlink)]
+        {
             let fits = if numbers == 0 { bytes == 0 } else { (4 * numbers + 1..4 * numbers + header).contains(&bytes) };
             assert!(fits, "{}: {bytes} bytes {what} for {numbers} numbers", row.name);
         }
         let whole_round =
-            if row.scope == Scope::Shard { (row.traffic)(study.adapter(), 3)[0] } else { outcome.uploaded_parameters };
-        assert_eq!(outcome.uploaded_parameters, whole_round, "{}", row.name);
+            if row.scope == Scope::Shard { (row.traffic)(study.adapter(), 3)[0] } else { outcome.measured.uploaded_parameters };
+        assert_eq!(outcome.measured.uploaded_parameters, whole_round, "{}", row.name);
         let recorded = |metric: Metric| {
-            outcome.records.iter().filter(|record| record.metric == metric).map(|record| record.value as u64).sum::<u64>()
+            outcome
+                .measured
+                .records
+                .iter()
+                .filter(|record| record.metric == metric)
+                .map(|record| record.value as u64)
+                .sum::<u64>()
         };
-        assert_eq!(recorded(Metric::UplinkBytes), outcome.adapters.uplink, "{}", row.name);
-        assert_eq!(recorded(Metric::DownlinkBytes), outcome.adapters.downlink, "{}", row.name);
-        assert_eq!(recorded(Metric::ActivationUplinkBytes), outcome.activations.uplink, "{}", row.name);
-        assert_eq!(recorded(Metric::ActivationDownlinkBytes), outcome.activations.downlink, "{}", row.name);
+        assert_eq!(recorded(Metric::UplinkBytes), outcome.measured.adapters.uplink, "{}", row.name);
+        assert_eq!(recorded(Metric::DownlinkBytes), outcome.measured.adapters.downlink, "{}", row.name);
+        assert_eq!(recorded(Metric::ActivationUplinkBytes), outcome.measured.activations.uplink, "{}", row.name);
+        assert_eq!(recorded(Metric::ActivationDownlinkBytes), outcome.measured.activations.downlink, "{}", row.name);
         match row.scope {
-            Scope::Nothing => assert_eq!(outcome.activations, Default::default()),
+            Scope::Nothing => assert_eq!(outcome.measured.activations, Default::default()),
             Scope::Pooled => {
                 let raw: u64 = study.train().iter().map(|example| example.raw_bytes).sum();
-                assert_eq!((outcome.activations.uplink, outcome.activations.downlink), (raw, 0), "{}", row.name);
+                assert_eq!(
+                    (outcome.measured.activations.uplink, outcome.measured.activations.downlink),
+                    (raw, 0),
+                    "{}",
+                    row.name
+                );
             }
             Scope::Shard => {
                 let split = study.adapter().is_split();
-                assert_eq!((outcome.activations.uplink > 0, outcome.activations.downlink > 0), (split, split), "{}", row.name);
+                assert_eq!(
+                    (outcome.measured.activations.uplink > 0, outcome.measured.activations.downlink > 0),
+                    (split, split),
+                    "{}",
+                    row.name
+                );
             }
         }
     }
@@ -151,7 +169,10 @@ fn bytes_are_the_payloads() -> Test {
 #[test]
 fn zero_shot_is_the_backbone() -> Test {
     let (_, study, outcome) = run(&experiment("zero-shot"))?;
-    assert_eq!((outcome.steps, outcome.adapters, outcome.activations), (0, Default::default(), Default::default()));
+    assert_eq!(
+        (outcome.measured.steps, outcome.measured.adapters, outcome.measured.activations),
+        (0, Default::default(), Default::default())
+    );
     let all: Vec<usize> = (0..study.judge().examples.len()).collect();
     assert_eq!(outcome.predictions, predict(study.judge(), &Untouched, &all, None)?);
     Ok(())
@@ -196,7 +217,7 @@ fn all_methods_take_the_same_steps() -> Test {
         let (_, study, outcome) = run(&experiment)?;
         let federation = &experiment.federation;
         let per_round: usize = study.shards().iter().map(|shard| 2 * shard.train.len().div_ceil(federation.batch_size)).sum();
-        assert_eq!(outcome.steps, per_round * federation.rounds, "{}", row.name);
+        assert_eq!(outcome.measured.steps, per_round * federation.rounds, "{}", row.name);
     }
     Ok(())
 }

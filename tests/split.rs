@@ -55,7 +55,7 @@ const MEASURED: [Metric; 4] = [
 /// What of each was recorded in all, once it is taken out of the records.
 fn measured(outcome: &mut Outcome) -> [f64; 4] {
     let sums = MEASURED.map(|metric| outcome.recorded(metric).sum());
-    outcome.records.retain(|record| !MEASURED.contains(&record.metric));
+    outcome.measured.records.retain(|record| !MEASURED.contains(&record.metric));
     sums
 }
 
@@ -67,7 +67,7 @@ fn check_same(experiment: &Experiment, address: &Address) -> Result<([f64; 4], [
     let measured = measured(&mut there);
     assert!(bytes(&here)? == bytes(&there)?, "{what}: it matters where the decoder is");
     assert!(here.recorded(MEASURED[0].clone()).next().is_none(), "an ordinary run measures no line");
-    Ok((measured, [there.activations.uplink as f64, there.activations.downlink as f64]))
+    Ok((measured, [there.measured.activations.uplink as f64, there.measured.activations.downlink as f64]))
 }
 
 /// Experiments whose clients hold no decoder: every method that can tune adapters in front of it, and every kind of those.

@@ -194,7 +194,7 @@ pub fn run_with<M: Method + 'static>(study: &Study, method: impl Fn() -> M) -> s
 
 /// What a run leaves behind, timings aside.
 pub fn bytes(outcome: &Outcome) -> Result<Vec<Vec<u8>>> {
-    let mut all = vec![records(&outcome.records)?, predictions(&outcome.predictions)?, outcome.global.to_bytes()?];
+    let mut all = vec![records(&outcome.measured.records)?, predictions(&outcome.predictions)?, outcome.global.to_bytes()?];
     for (_, own) in &outcome.personal {
         all.push(own.to_bytes()?);
     }

@@ -124,7 +124,7 @@ fn with_workers(experiment: &Experiment) -> Result<Outcome> {
         let ending = Ending { over, addresses: addresses.clone() };
         let serve = |(part, listener)| scope.spawn(move || serve(experiment, part, folder, listener, over));
         let workers: Vec<ScopedJoinHandle<Result<()>>> = parts.iter().map(|(_, part)| *part).zip(&listeners).map(serve).collect();
-        let met = Workers::meet(&addresses, &Security::default(), PATIENCE, &introduction(&[]), 5);
+        let met = Workers::meet(&addresses, &Security::default(), PATIENCE, &introduction(&[]), 5, remote::attempt());
         let outcome = met.map_err(Into::into).and_then(|workers| run(&server, &mut Reversed(workers)));
         drop(ending);
         workers.into_iter().try_for_each(|worker| worker.join().expect("no panic"))?;
@@ -144,7 +144,11 @@ fn workers_give_the_same_run() -> Test {
         let experiment = federated(method);
         let (here, there) = (in_process(&experiment)?, with_workers(&experiment).with_context(|| method.to_owned())?);
         assert!(bytes(&here)? == bytes(&there)?, "{method}");
-        assert_eq!(format!("{:?}{:?}", here.flops, here.adapters), format!("{:?}{:?}", there.flops, there.adapters), "{method}");
+        assert_eq!(
+            format!("{:?}{:?}", here.measured.flops, here.measured.adapters),
+            format!("{:?}{:?}", there.measured.flops, there.measured.adapters),
+            "{method}"
+        );
     }
     Ok(())
 }
@@ -191,7 +195,14 @@ fn with_impostor(experiment: &Experiment, act: fn(&mut Line, Vec<Reply>) -> remo
             Ok::<_, anyhow::Error>(())
         });
         let here = introduction(&[]);
-        let met = Workers::meet(&[good.clone(), bad.clone()], &Security::default(), Duration::from_secs(4), &here, 3);
+        let met = Workers::meet(
+            &[good.clone(), bad.clone()],
+            &Security::default(),
+            Duration::from_secs(4),
+            &here,
+            3,
+            remote::attempt(),
+        );
         let outcome = met.map_err(Into::into).and_then(|mut workers| run(&whole, &mut workers));
         drop(ending);
         honest.join().expect("no panic")?;
@@ -272,7 +283,8 @@ fn a_worker_that_makes_no_sense_costs_its_client() -> Test {
     let experiment = experiment("fedavg-nano");
     for (what, act, metric) in table {
         let outcome = with_impostor(&experiment, act).with_context(|| what.to_owned())?;
-        let recorded: Vec<_> = outcome.records.iter().filter(|r| r.metric == metric).map(|r| (r.round, r.client)).collect();
+        let recorded: Vec<_> =
+            outcome.measured.records.iter().filter(|r| r.metric == metric).map(|r| (r.round, r.client)).collect();
         assert_eq!(recorded, [(2, Some(1))], "{what}");
     }
     let failed = with_impostor(&experiment, |line, _| say(line, &Say::Failed { why: "the loss is NaN\u{1b}[2J".into() }));
@@ -312,7 +324,8 @@ fn a_worker_serves_one_attempt() -> Test {
     let (first, second) = thread::scope(|scope| {
         let ending = Ending { over: &over, addresses: vec![at.clone()] };
         let worker = scope.spawn(|| serve(&experiment, &[0, 1, 2], folder.path(), &listener, &over));
-        let meet = || Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &introduction(&[]), 3);
+        let meet =
+            || Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &introduction(&[]), 3, remote::attempt());
         let both = meet().map(|first| {
             let mut engine = Overtaken { first, meet: &meet, study: &whole, second: None };
             (run(&whole, &mut engine), engine.second)
@@ -372,7 +385,7 @@ fn a_worker_outlives_its_callers() -> Test {
 
         let here = introduction(&[]);
         let (_, whole) = study(&experiment)?;
-        let mut workers = Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &here, 3)?;
+        let mut workers = Workers::meet(std::slice::from_ref(&at), &Security::default(), PATIENCE, &here, 3, remote::attempt())?;
         let outcome = run(&whole, &mut workers)?;
         assert!(bytes(&outcome)? == bytes(&in_process(&experiment)?)?);
         drop(ending);
@@ -395,7 +408,7 @@ fn workers_of_another_run_are_refused() -> Test {
                     let _ = asked.map(|_| say(&mut line, &Say::Who(Box::new(worker.clone()))));
                 });
             }
-            let met = Workers::meet(&at, &Security::default(), PATIENCE, &introduction(&[]), 3);
+            let met = Workers::meet(&at, &Security::default(), PATIENCE, &introduction(&[]), 3, remote::attempt());
             for at in &at {
                 drop(Line::connect(at, &Security::default(), Duration::ZERO));
             }

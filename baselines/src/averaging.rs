@@ -61,6 +61,21 @@ pub trait Averaging: Serialize + Send + Sync + Sized + 'static {
         true
     }
 
+    /// As [`Method::state`].
+    fn state(&self) -> Result<Sets> {
+        Ok(Sets::default())
+    }
+
+    /// As [`Method::resume`].
+    fn resume(&mut self, state: Sets) -> Result<()> {
+        state.nothing_left()
+    }
+
+    /// As [`Method::looks_ahead`].
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
     /// As [`Method::personalize`].
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {
         let _ = (client, global);
@@ -121,6 +136,18 @@ impl<P: Averaging> Method for Averaged<P> {
             return Ok(global.clone());
         }
         self.paper.next(self.mean.take()?, global)
+    }
+
+    fn state(&self) -> Result<Sets> {
+        self.paper.state()
+    }
+
+    fn resume(&mut self, state: Sets) -> Result<()> {
+        self.paper.resume(state)
+    }
+
+    fn looks_ahead(&self) -> bool {
+        self.paper.looks_ahead()
     }
 
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {

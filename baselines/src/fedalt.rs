@@ -8,10 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use federation::aggregate::Mean;
 use federation::registry::{keys_of, options};
-use federation::{ADAPTERS, Client, Method, Result, Round, Sets, Update};
+use federation::{ADAPTERS, Client, Error, Method, Result, Round, Sets, Update};
 use models::adapter::{AdapterSpec, Adapters};
 use schema::metrics::Variant;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ impl Default for FedAlt {
 /// What a client keeps its pair and router under, and the rest of the world's pair.
 const OWN: &str = "own";
 const REST: &str = "rest";
+
+/// The tensor of a client's weight among what it sent last.
+const WEIGHT: &str = "weight";
 
 impl FedAlt {
     /// Reads its keys.
@@ -145,5 +148,25 @@ impl Method for FedAlt {
 
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
+    }
+
+    /// What each client sent last, under its id, with its weight as one more tensor.
+    fn state(&self) -> Result<Sets> {
+        let mut state = Sets::default();
+        for (client, (sent, weight)) in &self.sent {
+            let mut sent = sent.clone();
+            sent.insert(WEIGHT.into(), Tensor::new(*weight, &Device::Cpu)?);
+            state = state.with(&client.to_string(), sent);
+        }
+        Ok(state)
+    }
+
+    fn resume(&mut self, state: Sets) -> Result<()> {
+        for (client, sent) in state.iter() {
+            let wrong = || Error::Usage(format!("what client `{client}` sent last: expected its number, and its weight with it"));
+            let (id, weight) = client.parse().ok().zip(sent.get(WEIGHT)).ok_or_else(wrong)?;
+            self.sent.insert(id, (sent.filter(|name| name != WEIGHT), weight.to_scalar()?));
+        }
+        Ok(())
     }
 }

@@ -92,6 +92,10 @@ impl Averaging for FedDpaF {
     fn variants(&self, _client: &Client, global: &Adapters) -> Result<Vec<(Variant, Adapters)>> {
         Ok(vec![(Variant::Shared, global.clone())])
     }
+
+    fn looks_ahead(&self) -> bool {
+        true
+    }
 }
 
 /// Both adapters in every round.

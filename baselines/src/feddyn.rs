@@ -87,4 +87,13 @@ impl Averaging for FedDyn {
             None => Ok(mean),
         }
     }
+
+    fn state(&self) -> Result<Sets> {
+        Ok(Sets::default().with_some("h", self.h.so_far()))
+    }
+
+    fn resume(&mut self, mut state: Sets) -> Result<()> {
+        self.h = Sum::from(state.take("h"));
+        state.nothing_left()
+    }
 }

@@ -92,4 +92,13 @@ impl Averaging for FedExLora {
         self.residual = Some(residual);
         Ok(base.with(&mean))
     }
+
+    fn state(&self) -> Result<Sets> {
+        Ok(Sets::default().with_some(RESIDUAL, self.residual.as_ref()))
+    }
+
+    fn resume(&mut self, mut state: Sets) -> Result<()> {
+        self.residual = state.take(RESIDUAL);
+        state.nothing_left()
+    }
 }

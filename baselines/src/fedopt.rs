@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use federation::Method;
-use federation::Result;
 use federation::registry::options;
+use federation::{Method, Result, Sets};
 use models::adapter::Adapters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -143,5 +142,15 @@ impl Averaging for FedOpt {
         };
         self.moments = Some((m, v));
         Ok(global.add(&step.scale(self.server_learning_rate)?)?)
+    }
+
+    fn state(&self) -> Result<Sets> {
+        let moments = self.moments.as_ref();
+        Ok(Sets::default().with_some("first-moment", moments.map(|(m, _)| m)).with_some("second-moment", moments.map(|(_, v)| v)))
+    }
+
+    fn resume(&mut self, mut state: Sets) -> Result<()> {
+        self.moments = state.take("first-moment").zip(state.take("second-moment"));
+        state.nothing_left()
     }
 }

@@ -95,4 +95,13 @@ impl Method for Flora {
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
     }
+
+    fn state(&self) -> Result<Sets> {
+        Ok(Sets::default().with_some(STACK, self.stack.as_ref()))
+    }
+
+    fn resume(&mut self, mut state: Sets) -> Result<()> {
+        self.stack = state.take(STACK);
+        state.nothing_left()
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use federation::aggregate::Mean;
 use federation::registry::{keys_of, options};
 use federation::{ADAPTERS, Client, Method, Objective, Round, Sets, Update};
@@ -84,6 +84,9 @@ impl HetLora {
     }
 }
 
+/// The set of what the clients have pruned themselves to.
+const RANKS: &str = "ranks";
+
 /// Keeps the norm of zeros differentiable.
 const TINY: f64 = 1e-12;
 
@@ -146,6 +149,23 @@ impl Method for HetLora {
 
     fn config(&self) -> BTreeMap<String, Value> {
         keys_of(self)
+    }
+
+    /// The clients' ranks, each under its id.
+    fn state(&self) -> Result<Sets> {
+        let mut ranks = Adapters::default();
+        for (client, rank) in &self.pruned {
+            ranks.insert(client.to_string(), Tensor::new(*rank as u32, &Device::Cpu)?);
+        }
+        Ok(Sets::default().with(RANKS, ranks))
+    }
+
+    fn resume(&mut self, mut state: Sets) -> Result<()> {
+        for (client, rank) in state.take(RANKS).unwrap_or_default().iter() {
+            let client = client.parse().map_err(|_| Error::Usage(format!("rank of client `{client}`: expected its number")))?;
+            self.pruned.insert(client, rank.to_scalar::<u32>()? as usize);
+        }
+        state.nothing_left()
     }
 }
 

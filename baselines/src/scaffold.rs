@@ -102,4 +102,13 @@ impl Averaging for Scaffold {
         self.control = control.total();
         Ok(mean)
     }
+
+    fn state(&self) -> Result<Sets> {
+        Ok(Sets::default().with_some(CONTROL, self.control.as_ref()))
+    }
+
+    fn resume(&mut self, mut state: Sets) -> Result<()> {
+        self.control = state.take(CONTROL);
+        state.nothing_left()
+    }
 }

@@ -9,6 +9,7 @@ use federation::Engine;
 use line::{Address, Line, Listener, Security};
 use remote::{Introduction, Relay, Workers};
 use schema::record::HostFacts;
+use study::checkpoints::Kept;
 use study::{Part, Study};
 
 use super::arguments::{ExperimentFile, Protection, seed};
@@ -48,6 +49,9 @@ pub(crate) struct Coordinate {
     /// Take a finished run that is there for complete, whatever its checksums say.
     #[arg(long)]
     no_verify: bool,
+    /// Run what is there again, from the first round.
+    #[arg(long)]
+    force: bool,
 }
 
 impl Coordinate {
@@ -55,7 +59,7 @@ impl Coordinate {
         check_for_runs(&self.out)?;
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
-        let options = Options { quiet: self.quiet, unverified: self.no_verify };
+        let options = Options { quiet: self.quiet, unverified: self.no_verify, force: self.force };
         let (security, patience) = (self.protection.security(), Duration::from_secs(self.patience));
         let relay = self.relay.map(|address| Listener::bind(&address, &security)).transpose().map_err(remote::Error::from)?;
         let mut place = AtWorkers { workers: self.workers, relay, security, patience };
@@ -87,17 +91,23 @@ impl Place for AtWorkers {
         Part::Server
     }
 
-    fn engine<'s>(&mut self, study: &'s Study, here: Introduction) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)> {
+    fn engine<'s>(
+        &mut self,
+        study: &'s Study,
+        here: Introduction,
+        kept: &mut Kept,
+    ) -> Result<(Box<dyn Engine + 's>, Vec<HostFacts>)> {
+        let attempt = kept.attempt().to_owned();
         let clients = study.shards().len();
         Ok(match &self.relay {
             Some(listener) => {
                 note(&format!("waiting for a program that brings orders, at {}", listener.address()));
-                let relay = Relay::meet(admitted(listener)?, &here, clients)?;
+                let relay = Relay::meet(admitted(listener)?, &here, clients, attempt)?;
                 let hosts = relay.hosts();
                 (Box::new(relay), hosts)
             }
             None => {
-                let workers = Workers::meet(&self.workers, &self.security, self.patience, &here, clients)?;
+                let workers = Workers::meet(&self.workers, &self.security, self.patience, &here, clients, attempt)?;
                 let hosts = workers.hosts();
                 (Box::new(workers), hosts)
             }

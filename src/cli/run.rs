@@ -19,6 +19,9 @@ pub(crate) struct Run {
     /// The seed, instead of the file's.
     #[arg(long, value_parser = super::arguments::seed())]
     seed: Option<u64>,
+    /// The rounds, instead of the file's. A run of fewer that lies in `--out` is gone on from.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rounds: Option<u64>,
     /// Where run folders go.
     #[arg(long, default_value = "runs")]
     out: PathBuf,
@@ -34,6 +37,9 @@ pub(crate) struct Run {
     /// Take a finished run that is there for complete, whatever its checksums say.
     #[arg(long)]
     no_verify: bool,
+    /// Run it again, from the first round, though it is complete or was interrupted.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     elsewhere: Elsewhere,
 }
@@ -53,17 +59,18 @@ impl Run {
         place::check_for_runs(&self.out)?;
         let mut experiment = self.file.resolve()?;
         experiment.seed = self.seed.unwrap_or(experiment.seed);
+        experiment.federation.rounds = self.rounds.map_or(experiment.federation.rounds, |rounds| rounds as usize);
         self.elsewhere.apply(&mut experiment, session);
         if self.superlink.is_some() && self.engine != Engine::Flower {
             return Err(study::Error::Usage("--superlink goes with --engine flower".into()).into());
         }
         if self.engine == Engine::Flower {
-            if self.no_verify {
-                return Err(study::Error::Usage("--no-verify goes with --engine in-process".into()).into());
+            if self.no_verify || self.force {
+                return Err(study::Error::Usage("--no-verify and --force go with --engine in-process".into()).into());
             }
             return flower::run(session, &experiment, &self.out, self.superlink.as_deref(), self.quiet);
         }
-        let options = Options { quiet: self.quiet, unverified: self.no_verify };
+        let options = Options { quiet: self.quiet, unverified: self.no_verify, force: self.force };
         say_ran(&runner::run(session, &experiment, &self.out, options)?);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! `fedbench suite` and `fedbench quickstart`: experiments x seeds, then the report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -14,6 +15,7 @@ use super::forecast::Forecast;
 use super::tune::Tune;
 use super::{note, place, report, say};
 use crate::progress::duration;
+use crate::resume;
 use crate::runner::{self, Options, Ran};
 use crate::session::Session;
 
@@ -36,6 +38,9 @@ pub(crate) struct RunSuite {
     /// Take finished runs that are there for complete, whatever their checksums say.
     #[arg(long)]
     no_verify: bool,
+    /// Run again, from the first round, what is complete or was interrupted.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     elsewhere: Elsewhere,
     #[command(subcommand)]
@@ -82,6 +87,7 @@ impl Quickstart {
             quiet: self.quiet,
             plan: false,
             no_verify: false,
+            force: false,
             elsewhere: Elsewhere::default(),
             instead: None,
         }
@@ -132,11 +138,11 @@ impl RunSuite {
     pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool, no_verify: bool) -> Self {
         let overrides = Overrides { set: Vec::new(), limit: None, device: None };
         let elsewhere = Elsewhere::default();
-        Self { suite: suite.into(), overrides, out, quiet, plan: false, no_verify, elsewhere, instead: None }
+        Self { suite: suite.into(), overrides, out, quiet, plan: false, no_verify, force: false, elsewhere, instead: None }
     }
 
     fn options(&self) -> Options {
-        Options { quiet: self.quiet, unverified: self.no_verify }
+        Options { quiet: self.quiet, unverified: self.no_verify, force: self.force }
     }
 
     /// Its experiments with every seed.
@@ -163,23 +169,53 @@ impl RunSuite {
         all_different(session, suite, experiments)
     }
 
-    /// Runs what is not complete; all run folders.
+    /// Runs what is not complete; all run folders. A run that another process is at is left to it, and looked at again once the others
+    /// are done.
     pub(crate) fn run_members(&self, session: &mut Session, experiments: &[Experiment]) -> Result<Vec<PathBuf>> {
         let clock = Stopwatch::start();
-        let mut folders = Vec::new();
-        let mut ran = 0usize;
-        for (i, experiment) in experiments.iter().enumerate() {
-            let done = runner::run(session, experiment, &self.out, self.options()).with_context(|| of_all(experiments, i))?;
-            folders.push(done.folder().to_owned());
+        let (mut folders, mut ran) = (BTreeMap::new(), 0usize);
+        let mut waiting: VecDeque<usize> = (0..experiments.len()).collect();
+        let (mut busy, mut others) = (0, 0usize);
+        while let Some(i) = waiting.pop_front() {
+            let done = match runner::run(session, &experiments[i], &self.out, self.options()) {
+                Err(error) if is_busy(&error) => {
+                    waiting.push_back(i);
+                    busy += 1;
+                    self.wait_if_all(busy, waiting.len());
+                    continue;
+                }
+                done => done.with_context(|| of_all(experiments, i))?,
+            };
+            busy = 0;
+            folders.insert(i, done.folder().to_owned());
             ran += usize::from(matches!(done, Ran::Now(..)));
+            others += usize::from(matches!(&done, Ran::Before(folder) if !resume::is_of_this_program(folder)));
             if !self.quiet && ran > 0 {
-                let left = clock.seconds() / ran as f64 * (experiments.len() - i - 1) as f64;
-                note(&format!("{}/{} runs, about {} left", i + 1, experiments.len(), duration(left)));
+                let left = clock.seconds() / ran as f64 * waiting.len() as f64;
+                note(&format!("{}/{} runs, about {} left", folders.len(), experiments.len(), duration(left)));
             }
         }
+        if others > 0 && !self.quiet {
+            note(&format!("{others} runs were complete, and are of another build of this program; --force runs them again"));
+        }
         say(&format!("{} runs, {ran} of them now, in {}", experiments.len(), duration(clock.seconds())));
-        Ok(folders)
+        Ok(folders.into_values().collect())
     }
+
+    /// Waits a little where all runs that are left are other processes'.
+    fn wait_if_all(&self, busy: usize, left: usize) {
+        if busy == left && !self.quiet {
+            note(&format!("{left} runs are at other processes: waiting for them"));
+        }
+        if busy >= left {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+/// Whether another process is at the run.
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(study::Error::Busy { .. }))
 }
 
 /// What `fedbench suite` would run: every experiment of a suite, a file or one that ships with the program, with every seed.

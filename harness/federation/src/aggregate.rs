@@ -12,6 +12,11 @@ use crate::{Error, Result};
 pub struct Sum(Option<Adapters>);
 
 impl Sum {
+    /// Goes on from a sum.
+    pub fn from(sum: Option<Adapters>) -> Self {
+        Self(sum)
+    }
+
     /// Adds one.
     pub fn add(&mut self, part: Adapters) -> Result<()> {
         self.0 = Some(match self.0.take() {

@@ -60,6 +60,15 @@ pub(crate) struct Exchanged {
     pub(crate) records: Vec<Record>,
 }
 
+impl Exchanged {
+    /// The mean training loss over all examples; none where nothing arrived.
+    pub(crate) fn loss(&self) -> Option<f64> {
+        let examples: usize = self.arrived.iter().map(|update| update.num_examples).sum();
+        let share = |update: &Arrived| update.num_examples as f64 / examples.max(1) as f64;
+        (!self.arrived.is_empty()).then(|| self.arrived.iter().map(|update| update.loss * share(update)).sum())
+    }
+}
+
 /// What came of an order to train.
 struct Opened {
     client: usize,

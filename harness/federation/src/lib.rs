@@ -9,6 +9,7 @@
 //! backbones, or any method by name.
 
 pub mod aggregate;
+pub mod checkpoint;
 pub mod client;
 mod engine;
 mod error;
@@ -37,6 +38,7 @@ mod trainer;
 mod watch;
 pub mod wire;
 
+pub use checkpoint::{Checkpoint, Checkpoints};
 pub use client::{Client, Fit, HEAD, Pass};
 pub use engine::Engine;
 pub use error::{Error, Result};
@@ -51,7 +53,7 @@ pub use order::{Order, Reply};
 pub use parts::Federation;
 pub use payload::Payload;
 pub use round::{Round, Step, Work};
-pub use run::{Outcome, run};
+pub use run::{Outcome, run, run_from};
 pub use schedule::Schedule;
 pub use schema::{Family, Placement, Scope};
 pub use sets::{ADAPTERS, Sets, Update};

@@ -22,6 +22,16 @@ pub trait Memories: Send + Sync {
     fn recall(&self, client: usize, round: usize) -> Result<Option<Vec<u8>>>;
 }
 
+impl<M: Memories + ?Sized> Memories for &M {
+    fn keep(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> Result<()> {
+        (**self).keep(client, round, before, bytes)
+    }
+
+    fn recall(&self, client: usize, round: usize) -> Result<Option<Vec<u8>>> {
+        (**self).recall(client, round)
+    }
+}
+
 /// As the reply in which a client gives all of it away.
 pub(crate) fn to_bytes(client: usize, round: usize, memory: &Memory) -> Result<Vec<u8>> {
     let sets = memory.iter().fold(Sets::default(), |sets, (name, set)| sets.with(name, set.clone()));

@@ -1,4 +1,4 @@
-//! Orders and replies as bytes, for engines whose clients are elsewhere.
+//! Orders and replies as bytes, for engines whose clients are elsewhere; a run's checkpoints as well.
 //!
 //! | bytes | |
 //! |---|---|
@@ -29,7 +29,7 @@ const MOST_HEAD: u64 = 1 << 28;
 
 const MARK: &[u8; 4] = b"fedm";
 
-/// What crosses the seam: an [`Order`] or a [`Reply`].
+/// What crosses the seam, an [`Order`] or a [`Reply`], or is left for a later process, a [`crate::Checkpoint`].
 pub trait Message: Serialize + DeserializeOwned {
     /// The tensor sets it carries.
     fn payload(&self) -> Option<&Payload>;

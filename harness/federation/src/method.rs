@@ -55,6 +55,21 @@ pub trait Method: Send + Sync {
         Vec::new()
     }
 
+    /// What the server has to remember between two rounds, beside the global adapters. The default remembers nothing.
+    fn state(&self) -> Result<Sets> {
+        Ok(Sets::default())
+    }
+
+    /// Goes on from a [`Method::state`]; [`Method::start`] has been called.
+    fn resume(&mut self, state: Sets) -> Result<()> {
+        state.nothing_left()
+    }
+
+    /// Whether what it does in a round depends on how many are to come: what was trained for 5 rounds is then not the beginning of 10.
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
     /// The adapters a client is judged with, where they are its own; the global ones by default. The method's row has to say `personal`
     /// for clients to be asked.
     fn personalize(&self, client: &Client, global: &Adapters) -> Result<Option<Adapters>> {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use machine::clock::Stopwatch;
 use models::adapter::Adapters;
-use models::flops::Flops;
 use schema::metrics::Metric;
 use schema::record::RoundTiming;
 use schema::{Prediction, Record};
 use tasks::judgement::{Judgement, check_finite, judge_global};
 
+use crate::checkpoint::{Checkpoint, Checkpoints, Measured};
 use crate::engine::Engine;
-use crate::exchange::{Arrived, Exchange, Exchanged};
+use crate::exchange::{Exchange, Exchanged};
 use crate::judging::Everyone;
 use crate::link::Carried;
 use crate::parts::Federation;
@@ -21,8 +21,8 @@ use crate::{Diagnostic, Error, Link, Method, Result, Round, Scope, privacy};
 /// What a run gave.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// One row per measured value.
-    pub records: Vec<Record>,
+    /// What was measured, round by round.
+    pub measured: Measured,
     /// One row per judged example, from the last evaluation.
     pub predictions: Vec<Prediction>,
     /// The last evaluation.
@@ -31,38 +31,39 @@ pub struct Outcome {
     pub global: Adapters,
     /// The clients' own adapters, where the method has them: (client, adapters).
     pub personal: Vec<(usize, Adapters)>,
-    /// Seconds per round.
-    pub timings: Vec<RoundTiming>,
-    /// All adapter traffic.
-    pub adapters: crate::link::Traffic,
-    /// All activation traffic.
-    pub activations: crate::link::Traffic,
-    /// What training computed, without the images' way through the frozen tower.
-    pub flops: Flops,
-    /// Optimizer steps over all clients and rounds.
-    pub steps: usize,
-    /// The most numbers that a client uploaded in a round.
-    pub uploaded_parameters: u64,
-    /// Training examples seen, repeats counted.
-    pub examples_seen: usize,
 }
 
 /// Runs an experiment with a method, whose clients an engine has.
 pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Engine, watch: &dyn Watch) -> Result<Outcome> {
+    run_from(federation, method, engine, watch, &mut ())
+}
+
+/// The same from the last checkpoint that somebody keeps, of whom one is left after every round.
+pub fn run_from(
+    federation: Federation,
+    method: &mut dyn Method,
+    engine: &mut dyn Engine,
+    watch: &dyn Watch,
+    checkpoints: &mut dyn Checkpoints,
+) -> Result<Outcome> {
     let (mut outcome, clients) = (Outcome::default(), federation.num_clients());
+    let total = if federation.row.scope == Scope::Nothing { 0 } else { federation.schedule.rounds() };
+    let mut round = Round { index: 0, total, clients };
     let mut after = vec![0; clients];
     let mut global = method.start(federation.task.initial().clone(), federation.task.adapter());
-    let total = if federation.row.scope == Scope::Nothing { 0 } else { federation.schedule.rounds() };
-
-    if total == 0 {
-        let evaluation = Stopwatch::start();
-        let round = Round { index: 0, total, clients };
-        outcome.evaluate(&mut Everyone::new(federation, engine, &global, round, &after))?;
-        outcome.timings.push(RoundTiming { evaluate_seconds: evaluation.seconds(), ..RoundTiming::default() });
-        watch.round_done(&outcome.report(0, &[], &Link::default()));
+    if let Some(last) = checkpoints.last()? {
+        global = last.restore(method, round, federation)?;
+        (round.index, after, outcome.measured) = (last.round.index, last.after, last.measured);
     }
-    for index in 1..=total {
-        let round = Round { index, total, clients };
+    if total == 0 {
+        outcome.measured.timings.push(RoundTiming::default());
+    }
+    if total == 0 || round.index > 0 {
+        outcome.judge(&mut Everyone::new(federation, engine, &global, round, &after))?;
+        watch.round_done(&outcome.report(round.index, None, &Link::default()));
+    }
+    for index in round.index + 1..=total {
+        round.index = index;
         let mut exchange = Exchange::new(federation, round, &mut after);
         let mut timing = RoundTiming::default();
 
@@ -81,19 +82,15 @@ pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Eng
         check_finite(&global, || format!("round {index}, the server's aggregate"))?;
         timing.aggregate_seconds += aggregation.seconds();
 
-        let evaluation = Stopwatch::start();
         outcome.record_exchange(index, &exchanged);
         outcome.record_diagnostics(index, method.diagnostics())?;
-        if federation.schedule.evaluates_after(index) {
-            outcome.evaluate(&mut Everyone::new(federation, engine, &global, round, &after))?;
-        }
-        timing.evaluate_seconds = evaluation.seconds();
-
-        outcome.timings.push(timing);
-        watch.round_done(&outcome.report(index, &exchanged.arrived, &exchanged.link));
+        outcome.measured.timings.push(timing);
+        checkpoints.keep(&Checkpoint::new(round, &after, &global, method, &outcome.measured)?)?;
+        outcome.judge(&mut Everyone::new(federation, engine, &global, round, &after))?;
+        watch.round_done(&outcome.report(index, exchanged.loss(), &exchanged.link));
     }
     outcome.record_privacy(federation, total);
-    outcome.collect_own(&mut Everyone::new(federation, engine, &global, Round { index: total, total, clients }, &after))?;
+    outcome.collect_own(&mut Everyone::new(federation, engine, &global, round, &after))?;
     outcome.global = global;
     Ok(outcome)
 }
@@ -101,18 +98,18 @@ pub fn run(federation: Federation, method: &mut dyn Method, engine: &mut dyn Eng
 impl Outcome {
     /// A metric's recorded values, in the order of their recording.
     pub fn recorded(&self, metric: Metric) -> impl Iterator<Item = f64> {
-        self.records.iter().filter(move |record| record.metric == metric).map(|record| record.value)
+        self.measured.records.iter().filter(move |record| record.metric == metric).map(|record| record.value)
     }
 
     fn push(&mut self, round: usize, client: Option<usize>, metric: Metric, value: f64) {
-        self.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric, value });
+        self.measured.records.push(Record { round: round as u32, client: client.map(|id| id as u32), metric, value });
     }
 
     /// What differential privacy has cost the client with the most rounds.
     fn record_privacy(&mut self, federation: Federation, round: usize) {
         let Some(privacy) = &federation.experiment().privacy else { return };
         let mut rounds = BTreeMap::<u32, usize>::new();
-        for record in self.records.iter().filter(|record| record.metric == Metric::UplinkBytes && record.value > 0.0) {
+        for record in self.measured.records.iter().filter(|record| record.metric == Metric::UplinkBytes && record.value > 0.0) {
             *rounds.entry(record.client.unwrap_or_default()).or_default() += 1;
         }
         let most = rounds.into_values().max().unwrap_or(0);
@@ -120,14 +117,14 @@ impl Outcome {
     }
 
     fn record_exchange(&mut self, round: usize, exchanged: &Exchanged) {
-        self.records.extend(exchanged.records.iter().cloned());
-        self.flops += exchanged.flops;
+        self.measured.records.extend(exchanged.records.iter().cloned());
+        self.measured.flops += exchanged.flops;
         for update in &exchanged.arrived {
             self.push(round, Some(update.client), Metric::TrainLoss, update.loss);
             self.push(round, Some(update.client), Metric::OptimizerSteps, update.steps as f64);
-            self.steps += update.steps;
-            self.examples_seen += update.examples;
-            self.uploaded_parameters = self.uploaded_parameters.max(update.parameters);
+            self.measured.steps += update.steps;
+            self.measured.examples_seen += update.examples;
+            self.measured.uploaded_parameters = self.measured.uploaded_parameters.max(update.parameters);
         }
         for client in exchanged.link.per_client() {
             self.push(round, Some(client.client), Metric::UplinkBytes, client.adapters.uplink as f64);
@@ -142,8 +139,8 @@ impl Outcome {
             }
         }
         let (adapters, activations) = exchanged.link.totals();
-        self.adapters += adapters;
-        self.activations += activations;
+        self.measured.adapters += adapters;
+        self.measured.activations += activations;
     }
 
     /// What the method says of its own work, if it is numbers.
@@ -156,6 +153,18 @@ impl Outcome {
                 )));
             }
             self.push(round, Some(client), metric, value);
+        }
+        Ok(())
+    }
+
+    /// Judges the round, if the schedule says so, which takes its time.
+    fn judge(&mut self, everyone: &mut Everyone) -> Result<()> {
+        let evaluation = Stopwatch::start();
+        if everyone.federation.schedule.evaluates_after(everyone.round.index) || everyone.round.total == 0 {
+            self.evaluate(everyone)?;
+        }
+        if let Some(timing) = self.measured.timings.last_mut() {
+            timing.evaluate_seconds = evaluation.seconds();
         }
         Ok(())
     }
@@ -209,33 +218,20 @@ impl Outcome {
         for &client in &everyone.lost {
             let (round, id) = (everyone.round.index, Some(client as u32));
             let is_it = |record: &Record| (record.round, record.client, &record.metric) == (round as u32, id, &Metric::NotJudged);
-            if !self.records.iter().any(is_it) {
+            if !self.measured.records.iter().any(is_it) {
                 self.push(round, Some(client), Metric::NotJudged, 1.0);
             }
         }
         Ok(())
     }
 
-    fn report(&self, round: usize, arrived: &[Arrived], link: &Link) -> RoundReport {
+    fn report(&self, round: usize, loss: Option<f64>, link: &Link) -> RoundReport {
         let judged = |metric: Metric| {
-            self.records
-                .iter()
-                .rev()
-                .take_while(|record| record.round == round as u32)
-                .find(|record| record.metric == metric)
-                .map(|record| record.value)
+            let of_round = self.measured.records.iter().rev().take_while(|record| record.round == round as u32);
+            of_round.filter(|record| record.metric == metric).map(|record| record.value).next()
         };
         let (adapters, activations) = link.totals();
-        let examples: usize = arrived.iter().map(|update| update.num_examples).sum();
-        let share = |update: &Arrived| update.num_examples as f64 / examples.max(1) as f64;
-        let loss = arrived.iter().map(|update| update.loss * share(update)).sum();
-        RoundReport {
-            round,
-            loss: (!arrived.is_empty()).then_some(loss),
-            accuracy: judged(Metric::Accuracy),
-            client_accuracy: judged(Metric::ClientAccuracyMean),
-            adapters,
-            activations,
-        }
+        let (accuracy, client_accuracy) = (judged(Metric::Accuracy), judged(Metric::ClientAccuracyMean));
+        RoundReport { round, loss, accuracy, client_accuracy, adapters, activations }
     }
 }

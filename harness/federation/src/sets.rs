@@ -27,6 +27,24 @@ impl Sets {
         self.0.get(name).ok_or_else(|| Error::Usage(format!("no tensor set `{name}` was sent, only: {}", names())))
     }
 
+    /// With another set, where there is one.
+    pub fn with_some(self, name: &str, set: Option<&Adapters>) -> Self {
+        set.into_iter().fold(self, |sets, set| sets.with(name, set.clone()))
+    }
+
+    /// Takes a set out.
+    pub fn take(&mut self, name: &str) -> Option<Adapters> {
+        self.0.remove(name)
+    }
+
+    /// An error if there is one yet: whoever remembers something has taken it.
+    pub fn nothing_left(&self) -> Result<()> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Error::Usage(format!("this method does not remember any set `{name}`, which was kept of it"))),
+        }
+    }
+
     /// Names and sets, in name order.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Adapters)> {
         self.0.iter()

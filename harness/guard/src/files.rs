@@ -114,10 +114,20 @@ pub fn write_unlocked(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_by(&folder.join(format!("{prefix}{}.part", std::process::id())), path, bytes)
 }
 
+/// The same as [`write()`] without waiting for the disk: whole if the process is killed, but a power cut may leave anything. It is for
+/// what has a checksum of its own and can be made again.
+pub fn write_soon(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    finish_by(&aside(path), path, bytes, |_| Ok(()))
+}
+
 fn write_by(aside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    finish_by(aside, path, bytes, File::sync_all)
+}
+
+fn finish_by(aside: &Path, path: &Path, bytes: &[u8], settle: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let written = create(aside).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_all()?;
+        settle(&file)?;
         fs::rename(aside, path)
     });
     if written.is_err() {

@@ -38,15 +38,15 @@ struct Colleague {
 
 impl Workers {
     /// Asks all workers who they are, waiting for each as long as `patience`, and fails unless they are of this run and have each of
-    /// its clients once. A worker that says nothing for that long is taken for lost, in this and every later exchange.
+    /// its clients once; the attempt is a new one ([`crate::attempt`]), or the one that the run goes on from. A worker that says nothing for that long is taken for lost, in this and every later exchange.
     pub fn meet(
         addresses: &[Address],
         security: &Security,
         patience: Duration,
         here: &Introduction,
         clients: usize,
+        attempt: String,
     ) -> Result<Self> {
-        let attempt = attempt();
         let mut workers = Vec::new();
         let mut introductions = Vec::new();
         for address in addresses {
@@ -135,8 +135,8 @@ impl Colleague {
     }
 }
 
-/// A name for this process's attempt at a run, which nobody else's has: no number depends on it.
-pub(crate) fn attempt() -> String {
+/// A name for an attempt at a run, which no other has: no number depends on it.
+pub fn attempt() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 

@@ -21,7 +21,7 @@ mod relay;
 pub mod talk;
 mod worker;
 
-pub use engine::Workers;
+pub use engine::{Workers, attempt};
 pub use error::{Error, Result};
 pub use introduction::Introduction;
 pub use memories::Memories;

@@ -1,7 +1,7 @@
 //! What clients remember, in files: of each client the last round's, and that of the round of which the server has its last reply.
 //!
 //! `FOLDER/RUN/ATTEMPT/client-3/round-7` is a line with the SHA-256 of the rest, and the rest, which its host understands. What is damaged is
-//! not known any more.
+//! not known any more; files are not waited for, so a power cut may damage the last ones.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -37,12 +37,12 @@ impl Memories {
     }
 
     /// The attempt that they are of; none before the first order of all.
-    pub(crate) fn attempt(&self) -> Option<String> {
+    pub fn attempt(&self) -> Option<String> {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins another attempt, whose name is a word; what was kept of others is gone.
-    pub(crate) fn begin(&self, attempt: &str) -> Result<()> {
+    pub fn begin(&self, attempt: &str) -> Result<()> {
         let begin = || {
             let others = attempts(&self.folder);
             others.iter().try_for_each(|other| std::fs::remove_dir_all(self.folder.join(other)))?;
@@ -75,7 +75,7 @@ impl Memories {
 
     fn write(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(self.of_client(client))?;
-        files::write(&self.path(client, round), &[schema::sha256_hex(bytes).as_bytes(), b"\n", bytes].concat())?;
+        files::write_soon(&self.path(client, round), &[schema::sha256_hex(bytes).as_bytes(), b"\n", bytes].concat())?;
         self.forget_others(client, [before, round])
     }
 }
@@ -86,7 +86,7 @@ fn attempts(folder: &Path) -> Vec<String> {
     folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-impl federation::Memories for &Memories {
+impl federation::Memories for Memories {
     fn keep(&self, client: usize, round: usize, before: usize, bytes: &[u8]) -> federation::Result<()> {
         let path = || self.path(client, round);
         let failed = |error| format!("{}: what client {client} remembers cannot be kept: {error}", path().display());
@@ -141,9 +141,9 @@ mod tests {
         memories.keep(3, 1, 0, b"anew")?;
         drop(kept);
         let again = Memories::of_run(folder.path(), "a-run")?;
-        assert_eq!((again.attempt().as_deref(), (&again).recall(3, 1)?.as_deref()), (Some("one"), Some(&b"anew"[..])));
+        assert_eq!((again.attempt().as_deref(), again.recall(3, 1)?.as_deref()), (Some("one"), Some(&b"anew"[..])));
         again.begin("two")?;
-        assert_eq!((again.attempt().as_deref(), (&again).recall(3, 1)?), (Some("two"), None));
+        assert_eq!((again.attempt().as_deref(), again.recall(3, 1)?), (Some("two"), None));
         Ok(())
     }
 }

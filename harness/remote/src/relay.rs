@@ -19,7 +19,7 @@ use line::Line;
 use schema::record::HostFacts;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{attempt, reply_to};
+use crate::engine::reply_to;
 use crate::introduction::assign;
 use crate::talk::{Say, frame, hear, say, senseless};
 use crate::{Introduction, Result};
@@ -59,8 +59,8 @@ struct Brought {
 
 impl Relay {
     /// Asks the program on this line who is there, and fails unless these are workers of this run that have each of its clients once.
-    pub fn meet(mut line: Line, here: &Introduction, clients: usize) -> Result<Self> {
-        let attempt = attempt();
+    /// The attempt is a new one ([`crate::attempt`]), or the one that the run goes on from.
+    pub fn meet(mut line: Line, here: &Introduction, clients: usize, attempt: String) -> Result<Self> {
         say(&mut line, &Bring::Who { run: &here.run, attempt: &attempt, clients })?;
         let Found { workers } = hear(&mut line)?.ok_or_else(|| senseless(&line, "hung up before it said who is there".into()))?;
         let mut introductions = Vec::new();

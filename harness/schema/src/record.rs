@@ -135,6 +135,13 @@ pub struct Environment {
     pub command: Vec<String>,
     /// When the run started, UTC, RFC 3339.
     pub started: String,
+    /// The round after which this process went on, where another had begun the run: what came before is as that one left it, its seconds
+    /// too, and peak memory is this one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_after: Option<u32>,
+    /// SHA-256 of the program's file; none of old runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// The compiler's version.
     pub rustc: String,
     /// Versions of the libraries that compute.

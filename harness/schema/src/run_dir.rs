@@ -18,6 +18,7 @@
 //! | `timings.json` | what the clock said |
 //! | `summary.json` | one flat table of the run |
 //! | `manifest.json` | size and SHA-256 of every file above; written last |
+//! | `checkpoint/` | where the run stands after its last round ([`CHECKPOINT`]); no part of what came out, and free to be removed |
 //!
 //! Checksums are kept in memory and in `$FEDBENCH_CACHE/checksums.json`, by a file's size, times and inode, so a suite reads no
 //! file twice for them; one whose times lie less than two seconds back is read each time (`harness/study/src/checksums.rs`). What
@@ -51,6 +52,9 @@ pub const ADAPTERS: &str = "adapters.safetensors";
 pub const SUMMARY: &str = "summary.json";
 /// Every file's size and SHA-256; written last.
 pub const MANIFEST: &str = "manifest.json";
+/// The folder of what a run goes on from: the server's state, and what clients of its process remember, as of the last round. A run that
+/// was killed goes on there, as does one of more rounds. It says which program wrote it and has checksums of its own; no manifest names it.
+pub const CHECKPOINT: &str = "checkpoint";
 /// What every finished run has, beside the manifest.
 pub const FILES: [&str; 10] =
     [EXPERIMENT, CARD, ENVIRONMENT, PARTITION, SKIPPED, RECORDS, PREDICTIONS, ADAPTERS, TIMINGS, SUMMARY];

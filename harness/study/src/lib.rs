@@ -6,6 +6,7 @@
 //! It may know everything below: data, models, tasks, federation. It must not know a dataset or a method by name, nor print.
 
 pub mod check;
+pub mod checkpoints;
 pub mod checksums;
 mod error;
 pub mod parameters;

@@ -31,6 +31,12 @@ pub struct RunDir {
 }
 
 impl RunDir {
+    /// Whether another process is at the folder of a run below `out`.
+    pub fn is_taken(out: &Path, run_name: &str) -> bool {
+        let path = out.join(run_name);
+        path.join(guard::lock::NAME).exists() && matches!(Lock::of_folder(&path), Ok(None))
+    }
+
     /// The folder of a run below `out`; created if need be. An error if another process is at it.
     pub fn create(out: &Path, run_name: &str) -> Result<Self> {
         let path = out.join(run_name);
@@ -113,11 +119,11 @@ impl RunDir {
 
     /// What came out; the summary last but one, and the manifest of all that was written last.
     pub fn write_outcome(&self, study: &Study, outcome: &Outcome, summary: &Summary) -> Result<()> {
-        self.write(run_dir::RECORDS, &records(&outcome.records)?)?;
+        self.write(run_dir::RECORDS, &records(&outcome.measured.records)?)?;
         self.write(run_dir::PREDICTIONS, &predictions(&outcome.predictions)?)?;
         self.write(run_dir::ADAPTERS, &saved_adapters(outcome)?.to_bytes()?)?;
         let timings = schema::record::Timings {
-            rounds: outcome.timings.clone(),
+            rounds: outcome.measured.timings.clone(),
             features_seconds: study.test_split().features_seconds() + study.train_split().features_seconds(),
         };
         self.write_json(run_dir::TIMINGS, &timings)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use data::{Example, ShardIndices, partition};
 use federation::link::{Traffic, split_passes};
 use federation::registry::MethodRow;
-use federation::{Answers, Engine, Federation, Host, Method, Outcome, Schedule, Task, Watch};
+use federation::{Answers, Checkpoints, Engine, Federation, Host, Method, Outcome, Schedule, Task, Watch};
 use models::adapter::{AdapterSpec, Adapters};
 use models::crossing::{Crossing, Said};
 use models::{Backbone, Batch, Sequence, flops};
@@ -149,12 +149,28 @@ impl Study {
 
     /// Runs it with a method, whose clients an engine has.
     pub fn run(&self, method: &mut dyn Method, engine: &mut dyn Engine, watch: &dyn Watch) -> Result<Outcome> {
-        Ok(federation::run(self.federation(), method, engine, watch)?)
+        self.run_from(method, engine, watch, &mut ())
+    }
+
+    /// The same from the last checkpoint that somebody keeps.
+    pub fn run_from(
+        &self,
+        method: &mut dyn Method,
+        engine: &mut dyn Engine,
+        watch: &dyn Watch,
+        checkpoints: &mut dyn Checkpoints,
+    ) -> Result<Outcome> {
+        Ok(federation::run_from(self.federation(), method, engine, watch, checkpoints)?)
     }
 
     /// The experiment.
     pub fn experiment(&self) -> &Experiment {
         &self.experiment
+    }
+
+    /// What is known of its method.
+    pub fn row(&self) -> &MethodRow {
+        &self.row
     }
 
     /// The frozen model.
