@@ -72,6 +72,7 @@ const ROW: MethodRow = MethodRow {
     name: "fednova",
     sentence: "FedAvg of what each client has learnt per local step.",
     source: "Wang et al., arXiv 2007.07481",
+    version: 1,
     family: Family::Federated,
     adapter: &lora::KIND,
     refuses: |_| None,

@@ -26,3 +26,4 @@ pub mod resume;
 pub mod runner;
 pub mod session;
 mod slurm;
+mod trained_on;

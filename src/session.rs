@@ -12,7 +12,7 @@ use federation::Method;
 use federation::registry::{MethodRow, Registry};
 use line::Security;
 use models::{Backbone, Half};
-use schema::experiment::{BackboneConfig, Checkpoint, DataConfig, Dedup, TestRows};
+use schema::experiment::{AdapterConfig, BackboneConfig, Checkpoint, DataConfig, Dedup, TestRows};
 use schema::record::Download;
 use schema::{Card, Experiment, InputFile, Inputs};
 use study::checksums::{Checksum, Checksums};
@@ -23,6 +23,7 @@ use crate::held::{BackbonePlace, Held, PartFiles, made_of};
 use crate::locate::locate_all;
 use crate::located::{Located, cache_root, card_of, load};
 use crate::plan::Pace;
+use crate::trained_on;
 
 /// An experiment with its defaults filled in, and what it names.
 pub struct Resolved {
@@ -40,6 +41,28 @@ pub struct Resolved {
     pub backbone: Held,
     /// All of it that is read, by content.
     pub inputs: Inputs,
+}
+
+/// What an experiment names beside its data and backbone.
+#[derive(Clone, Copy, Default)]
+pub struct Named<'a> {
+    /// The partition's file.
+    pub partition: Option<&'a str>,
+    /// The file of adapters to start from.
+    pub start: Option<&'a str>,
+    /// The version of the method's code, where it is not the first.
+    pub method_version: Option<u32>,
+}
+
+impl<'a> Named<'a> {
+    /// By an experiment and its method's row.
+    pub fn of(experiment: &'a Experiment, row: &MethodRow) -> Self {
+        Self {
+            partition: experiment.partition.file.as_deref(),
+            start: experiment.adapter.start.as_deref(),
+            method_version: (row.version > 1).then_some(row.version),
+        }
+    }
 }
 
 /// Everything loaded so far. What was loaded is found again by all that it was made of: the same name, path or folder may hold
@@ -123,10 +146,14 @@ impl Session {
         let backbone = self.held(&experiment.backbone, experiment.federation.decoder.as_deref())?;
         let adapter = row.resolve(&experiment.adapter, backbone.model.spec())?;
         study::check_decoder(&experiment, &row, &adapter)?;
-        experiment.adapter = adapter.config();
+        experiment.adapter = AdapterConfig { start: experiment.adapter.start.take(), ..adapter.config() };
         experiment.method.options = method.config();
         let splits = [experiment.data.train_split.as_str(), &experiment.data.test_split];
-        let inputs = self.inputs(&located, &splits, &backbone, experiment.partition.file.as_deref())?;
+        let named = Named::of(&experiment, &row);
+        let inputs = self.inputs(&located, &splits, &backbone, named)?;
+        if let Some(start) = &experiment.adapter.start {
+            trained_on::check(Path::new(start), &inputs, backbone.model.weights_sha256(), "")?;
+        }
         let name = experiment.run_name(&card.name, &inputs.identity());
         Ok(Resolved { name, experiment, row, method, located, backbone, inputs })
     }
@@ -189,8 +216,8 @@ impl Session {
     }
 
     fn complete_inputs(&mut self, resolved: &Resolved) -> Result<Inputs> {
-        let partition = resolved.experiment.partition.file.as_deref();
-        self.inputs_of_rows(&resolved.located, &splits_of(&resolved.experiment), &resolved.backbone, partition)
+        let named = Named::of(&resolved.experiment, &resolved.row);
+        self.inputs_of_rows(&resolved.located, &splits_of(&resolved.experiment), &resolved.backbone, named)
     }
 
     /// What was read is what the run is named after.
@@ -207,10 +234,10 @@ impl Session {
         located: &[Located],
         splits: &[(&str, Rows)],
         backbone: &Held,
-        partition: Option<&str>,
+        named: Named,
     ) -> Result<Inputs> {
         let names: Vec<&str> = splits.iter().map(|(split, _)| *split).collect();
-        let mut inputs = self.inputs(located, &names, backbone, partition)?;
+        let mut inputs = self.inputs(located, &names, backbone, named)?;
         let mut pictures: BTreeMap<&str, BTreeSet<InputFile>> = BTreeMap::new();
         for (split, rows) in splits {
             pictures.entry(split).or_default().extend(self.loaded(located, split, *rows, backbone, false)?.pictures);
@@ -276,7 +303,7 @@ impl Session {
     }
 
     /// By content: what is read of datasets' splits, a backbone, and a partition's file.
-    pub fn inputs(&mut self, located: &[Located], splits: &[&str], backbone: &Held, partition: Option<&str>) -> Result<Inputs> {
+    pub fn inputs(&mut self, located: &[Located], splits: &[&str], backbone: &Held, named: Named) -> Result<Inputs> {
         let mut files = backbone.files.clone();
         let mut by_split = BTreeMap::new();
         for split in splits {
@@ -286,15 +313,25 @@ impl Session {
                 files.extend(of_split);
             }
         }
-        let mut partition_sha256 = None;
-        if let Some(path) = partition.map(PathBuf::from) {
+        let mut of_file = |part: &str, path: Option<&str>| -> Result<Option<String>> {
+            let Some(path) = path.map(PathBuf::from) else { return Ok(None) };
             let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-            let of_partition = checksums_of(&mut self.checksums, "partition", &folder, &[path])?;
-            partition_sha256 = of_partition.first().map(|file| file.sha256.clone());
-            files.extend(of_partition);
-        }
+            let of_part = checksums_of(&mut self.checksums, part, &folder, &[path])?;
+            let sha256 = of_part.first().map(|file| file.sha256.clone());
+            files.extend(of_part);
+            Ok(sha256)
+        };
+        let (partition_sha256, start_sha256) = (of_file("partition", named.partition)?, of_file("start", named.start)?);
         let card_sha256 = schema::sha256_hex(&serde_json::to_vec(&card_of(located)?)?);
-        Ok(Inputs { card_sha256, splits: by_split, backbone_sha256: backbone.sha256.clone(), partition_sha256, files })
+        Ok(Inputs {
+            card_sha256,
+            splits: by_split,
+            backbone_sha256: backbone.sha256.clone(),
+            partition_sha256,
+            start_sha256,
+            method_version: named.method_version,
+            files,
+        })
     }
 
     /// The checksums of files read so far, and of those to come.

@@ -328,3 +328,64 @@ fn two_processes_share_a_suite() {
     }
     assert_eq!(ran, 4);
 }
+
+/// What everybody starts from may be a run's adapters: these and no others, or an error that says what does not fit.
+#[test]
+fn a_start_from_saved_adapters() -> Test {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("adapters.safetensors");
+    let mut given = of_rounds("fedavg", 2);
+    let (outcome, _) = process(&study(&given)?.1, &given, &All::default(), None)?;
+    let saved = |adapters: &models::adapter::Adapters| -> Result<()> { Ok(std::fs::write(&path, adapters.to_bytes()?)?) };
+    given.adapter.start = Some(path.display().to_string());
+
+    let mut with_own = outcome.global.clone();
+    let (name, tensor) = outcome.global.iter().next().context("a tensor")?;
+    with_own.insert(format!("client-0/{name}"), tensor.clone());
+    saved(&with_own)?;
+    let started = study(&given)?.1;
+    assert_eq!(started.initial().to_bytes()?, outcome.global.to_bytes()?);
+    let (again, _) = process(&started, &given, &All::default(), None)?;
+    assert!(again.global.to_bytes()? != outcome.global.to_bytes()?, "it trains on");
+
+    let refused = |adapters: &models::adapter::Adapters, given: &Experiment| -> Result<String> {
+        saved(adapters)?;
+        Ok(study(given).err().context("taken")?.to_string())
+    };
+    assert!(refused(&outcome.global.filter(|other| other != name), &given)?.contains(&format!("`{name}` is missing")));
+    let mut more = outcome.global.clone();
+    more.insert("layers.9.lora_A".into(), tensor.clone());
+    assert!(refused(&more, &given)?.contains("`layers.9.lora_A` has no place"));
+    let mut damaged = outcome.global.clone();
+    damaged.insert(name.clone(), (tensor * f64::NAN)?);
+    assert!(refused(&damaged, &given)?.contains("NaN"));
+    let mut wider = given.clone();
+    wider.adapter.rank = Some(3);
+    assert!(refused(&outcome.global, &wider)?.contains("has no place among adapters of kind lora and rank 3"));
+    std::fs::remove_file(&path)?;
+    assert!(study(&given).err().context("taken")?.to_string().contains("adapters.safetensors"));
+    Ok(())
+}
+
+/// The file to start from is a part of a run's identity by its bytes, and so is the version of a method's code.
+#[test]
+fn what_a_run_starts_from_is_in_its_name() {
+    let desk = desk("fedavg", 2);
+    desk.expect(&["run", "x.toml", "--out", "runs", "--quiet"], 0, &[]);
+    let adapters = only_run(&desk, "runs").join("adapters.safetensors");
+    let name = |start: &Path| {
+        let set = format!("adapter.start=\"{}\"", start.display());
+        let output = desk.fedbench(&["validate", "x.toml", "--set", &set]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.rsplit_once(' ').map_or(said.clone(), |(_, name)| name.trim().to_owned())
+    };
+    let copied = desk.path().join("copied.safetensors");
+    std::fs::copy(&adapters, &copied).expect("copied");
+    assert_eq!(name(&adapters), name(&copied));
+    assert!(!name(&adapters).is_empty() && !adapters.to_string_lossy().contains(&name(&adapters)));
+    desk.expect(
+        &["run", "x.toml", "--set", "method.name=\"zero-shot\"", "--set", "adapter.start=\"copied.safetensors\""],
+        2,
+        &["trains nothing"],
+    );
+}

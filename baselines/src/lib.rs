@@ -102,6 +102,7 @@ const DEFAULTS: MethodRow = MethodRow {
     name: "",
     sentence: "",
     source: "",
+    version: 1,
     family: Family::Federated,
     adapter: &adapter::lora::KIND,
     refuses: |_| None,

@@ -29,7 +29,8 @@ use crate::environment::environment;
 use crate::held::{Held, nothing_there};
 use crate::locate::locate_all;
 use crate::located::card_of;
-use crate::session::Session;
+use crate::session::{Named, Session};
+use crate::trained_on;
 
 /// Judge a backbone, with or without adapters; writes predictions.
 #[derive(Args)]
@@ -186,9 +187,9 @@ impl Eval {
         session.registry().tasks().check_card(&card)?;
         let backbone = session.backbone(&self.backbone_config())?;
         let split = session.split(&located, &self.split, self.limit, &backbone)?;
-        let inputs = session.inputs_of_rows(&located, &[(&self.split, Rows::first(self.limit))], &backbone, None)?;
+        let inputs = session.inputs_of_rows(&located, &[(&self.split, Rows::first(self.limit))], &backbone, Named::default())?;
         if let (Some(path), false) = (&self.adapters, self.no_verify) {
-            adapters::check_backbone(path, &inputs, backbone.model.weights_sha256())?;
+            trained_on::check(path, &inputs, backbone.model.weights_sha256(), " (--no-verify judges them all the same)")?;
         }
         let identity = self.identity(adapter.as_ref(), &evaluation, &inputs, session)?;
         place::check_same(&self.out, &identity)?;

@@ -26,6 +26,9 @@ pub struct MethodRow {
     pub sentence: &'static str,
     /// Its paper, and the section followed.
     pub source: &'static str,
+    /// The version of its code, from 1. Whoever changes what it computes counts on: its runs are then others, and those of the version
+    /// before are not taken for complete.
+    pub version: u32,
     /// What kind of method it is.
     pub family: Family,
     /// The adapter kind that it tunes unless an experiment chooses another.
@@ -106,6 +109,10 @@ impl MethodRow {
                 "federation.cohort = {}, federation.dropout = {}: method `{}` changes the clients' frozen weights in every round and needs all of them: expected 1.0 and 0.0",
                 federation.cohort, federation.dropout, self.name
             )));
+        }
+        if let (Some(start), Scope::Nothing) = (&experiment.adapter.start, self.scope) {
+            let name = self.name;
+            return Err(Error::Usage(format!("adapter.start = \"{start}\": method `{name}` trains nothing; leave it out")));
         }
         match &experiment.privacy {
             Some(_) if self.scope == Scope::Pooled => {

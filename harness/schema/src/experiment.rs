@@ -81,7 +81,7 @@ impl Experiment {
     }
 
     /// The same without what is only a name or a place, or says where values come from: its own name, and those of the dataset, the
-    /// backbone and the partition's file; and without what changes time and memory alone.
+    /// backbone, the partition's file and the adapters to start from; and without what changes time and memory alone.
     pub fn without_names(&self) -> Self {
         let mut bare = Self { name: String::new(), tuned: None, ..self.clone() };
         bare.data.dataset = String::new();
@@ -90,6 +90,7 @@ impl Experiment {
         bare.backbone.checkpoint = Checkpoint::None;
         bare.federation.decoder = None;
         bare.partition.file = None;
+        bare.adapter.start = None;
         bare
     }
 }
@@ -292,6 +293,10 @@ pub struct AdapterConfig {
     /// are pooled. Only a backbone with such a head takes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Sharing>,
+    /// A file of saved adapters that everybody starts from, a run's `adapters.safetensors` for one; drawn ones without it. Of a run whose
+    /// clients have adapters of their own it is what they share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
 }
 
 /// Whose a trained head is.

@@ -22,6 +22,12 @@ pub struct Inputs {
     /// SHA-256 of the partition's file, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_sha256: Option<String>,
+    /// SHA-256 of the file of adapters that everybody starts from, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_sha256: Option<String>,
+    /// The version of the method's code, where it is not the first: what an older one gave is another run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method_version: Option<u32>,
     /// Every file that was read, each with what it is part of.
     pub files: Vec<InputFile>,
 }
@@ -29,7 +35,7 @@ pub struct Inputs {
 /// One file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InputFile {
-    /// What it is part of: a split's name behind `split `, `backbone` or `partition`.
+    /// What it is part of: a split's name behind `split `, `backbone`, `partition` or `start`.
     pub part: String,
     /// Its path below the folder of what it is part of.
     pub path: String,
@@ -70,6 +76,8 @@ impl Inputs {
         ]);
         keys.extend(self.splits.iter().map(|(split, sha256)| (format!("{}{split}", Self::ROWS), sha256.clone())));
         keys.extend(self.partition_sha256.iter().map(|sha256| (Self::PARTITION.into(), sha256.clone())));
+        keys.extend(self.start_sha256.iter().map(|sha256| (Self::START.into(), sha256.clone())));
+        keys.extend(self.method_version.iter().map(|version| (Self::METHOD_VERSION.into(), version.to_string())));
         keys
     }
 
@@ -79,6 +87,10 @@ impl Inputs {
     pub const BACKBONE: &str = "backbone.sha256";
     /// The key of the partition file's checksum.
     pub const PARTITION: &str = "partition.sha256";
+    /// The key of the checksum of the adapters to start from.
+    pub const START: &str = "start.sha256";
+    /// The key of the version of the method's code.
+    pub const METHOD_VERSION: &str = "method.version";
     /// What a split's name follows in the key of its files' checksum.
     pub const ROWS: &str = "data.sha256.";
 
@@ -106,6 +118,8 @@ mod tests {
             splits: BTreeMap::from([("test".into(), rows.into())]),
             backbone_sha256: "b".into(),
             partition_sha256: None,
+            start_sha256: None,
+            method_version: None,
             files: vec![file("split test", "a.parquet", rows), file("backbone", "config.json", "b")],
         }
     }
@@ -116,6 +130,8 @@ mod tests {
         assert_eq!(a.identity(), "backbone.sha256 b\ncard.sha256 c\ndata.sha256.test 1\n");
         assert_ne!(a.identity(), b.identity());
         assert_eq!(a.differing_files(&b).next().map(|file| file.path.as_str()), Some("a.parquet"));
+        let edited = Inputs { method_version: Some(2), ..a.clone() };
+        assert_eq!(edited.identity(), "backbone.sha256 b\ncard.sha256 c\ndata.sha256.test 1\nmethod.version 2\n");
         let mut elsewhere = a.clone();
         elsewhere.files[0].path = "moved.parquet".into();
         assert_eq!((a.identity(), a.differing_files(&elsewhere).count()), (elsewhere.identity(), 0));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::Device;
 use data::{Example, ShardIndices, partition};
 use federation::link::{Traffic, split_passes};
 use federation::registry::MethodRow;
@@ -83,7 +84,11 @@ impl Study {
         };
         asking.check(&train_split.dataset.card)?;
         let dtype = models::adapter_dtype(&*backbone);
-        let initial = adapter.init(seed, dtype, backbone.device())?;
+        let drawn = adapter.init(seed, dtype, backbone.device())?;
+        let initial = match &experiment.adapter.start {
+            Some(file) => saved(Path::new(file), &drawn, &adapter)?,
+            None => drawn,
+        };
         let head = adapter.init_private(seed, dtype, backbone.device())?;
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
         let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
@@ -347,6 +352,33 @@ impl Part {
     fn judges(&self, row: &MethodRow, adapter: &AdapterSpec) -> bool {
         !matches!(self, Self::Clients(_)) || row.personal || adapter.private_head().is_some()
     }
+}
+
+/// Saved adapters to start from: all that would be drawn, and nothing else but clients' own, which stay out of it.
+fn saved(path: &Path, drawn: &Adapters, spec: &AdapterSpec) -> Result<Adapters> {
+    let wrong = |what: String| Error::Usage(format!("adapter.start = \"{}\": {what}", path.display()));
+    let file = Adapters::read(path, &Device::Cpu)?.filter(|name| !name.starts_with("client-"));
+    let mut start = Adapters::default();
+    for (name, place) in drawn.iter() {
+        let missing = || wrong(format!("`{name}` is missing; it holds {}", listed(&file)));
+        let tensor = file.get(name).ok_or_else(missing)?;
+        start.insert(name.clone(), tensor.to_dtype(place.dtype()).and_then(|tensor| tensor.to_device(place.device()))?);
+    }
+    let shown =
+        |what: String| wrong(format!("{what} has no place among adapters of kind {} and rank {}", spec.kind.name, spec.rank));
+    if let Some((name, _)) = file.iter().find(|(name, _)| drawn.get(name).is_none()) {
+        return Err(shown(format!("`{}`", guard::text::line(name, 120))));
+    }
+    match spec.misfit(&start, false) {
+        Some(tensor) => Err(shown(format!("`{tensor}`"))),
+        None => Ok(start),
+    }
+}
+
+/// The first few tensors of a file.
+fn listed(file: &Adapters) -> String {
+    let names: Vec<String> = file.iter().take(4).map(|(name, _)| format!("`{}`", guard::text::line(name, 80))).collect();
+    if names.is_empty() { "no adapters".into() } else { format!("{}, ...", names.join(", ")) }
 }
 
 /// The partition that the experiment's file holds, or one that is drawn.

@@ -160,6 +160,7 @@ impl AdapterSpec {
             alpha: Some(self.alpha),
             sites: Some(groups),
             head: self.head.as_ref().map(|head| head.sharing),
+            start: None,
         }
     }
 
