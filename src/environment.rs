@@ -1,6 +1,8 @@
 //! What produced a run.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::OnceLock;
 
 use machine::clock::now_utc;
 use models::Backbone;
@@ -26,7 +28,7 @@ pub fn environment(
         command: command(),
         started: now_utc(),
         resumed_after: None,
-        program: Some(crate::resume::program().into()),
+        program: Some(program().into()),
         rustc: env!("FEDBENCH_RUSTC").into(),
         libraries: LIBRARIES.iter().filter_map(|name| Some((name.to_string(), version_of(name)?))).collect::<BTreeMap<_, _>>(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
@@ -40,6 +42,15 @@ pub fn environment(
         inputs: Some(inputs),
         hosts: Vec::new(),
     }
+}
+
+/// SHA-256 of this program's file; of nothing where it cannot be read, so that nobody goes on from what it left.
+pub fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let file = std::env::current_exe().and_then(File::open);
+        file.and_then(manifest::Entry::of_file).map_or_else(|_| format!("unknown {}", remote::attempt()), |entry| entry.sha256)
+    })
 }
 
 /// What a worker of these clients says of itself.

@@ -20,6 +20,7 @@ mod library;
 mod locate;
 pub mod located;
 mod output;
+mod peft;
 pub mod plan;
 mod progress;
 pub mod resume;

@@ -2,17 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use anyhow::Result;
 use federation::{InProcess, Memories as _, Scope};
 use guard::lock::Lock;
 use remote::Memories;
-use schema::{Environment, Experiment, manifest, run_dir, toml_file};
+use schema::{Environment, Experiment, run_dir, toml_file};
 use study::Study;
 use study::checkpoints::{Kept, Writer, stands_after};
 
-use crate::environment::kernels;
+use crate::environment::{kernels, program};
 use crate::output::note;
 use crate::session::Resolved;
 
@@ -31,15 +30,6 @@ pub fn writer(study: &Study, elsewhere: bool) -> Writer {
         kernels: kernels(backbone),
         clients: if elsewhere { "elsewhere" } else { "here" }.into(),
     }
-}
-
-/// SHA-256 of this program's file; of nothing where it cannot be read, so that nobody goes on from what it left.
-pub fn program() -> &'static str {
-    static PROGRAM: OnceLock<String> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let file = std::env::current_exe().and_then(fs::File::open);
-        file.and_then(manifest::Entry::of_file).map_or_else(|_| format!("unknown {}", remote::attempt()), |entry| entry.sha256)
-    })
 }
 
 /// Whether a run folder says that this very program wrote it.

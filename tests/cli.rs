@@ -22,7 +22,7 @@ impl Desk {
         self
     }
 
-    fn fedbench(&self, arguments: &[&str]) -> Output {
+    pub fn fedbench(&self, arguments: &[&str]) -> Output {
         self.fedbench_with(arguments, &[])
     }
 

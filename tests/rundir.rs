@@ -43,7 +43,8 @@ fn with_run() -> (Desk, PathBuf) {
     let desk = desk();
     let copy = desk.path().join("runs").join(name);
     fs::create_dir_all(&copy).expect("a folder");
-    for file in fs::read_dir(run).expect("a run").map(|file| file.expect("readable").path()) {
+    let files = fs::read_dir(run).expect("a run").map(|file| file.expect("readable").path());
+    for file in files.filter(|file| file.is_file()) {
         fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a copy");
     }
     (desk, copy)
@@ -353,7 +354,7 @@ fn suites_and_seeds_that_cannot_be() {
 /// The manifest made anew: every file is as it says.
 fn sealed(run: &Path) {
     let files = fs::read_dir(run).expect("a run").map(|file| file.expect("readable").path());
-    let named = files.map(|path| {
+    let named = files.filter(|path| path.is_file()).map(|path| {
         let name = path.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
         let entry = Entry::of(&fs::read(&path).expect("a file"));
         (name, entry)

@@ -64,6 +64,7 @@ pub mod compare;
 pub mod data;
 mod differences;
 pub mod error;
+pub mod exports;
 mod families;
 pub mod figures;
 #[cfg(test)]

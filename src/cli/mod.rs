@@ -9,6 +9,7 @@ mod data;
 mod decoder;
 mod elsewhere;
 mod eval;
+mod export;
 mod flower;
 mod forecast;
 mod gate;
@@ -73,6 +74,8 @@ enum Command {
     FlowerApp(flower::FlowerApp),
     /// Judge a backbone, with or without adapters; writes predictions.
     Eval(eval::Eval),
+    /// Runs as other tools read them: TensorBoard, lm-evaluation-harness, Every Eval Ever, PEFT.
+    Export(export::Export),
     /// Tables from run folders.
     Report(report::MakeReport),
     /// A paper's claims, each beside what comes out here.
@@ -141,6 +144,7 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Worker(command) => command.run(&mut session),
         Command::FlowerApp(command) => command.run(&mut session),
         Command::Eval(command) => command.run(&mut session),
+        Command::Export(command) => command.run(),
         Command::Report(command) => command.run(&session),
         Command::Reproduce(command) => command.run(&mut session),
         Command::Compare(command) => command.run(&session),

@@ -258,6 +258,11 @@ impl Scoring {
             Self::Generation => "generation",
         }
     }
+
+    /// The one of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::OptionLikelihood, Self::Generation].into_iter().find(|scoring| scoring.name() == name)
+    }
 }
 
 /// How the log-likelihood of an option of several tokens is normalised.
