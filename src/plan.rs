@@ -74,7 +74,11 @@ impl Pace {
         if let Some(known) = self.steps.get(&key) {
             return Ok(*known);
         }
-        let timed = if pooled { timed_step(study)? } else { machine::threads::pool(1)?.install(|| timed_step(study))? };
+        let timed = if pooled {
+            warm(|| timed_step(study))?
+        } else {
+            machine::threads::pool(1)?.install(|| warm(|| timed_step(study)))?
+        };
         self.steps.insert(key, timed);
         Ok(timed)
     }
@@ -85,7 +89,7 @@ impl Pace {
         if let Some(known) = self.evaluations.get(&key) {
             return Ok(*known);
         }
-        let timed = machine::threads::pool(1)?.install(|| timed_evaluation(study))?;
+        let (timed, ()) = machine::threads::pool(1)?.install(|| warm(|| Ok((timed_evaluation(study)?, ()))))?;
         self.evaluations.insert(key, timed);
         Ok(timed)
     }
@@ -280,6 +284,15 @@ fn training_bytes(study: &Study, trains: bool, at_once: f64) -> u64 {
 fn judging_bytes(study: &Study) -> u64 {
     let (numbers, tokens) = largest_batch(study.judge());
     4 * rayon::current_num_threads() as u64 * (numbers as u64 + 16 * tokens as u64 * study.backbone().spec().d_model as u64)
+}
+
+/// A batch that took longer than this, in seconds, is not timed again.
+const LONG: f64 = 5.0;
+
+/// The first of its kind finds nothing warm, memory least of all: a short one is timed again.
+fn warm<T>(mut timed: impl FnMut() -> Result<(f64, T)>) -> Result<(f64, T)> {
+    let first = timed()?;
+    if first.0 > LONG { Ok(first) } else { timed() }
 }
 
 /// Seconds and split traffic of one training batch, forward and backward.

@@ -35,6 +35,7 @@
 //! - [`kinds`]: are biases, norms and prompts what they stand for?
 //! - [`left_out`]: what does a client remember of a round that is left out?
 //! - [`tune`]: is a search blind to the test split, of one size for all, and no dearer than it says?
+//! - [`exports`]: do the packages that exports are for open them? (`tests/exports.py`)
 //! - [`feddat`]: does FedDAT keep its two adapters apart?
 //! - [`resume`]: does a run that goes on from a checkpoint come out as one that was never interrupted?
 //! - [`reality`]: what of clients that break, drop out, are slow, or hold other datasets than their neighbours?
@@ -58,6 +59,7 @@ mod columns;
 mod doubts;
 mod efficientnet;
 mod engine;
+mod exports;
 mod feddat;
 mod floors;
 mod folders;

@@ -51,6 +51,7 @@ impl Export {
         place::check_outside_runs(&self.out)?;
         let trust = if self.no_verify { Trust::AsTheyAre } else { Trust::Verified };
         let runs: Vec<Run> = read::find(&self.runs)?.read(trust)?;
+        runs.iter().try_for_each(|run| place::check_outside_runs(&self.out.join(&run.summary.run)))?;
         for (name, format) in &formats {
             let out = if formats.len() > 1 { self.out.join(name) } else { self.out.clone() };
             let mut written = 0;
