@@ -1,11 +1,13 @@
 //! The report for programs: CSV, parquet and JSON, exact values.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use schema::metrics::{Direction, Optional, Reported, Unit};
 use serde_json::{Map, Value, json};
 
 use crate::sheet::{Sheet, Values, csv_of_named};
 use crate::targets::{self, Effort};
-use crate::{Comparison, Group, Report, Stat, kinds, provenance};
+use crate::{Comparison, Group, Report, Run, Stat, kinds, provenance};
 
 /// A metric of a group.
 struct Row<'a> {
@@ -120,12 +122,58 @@ pub fn targets(report: &Report) -> Sheet {
         .with("upper_bound", counts(|effort| usize::from(effort.is_bound)))
 }
 
-/// One row per run; names of columns say the unit.
+/// One row per run: its numbers, whose columns' names say the unit; its configuration's hash; and every key
+/// in which the runs differ, as `key/<name>`.
 pub fn runs_csv(report: &Report) -> String {
-    let text = csv_of_named(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>());
+    let varying = varying(report);
+    let more = |at: usize| {
+        let run = &report.runs[at];
+        let configuration = ("configuration".to_string(), run.identity[..12].to_string());
+        let key = |key: &&String| (format!("key/{key}"), run.settings.get(*key).cloned().unwrap_or_default());
+        std::iter::once(configuration).chain(varying.iter().map(key)).collect()
+    };
+    let text = csv_of_named(&report.runs.iter().map(|run| &run.summary).collect::<Vec<_>>(), more);
     let Some((header, rows)) = text.split_once('\n') else { return text };
     let name = |name: &str| unit_of(name).map_or(name.into(), |unit| with_unit(name, unit));
     format!("{}\n{rows}", header.split(',').map(name).collect::<Vec<String>>().join(","))
+}
+
+/// The keys of experiments that do not have one value in all runs.
+fn varying(report: &Report) -> Vec<&String> {
+    let keys: BTreeSet<&String> = report.runs.iter().flat_map(|run| run.settings.keys()).collect();
+    let values = |key: &String| report.runs.iter().map(|run| run.settings.get(key)).collect::<BTreeSet<_>>();
+    keys.into_iter().filter(|key| values(key).len() > 1).collect()
+}
+
+/// One row per run and round: accuracy where it was judged, bytes of all clients both ways.
+pub fn rounds(report: &Report) -> Sheet {
+    let of_run = |run: &Run| {
+        let accuracy: BTreeMap<u32, f64> = run.recorded.by_round.iter().copied().collect();
+        let bytes = run.recorded.bytes_by_round.clone();
+        let rounds: BTreeSet<u32> = accuracy.keys().chain(bytes.keys()).copied().collect();
+        let row = move |round: u32| (round, accuracy.get(&round).copied(), bytes.get(&round).copied());
+        rounds.into_iter().map(row).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = report.runs.iter().flat_map(|run| of_run(run).into_iter().map(move |row| (run, row))).collect();
+    let bytes = |channel: usize| Values::Optional(rows.iter().map(|(_, row)| row.2.map(|bytes| bytes[channel])).collect());
+    Sheet::default()
+        .text("run", &rows, |row| &row.0.summary.run)
+        .with("round", Values::Counts(rows.iter().map(|(_, row)| row.0 as usize).collect()))
+        .with("accuracy_fraction", Values::Optional(rows.iter().map(|(_, row)| row.1).collect()))
+        .with("adapter_bytes", bytes(0))
+        .with("activation_bytes", bytes(1))
+}
+
+/// One row per run and client that has test examples: its last accuracy on these.
+pub fn clients(report: &Report) -> Sheet {
+    let of_run = |run: &'_ Run| run.recorded.by_client.clone();
+    let rows: Vec<_> = report.runs.iter().flat_map(|run| of_run(run).into_iter().map(move |row| (run, row))).collect();
+    let label = |(run, (client, _)): &(&Run, (u32, f64))| run.client_labels.get(*client as usize).cloned().unwrap_or_default();
+    Sheet::default()
+        .text("run", &rows, |row| &row.0.summary.run)
+        .with("client", Values::Counts(rows.iter().map(|(_, row)| row.0 as usize).collect()))
+        .with("label", Values::Text(rows.iter().map(label).collect()))
+        .with("accuracy_fraction", Values::Numbers(rows.iter().map(|(_, row)| row.1).collect()))
 }
 
 /// Groups, comparisons, targets, warnings, provenance and summaries, with the values of every seed.

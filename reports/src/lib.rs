@@ -50,7 +50,7 @@
 //! prints every doubt (few seeds, unequal steps, limits, mixed weights or commits) beside the numbers.
 //!
 //! `report.csv` has a row per configuration and metric, so its unit is a column; in `configurations.csv`, `runs.csv`,
-//! `targets.csv` and `breakdowns.csv` a column's name says the unit (`accuracy_fraction_mean`, `uplink_bytes`). Parquet holds the
+//! `rounds.csv`, `clients.csv`, `targets.csv` and `breakdowns.csv` a column's name says the unit (`accuracy_fraction_mean`, `uplink_bytes`). Parquet holds the
 //! same sheets. In CSV, a text that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, a tab or a line
 //! break, and is no number) has an apostrophe in front.
 

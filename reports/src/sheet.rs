@@ -99,8 +99,9 @@ impl Values {
 }
 
 /// Rows with names as CSV; what one row leaves out and another has is an empty cell.
-pub fn csv_of_named(rows: &[impl serde::Serialize]) -> String {
-    let rows: Vec<Vec<(String, String)>> = rows.iter().map(fields).collect();
+pub fn csv_of_named(rows: &[impl serde::Serialize], more: impl Fn(usize) -> Vec<(String, String)>) -> String {
+    let with_more = |(at, row)| fields(row).into_iter().chain(more(at)).collect();
+    let rows: Vec<Vec<(String, String)>> = rows.iter().enumerate().map(with_more).collect();
     let Some(longest) = rows.iter().max_by_key(|row| row.len()) else { return String::new() };
     let mut header: Vec<&String> = longest.iter().map(|(name, _)| name).collect();
     for (name, _) in rows.iter().flatten() {
@@ -182,9 +183,12 @@ mod tests {
         }
         let rows = [("a", None, 0.5), ("b,c", Some(3), 1e-7), ("d", None, 1.0)];
         let rows = rows.map(|(method, judged, accuracy)| Row { method, judged, accuracy });
-        assert_eq!(csv_of_named(&rows), "method,judged,accuracy\na,,0.5\n\"b,c\",3,1e-7\nd,,1.0\n");
-        assert_eq!(csv_of_named(&rows[..1]), "method,accuracy\na,0.5\n");
-        assert_eq!(csv_of_named(&rows[..0]), "");
+        let none = |_| Vec::new();
+        assert_eq!(csv_of_named(&rows, none), "method,judged,accuracy\na,,0.5\n\"b,c\",3,1e-7\nd,,1.0\n");
+        assert_eq!(csv_of_named(&rows[..1], none), "method,accuracy\na,0.5\n");
+        assert_eq!(csv_of_named(&rows[..0], none), "");
+        let more = |row: usize| vec![("key/rank".to_string(), format!("{row}"))];
+        assert_eq!(csv_of_named(&rows[..1], more), "method,accuracy,key/rank\na,0.5,0\n");
     }
 
     #[test]

@@ -371,7 +371,8 @@ fn files_are_written_whole() {
     let out = root.path().join("report");
     let files = report.write(&out, Format::ALL).unwrap();
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
-    let sheets = |ending: &str| ["report", "configurations", "targets"].map(|name| format!("{name}.{ending}"));
+    let sheets =
+        |ending: &str| ["report", "configurations", "targets", "rounds", "clients"].map(|name| format!("{name}.{ending}"));
     let text = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     let files = [
         &text(&["report.md"])[..],

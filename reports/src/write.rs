@@ -15,8 +15,8 @@ use crate::{Report, ReportError, data, markdown, page};
 pub enum Format {
     /// `report.md`.
     Markdown,
-    /// `report.csv` (a row per metric), `configurations.csv` (a row per configuration), `runs.csv`, and where there are any,
-    /// `targets.csv` and `breakdowns.csv`.
+    /// `report.csv` (a row per metric), `configurations.csv` (a row per configuration), `runs.csv`, `rounds.csv`, `clients.csv`, and where
+    /// there are any, `targets.csv` and `breakdowns.csv`.
     Csv,
     /// `report.json`.
     Json,
@@ -93,6 +93,8 @@ impl Report {
             ("configurations", data::configurations(self)),
             ("targets", data::targets(self)),
             ("breakdowns", data::breakdowns(self)),
+            ("rounds", data::rounds(self)),
+            ("clients", data::clients(self)),
         ];
         sheets.into_iter().filter(|(_, sheet)| !sheet.is_empty())
     }
