@@ -34,7 +34,11 @@ fn finished() -> &'static Path {
     made.path()
 }
 
+/// What a pack has no part for stays out: where a run would go on from.
 fn copy(from: &Path, to: &Path) {
+    if from.ends_with(schema::run_dir::CHECKPOINT) {
+        return;
+    }
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").map(|entry| entry.expect("readable").path()) {
         let to = to.join(entry.file_name().expect("a name"));
