@@ -342,3 +342,26 @@ fn a_method_of_ones_own() {
     let listed = Command::new(&example).args(["list", "methods"]).output().expect("it starts");
     assert!(String::from_utf8_lossy(&listed.stdout).contains("fednova"));
 }
+
+/// What a suite takes elsewhere is counted from shapes: linear in the speed, twice a step's work for twice the rounds, and no weights at hand.
+#[test]
+fn a_suite_is_counted_for_another_machine() {
+    let desk = Desk::new();
+    let seconds = |arguments: &[&str]| {
+        let given = [&["suite", "llava-7b", "--plan", "--tflops"], arguments].concat();
+        let output = desk.fedbench(&given);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        let petaflops = said.split("all: ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+        (petaflops.expect("a total"), said)
+    };
+    let (total, said) = seconds(&["250"]);
+    // 1,280 examples a method, two passes of 2 x 6.5e9 operations a token over some 680 tokens, FedNano three: about 80 PFLOP.
+    assert!((60.0..120.0).contains(&total), "{said}");
+    assert!(said.contains("zero-shot: 0 steps, 0.00 PFLOP of training") && said.contains("fednano: 160 steps"), "{said}");
+    let (twice, _) = seconds(&["250", "--set", "federation.rounds=4"]);
+    assert!((1.7..2.0).contains(&(twice / total)), "{total} {twice}");
+    desk.expect(&["suite", "llava-7b", "--tflops", "250"], 2, &["--plan"]);
+    desk.expect(&["suite", "llava-7b", "--plan", "--tflops", "0"], 2, &["from 0.001 to 1000000"]);
+    desk.expect(&["suite", "llava-7b", "--plan", "--tflops", "1", "--set", "data.dataset=\"nothing\""], 2, &["nothing"]);
+}

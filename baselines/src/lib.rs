@@ -50,6 +50,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("activations", include_str!("../configs/suites/activations.toml")),
     ("smol-scienceqa", include_str!("../configs/suites/smol-scienceqa.toml")),
     ("scienceqa-img-resplit", include_str!("../configs/suites/scienceqa-img-resplit.toml")),
+    ("llava-7b", include_str!("../configs/suites/llava-7b.toml")),
 ];
 
 /// Papers' comparisons: a shipped suite and the claims that its runs are judged by.

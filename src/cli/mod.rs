@@ -5,6 +5,7 @@ mod arguments;
 mod compare;
 mod coordinate;
 mod cost;
+mod counted;
 mod data;
 mod decoder;
 mod elsewhere;

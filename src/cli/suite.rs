@@ -10,6 +10,7 @@ use machine::clock::Stopwatch;
 use schema::{Experiment, Suite, toml_file};
 
 use super::arguments::Overrides;
+use super::counted;
 use super::elsewhere::{Asked, Elsewhere};
 use super::forecast::Forecast;
 use super::tune::Tune;
@@ -35,6 +36,10 @@ pub(crate) struct RunSuite {
     /// Say what would be run, in which time, memory and bytes, and run nothing.
     #[arg(long)]
     plan: bool,
+    /// With --plan: count operations from shapes, for a machine of so many TFLOP/s, instead of timing batches here. Neither weights nor data
+    /// need be at hand.
+    #[arg(long, value_name = "N", requires = "plan", value_parser = tflops)]
+    tflops: Option<f64>,
     /// Take finished runs that are there for complete, whatever their checksums say.
     #[arg(long)]
     no_verify: bool,
@@ -86,6 +91,7 @@ impl Quickstart {
             out: self.out.unwrap_or_else(|| "runs/quickstart".into()),
             quiet: self.quiet,
             plan: false,
+            tflops: None,
             no_verify: false,
             force: false,
             elsewhere: Elsewhere::default(),
@@ -101,6 +107,11 @@ impl RunSuite {
         let (suite, experiments) = self.experiments()?;
         if self.elsewhere.is_asked() {
             return self.run_elsewhere(session, &suite, &experiments);
+        }
+        if let Some(tflops) = self.tflops {
+            let lines = counted::forecast(session.registry(), &experiments, suite.seeds.len(), tflops)?;
+            lines.iter().for_each(|line| say(line));
+            return Ok(());
         }
         let forecast = self.plan.then(|| Forecast::new(session, &experiments, suite.seeds.len())).transpose()?;
         forecast.iter().flat_map(|forecast| &forecast.lines).for_each(|line| say(line));
@@ -138,7 +149,18 @@ impl RunSuite {
     pub(crate) fn plain(suite: &str, out: PathBuf, quiet: bool, no_verify: bool) -> Self {
         let overrides = Overrides { set: Vec::new(), limit: None, device: None };
         let elsewhere = Elsewhere::default();
-        Self { suite: suite.into(), overrides, out, quiet, plan: false, no_verify, force: false, elsewhere, instead: None }
+        Self {
+            suite: suite.into(),
+            overrides,
+            out,
+            quiet,
+            plan: false,
+            tflops: None,
+            no_verify,
+            force: false,
+            elsewhere,
+            instead: None,
+        }
     }
 
     fn options(&self) -> Options {
@@ -211,6 +233,14 @@ impl RunSuite {
             std::thread::sleep(Duration::from_secs(1));
         }
     }
+}
+
+/// A speed that some machine has.
+fn tflops(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|speed| (0.001..=1e6).contains(speed))
+        .ok_or_else(|| "expected a number from 0.001 to 1000000".into())
 }
 
 /// Whether another process is at the run.
