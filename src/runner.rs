@@ -11,7 +11,7 @@ use models::flops::Flops;
 use remote::Introduction;
 use reports::source::Source;
 use reports::{Run, Trust};
-use schema::card::BadRow;
+use schema::card::{BadRow, Scoring};
 use schema::metrics::{Beside, Metric};
 use schema::record::{HostFacts, Skipped};
 use schema::{Card, Environment, Experiment, Prediction, Summary, manifest, run_dir};
@@ -273,7 +273,7 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         clients: study.shards().len() as u32,
         train_examples: study.train().len() as u64,
         test_examples: study.judge().examples.len() as u64,
-        scoring: study.card().scoring,
+        scoring: if spec.encoder.is_some() { Scoring::Class } else { study.card().scoring },
         chance_accuracy: chance,
         majority_accuracy: majority,
         lookup_accuracy: Some(study.lookup_accuracy()),

@@ -29,6 +29,8 @@
 //! - [`rundir`]: is a run folder that was damaged, changed or led astray ever taken for what it was?
 //! - [`printed`]: what of results that cannot be written, and of names that are commands to a terminal?
 //! - [`planted`]: does the gate see regressions that were planted, and none where there is none?
+//! - [`by_class`]: does a backbone that answers by class learn and answer with each client's own classes?
+//! - [`vilt`]: does an encoder that answers by class see, and learn, what it does in transformers? (`tests/fixtures/vilt.py`)
 //! - [`vqa`]: are soft scores those of the official evaluation? (`tests/fixtures/vqa.py`)
 //! - [`kept`]: do `compare`, `reproduce` and `report` say what kept runs say?
 //! - [`packs`]: is a pack what the runs were that it was made from, and is a damaged one ever taken for it?
@@ -53,6 +55,7 @@
 
 mod aligned;
 mod blind;
+mod by_class;
 mod choices;
 mod cli;
 mod columns;
@@ -105,5 +108,6 @@ mod split;
 mod support;
 mod tiny;
 mod tune;
+mod vilt;
 mod vqa;
 mod workers;

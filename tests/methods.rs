@@ -137,6 +137,7 @@ impl Task for Toy {
         Ok(Answers {
             said: Said::here(logits),
             targets: Tensor::new(targets, &Device::Cpu)?,
+            soft: None,
             passes: Default::default(),
             flops: Default::default(),
         })

@@ -34,7 +34,7 @@ struct Headed(Spec);
 impl Headed {
     fn new() -> Self {
         let spec = tiny::backbone().spec();
-        let tensor = |name: &str, start| HeadTensor { name: name.into(), shape: vec![spec.vocabulary], start };
+        let tensor = |name: &str, start| HeadTensor { name: name.into(), shape: vec![spec.vocabulary], start, per_class: false };
         Self(Spec { head: vec![tensor("weight", Start::Ones), tensor("bias", Start::Uniform(0.5))], ..spec.clone() })
     }
 

@@ -7,7 +7,9 @@
 //! times T^2, over the full vocabulary, a mean over the answer tokens, as CE is. Two optimizers, one step each.
 //!
 //! A_C is trained in every round. In the public code it is trained in the first alone, because a switch stays off
-//! (`adapter.py:79-85`, `task_trainer.py:484`); what is built is what the paper describes.
+//! (`adapter.py:79-85`, `task_trainer.py:484`), and its learning-rate schedule ticks twice a batch, for this method alone. What is built
+//! is what the paper describes; both defects are keys, for an ablation. On a model that answers by class, logits are the classes', and
+//! the means are over the batch; a private head is stepped with both.
 
 use std::collections::BTreeMap;
 
@@ -36,11 +38,38 @@ pub struct FedDat {
     pub temperature: f64,
     /// `examples` or `uniform` (the public code's).
     pub weights: Weights,
+    /// `every-round`, or the public code's `first-round`.
+    #[serde(skip_serializing_if = "AcTraining::is_usual")]
+    pub ac_training: AcTraining,
+    /// How far the learning-rate schedule moves in a batch: 1, or the public code's 2.
+    #[serde(skip_serializing_if = "is_one")]
+    pub schedule_ticks: usize,
+}
+
+/// When A_C is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcTraining {
+    /// In every round.
+    #[default]
+    EveryRound,
+    /// In the run's first; afterwards it stays as it is, in the teacher and in its own step, which trains a private head alone.
+    FirstRound,
+}
+
+impl AcTraining {
+    fn is_usual(&self) -> bool {
+        *self == Self::EveryRound
+    }
+}
+
+fn is_one(ticks: &usize) -> bool {
+    *ticks == 1
 }
 
 impl Default for FedDat {
     fn default() -> Self {
-        Self { temperature: 3.0, weights: Weights::Uniform }
+        Self { temperature: 3.0, weights: Weights::Uniform, ac_training: AcTraining::EveryRound, schedule_ticks: 1 }
     }
 }
 
@@ -49,6 +78,7 @@ impl FedDat {
     pub fn build(given: &BTreeMap<String, Value>) -> Result<Box<dyn Method>> {
         let method: Self = options("feddat", given)?;
         keys::positive("feddat", "temperature", method.temperature)?;
+        keys::count("feddat", "schedule_ticks", method.schedule_ticks, 2)?;
         Ok(method.averaged())
     }
 
@@ -59,7 +89,7 @@ impl FedDat {
         examples: &[usize],
         received: &Adapters,
         shared: &mut Trainer,
-        local: &mut Trainer,
+        local: &mut Local,
     ) -> Result<f64> {
         let spec = client.spec();
         let teacher = client.answers(examples, &teacher(spec, &local.values()?, received)?, Pass::Forward)?;
@@ -74,8 +104,35 @@ impl FedDat {
         let plain = dual.loss()?;
         client.finite(&plain)?;
         let taught = (plain + distill(student.logits()?, dual.logits()?, self.temperature)?)?;
-        local.step(&(taught / 2.0)?.backward()?)?;
+        local.trainer.step(&(taught / 2.0)?.backward()?)?;
         Ok(value)
+    }
+}
+
+/// A_C: in training, or as it was.
+struct Local {
+    trainer: Trainer,
+    /// What of it is not in training.
+    kept: Adapters,
+}
+
+impl Local {
+    fn tensors(&self) -> Adapters {
+        self.kept.with(&self.trainer.tensors())
+    }
+
+    fn values(&self) -> Result<Adapters> {
+        Ok(self.kept.with(&self.trainer.values()?))
+    }
+}
+
+impl FedDat {
+    fn local(&self, client: &Client) -> Result<Local> {
+        let own = client.recall(LOCAL, || client.initial());
+        let is_trained = self.ac_training == AcTraining::EveryRound || client.round().index <= 1;
+        let (start, kept) = if is_trained { (own, Adapters::default()) } else { (Adapters::default(), own) };
+        let trainer = client.trainer(&start)?.ticking(self.schedule_ticks - 1, self.schedule_ticks)?;
+        Ok(Local { trainer, kept })
     }
 }
 
@@ -99,8 +156,8 @@ impl Averaging for FedDat {
 
     fn train(&self, client: &mut Client, received: &Sets) -> Result<Update> {
         let received = received.get(ADAPTERS)?;
-        let mut shared = client.trainer(received)?;
-        let mut local = client.trainer(&client.recall(LOCAL, || client.initial()))?;
+        let mut shared = client.trainer(received)?.ticking(0, self.schedule_ticks)?;
+        let mut local = self.local(client)?;
         let work = client.each_batch(|client, examples, _| self.teach(client, examples, received, &mut shared, &mut local))?;
         client.memory.insert(LOCAL.into(), local.values()?);
         Ok(client.update(work).with(ADAPTERS, shared.values()?))

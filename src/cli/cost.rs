@@ -120,7 +120,7 @@ impl Cost {
             activation_downlink_bytes_per_example: hidden,
             client_train_flops_per_example: client_flops,
             server_train_flops_per_example: server_flops,
-            image_flops: spec.image_flops,
+            image_flops: spec.image_flops * (spec.picture_tokens() / spec.image_tokens) as f64,
             bytes_per_number: self.bytes_per_number,
         }
     }
@@ -129,7 +129,7 @@ impl Cost {
 impl Cost {
     /// Of an example, those that a prompt puts in front included.
     fn tokens(&self, spec: &Spec, adapter: &AdapterSpec) -> usize {
-        spec.image_tokens + self.text_tokens as usize + adapter.virtual_tokens()
+        spec.picture_tokens() + self.text_tokens as usize + adapter.virtual_tokens()
     }
 
     /// An example with one image and an answer of one token, forward and backward, as often as the method's step does it: clients'

@@ -9,6 +9,7 @@ mod counted;
 mod data;
 mod decoder;
 mod elsewhere;
+mod encoder;
 mod eval;
 mod export;
 mod flower;

@@ -13,6 +13,7 @@ use models::nano;
 use models::pretrain::{Lesson, Mark, Phase, Question, Schedule, StepReport, judge, pretrain, train_tokenizer};
 use seed::Seed;
 
+use super::encoder::NanoVilt;
 use super::smol::Smol;
 use super::weights::{Output, made};
 use super::{note, say};
@@ -24,6 +25,8 @@ use crate::session::Session;
 pub(crate) enum Pretrain {
     /// The small LLaVA-shaped backbone, on the generators' pretraining stream.
     Nano(Nano),
+    /// The small encoder that answers by class, on the same stream.
+    NanoVilt(NanoVilt),
     /// The connector between EfficientNet-Lite0 and SmolLM2-135M-Instruct, and a low-rank change of the latter, on captions and
     /// questions about pictures.
     Smol(Smol),
@@ -61,12 +64,13 @@ pub(crate) struct Nano {
 /// Texts that the tokenizer is trained on.
 const CORPUS: usize = 60_000;
 /// Validation pictures.
-const VALIDATION: usize = 300;
+pub(super) const VALIDATION: usize = 300;
 
 impl Pretrain {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
         match self {
             Pretrain::Nano(command) => command.run(),
+            Pretrain::NanoVilt(command) => command.run(),
             Pretrain::Smol(command) => command.run(session),
         }
     }
@@ -129,10 +133,10 @@ impl Nano {
 }
 
 /// (right, asked) by topic.
-type Scores = BTreeMap<&'static str, (usize, usize)>;
+pub(super) type Scores = BTreeMap<&'static str, (usize, usize)>;
 
 /// Tells now and then how far a training is.
-struct Progress<'a> {
+pub(super) struct Progress<'a> {
     quiet: bool,
     clock: &'a Stopwatch,
     /// When the phase began, seconds.
@@ -140,11 +144,11 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(quiet: bool, clock: &'a Stopwatch) -> Self {
+    pub(super) fn new(quiet: bool, clock: &'a Stopwatch) -> Self {
         Self { quiet, clock, began: clock.seconds() }
     }
 
-    fn show(&mut self, report: StepReport) {
+    pub(super) fn show(&mut self, report: StepReport) {
         let StepReport { phase, step, steps, loss } = report;
         if step == 1 {
             self.began = self.clock.seconds();
@@ -159,7 +163,7 @@ impl<'a> Progress<'a> {
 }
 
 /// How weights came to be: what is `stated` of them, then commit, time and scores.
-fn card(stated: &[(&str, &str)], scores: &Scores, seconds: f64) -> String {
+pub(super) fn card(stated: &[(&str, &str)], scores: &Scores, seconds: f64) -> String {
     let (right, asked) = scores.values().fold((0, 0), |sum, score| (sum.0 + score.0, sum.1 + score.1));
     let share = |(right, asked): (usize, usize)| right as f64 / asked.max(1) as f64;
     let mut lines: Vec<String> = stated.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
@@ -175,7 +179,7 @@ fn card(stated: &[(&str, &str)], scores: &Scores, seconds: f64) -> String {
     lines.join("\n")
 }
 
-fn lesson(sample: lessons::PretrainSample) -> Lesson {
+pub(super) fn lesson(sample: lessons::PretrainSample) -> Lesson {
     let question =
         |qa: lessons::QuestionAnswer| Question { question: qa.question, answer: qa.answer, choices: qa.choices, topic: qa.topic };
     let mark = |mark: lessons::Mark| Mark { x: mark.centre.0, y: mark.centre.1, words: mark.words };

@@ -163,6 +163,12 @@ impl RunSuite {
         }
     }
 
+    /// The same on another backbone.
+    pub(crate) fn on(mut self, backbone: &str) -> Self {
+        self.overrides.set.push(format!("backbone.name={backbone}"));
+        self
+    }
+
     fn options(&self) -> Options {
         Options { quiet: self.quiet, unverified: self.no_verify, force: self.force }
     }

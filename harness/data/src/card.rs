@@ -1,6 +1,6 @@
 //! Do the parts of a card fit together? One whose parts do not would make every row a bad one.
 
-use schema::card::{AnswerForm, Card, ChoiceForm};
+use schema::card::{AnswerForm, Card, ChoiceForm, Scoring};
 use schema::metrics::Score;
 use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 
@@ -9,7 +9,8 @@ use super::{choices, decode, prompt};
 
 /// The first thing in which a card contradicts itself.
 pub(super) fn check(card: &Card) -> Result<(), DataError> {
-    let all: [fn(&Card) -> Checked; 9] = [question, choices, values, prompts, metric, breakdowns, pictures, splits, tags];
+    let all: [fn(&Card) -> Checked; 10] =
+        [question, scoring, choices, values, prompts, metric, breakdowns, pictures, splits, tags];
     let wrong = |message| DataError::Card { dataset: card.name.clone(), message };
     all.iter().try_for_each(|check| check(card)).map_err(wrong)
 }
@@ -57,6 +58,16 @@ fn question(card: &Card) -> Checked {
         }
         _ => return Ok(()),
     })
+}
+
+/// Whether a model answers by class is the model's affair.
+fn scoring(card: &Card) -> Checked {
+    match card.scoring {
+        Scoring::Class => Err("`scoring` is `class`, which a backbone that answers by class does by itself; expected \
+                               `option-likelihood` or `generation`"
+            .into()),
+        Scoring::OptionLikelihood | Scoring::Generation => Ok(()),
+    }
 }
 
 fn choices(card: &Card) -> Checked {

@@ -2,7 +2,7 @@
 //!
 //! The steps are those of `transformers`' processors over Pillow: decode, turn upright, RGB on white (`decode`), resize with antialiasing, crop, scale, normalise,
 //! channels first. CLIP's brings the shortest edge to a size and crops the centre; BLIP's stretches to a square; Idefics3's brings
-//! the longest edge to a size and then stretches to a square, or cuts into squares. `tests/fixtures/preprocess/make.py` writes what
+//! the longest edge to a size and then stretches to a square, or cuts into squares; ViLT's keeps the ratio and cuts into patches. `tests/fixtures/preprocess/make.py` writes what
 //! Pillow gives, and a test here compares.
 //!
 //! The resize is Pillow's bit for bit (`pillow.rs`), but for `nano`'s, whose is a library's: runs were made with it. Measured for
@@ -35,6 +35,14 @@ pub enum Fit {
     /// The longest edge becomes so many pixels, then both edges multiples of the square's, by which the picture is cut; the whole as
     /// one square comes last.
     LongestThenCut(u32),
+    /// ViLT's: the shortest edge becomes so many pixels, but the longest no more than this; both are rounded down to multiples of the
+    /// square's, one at least, by which the picture is cut; the whole as one square comes last.
+    ShortestThenCut {
+        /// The shortest edge.
+        shortest: u32,
+        /// The longest edge at most.
+        longest: u32,
+    },
 }
 
 /// An image processor.
@@ -71,6 +79,11 @@ impl Preprocess {
                 self.cuttable(edge, decode::dimensions(encoded).map_err(|reason| DataError::Image { reason })?)?,
                 self.side()?,
             )),
+            Fit::ShortestThenCut { shortest, longest } => {
+                let dimensions = decode::dimensions(encoded).map_err(|reason| DataError::Image { reason })?;
+                let side = self.side()?;
+                Ok(Tiles::grid(tiles::within(shortest, longest, side, dimensions), side))
+            }
             _ => Ok(Tiles::WHOLE),
         }
     }
@@ -120,6 +133,13 @@ impl Preprocess {
                 let cuttable = self.cuttable(edge, rgb.dimensions())?;
                 let resized = to(&to(&rgb, longest_edge_to(edge, rgb.dimensions())), cuttable);
                 let mut squares = tiles::cut(&resized, Tiles::of(cuttable, size), size);
+                squares.push(to(&resized, (size, size)));
+                squares
+            }
+            Fit::ShortestThenCut { shortest, longest } => {
+                let edges = tiles::within(shortest, longest, size, rgb.dimensions());
+                let resized = to(&rgb, edges);
+                let mut squares = tiles::cut(&resized, Tiles::grid(edges, size), size);
                 squares.push(to(&resized, (size, size)));
                 squares
             }

@@ -21,6 +21,11 @@ impl Tiles {
         if rows.max(columns) > 1 { Self { rows, columns } } else { Self::WHOLE }
     }
 
+    /// The same of a picture that is cut however small it is.
+    pub fn grid((width, height): (u32, u32), side: u32) -> Self {
+        Self { rows: (height / side) as usize, columns: (width / side) as usize }
+    }
+
     /// Squares that a tower sees, the whole included.
     pub fn squares(self) -> usize {
         self.rows * self.columns + 1
@@ -38,6 +43,23 @@ pub fn to_multiples((width, height): (u32, u32), side: u32) -> (u32, u32) {
         let height = up(height);
         (up((f64::from(height) * ratio) as u32), height)
     }
+}
+
+/// Width and height with the shortest edge `shortest`, or with the longest edge `longest` where that would be longer; then both down to
+/// multiples of `side`, and one of them at least. As `transformers` has it for ViLT, which fails where an edge is less than `side`.
+pub fn within(shortest: u32, longest: u32, side: u32, (width, height): (u32, u32)) -> (u32, u32) {
+    let (shortest, longest) = (f64::from(shortest), f64::from(longest));
+    let scale = shortest / f64::from(width.min(height));
+    let (mut w, mut h) = match height < width {
+        true => (scale * f64::from(width), shortest),
+        false => (shortest, scale * f64::from(height)),
+    };
+    if w.max(h) > longest {
+        let scale = longest / w.max(h);
+        (w, h) = (scale * w, scale * h);
+    }
+    let down = |edge: f64| (((edge + 0.5) as u32) / side).max(1) * side;
+    (down(w), down(h))
 }
 
 /// The squares of a picture whose edges are multiples of `side`, row by row.
@@ -60,6 +82,19 @@ mod tests {
         assert_eq!(Tiles::of((512, 1024), 512), Tiles { rows: 2, columns: 1 });
         assert_eq!(Tiles::of((512, 512), 512), Tiles::WHOLE);
         assert_eq!(Tiles::WHOLE.squares(), 1);
+    }
+
+    /// `get_resize_output_image_size` of transformers' ViLT processor: 640 x 480, tall, wide beyond the longest edge; and a strip, of
+    /// which it makes nothing.
+    #[test]
+    fn edges_are_those_of_vilt() {
+        let of = |dimensions| within(384, 639, 32, dimensions);
+        assert_eq!(of((640, 480)), (512, 384));
+        assert_eq!(of((40, 61)), (384, 576));
+        assert_eq!(of((1000, 300)), (608, 192));
+        assert_eq!(of((384, 384)), (384, 384));
+        assert_eq!(of((5000, 10)), (608, 32));
+        assert_eq!(Tiles::grid((608, 192), 32), Tiles { rows: 6, columns: 19 });
     }
 
     #[test]

@@ -57,6 +57,6 @@ pub use run::{Outcome, run, run_from};
 pub use schedule::Schedule;
 pub use schema::{Family, Placement, Scope};
 pub use sets::{ADAPTERS, Sets, Update};
-pub use task::{Answers, Task};
+pub use task::{Answers, Soft, Task};
 pub use trainer::Trainer;
 pub use watch::{RoundReport, Unwatched, Watch};

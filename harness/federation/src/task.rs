@@ -52,10 +52,29 @@ pub struct Answers {
     pub said: Said,
     /// The right tokens, `[rows]`.
     pub targets: Tensor,
+    /// Soft targets of rows that several people answered, where a backbone answers by class.
+    pub soft: Option<Soft>,
     /// What the pass moves in the split setting: forward, and backward if there is one.
     pub passes: [Traffic; 2],
     /// What the pass computes: forward, and backward if there is one.
     pub flops: [Flops; 2],
+}
+
+/// Soft targets: every class a question of its own.
+#[derive(Debug, Clone)]
+pub struct Soft {
+    /// What each class is worth, in [0, 1], `[rows, classes]`; of rows without, anything.
+    pub targets: Tensor,
+    /// 1 where a row has some, 0 where it has one right class, `[rows]`, as `u8`.
+    pub rows: Tensor,
+}
+
+impl Soft {
+    /// The log-likelihood of every row, `[rows]`: of its soft targets, where it has some, or else what it is without.
+    fn log_likelihoods(&self, logits: &Tensor, without: &Tensor) -> candle_core::Result<Tensor> {
+        let soft = nn::soft_log_likelihood(logits, &self.targets)?;
+        self.rows.where_cond(&soft, without)
+    }
 }
 
 impl Answers {
@@ -69,10 +88,16 @@ impl Answers {
         }
     }
 
-    /// Log-likelihood of every answer token, `[rows]`.
+    /// Log-likelihood of every answer token, or of every example's class or soft targets, `[rows]`.
     pub fn log_likelihoods(&self) -> Result<Tensor> {
         match &self.said.words {
-            Words::Logits(logits) => Ok(nn::log_likelihood(logits, &self.targets)?),
+            Words::Logits(logits) => {
+                let hard = nn::log_likelihood(logits, &self.targets)?;
+                match &self.soft {
+                    Some(soft) => Ok(soft.log_likelihoods(logits, &hard)?),
+                    None => Ok(hard),
+                }
+            }
             Words::LogLikelihoods(found) => Ok(found.clone()),
         }
     }

@@ -20,6 +20,8 @@ pub struct Trainer {
     config: OptimizerConfig,
     at: RoundSteps,
     taken: usize,
+    /// At which of a batch's ticks of the learning-rate schedule it steps, and how many there are.
+    tick: [usize; 2],
 }
 
 /// Where in a run a trainer works.
@@ -48,7 +50,30 @@ impl Trainer {
         };
         let trained: Vec<Var> = vars.values().chain(head.values()).cloned().collect();
         let optimizer = AdamW::new(trained.clone(), params)?;
-        Ok(Self { vars, trained, optimizer, config: config.clone(), at, taken: 0 })
+        Ok(Self { vars, trained, optimizer, config: config.clone(), at, taken: 0, tick: [0, 1] })
+    }
+
+    /// The same where the learning-rate schedule moves by `ticks` in each batch, and it steps at this one of them. An error where there is
+    /// no schedule that could.
+    pub fn ticking(self, at: usize, ticks: usize) -> Result<Self> {
+        if ticks > 1 && self.config.is_steady() {
+            return Err(Error::Usage(format!(
+                "schedule_ticks = {ticks}: the learning rate is constant (`optimizer.schedule`, `optimizer.warmup`), so no tick changes it: \
+                 set one of these, or leave the key out"
+            )));
+        }
+        Ok(Self { tick: [at, ticks], ..self })
+    }
+
+    /// Where in the run it is, as the schedule counts: round and step.
+    fn place(&self) -> [usize; 2] {
+        let (round, [at, ticks]) = (self.at.round.saturating_sub(1), self.tick);
+        if ticks == 1 {
+            return [round, self.taken];
+        }
+        let steps = self.at.steps.max(1);
+        let tick = ticks * (round * steps + self.taken.min(steps - 1)) + at;
+        [tick / steps, tick % steps]
     }
 
     /// The tensors, so that gradients reach them.
@@ -66,8 +91,8 @@ impl Trainer {
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
         gradients_of(&self.vars, gradients)?;
         if !self.config.is_steady() {
-            let round = self.at.round.saturating_sub(1);
-            let rate = self.config.rate_at([round, self.at.rounds], [self.taken, self.at.steps]);
+            let [round, step] = self.place();
+            let rate = self.config.rate_at([round, self.at.rounds], [step, self.at.steps]);
             self.optimizer.set_learning_rate(rate);
         }
         self.taken += 1;

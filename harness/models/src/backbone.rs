@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
-use data::Preprocess;
+use data::{Preprocess, Tiles};
 use schema::experiment::LossAt;
 
 use crate::adapter::Adapt;
@@ -93,6 +93,12 @@ pub trait Backbone: Send + Sync {
 
     /// Token embeddings with the images' features (`[images, tokens, d]`, a row per image of the feature store) in their places.
     fn embed(&self, batch: &Batch, features: &Tensor) -> Result<Embeddings>;
+
+    /// The same for a backbone that must know how the batch's pictures are cut, all of them in order; others need not.
+    fn embed_cut(&self, batch: &Batch, features: &Tensor, pictures: &[Tiles]) -> Result<Embeddings> {
+        let _ = pictures;
+        self.embed(batch, features)
+    }
 
     /// The same with what [`Backbone::see`] gives (`[images, tokens, d_seen]`), for adapters at the connector, which runs in
     /// [`Backbone::decode`] then.

@@ -27,7 +27,8 @@ use crate::{Error, Result};
 
 /// What a model reads whole, by the names that the models here use: a weight in there that none asks for belongs to a model of another
 /// config.
-const READ_WHOLE: [&str; 9] = [
+const READ_WHOLE: [&str; 10] = [
+    "vilt.encoder.layer.",
     "model.layers.",
     "language_model.model.layers.",
     "vision_tower.vision_model.encoder.layers.",

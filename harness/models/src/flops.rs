@@ -5,8 +5,9 @@
 //! | part | forward | backward |
 //! |---|---|---|
 //! | the decoder's linear layers, `n` weights | `2 n t` | `2 n t`: frozen weights need the gradient of what enters them, and no other |
-//! | attention of a layer, queries of width `d_q` | `4 d_q` for each of the `t (t + 1) / 2` pairs that a causal mask leaves | twice that |
-//! | the head, at the `r` places that are read | `2 d V r` | `2 d V r` |
+//! | attention of a layer, queries of width `d_q` | `4 d_q` for each of the `t (t + 1) / 2` pairs that a causal mask leaves; in an encoder, for all pairs of a pass | twice that |
+//! | an encoder's pooler of `n` weights, in each pass | `2 n` | `2 n` |
+//! | the head of words, at the `r` places that are read | `2 d V r` | `2 d V r` |
 //! | an adapter of `p` parameters, at its tokens | `2 p` a token | `4 p` a token: its own gradient too |
 //! | a trained head of `p` parameters, at the places that are read | `2 p` a place | `4 p` a place |
 //! | the connector, where an adapter attaches to it | `2` a weight and image token | the same |
@@ -54,9 +55,15 @@ pub fn passes(sequences: &[&Sequence], spec: &Spec, adapter: &AdapterSpec) -> [F
     let sum = |of: &dyn Fn(&Sequence) -> usize| sequences.iter().map(|sequence| of(sequence)).sum::<usize>() as f64;
     let tokens = sum(&Sequence::len);
     let image_tokens = sum(&|sequence| sequence.images.len() * spec.image_tokens);
-    let pairs = sum(&|sequence| sequence.len() * (sequence.len() + 1) / 2);
     let read = sum(&Sequence::num_targets);
-    let head = (spec.d_model * spec.vocabulary) as f64 * read;
+    let (pairs, head) = match &spec.encoder {
+        // Its passes are about equally long.
+        Some(encoder) => {
+            let passes = encoder.pictures.max(1);
+            (sum(&|sequence| sequence.len().pow(2) / passes), encoder.pooler as f64 * passes as f64 * read)
+        }
+        None => (sum(&|sequence| sequence.len() * (sequence.len() + 1) / 2), (spec.d_model * spec.vocabulary) as f64 * read),
+    };
     let trained_head = adapter.head.as_ref().map_or(0, Head::parameters) as f64 * read;
 
     let weights = |site: &SiteSpec| (site.d_in * site.d_out) as f64;

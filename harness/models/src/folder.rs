@@ -12,6 +12,7 @@
 //! | `llava` | `llava.rs` | LLaVA-1.5: CLIP, two-layer MLP, Llama; weight names of all transformers versions |
 //! | `idefics3`, `smolvlm` | `smolvlm.rs` | SmolVLM: SigLIP, pixel shuffle, Llama; pictures cut into squares where `do_image_splitting` says so (`data/tiles.rs`) |
 //! | `minigpt4`, `blip-2` | `minigpt4.rs` | MiniGPT-4: EVA-CLIP, Q-Former, projection, Llama; the layout is BLIP-2's |
+//! | `vilt` | `vilt/` | ViLT: text and patches through one encoder, which answers by class |
 //!
 //! - Keys that a config leaves out have transformers' defaults. Keys that would change a number and are not known here are
 //!   errors.
@@ -146,10 +147,14 @@ impl Folder {
     /// `tokenizer.json`.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         let path = self.path.join("tokenizer.json");
-        let other = ["tokenizer.model", "vocab.json"].into_iter().find(|name| there(&self.path.join(name)));
+        let other = ["tokenizer.model", "vocab.json", "vocab.txt"].into_iter().find(|name| there(&self.path.join(name)));
         if let Some(other) = other.filter(|_| !there(&path)) {
             let folder = self.path.display();
-            let what = if other == "tokenizer.model" { "SentencePiece's" } else { "GPT-2's" };
+            let what = match other {
+                "tokenizer.model" => "SentencePiece's",
+                "vocab.json" => "GPT-2's",
+                _ => "BERT's",
+            };
             return Err(Error::Backbone(format!(
                 "{folder}: holds {other} ({what}) and no tokenizer.json, which alone is read; in Python, with transformers: \
                  AutoTokenizer.from_pretrained(\"{folder}\").save_pretrained(\"{folder}\")"

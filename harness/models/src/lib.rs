@@ -1,7 +1,7 @@
 //! Frozen multimodal models, and the adapters that are trained on them.
 //!
-//! A model is its own file over [`nn`]; [`llava`], [`smolvlm`] and [`minigpt4`] read folders in Hugging Face's layout, [`nano`] ships
-//! with the suite, [`smol`] in part. [`sites`] says where [`adapter`]s may attach. What there is by name is a table of
+//! A model is its own file over [`nn`]; [`llava`], [`smolvlm`], [`minigpt4`] and [`vilt`] (an encoder that answers by class) read folders
+//! in Hugging Face's layout, [`nano`] ships with the suite, [`smol`] in part. [`sites`] says where [`adapter`]s may attach. What there is by name is a table of
 //! [`BackboneRow`]s and one of [`adapter::AdapterKind`]s; a user's own crate can add to both.
 //!
 //! It may know pixels and prompts (`data`), what is on disk (`schema`) and how to meet it (`guard`). It must not know which method
@@ -92,6 +92,7 @@ pub mod text;
 mod tokenizer;
 pub mod tower;
 mod trunk;
+pub mod vilt;
 pub mod vit;
 
 pub use backbone::{Backbone, Context, Embeddings, Halves, adapter_dtype};
@@ -101,6 +102,6 @@ pub use error::{Error, Result};
 pub use halves::Half;
 pub use precision::parse_dtype;
 pub use row::{Architecture, Asking, BackboneKind, BackboneRow, Opened, Part, Shipped};
-pub use sites::{ComponentParameters, HeadTensor, SiteSpec, Spec, Start};
+pub use sites::{ComponentParameters, Encoder, HeadTensor, SiteSpec, Spec, Start};
 pub use table::BACKBONES;
 pub use text::{Shown, TextCodec};

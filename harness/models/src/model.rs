@@ -106,6 +106,7 @@ pub fn spec(
         bytes_per_number: 4,
         sites,
         head: Vec::new(),
+        encoder: None,
     }
 }
 
@@ -292,7 +293,7 @@ fn with_pairs(hidden: &Tensor, sites: [(Form, &Tensor); 2]) -> Result<Tensor> {
 
 /// Adapters of f32 numbers on hidden states of 16 bits: what enters is widened, what is added is narrowed. A step of training is too
 /// small for 16 bits, so adapters never have them.
-struct Widened<'a>(&'a dyn Adapt);
+pub(super) struct Widened<'a>(pub(super) &'a dyn Adapt);
 
 impl Adapt for Widened<'_> {
     fn delta(&self, site: &str, input: &Tensor) -> Result<Option<Tensor>> {

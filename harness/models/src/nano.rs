@@ -33,7 +33,7 @@ pub const ROW: BackboneRow = BackboneRow {
 };
 
 const CONFIG: &str = include_str!("../../assets/nano/config.json");
-const TOKENIZER: &[u8] = include_bytes!("../../assets/nano/tokenizer.json");
+pub(super) const TOKENIZER: &[u8] = include_bytes!("../../assets/nano/tokenizer.json");
 const WEIGHTS: &[u8] = include_bytes!("../../assets/nano/model.safetensors");
 
 /// How the weights came to be: command, seed, commit, time, scores.
@@ -51,6 +51,12 @@ pub fn load(dtype: DType, device: &Device) -> Result<Llava> {
 
 fn load_half(half: Half, dtype: DType, device: &Device) -> Result<Llava> {
     Llava::half_from_bytes(NAME, &config()?, half, (WEIGHTS, TOKENIZER), (dtype, device))
+}
+
+/// The embedded weights by name.
+pub(super) fn tensors() -> Result<std::collections::BTreeMap<String, candle_core::Tensor>> {
+    let checkpoint = super::checkpoint::Checkpoint::held(&format!("backbone `{NAME}`"), WEIGHTS, super::llava::canonical_name)?;
+    Ok(checkpoint.all(&Device::Cpu)?.into_iter().collect())
 }
 
 /// SHA-256 of its config and tokenizer, which [`super::Backbone::weights_sha256`] does not cover.

@@ -122,6 +122,11 @@ impl LayerNorm {
         Ok(Self { weight: weights.get(d, "weight")?, bias: weights.get(d, "bias")?, eps })
     }
 
+    /// A norm over a weight and a bias that are given, and may be in training.
+    pub fn from_parts(weight: Tensor, bias: Tensor, eps: f64) -> Self {
+        Self { weight, bias, eps }
+    }
+
     /// `[.., d]` to the same shape.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if kernels::serves(x) {
@@ -206,6 +211,13 @@ impl Activation {
 /// Log-likelihood (nats) of `targets` `[n]` under `logits` `[n, vocabulary]`: `[n]`.
 pub fn log_likelihood(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     log_softmax(logits)?.gather(&targets.unsqueeze(1)?, 1)?.squeeze(1)
+}
+
+/// Log-likelihood (nats) of soft targets `[n, classes]` in [0, 1] under `logits` `[n, classes]`, every class a question of its own: `[n]`.
+/// Its negative is the binary cross entropy times the number of classes.
+pub fn soft_log_likelihood(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
+    ((logits * targets)? - softplus)?.sum(D::Minus1)
 }
 
 /// Cosine and sine tables of a rotary embedding (Su et al., arXiv 2104.09864), in Llama's half-rotated layout.

@@ -18,6 +18,8 @@ pub enum Kind {
     Blip,
     /// `Idefics3ImageProcessor`, `SmolVLMImageProcessor`.
     Idefics3,
+    /// `ViltImageProcessor`.
+    Vilt,
 }
 
 /// The keys that are read.
@@ -37,6 +39,7 @@ struct Keys {
     do_pad: Option<bool>,
     max_image_size: Option<Size>,
     do_image_splitting: Option<bool>,
+    size_divisor: Option<u32>,
     image_processor_type: Option<String>,
 }
 
@@ -47,6 +50,7 @@ impl Kind {
             Self::Clip => &["CLIPImageProcessor", "LlavaImageProcessor"],
             Self::Blip => &["BlipImageProcessor"],
             Self::Idefics3 => &["Idefics3ImageProcessor", "SmolVLMImageProcessor"],
+            Self::Vilt => &["ViltImageProcessor"],
         }
     }
 }
@@ -124,7 +128,7 @@ pub fn preprocess(kind: Kind, table: Option<&Value>, image_size: usize) -> Resul
         None => Keys::default(),
     };
     if let Some(name) = &keys.image_processor_type
-        && !kind.names().contains(&name.strip_suffix("Fast").unwrap_or(name))
+        && !kind.names().contains(&name.strip_suffix("Fast").or(name.strip_suffix("Pil")).unwrap_or(name))
     {
         return Err(format!("image_processor_type = \"{name}\" (known for such a model: {})", kind.names().join(", ")));
     }
@@ -137,6 +141,7 @@ pub fn preprocess(kind: Kind, table: Option<&Value>, image_size: usize) -> Resul
         Kind::Clip => clip(&keys, side)?,
         Kind::Blip => blip(&keys, side)?,
         Kind::Idefics3 => idefics3(&keys, side)?,
+        Kind::Vilt => vilt(&keys, side)?,
     };
     let filter = match keys.resample.unwrap_or(if kind == Kind::Idefics3 { 1 } else { 3 }) {
         1 => Filter::Lanczos,
@@ -145,7 +150,7 @@ pub fn preprocess(kind: Kind, table: Option<&Value>, image_size: usize) -> Resul
         other => return Err(format!("resample = {other} (1, 2 and 3 are known: Lanczos, bilinear, bicubic)")),
     };
     let clip = Preprocess::clip(image_size);
-    let (mean, std) = if kind == Kind::Idefics3 { ([0.5; 3], [0.5; 3]) } else { (clip.mean, clip.std) };
+    let (mean, std) = if matches!(kind, Kind::Idefics3 | Kind::Vilt) { ([0.5; 3], [0.5; 3]) } else { (clip.mean, clip.std) };
     let (mean, std) = match keys.do_normalize {
         Some(false) => ([0.0; 3], [1.0; 3]),
         _ => (keys.image_mean.unwrap_or(mean), keys.image_std.unwrap_or(std)),
@@ -203,6 +208,26 @@ fn idefics3(keys: &Keys, side: u32) -> Result<Fit, String> {
     }
 }
 
+/// The ratio of the longest edge to the shortest that ViLT's processor lets through, 1333 to 800.
+const LONGEST: (f64, f64) = (1333.0, 800.0);
+
+/// `side` is the patch's.
+fn vilt(keys: &Keys, side: u32) -> Result<Fit, String> {
+    match keys.size_divisor.unwrap_or(32) {
+        divisor if divisor == side => {}
+        divisor => return Err(format!("size_divisor = {divisor} (the model's patches have {side} pixels on a side)")),
+    }
+    let edge = keys.size.map_or(Some(384), Size::shortest).filter(|edge| (side..=MAX_SIDE).contains(edge));
+    let edge =
+        edge.ok_or_else(|| format!("{} (its shortest_edge must be from {side} to {MAX_SIDE})", said("size", keys.size)))?;
+    let longest = (LONGEST.0 / LONGEST.1 * f64::from(edge)) as u32;
+    let squares = (edge / side) * (longest / side);
+    if squares > MAX_SQUARES {
+        return Err(format!("size {edge} in patches of {side} (a picture would be cut into {squares}; at most {MAX_SQUARES})"));
+    }
+    Ok(Fit::ShortestThenCut { shortest: edge, longest })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +253,11 @@ mod tests {
         assert_eq!((found.fit, found.filter, found.mean), (Fit::LongestThenCut(2048), Filter::Lanczos, [0.5; 3]));
         let whole = smolvlm.replace(r#""do_image_splitting":true"#, r#""do_image_splitting":false"#);
         assert_eq!(read(Kind::Idefics3, &whole, 512).expect("readable").fit, Fit::LongestThenStretch(2048));
+        let vilt = r#"{"do_normalize":true,"do_resize":true,"feature_extractor_type":"ViltFeatureExtractor","image_mean":[0.5,0.5,0.5],
+            "image_std":[0.5,0.5,0.5],"resample":3,"size":384,"size_divisor":32}"#;
+        let found = read(Kind::Vilt, vilt, 32).expect("readable");
+        let fit = Fit::ShortestThenCut { shortest: 384, longest: 639 };
+        assert_eq!((found.fit, found.filter, found.std), (fit, Filter::Bicubic, [0.5; 3]));
         let blip = read(Kind::Blip, r#"{"size":{"height":224,"width":224}}"#, 224).expect("readable");
         assert_eq!((blip.fit, blip.filter), (Fit::Stretch, Filter::Bicubic));
     }
@@ -256,6 +286,8 @@ mod tests {
             (Kind::Blip, r#"{"size":{"height":224,"width":225}}"#, "size = {\"height\": 224, \"width\": 225} (the tower's"),
             (Kind::Idefics3, r#"{"max_image_size":{"longest_edge":364}}"#, "max_image_size"),
             (Kind::Clip, r#"{"image_mean":"none"}"#, "invalid"),
+            (Kind::Vilt, r#"{"size_divisor":32}"#, "size_divisor = 32 (the model's patches have 336"),
+            (Kind::Vilt, r#"{"size_divisor":336,"size":{"shortest_edge":300}}"#, "shortest_edge must be from 336 to 4096"),
         ] {
             let error = read(kind, json, 336).expect_err(json);
             assert!(error.contains(expect), "{error}");

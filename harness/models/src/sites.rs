@@ -41,6 +41,26 @@ pub struct HeadTensor {
     pub shape: Vec<usize>,
     /// What it holds before training.
     pub start: Start,
+    /// Whether its first side is the number of classes, which a config may change.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub per_class: bool,
+}
+
+/// Classes of a backbone that answers by them, without `adapter.classes`.
+pub const CLASSES: usize = 100;
+
+/// What is known of an encoder, which answers by the largest of its head's class logits and not in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Encoder {
+    /// Pictures of an example: one at most; or, where it is more, exactly so many, each of which is seen with the text in a pass of its
+    /// own.
+    pub pictures: usize,
+    /// Tokens that a square picture takes.
+    pub picture_tokens: usize,
+    /// Tokens of a text at most, the marks before and behind it included.
+    pub text_tokens: usize,
+    /// Weights that each pass's first state is pooled with.
+    pub pooler: u64,
 }
 
 /// What a head's tensor holds before training.
@@ -99,4 +119,14 @@ pub struct Spec {
     /// The tensors of a head that is trained beside them; empty where the model answers by words alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub head: Vec<HeadTensor>,
+    /// Of a backbone that answers by class: an encoder, all of whose tokens see each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<Encoder>,
+}
+
+impl Spec {
+    /// Tokens of a picture that is not cut; of an encoder, whose pictures always are, those of a square one.
+    pub fn picture_tokens(&self) -> usize {
+        self.encoder.map_or(self.image_tokens, |encoder| encoder.picture_tokens)
+    }
 }

@@ -8,10 +8,13 @@ use guard::text::line;
 use tokenizers::{Encoding, ModelWrapper, Tokenizer};
 
 use super::tokenizer::Limits;
-use super::{Branch, Sequence};
+use super::{Branch, Encoder, Sequence};
 use crate::{Error, Result};
 
 pub use super::chat::ChatFormat;
+
+/// Tokens that an encoder puts before and behind a text.
+const MARKS: usize = 2;
 
 /// A picture's place in the feature store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct TextCodec {
     special_ids: Vec<u32>,
     /// Written before each part of a picture that is cut, with `{row}` and `{column}` from 1.
     before_tile: String,
+    /// How an encoder is asked, which the model is then.
+    encoder: Option<Encoder>,
 }
 
 impl TextCodec {
@@ -72,12 +77,32 @@ impl TextCodec {
         let mut special_ids: Vec<u32> = ids.filter(|id| Some(*id) != unknown).collect();
         special_ids.sort_unstable();
         let (tokenizer, from, before_tile) = (Arc::new(tokenizer), from.to_owned(), String::new());
-        Ok(Self { tokenizer, from, limits, rows, chat, image_tokens, image, end, begin, specials, special_ids, before_tile })
+        Ok(Self {
+            tokenizer,
+            from,
+            limits,
+            rows,
+            chat,
+            image_tokens,
+            image,
+            end,
+            begin,
+            specials,
+            special_ids,
+            before_tile,
+            encoder: None,
+        })
     }
 
     /// The same for pictures that may be cut: what is written before each part, with `{row}` and `{column}`.
     pub fn with_tiles(mut self, before_tile: &str) -> Self {
         self.before_tile = before_tile.into();
+        self
+    }
+
+    /// The same for an encoder, which has so many pictures and limits its texts.
+    pub fn of_encoder(mut self, encoder: Encoder) -> Self {
+        self.encoder = Some(encoder);
         self
     }
 
@@ -148,6 +173,31 @@ impl TextCodec {
     /// A user's turn up to where the answer begins, at most `max_text_tokens` of text: a longer prompt loses its beginning, where
     /// the hint stands. Returns the ids and whether text was lost. Special tokens written in a dataset's text stay text.
     pub fn prefix(&self, prompt: &str, pictures: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
+        if let Some(encoder) = self.encoder {
+            return self.passes(encoder, prompt, pictures, max_text_tokens);
+        }
+        self.turns(prompt, pictures, max_text_tokens)
+    }
+
+    /// An encoder's: the text behind each picture, or alone without any.
+    fn passes(&self, encoder: Encoder, prompt: &str, shown: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
+        let most = max_text_tokens.min(encoder.text_tokens.saturating_sub(MARKS));
+        match (encoder.pictures, shown.len()) {
+            (0 | 1, 0 | 1) => self.turns(prompt, shown, most),
+            (several, found) if several == found => {
+                let passes = shown.iter().map(|picture| self.turns(prompt, std::slice::from_ref(picture), most));
+                let passes = passes.collect::<Result<Vec<_>>>()?;
+                let cut = passes.iter().any(|(_, cut)| *cut);
+                Ok((passes.into_iter().flat_map(|(ids, _)| ids).collect(), cut))
+            }
+            (most, found) => Err(Error::Backbone(format!(
+                "{found} pictures: this encoder sees {} (`num_images` in its config.json)",
+                if most > 1 { format!("exactly {most} in every example") } else { "one at most".into() }
+            ))),
+        }
+    }
+
+    fn turns(&self, prompt: &str, pictures: &[Tiles], max_text_tokens: usize) -> Result<(Vec<u32>, bool)> {
         if self.chat.joined {
             return self.joined_prefix(prompt, pictures, max_text_tokens);
         }
@@ -283,6 +333,11 @@ impl TextCodec {
     /// The sequence that trains an example (its gold answer as the only branch), and whether its prompt was cut.
     pub fn training(&self, prompt: &Rendered, pictures: &[Shown], max_text_tokens: usize) -> Result<(Sequence, bool)> {
         self.sequence(prompt, pictures, max_text_tokens, vec![Branch::answer(self.answer(&prompt.gold_text)?)])
+    }
+
+    /// The sequence that trains an example of an encoder's, whose only answer is a class.
+    pub fn classed(&self, prompt: &Rendered, pictures: &[Shown], max_text_tokens: usize, class: u32) -> Result<(Sequence, bool)> {
+        self.sequence(prompt, pictures, max_text_tokens, vec![Branch::answer(vec![class])])
     }
 
     /// The sequence that scores an example: every option as a branch (none for free text), and whether its prompt was cut.

@@ -248,6 +248,9 @@ pub enum Scoring {
     OptionLikelihood,
     /// Greedy decoding, then parsing.
     Generation,
+    /// The answer that the largest class logit stands for: how a backbone that answers by class answers whatever a card says. No card
+    /// may ask for it.
+    Class,
 }
 
 impl Scoring {
@@ -256,6 +259,7 @@ impl Scoring {
         match self {
             Self::OptionLikelihood => "option-likelihood",
             Self::Generation => "generation",
+            Self::Class => "class",
         }
     }
 

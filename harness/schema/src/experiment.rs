@@ -297,6 +297,9 @@ pub struct AdapterConfig {
     /// clients have adapters of their own it is what they share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// How many classes that head tells apart; 100 without it. Only a backbone that answers by class takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
 }
 
 /// Whose a trained head is.

@@ -5,6 +5,7 @@
 //!
 //! It may know everything below: data, models, tasks, federation. It must not know a dataset or a method by name, nor print.
 
+mod by_class;
 pub mod check;
 pub mod checkpoints;
 pub mod checksums;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use data::{Example, ShardIndices, partition};
 use federation::link::{Traffic, split_passes};
 use federation::registry::MethodRow;
-use federation::{Answers, Checkpoints, Engine, Federation, Host, Method, Outcome, Schedule, Task, Watch};
+use federation::{Answers, Checkpoints, Engine, Federation, Host, Method, Outcome, Schedule, Soft, Task, Watch};
 use models::adapter::{AdapterSpec, Adapters};
 use models::crossing::{Crossing, Said};
 use models::{Backbone, Batch, Sequence, flops};
@@ -21,6 +21,7 @@ use tasks::lookup::lookup_accuracy;
 use tasks::prepare::{Asking, TrainExample, check_memory, step_bytes};
 use tasks::{Judge, Split};
 
+use crate::by_class::{ByClass, Rows};
 use crate::check::{check_steps, check_warm};
 use crate::{Error, Result};
 
@@ -40,6 +41,8 @@ pub struct Study {
     schedule: Schedule,
     prompts_cut: usize,
     lookup_accuracy: f64,
+    /// What classes leave out, in words.
+    beyond_classes: Vec<String>,
 }
 
 /// How much of an experiment a process has to do, and so which pictures it has to see: all of its tables it has anyway.
@@ -91,14 +94,17 @@ impl Study {
         };
         let head = adapter.init_private(seed, dtype, backbone.device())?;
         let kept = sample(&train_split.dataset.examples, experiment.data.train_limit, seed);
-        let train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
+        let mut train_examples: Vec<_> = kept.iter().map(|&i| train_split.dataset.examples[i].clone()).collect();
         let test_examples = &test_split.dataset.examples;
         let mut partition = partition_of(&experiment, &train_split.dataset.card.name, &train_examples, test_examples)?;
         // A saved one may be of the whole split.
         let left_out: BTreeSet<&String> = test_split.dataset.deduplicated.iter().collect();
         partition.shards.iter_mut().for_each(|shard| shard.test.retain(|id| !left_out.contains(id)));
-        let shards = partition::resolve(&partition, &train_examples, test_examples)?;
+        let mut shards = partition::resolve(&partition, &train_examples, test_examples)?;
         part.check(row, shards.len())?;
+        let (train, test) = (&mut train_examples, &**test_examples);
+        let rows = Rows { train, shards: &mut shards, partition: &mut partition, test };
+        let by_class = ByClass::of(backbone.spec(), row, &adapter, &train_split.tasks, rows)?;
         if trains {
             train_split.prepare(
                 part.trained_on(train_examples.len(), &shards).into_iter().map(|i| &train_examples[i]),
@@ -106,9 +112,11 @@ impl Study {
                 &adapter,
             )?;
         }
-        let (train, prompts_cut) = asking.to_train(&train_split, &train_examples)?;
+        let (train, prompts_cut) = asking.to_train(&train_split, &train_examples, by_class.as_ref().map(|by| &*by.rights))?;
         let of_shards = shards.iter().map(|shard| shard.test.clone()).collect();
-        let judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
+        let mut judge = Judge::new(backbone.clone(), &asking, adapter.clone(), test_split, of_shards, &experiment.evaluation)?;
+        let (heads, beyond_classes) = by_class.map(|by| (by.heads, by.doubts)).unzip();
+        judge.heads = heads;
         if experiment.evaluation.blind {
             judge.split.check_pictures()?;
         }
@@ -138,6 +146,7 @@ impl Study {
             schedule,
             prompts_cut,
             lookup_accuracy,
+            beyond_classes: beyond_classes.unwrap_or_default(),
         })
     }
 
@@ -246,7 +255,8 @@ impl Study {
     /// What its data make doubtful, in words: scores that nobody can reach, rows that are there twice, texts that are not asked as they
     /// are.
     pub fn doubts(&self) -> Vec<String> {
-        doubts(&self.judge, Some(&self.train_split))
+        let of_data = doubts(&self.judge, Some(&self.train_split));
+        of_data.into_iter().chain(self.beyond_classes.iter().cloned()).collect()
     }
 
     /// Bytes that a step on the longest examples takes, about, besides weights and features.
@@ -281,7 +291,18 @@ impl Study {
             false => (Said::here(backbone.decode(&embeddings, &attached)?), [Traffic::default(); 2]),
         };
         let flops = flops::passes(&self.sequences(examples), backbone.spec(), &self.adapter);
-        Ok(Answers { said, targets: batch.targets, passes, flops })
+        let soft = self.soft(examples)?;
+        Ok(Answers { said, targets: batch.targets, soft, passes, flops })
+    }
+
+    /// Soft targets of a batch, if any of its rows has some.
+    fn soft(&self, examples: &[usize]) -> candle_core::Result<Option<Soft>> {
+        let Some(width) = examples.iter().find_map(|&i| self.train[i].soft.as_ref()).map(Vec::len) else { return Ok(None) };
+        let targets = examples.iter().flat_map(|&i| self.train[i].soft.clone().unwrap_or_else(|| vec![0.0; width])).collect();
+        let rows: Vec<u8> = examples.iter().map(|&i| u8::from(self.train[i].soft.is_some())).collect();
+        let (dtype, device) = (models::adapter_dtype(self.backbone()), self.backbone().device());
+        let targets = Tensor::from_vec(targets, (examples.len(), width), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+        Ok(Some(Soft { targets, rows: Tensor::new(rows, device)? }))
     }
 }
 

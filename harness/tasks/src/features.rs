@@ -1,10 +1,9 @@
 //! What a frozen part of a backbone makes of pictures, square by square: computed once for each picture, when it is first wanted, and
-//! kept, in memory while there is room and in a file without a name after that.
+//! kept, all squares of a picture together, in memory while there is room and in a file without a name after that.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -16,9 +15,11 @@ use crate::{Error, Result};
 /// Squares that go through the backbone together, unless one picture has more.
 const CHUNK: usize = 32;
 
-/// The features of the squares of a split's pictures, `[tokens, width]` each.
+/// The features of the squares of a split's pictures, `[squares, tokens, width]` of each picture.
 pub(crate) struct Features {
-    squares: Vec<OnceLock<Kept>>,
+    /// The first square of each picture, and how many squares there are.
+    firsts: Vec<usize>,
+    pictures: Vec<OnceLock<Kept>>,
     /// Of no square, `[0, tokens, width]`; known with the first.
     none: OnceLock<Tensor>,
     /// Bytes that may still be kept in memory.
@@ -28,37 +29,47 @@ pub(crate) struct Features {
 
 enum Kept {
     Here(Tensor),
-    InFile { at: u64, shape: [usize; 2], dtype: DType, device: Device },
+    InFile { at: u64, shape: [usize; 3], dtype: DType, device: Device },
 }
 
 impl Features {
-    /// Of so many squares, none of them computed yet; at most `room` bytes are kept in memory.
-    pub(crate) fn new(squares: usize, room: u64) -> Self {
-        let squares = std::iter::repeat_with(OnceLock::new).take(squares).collect();
-        Self { squares, none: OnceLock::new(), room: AtomicU64::new(room), file: Mutex::new(None) }
+    /// Of pictures of so many squares each, none of them computed yet; at most `room` bytes are kept in memory.
+    pub(crate) fn new(squares: impl IntoIterator<Item = usize>, room: u64) -> Self {
+        let mut firsts = vec![0];
+        for squares in squares {
+            firsts.push(firsts[firsts.len() - 1] + squares);
+        }
+        let pictures = std::iter::repeat_with(OnceLock::new).take(firsts.len() - 1).collect();
+        Self { firsts, pictures, none: OnceLock::new(), room: AtomicU64::new(room), file: Mutex::new(None) }
     }
 
-    /// Computes those of `wanted`, pictures and the places of their squares, that are not there yet, in chunks that threads share.
-    /// `compute` gives `[squares, tokens, width]` for the pictures it is given.
+    fn squares_of(&self, picture: usize) -> usize {
+        self.firsts[picture + 1] - self.firsts[picture]
+    }
+
+    /// Computes those of the pictures `wanted` that are not there yet, in chunks that threads share. `compute` gives
+    /// `[squares, tokens, width]` for the pictures it is given.
     pub(crate) fn prepare(
         &self,
-        wanted: impl IntoIterator<Item = (usize, Range<usize>)>,
+        wanted: impl IntoIterator<Item = usize>,
         compute: impl Fn(&[usize]) -> Result<Tensor> + Sync,
     ) -> Result<()> {
-        let is_missing = |squares: &Range<usize>| squares.clone().any(|square| self.squares[square].get().is_none());
-        let missing: BTreeMap<usize, Range<usize>> = wanted.into_iter().filter(|(_, squares)| is_missing(squares)).collect();
-        let (pictures, places): (Vec<usize>, Vec<Range<usize>>) = missing.into_iter().unzip();
-        let most = places.iter().map(Range::len).max().unwrap_or(1);
+        let missing: BTreeSet<usize> = wanted.into_iter().filter(|&picture| self.pictures[picture].get().is_none()).collect();
+        let missing: Vec<usize> = missing.into_iter().collect();
+        let most = missing.iter().map(|&picture| self.squares_of(picture)).max().unwrap_or(1);
         let chunk = (CHUNK / most.max(1)).max(1);
-        pictures.par_chunks(chunk).zip(places.par_chunks(chunk)).try_for_each(|(pictures, places)| {
-            let features = compute(pictures)?;
+        missing.par_chunks(chunk).try_for_each(|pictures| {
+            let (features, mut at) = (compute(pictures)?, 0);
             let _ = self.none.set(features.narrow(0, 0, 0)?.contiguous()?);
-            let mut squares = places.iter().cloned().flatten().enumerate();
-            squares.try_for_each(|(i, square)| self.keep(square, &features.get(i)?))
+            pictures.iter().try_for_each(|&picture| {
+                let squares = self.squares_of(picture);
+                at += squares;
+                self.keep(picture, &features.narrow(0, at - squares, squares)?)
+            })
         })
     }
 
-    fn keep(&self, square: usize, features: &Tensor) -> Result<()> {
+    fn keep(&self, picture: usize, features: &Tensor) -> Result<()> {
         let bytes = (features.elem_count() * features.dtype().size_in_bytes()) as u64;
         let room = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
         let kept = match room {
@@ -67,7 +78,7 @@ impl Features {
             Err(_) => self.write(features)?,
         };
         // Whoever was first has computed the same.
-        let _ = self.squares[square].set(kept);
+        let _ = self.pictures[picture].set(kept);
         Ok(())
     }
 
@@ -87,7 +98,7 @@ impl Features {
             path: std::env::temp_dir(),
             reason: format!("{error}; picture features that memory has no room for are kept there (TMPDIR names another folder)"),
         })?;
-        let (shape, dtype, device) = (features.dims2()?.into(), features.dtype(), features.device().clone());
+        let (shape, dtype, device) = (features.dims3()?.into(), features.dtype(), features.device().clone());
         Ok(Kept::InFile { at, shape, dtype, device })
     }
 
@@ -97,15 +108,25 @@ impl Features {
         if squares.is_empty() {
             return Ok(self.none.get().cloned().map_or_else(none, Ok)?);
         }
-        let features = squares.iter().map(|&square| self.one(square as usize)).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::stack(&features, 0)?)
+        let (mut features, mut rest) = (Vec::new(), squares);
+        while let Some(&first) = rest.first() {
+            let first = first as usize;
+            let picture = self.firsts.partition_point(|begin| *begin <= first) - 1;
+            let end = self.firsts.get(picture + 1).copied().unwrap_or(first + 1);
+            let in_a_row = rest.iter().zip(first..end).take_while(|(square, place)| **square as usize == *place).count();
+            let within = self.picture(picture, first)?;
+            features.push(within.narrow(0, first - self.firsts[picture], in_a_row)?);
+            rest = &rest[in_a_row..];
+        }
+        Ok(Tensor::cat(&features, 0)?)
     }
 
-    fn one(&self, square: usize) -> Result<Tensor> {
-        match self.squares[square].get() {
+    /// All squares of a picture, one of which is wanted.
+    fn picture(&self, picture: usize, square: usize) -> Result<Tensor> {
+        match self.pictures.get(picture).and_then(OnceLock::get) {
             Some(Kept::Here(features)) => Ok(features.clone()),
             Some(Kept::InFile { at, shape, dtype, device }) => {
-                let mut bytes = vec![0; shape[0] * shape[1] * dtype.size_in_bytes()];
+                let mut bytes = vec![0; shape.iter().product::<usize>() * dtype.size_in_bytes()];
                 let mut file = self.lock();
                 let file = file.as_mut().ok_or_else(|| std::io::ErrorKind::NotFound.into());
                 file.and_then(|file| file.seek(SeekFrom::Start(*at)).and_then(|_| file.read_exact(&mut bytes)))
@@ -126,7 +147,7 @@ impl Features {
             Some(Kept::Here(features)) => features.elem_count(),
             _ => 0,
         };
-        self.squares.iter().map(here).sum()
+        self.pictures.iter().map(here).sum()
     }
 }
 
@@ -145,18 +166,21 @@ mod tests {
             2 => 2..5,
             _ => picture + 2..picture + 3,
         };
-        for (room, dtype, here) in [(u64::MAX, DType::F32, 7), (50, DType::F32, 2), (0, DType::F32, 0), (24, DType::BF16, 2)] {
-            let (features, computed) = (Features::new(9, room), AtomicUsize::new(0));
+        for (room, dtype, most, least) in
+            [(u64::MAX, DType::F32, 7, 7), (50, DType::F32, 2, 1), (0, DType::F32, 0, 0), (24, DType::BF16, 2, 1)]
+        {
+            let (features, computed) = (Features::new([1, 1, 3, 1, 1, 1, 1], room), AtomicUsize::new(0));
             let compute = |pictures: &[usize]| {
                 computed.fetch_add(pictures.len(), Ordering::Relaxed);
                 let squares: Vec<usize> = pictures.iter().flat_map(|&picture| places(picture)).collect();
                 let numbers: Vec<f32> = squares.iter().flat_map(|square| (0..6).map(move |i| (10 * square + i) as f32)).collect();
                 Ok(Tensor::from_vec(numbers, (squares.len(), 2, 3), &Device::Cpu)?.to_dtype(dtype)?)
             };
-            features.prepare([3, 0, 3].map(|picture| (picture, places(picture))), compute)?;
-            features.prepare([0, 1, 2, 4, 3].map(|picture| (picture, places(picture))), compute)?;
+            features.prepare([3, 0, 3], compute)?;
+            features.prepare([0, 1, 2, 4, 3], compute)?;
             assert_eq!(computed.load(Ordering::Relaxed), 5);
-            assert_eq!(features.numbers_in_memory(), 6 * here, "{room} bytes of room");
+            let here = features.numbers_in_memory() / 6;
+            assert!((least..=most).contains(&here), "{here} squares in memory with {room} bytes of room");
             let nothing = || Tensor::zeros((0, 1, 1), dtype, &Device::Cpu);
             let found = features.of(&[6, 0, 6, 3], nothing)?;
             assert_eq!((found.dims(), features.of(&[], nothing)?.dims()), (&[4, 2, 3][..], &[0, 2, 3][..]));

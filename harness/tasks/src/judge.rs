@@ -12,6 +12,7 @@ use schema::metrics::Metric;
 
 use crate::Result;
 use crate::breakdown::breakdown;
+use crate::classes::Heads;
 use crate::example::TestExample;
 use crate::prepare::Asking;
 use crate::reach::check_reach;
@@ -35,6 +36,8 @@ pub struct Judge {
     pub shards: Vec<Vec<usize>>,
     /// Examples in a batch, and tokens of a generated answer.
     pub evaluation: EvaluationConfig,
+    /// What classes stand for, where the backbone answers by class.
+    pub heads: Option<Heads>,
     /// Prompts that were longer than asked for and lost their beginning.
     pub prompts_cut: usize,
 }
@@ -56,7 +59,8 @@ impl Judge {
         // Datasets of one federation have one metric.
         let card = dataset.card.each().next().unwrap_or(&dataset.card);
         let metric = measure(split.tasks.of(card)?, card)?;
-        let judge = Self { backbone, adapter, split, examples, metric, shards, evaluation: evaluation.clone(), prompts_cut };
+        let judge =
+            Self { backbone, adapter, split, examples, metric, shards, evaluation: evaluation.clone(), heads: None, prompts_cut };
         check_reach(judge.metric, &judge.examples)?;
         Ok(judge)
     }
@@ -72,6 +76,7 @@ impl Judge {
             metric: self.metric,
             shards: self.shards.clone(),
             evaluation: self.evaluation.clone(),
+            heads: self.heads.clone(),
             prompts_cut: self.prompts_cut,
         };
         judge.see()?;

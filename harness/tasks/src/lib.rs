@@ -4,13 +4,15 @@
 //! suite's own, each from its file, and says which of them a card sets; nothing else here knows one by name.
 //!
 //! [`split`] holds a dataset with its images' features; [`prepare`] makes token sequences of its examples; a [`judge::Judge`] answers
-//! them with any adapters ([`predict`], by likelihood or by generation), and [`judgement`] says what the answers are worth. What the
+//! them with any adapters ([`predict`], by likelihood, by generation or by class: [`classes`] are answers of training rows), and [`judgement`] says what the answers are worth. What the
 //! data make doubtful, [`doubts`] say.
 //!
 //! It may know data and models. It must not know methods, clients that train, or rounds.
 
 mod blind;
 pub mod breakdown;
+mod by_class;
+pub mod classes;
 pub mod doubts;
 mod error;
 pub mod example;

@@ -51,7 +51,7 @@ pub fn largest_batch(judge: &Judge) -> (usize, usize) {
     let order = by_length(judge, (0..judge.examples.len()).collect());
     let cut = |example: &TestExample| match example.scoring {
         Scoring::OptionLikelihood => pieces(&example.options.branches, BRANCH_TOKENS),
-        Scoring::Generation => vec![Range { start: 0, end: 0 }],
+        Scoring::Generation | Scoring::Class => vec![Range { start: 0, end: 0 }],
     };
     let size = |lot: &Vec<Part>| {
         let wide = lot.iter().map(|part| judge.examples[order[part.at]].width(judge, &part.options)).max().unwrap_or(0);
@@ -64,6 +64,7 @@ impl TestExample {
     /// Tokens of a sequence with some of the options, about: none are those of a generated answer.
     pub(crate) fn width(&self, judge: &Judge, options: &Range<usize>) -> usize {
         let answer = match options.is_empty() {
+            true if self.scoring == Scoring::Class => 0,
             true => judge.evaluation.max_new_tokens,
             false => self.options.branches[options.clone()].iter().map(|branch| branch.tokens.len()).sum(),
         };

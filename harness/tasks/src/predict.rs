@@ -4,17 +4,18 @@ use models::adapter::Adapt;
 use schema::Prediction;
 use schema::card::Scoring;
 
-use crate::Result;
+use crate::by_class::largest_classes;
 use crate::generation::generate_all;
 use crate::judge::Judge;
 use crate::likelihood::option_scores;
 use crate::lots::by_length;
 use crate::prediction::Judged;
+use crate::{Error, Result};
 
 /// Answers test examples, in the order asked for.
 pub fn predict(judge: &Judge, adapt: &dyn Adapt, examples: &[usize], client: Option<usize>) -> Result<Vec<Prediction>> {
-    let (ranked, generated): (Vec<usize>, Vec<usize>) =
-        examples.iter().partition(|&&example| judge.examples[example].scoring == Scoring::OptionLikelihood);
+    let of = |scoring: Scoring| examples.iter().copied().filter(|&example| judge.examples[example].scoring == scoring).collect();
+    let [ranked, generated, classed]: [Vec<usize>; 3] = [Scoring::OptionLikelihood, Scoring::Generation, Scoring::Class].map(of);
     let judged = Judged { client, metric: judge.metric.row.name };
     let mut answered: Vec<(usize, Prediction)> = Vec::with_capacity(examples.len());
     let ranked = by_length(judge, ranked);
@@ -24,6 +25,21 @@ pub fn predict(judge: &Judge, adapt: &dyn Adapt, examples: &[usize], client: Opt
     let generated = by_length(judge, generated);
     for (&example, text) in generated.iter().zip(generate_all(judge, adapt, &generated)?) {
         answered.push((example, judged.generated(&judge.examples[example], text)?));
+    }
+    if !classed.is_empty() {
+        let classed = by_length(judge, classed);
+        let heads = judge.heads.as_ref().ok_or_else(|| {
+            Error::Usage(
+                "this backbone answers by class, and what its classes stand for is known in the run alone that trains its head: judge it \
+                 there"
+                    .into(),
+            )
+        })?;
+        let answers = heads.by(client)?.answers();
+        for (&example, class) in classed.iter().zip(largest_classes(judge, adapt, &classed, answers.len())?) {
+            let answer = answers.get(class).cloned().unwrap_or_default();
+            answered.push((example, judged.classed(&judge.examples[example], answer)?));
+        }
     }
     answered.sort_by_key(|(example, _)| *example);
     Ok(answered.into_iter().map(|(_, prediction)| prediction).collect())

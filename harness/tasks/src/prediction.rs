@@ -3,6 +3,7 @@
 use schema::Prediction;
 use schema::card::Scoring;
 
+use crate::classes::reading;
 use crate::example::TestExample;
 use crate::task::{Given, Reading};
 use crate::{Error, Result};
@@ -30,6 +31,12 @@ impl Judged<'_> {
     pub(crate) fn generated(self, example: &TestExample, text: String) -> Result<Prediction> {
         let reading = (example.task.read)(&text, &example.gold());
         self.prediction(example, text, reading, Scoring::Generation)
+    }
+
+    /// A class's answer is the answer; it says something if it is one of the example's options, where there are some.
+    pub(crate) fn classed(self, example: &TestExample, answer: String) -> Result<Prediction> {
+        let reading = reading(&answer, &example.gold(), example.task.read);
+        self.prediction(example, answer, reading, Scoring::Class)
     }
 
     fn prediction(self, example: &TestExample, text: String, reading: Reading, scoring: Scoring) -> Result<Prediction> {

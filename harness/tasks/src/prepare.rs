@@ -6,9 +6,10 @@ use data::{Example, prompt};
 use machine::memory::available_bytes;
 use models::{Backbone, Sequence, Spec};
 use schema::Card;
-use schema::card::Scoring;
+use schema::card::{Scoring, Target};
 use schema::experiment::Checkpoint;
 
+use crate::classes::Right;
 use crate::example::{Options, TestExample};
 use crate::lengths::check_lengths;
 use crate::options::{check_told_apart, options_of};
@@ -23,6 +24,8 @@ pub struct TrainExample {
     pub id: String,
     /// Prompt and gold answer.
     pub sequence: Sequence,
+    /// What each class is worth to several people, where a backbone answers by class.
+    pub soft: Option<Vec<f32>>,
     /// What sending the raw row costs.
     pub raw_bytes: u64,
 }
@@ -46,6 +49,15 @@ impl Asking<'_> {
     pub fn check(&self, card: &Card) -> Result<()> {
         for card in card.each() {
             let asked = template(card, self.prompt)?;
+            if self.backbone.spec().encoder.is_some() && asked.target == Target::Letter {
+                return Err(Error::Usage(format!(
+                    "card of dataset `{}`: prompt `{}` asks for a letter, and backbone `{}` answers by class, with the answers' texts: take \
+                     one whose `target` is \"text\"",
+                    card.name,
+                    self.prompt,
+                    self.backbone.spec().name
+                )));
+            }
             for (key, written) in [("template", &asked.template), ("option", &asked.option)] {
                 if let Some(special) = self.backbone.text().special_in(written) {
                     return Err(Error::Usage(format!(
@@ -59,20 +71,23 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// Some of a split's examples with their gold answers, and how many prompts lost their beginning.
-    pub fn to_train(&self, split: &Split, examples: &[Example]) -> Result<(Vec<TrainExample>, usize)> {
+    /// Some of a split's examples with their gold answers, or their right classes where a backbone answers by class, and how many prompts
+    /// lost their beginning.
+    pub fn to_train(&self, split: &Split, examples: &[Example], classes: Option<&[Right]>) -> Result<(Vec<TrainExample>, usize)> {
         let (mut train, mut prompts_cut) = (Vec::with_capacity(examples.len()), 0);
-        for example in examples {
+        for (place, example) in examples.iter().enumerate() {
             let rendered = prompt::render(example, template(&example.card, self.prompt)?);
-            let text = self.backbone.text();
-            let (sequence, cut) = match split.tasks.of(&example.card)?.loss {
-                Loss::AnswerTokens => text.training(&rendered, &split.pictures(example), self.max_prompt_tokens),
+            let (text, right) = (self.backbone.text(), classes.and_then(|classes| classes.get(place)));
+            let (sequence, cut) = match (split.tasks.of(&example.card)?.loss, right) {
+                (_, Some(right)) => text.classed(&rendered, &split.pictures(example), self.max_prompt_tokens, right.class as u32),
+                (Loss::AnswerTokens, None) => text.training(&rendered, &split.pictures(example), self.max_prompt_tokens),
             }
             .map_err(|error| Error::of_example(&example.id, error))?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
             check_lengths(&example.id, &sequence, &sequence.branches)?;
-            train.push(TrainExample { id: example.id.clone(), sequence, raw_bytes: example.raw_bytes });
+            let soft = right.and_then(|right| right.soft.clone());
+            train.push(TrainExample { id: example.id.clone(), sequence, soft, raw_bytes: example.raw_bytes });
         }
         Ok((train, prompts_cut))
     }
@@ -88,13 +103,18 @@ impl Asking<'_> {
             let mut rendered = prompt::render(example, template);
             let texts = std::mem::take(&mut rendered.targets);
             let task = split.tasks.of(&example.card)?;
-            let scoring = task.answering.of(&example.card, !texts.is_empty());
+            let by_class = self.backbone.spec().encoder.is_some();
+            let scoring = if by_class { Scoring::Class } else { task.answering.of(&example.card, !texts.is_empty()) };
             let text = self.backbone.text();
             let asked = text.scoring(&rendered, &split.pictures(example), self.max_prompt_tokens);
             let (sequence, cut) = asked.map_err(|error| Error::of_example(&example.id, error))?;
             prompts_cut += usize::from(cut);
             let sequence = sequence.behind_virtual_tokens(self.virtual_tokens);
-            options = options_of(texts, example, text, options)?;
+            options = match by_class {
+                true if options.texts == texts => options,
+                true => Arc::new(Options { texts, branches: Vec::new() }),
+                false => options_of(texts, example, text, options)?,
+            };
             if scoring == Scoring::OptionLikelihood && !Arc::ptr_eq(&options, &told_apart) {
                 check_told_apart(&example.id, &options)?;
                 told_apart = options.clone();
@@ -166,7 +186,9 @@ pub fn step_bytes(train: &[TrainExample], batch_size: usize, spec: &Spec, checkp
 /// what enters the MLP, and its two halves.
 fn kept_numbers(spec: &Spec) -> u64 {
     let width = |name: &str| spec.sites.iter().find(|site| site.name == format!("layers.0.{name}")).map(|site| site.d_out as u64);
-    let widths: Option<Vec<u64>> = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"].into_iter().map(width).collect();
+    // An encoder has its activation where others have a gate.
+    let gate = if spec.encoder.is_some() { "up_proj" } else { "gate_proj" };
+    let widths: Option<Vec<u64>> = ["q_proj", "k_proj", "v_proj", gate, "up_proj"].into_iter().map(width).collect();
     let d = spec.d_model as u64;
     // A decoder that does not name them: about as many as of Llama's kind.
     widths.map_or(8 * d, |widths| 2 * d + widths[0] + widths.iter().sum::<u64>())
@@ -200,9 +222,10 @@ mod tests {
             bytes_per_number: 4,
             sites: sites.into_iter().map(|(name, width)| site(name, width)).collect(),
             head: Vec::new(),
+            encoder: None,
         };
         let sequence = Sequence { prefix: vec![0; 2048], images: vec![], branches: vec![] };
-        let train = vec![TrainExample { id: "a".into(), sequence, raw_bytes: 0 }; 2];
+        let train = vec![TrainExample { id: "a".into(), sequence, soft: None, raw_bytes: 0 }; 2];
         let bytes = |size, checkpoint| step_bytes(&train, size, &spec, checkpoint);
         assert_eq!(bytes(2, Checkpoint::None), 4 * 4096 * (2048 + 5760 * 30));
         assert_eq!(bytes(9, Checkpoint::Block), 4 * 4096 * (2048 + 576 * 30 + 5760), "no more rows than there are");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
-use data::{Dataset, Example};
+use data::{Dataset, Example, Tiles};
 use machine::clock::Stopwatch;
 use machine::memory::available_bytes;
 use models::adapter::AdapterSpec;
@@ -36,9 +36,9 @@ impl Split {
     /// A loaded split, no image of it computed yet. Of what is free now, a quarter may be taken by its images' features.
     pub fn new(dataset: Dataset, backbone: &dyn Backbone) -> Result<Self> {
         let shown = shown(backbone, &dataset)?;
-        let squares = shown.iter().map(|shown| shown.tiles.squares()).sum();
+        let squares = || shown.iter().map(|shown| shown.tiles.squares());
         let room = available_bytes().map_or(u64::MAX, |free| free / 8);
-        let [features, seen] = [(); 2].map(|()| Features::new(squares, room));
+        let [features, seen] = [(); 2].map(|()| Features::new(squares(), room));
         Ok(Self { dataset, tasks: Tasks::default(), shown, features, seen, seconds: Mutex::new(0.0), blind: None })
     }
 
@@ -60,7 +60,7 @@ impl Split {
         let mean = mean_square(&self.dataset, backbone.preprocess())?;
         let size = backbone.preprocess().size;
         let mean = Tensor::from_vec(mean, (1, 3, size, size), backbone.device())?.to_dtype(backbone.dtype())?;
-        let [features, seen] = [(); 2].map(|()| Features::new(1, u64::MAX));
+        let [features, seen] = [(); 2].map(|()| Features::new([1], u64::MAX));
         let (dataset, tasks, shown) = (self.dataset.clone(), self.tasks.clone(), self.shown.clone());
         Ok(Self { dataset, tasks, shown, features, seen, seconds: Mutex::new(0.0), blind: Some(mean) })
     }
@@ -93,10 +93,8 @@ impl Split {
         adapter: &AdapterSpec,
     ) -> Result<()> {
         let clock = Stopwatch::start();
-        let wanted = examples.into_iter().flat_map(|example| &example.images).map(|&image| match self.blind {
-            Some(_) => (0, 0..1),
-            None => (image, self.shown[image].rows()),
-        });
+        let wanted = examples.into_iter().flat_map(|example| &example.images);
+        let wanted = wanted.map(|&image| if self.blind.is_some() { 0 } else { image });
         match adapter.reaches_connector() {
             true => self.seen.prepare(wanted, |images| Ok(backbone.see(&self.pixels(images, backbone)?)?))?,
             false => self.features.prepare(wanted, |images| Ok(backbone.encode(&self.pixels(images, backbone)?)?))?,
@@ -124,6 +122,7 @@ impl Split {
     /// A batch of this split's sequences as the decoder will see it.
     pub fn embed(&self, batch: &Batch, backbone: &dyn Backbone, adapter: &AdapterSpec) -> Result<Embeddings> {
         let (mut images, device) = (batch.images.to_vec1()?, batch.images.device());
+        let pictures = self.cut(&images);
         if self.blind.is_some() {
             images.fill(0);
         }
@@ -132,8 +131,20 @@ impl Split {
         let none = || Tensor::zeros((0, spec.image_tokens, spec.d_model), dtype, device);
         match adapter.reaches_connector() {
             true => Ok(backbone.embed_unconnected(&in_order, &self.seen.of(&images, none)?)?),
-            false => Ok(backbone.embed(&in_order, &self.features.of(&images, none)?)?),
+            false => Ok(backbone.embed_cut(&in_order, &self.features.of(&images, none)?, &pictures)?),
         }
+    }
+
+    /// How the pictures are cut that have these rows, in order.
+    fn cut(&self, rows: &[u32]) -> Vec<Tiles> {
+        let (mut pictures, mut rest) = (Vec::new(), rows);
+        while let Some(&first) = rest.first() {
+            let picture = self.shown.partition_point(|shown| shown.first <= first as usize) - 1;
+            let tiles = self.shown[picture].tiles;
+            pictures.push(tiles);
+            rest = &rest[tiles.squares().min(rest.len())..];
+        }
+        pictures
     }
 }
 

@@ -6,11 +6,9 @@ use schema::{Card, card};
 
 /// A row of `fedbench list tasks`. All that asks, trains and judges goes by it; nobody but its file knows it by name.
 ///
-/// A task that is answered by class logits, not by words, would be a variant more of [`Target`] (a class), [`Loss`] (cross entropy, or
-/// binary with soft targets, over `[examples, classes]`) and [`Answering`] (the largest logit). The classes' logits come from a head that
-/// the backbone declares ([`models::Spec::head`]) and that is trained beside the adapters, private or shared
-/// ([`models::adapter::Head`]); its measures take a class where today's take words. A card's `metric` stays a share, as it is recorded as
-/// `accuracy`.
+/// Whether a model answers in words or by class is the model's affair ([`models::Spec::encoder`]): a class stands for an answer in words
+/// ([`crate::classes`]), so the measures are the same, and [`Loss`] and [`Answering`] are of models that speak. A card's `metric` stays a
+/// share, as it is recorded as `accuracy`.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskRow {
     /// The name that a card's `task` uses.
@@ -42,17 +40,14 @@ pub enum Target {
     People,
 }
 
-/// What training descends. Each variant is one more thing that batches of training examples are made for.
-///
-/// A loss over classes would be another: it needs of a [`models::Backbone`] a pooled state for every sequence, `[examples, width]`,
-/// and of the adapters a head that makes logits of it, `[examples, classes]`.
+/// What training descends, of a model that speaks. Each variant is one more thing that batches of training examples are made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// The mean negative log-likelihood of the right answer's tokens.
     AnswerTokens,
 }
 
-/// How a model answers. Class logits would be another variant, with the head that [`Loss`] speaks of.
+/// How a model answers that speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answering {
     /// It ranks the example's options by likelihood, unless its card says that it generates; it does where there are none.

@@ -2,15 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use crate::classes::Classes;
 use crate::example::TestExample;
 use crate::judge::Judge;
 use crate::task::{Aggregate, Answered, Given};
 
-/// Expected accuracy of a uniform guess, and accuracy of always giving the test split's most frequent option position or answer.
+/// Expected accuracy of a uniform guess among options, or among the classes of whose shard it is, and accuracy of always giving the test split's most frequent option position or answer.
 pub fn trivial_accuracies(judge: &Judge) -> (f64, f64) {
     let n = judge.examples.len().max(1) as f64;
-    let chance: f64 =
-        judge.examples.iter().filter(|e| !e.options.texts.is_empty()).map(|e| 1.0 / e.options.texts.len() as f64).sum();
+    let of_options = |e: &TestExample| 1.0 / e.options.texts.len() as f64;
+    let of_classes = |e: &TestExample| {
+        let classes = judge.heads.as_ref().and_then(|heads| heads.by(e.shard).ok());
+        let chance = |classes: &Classes| 1.0 / classes.answers().len() as f64;
+        classes.filter(|classes| classes.answers().contains(&e.rendered.gold_text)).map_or(0.0, chance)
+    };
+    let chance: f64 = match judge.heads {
+        None => judge.examples.iter().filter(|e| !e.options.texts.is_empty()).map(of_options).sum(),
+        Some(_) => judge.examples.iter().map(of_classes).sum(),
+    };
     let share = |key: &dyn Fn(&TestExample) -> Option<String>| {
         let mut counts = BTreeMap::<String, usize>::new();
         for key in judge.examples.iter().filter_map(key) {

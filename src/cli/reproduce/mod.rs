@@ -23,7 +23,7 @@ pub(crate) enum Reproduce {
     AblationFisher(study::Reproduction),
     /// FedNano from clients that share little to clients that share most.
     Heterogeneity(study::Reproduction),
-    /// FedDAT with one dataset per client: ScienceQA, easy-VQA, TabMWP, IconQA.
+    /// FedDAT on an encoder that answers by class, one dataset per client: ScienceQA, easy-VQA, TabMWP, PuzzleVQA.
     FeddatDomain(study::Reproduction),
 }
 

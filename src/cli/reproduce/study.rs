@@ -26,6 +26,9 @@ pub(crate) struct Reproduction {
     /// Take run folders as they are, without comparing them with their checksums.
     #[arg(long)]
     no_verify: bool,
+    /// Another backbone than the suite's: a name, or a folder of pretrained weights.
+    #[arg(long, conflicts_with = "runs")]
+    backbone: Option<String>,
     /// Say what would be run, in which time, memory and bytes, and run nothing.
     #[arg(long, conflicts_with = "runs")]
     plan: bool,
@@ -47,6 +50,7 @@ impl Reproduction {
         let locked = read(name)?;
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(format!("reproduce-{name}")));
         let suite = RunSuite::plain(&locked.suite, out.clone(), self.quiet, self.no_verify);
+        let suite = self.backbone.iter().fold(suite, |suite, backbone| suite.on(backbone));
         let (described, experiments) = suite.experiments()?;
         if !self.runs.is_empty() {
             let report = report::read(session, &self.runs, self.no_verify)?;

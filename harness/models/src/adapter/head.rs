@@ -30,15 +30,23 @@ pub struct Head {
 
 impl Head {
     /// A backbone's, if it has one, shared as a config says.
-    pub(super) fn of(backbone: &Spec, sharing: Option<Sharing>) -> crate::Result<Option<Self>> {
+    pub(super) fn of(backbone: &Spec, sharing: Option<Sharing>, classes: Option<usize>) -> crate::Result<Option<Self>> {
+        if let Some(classes) = classes {
+            check_classes(backbone, classes)?;
+        }
         match sharing {
             Some(_) if backbone.head.is_empty() => Err(Error::Usage(format!(
                 "adapter.head: backbone `{}` has no head that is trained; leave the key out",
                 backbone.name
             ))),
             _ if backbone.head.is_empty() => Ok(None),
-            _ => Ok(Some(Self { tensors: backbone.head.clone(), sharing: sharing.unwrap_or_default() })),
+            _ => Ok(Some(Self { tensors: tensors(backbone, classes), sharing: sharing.unwrap_or_default() })),
         }
+    }
+
+    /// How many classes it tells apart, if it does.
+    pub fn classes(&self) -> Option<usize> {
+        self.tensors.iter().find(|tensor| tensor.per_class).and_then(|tensor| tensor.shape.first().copied())
     }
 
     /// The name of one of its tensors, in a set.
@@ -65,7 +73,7 @@ impl Head {
     pub(super) fn init(&self, seed: Seed, dtype: DType, device: &Device) -> Result<Adapters> {
         let mut stream = seed.stream("head");
         let mut set = Adapters::default();
-        for HeadTensor { name, shape, start } in &self.tensors {
+        for HeadTensor { name, shape, start, .. } in &self.tensors {
             let tensor = match *start {
                 Start::Zeros => Tensor::zeros(shape.as_slice(), dtype, device)?,
                 Start::Ones => Tensor::ones(shape.as_slice(), dtype, device)?,
@@ -78,4 +86,28 @@ impl Head {
         }
         Ok(set)
     }
+}
+
+/// The largest number of classes: as many as a large vocabulary has words.
+const MOST_CLASSES: usize = 1 << 18;
+
+/// Fails unless a backbone's head may tell so many classes apart.
+fn check_classes(backbone: &Spec, classes: usize) -> crate::Result<()> {
+    let name = &backbone.name;
+    if !backbone.head.iter().any(|tensor| tensor.per_class) {
+        return Err(Error::Usage(format!("adapter.classes = {classes}: backbone `{name}` answers in words; leave the key out")));
+    }
+    match (2..=MOST_CLASSES).contains(&classes) {
+        true => Ok(()),
+        false => Err(Error::Usage(format!("adapter.classes = {classes}: expected 2 to {MOST_CLASSES}"))),
+    }
+}
+
+/// A backbone's head for so many classes, or for as many as it has of itself.
+fn tensors(backbone: &Spec, classes: Option<usize>) -> Vec<HeadTensor> {
+    let mut tensors = backbone.head.clone();
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.per_class) {
+        tensor.shape.iter_mut().take(1).for_each(|side| *side = classes.unwrap_or(*side));
+    }
+    tensors
 }

@@ -71,9 +71,12 @@ impl AdapterSpec {
         }
         let mut sites: Vec<SiteSpec> = backbone.sites.iter().filter(|site| groups.contains(&site.group)).cloned().collect();
         if sites.is_empty() {
-            return Err(Error::Usage(format!("adapter.sites: backbone `{}` has no {}", backbone.name, groups.join(", "))));
+            let hint =
+                if backbone.encoder.is_some() { "; adapter kinds `lora` and `bottleneck` attach to an encoder" } else { "" };
+            let (name, groups) = (&backbone.name, groups.join(", "));
+            return Err(Error::Usage(format!("adapter.sites: backbone `{name}` has no {groups}{hint}")));
         }
-        let head = Head::of(backbone, config.head)?;
+        let head = Head::of(backbone, config.head, config.classes)?;
         let rank = Self { kind, rank: 1, alpha: 1.0, sites: sites.clone(), head: head.clone() }.rank_of(config, backbone)?;
         if matches!(kind.shape, Shape::Tokens { .. }) {
             sites.iter_mut().for_each(|site| site.d_in = rank);
@@ -161,6 +164,7 @@ impl AdapterSpec {
             sites: Some(groups),
             head: self.head.as_ref().map(|head| head.sharing),
             start: None,
+            classes: self.head.as_ref().and_then(Head::classes),
         }
     }
 
