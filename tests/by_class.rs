@@ -128,7 +128,7 @@ fn it_learns() -> Test {
     let losses = |round: u32| -> Vec<f64> {
         let of =
             |record: &&schema::Record| record.metric == Metric::TrainLoss && record.round == round && record.client.is_some();
-        outcome.records.iter().filter(of).map(|record| record.value).collect()
+        outcome.measured.records.iter().filter(of).map(|record| record.value).collect()
     };
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
     let (first, last) = (mean(losses(1)), mean(losses(2)));
@@ -234,7 +234,7 @@ fn peoples_answers_are_soft_targets() -> Test {
     // Rows of either kind in one batch: each descends its own loss.
     let logits = Tensor::new(&[[0.5f32, -1.0, 2.0], [1.0, 0.0, -3.0]], &Device::Cpu)?;
     let targets = Tensor::new(&[2u32, 0], &Device::Cpu)?;
-    let soft = Tensor::new(&[soft.as_slice(), &[0.0; 3]], &Device::Cpu)?;
+    let soft = Tensor::from_vec([soft, vec![0.0; 3]].concat(), (2, 3), &Device::Cpu)?;
     let answers = federation::Answers {
         said: models::crossing::Said::here(logits.clone()),
         targets: targets.clone(),

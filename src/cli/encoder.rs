@@ -10,7 +10,7 @@ use models::pretrain::{EncoderCourse, Lesson, Phase, pretrain_encoder};
 use models::vilt::nano;
 use seed::Seed;
 
-use super::pretrain::{Progress, VALIDATION, card, lesson};
+use super::pretraining::{Progress, VALIDATION, card, lesson};
 use super::weights::Output;
 use super::{note, say};
 

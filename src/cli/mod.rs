@@ -20,6 +20,7 @@ mod list;
 mod model;
 mod place;
 mod pretrain;
+mod pretraining;
 mod report;
 mod reproduce;
 mod run;

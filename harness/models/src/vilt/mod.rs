@@ -21,6 +21,8 @@ mod embedding;
 mod head;
 mod model;
 pub mod nano;
+mod rows;
 
-pub use config::{FOLDERS, SHAPES, ViltConfig};
+pub use config::ViltConfig;
 pub use model::Vilt;
+pub use rows::{FOLDERS, SHAPES};
