@@ -39,16 +39,21 @@ fn experiment(method: &str, kind: Option<&str>) -> Experiment {
     experiment
 }
 
-/// Splits of the same rows whose pictures this encoder cuts.
-fn splits(backbone: &dyn Backbone) -> [Arc<Split>; 2] {
-    [0, 1].map(|split| Arc::new(Split::new(tiny::split("icongen", split).dataset.clone(), backbone).expect("a split")))
+/// Splits of the rows with no more than one picture, which this encoder cuts.
+fn splits(backbone: &dyn Backbone) -> Result<[Arc<Split>; 2]> {
+    let of = |split: usize| -> Result<Arc<Split>> {
+        let mut dataset = tiny::split("icongen", split).dataset.clone();
+        dataset.examples.retain(|example| example.images.len() <= 1);
+        Ok(Arc::new(Split::new(dataset, backbone)?))
+    };
+    Ok([of(0)?, of(1)?])
 }
 
 fn study(experiment: &Experiment) -> Result<(federation::registry::MethodRow, Study)> {
     let registry = federation::registry::Registry::new(baselines::METHODS);
     let row = registry.choose(&experiment.method.name, experiment.adapter.kind.as_deref())?;
     let backbone = encoder()?;
-    let [train, test] = splits(&*backbone);
+    let [train, test] = splits(&*backbone)?;
     Ok((row, Study::new(experiment.clone(), &row, backbone, train, test)?))
 }
 
