@@ -85,7 +85,7 @@ fn work(registry: &Registry, experiment: &Experiment) -> Result<Work> {
         0 => 1.0,
         every => (rounds / every as f64).ceil(),
     };
-    let example = TrainExample { id: String::new(), sequence, raw_bytes: 0 };
+    let example = TrainExample { id: String::new(), sequence, raw_bytes: 0, soft: None };
     let batch = vec![example; federation.batch_size.min(train.max(1))];
     let number = if experiment.backbone.dtype.as_deref().is_none_or(|dtype| dtype == "f32") { 4 } else { 2 };
     let step = if trained > 0.0 { step_bytes(&batch, federation.batch_size, &spec, experiment.backbone.checkpoint) } else { 0 };
