@@ -20,6 +20,8 @@ pub struct Predictions {
     pub option_likelihood: u64,
     /// Rows answered by generation.
     pub generation: u64,
+    /// Rows answered by the largest class logit.
+    pub by_class: u64,
     /// Rows whose generated text could not be parsed.
     pub unparsed: u64,
     /// Global-scope rows beyond the first of an example.
@@ -174,9 +176,11 @@ fn count_predictions(
         match scoring.value(row) {
             "option-likelihood" => read.option_likelihood += 1,
             "generation" => read.generation += 1,
-            other => return Err(bad(path, &format!("scoring `{other}` is neither `option-likelihood` nor `generation`"))),
+            // An answer of no class of the row's options is a wrong one, not one that cannot be read.
+            "class" => read.by_class += 1,
+            other => return Err(bad(path, &format!("scoring `{other}`: expected `option-likelihood`, `generation` or `class`"))),
         }
-        read.unparsed += u64::from(!parsed.value(row));
+        read.unparsed += u64::from(!parsed.value(row) && scoring.value(row) != "class");
         let graded = score.filter(|score| score.is_valid(row)).map(|score| score.value(row));
         if let Some(score) = graded.filter(|score| !score.is_finite()) {
             return Err(bad(path, &format!("row {row}: the score {score} is no number: judge the run again")));

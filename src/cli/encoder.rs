@@ -18,7 +18,7 @@ use super::{note, say};
 #[derive(Args)]
 pub(crate) struct NanoVilt {
     /// Optimizer steps.
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 600)]
     steps: usize,
     /// Pictures in a step.
     #[arg(long, default_value_t = 16)]

@@ -265,7 +265,7 @@ impl Scoring {
 
     /// The one of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::OptionLikelihood, Self::Generation].into_iter().find(|scoring| scoring.name() == name)
+        [Self::OptionLikelihood, Self::Generation, Self::Class].into_iter().find(|scoring| scoring.name() == name)
     }
 }
 

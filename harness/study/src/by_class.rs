@@ -29,16 +29,9 @@ pub(crate) struct ByClass {
 
 impl ByClass {
     /// Of a backbone that answers by class; nothing of another. Training rows that no class is right of are taken out.
-    pub(crate) fn of(spec: &Spec, row: &MethodRow, adapter: &AdapterSpec, tasks: &Tasks, mut rows: Rows) -> Result<Option<Self>> {
+    pub(crate) fn of(spec: &Spec, adapter: &AdapterSpec, tasks: &Tasks, mut rows: Rows) -> Result<Option<Self>> {
         if spec.encoder.is_none() {
             return Ok(None);
-        }
-        if row.scope == Scope::Nothing {
-            return Err(Error::Usage(format!(
-                "method `{}` trains nothing, and backbone `{}` answers by class with a head that nobody has trained then: take another \
-                 method",
-                row.name, spec.name
-            )));
         }
         let trained: Vec<Vec<usize>> = rows.shards.iter().map(|shard| shard.train.clone()).collect();
         let heads = Heads::new(adapter, rows.train, &trained)?;
@@ -47,6 +40,17 @@ impl ByClass {
         let doubts = doubts(&heads, &rights, &rows, tasks, width)?;
         let rights = rows.keep(rights);
         Ok(Some(Self { heads, rights, doubts }))
+    }
+}
+
+/// Refuses a method that trains nothing on a backbone whose answers are a trained head's.
+pub(crate) fn check(spec: &Spec, row: &MethodRow) -> Result<()> {
+    match spec.encoder.is_some() && row.scope == Scope::Nothing {
+        true => Err(Error::Usage(format!(
+            "method `{}` trains nothing, and backbone `{}` answers by class with a head that nobody has trained then: take another method",
+            row.name, spec.name
+        ))),
+        false => Ok(()),
     }
 }
 

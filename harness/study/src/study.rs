@@ -21,7 +21,7 @@ use tasks::lookup::lookup_accuracy;
 use tasks::prepare::{Asking, TrainExample, check_memory, step_bytes};
 use tasks::{Judge, Split};
 
-use crate::by_class::{ByClass, Rows};
+use crate::by_class::{self, ByClass, Rows};
 use crate::check::{check_steps, check_warm};
 use crate::{Error, Result};
 
@@ -78,6 +78,7 @@ impl Study {
         part: &Part,
     ) -> Result<Self> {
         let (seed, trains) = (Seed::new(experiment.seed), row.scope != Scope::Nothing);
+        by_class::check(backbone.spec(), row)?;
         let adapter = row.resolve(&experiment.adapter, backbone.spec())?;
         let asking = Asking {
             backbone: &*backbone,
@@ -104,7 +105,7 @@ impl Study {
         part.check(row, shards.len())?;
         let (train, test) = (&mut train_examples, &**test_examples);
         let rows = Rows { train, shards: &mut shards, partition: &mut partition, test };
-        let by_class = ByClass::of(backbone.spec(), row, &adapter, &train_split.tasks, rows)?;
+        let by_class = ByClass::of(backbone.spec(), &adapter, &train_split.tasks, rows)?;
         if trains {
             train_split.prepare(
                 part.trained_on(train_examples.len(), &shards).into_iter().map(|i| &train_examples[i]),
