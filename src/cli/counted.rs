@@ -123,7 +123,9 @@ fn examples(experiment: &Experiment, train: usize) -> f64 {
 /// A backbone's shapes: of its folder, by its name, or by the Hub's id that its row names as its source.
 fn spec(registry: &Registry, name: &str) -> Result<Spec> {
     let backbones = registry.backbones();
-    let folder = crate::hub::find_backbone(name)?.map(|found| found.folder().display().to_string());
+    // What is not at hand may be known by its shapes.
+    let found = crate::hub::find_backbone(name).ok().flatten();
+    let folder = found.map(|found| found.folder().display().to_string());
     let row = backbones.rows().iter().find(|row| name.contains('/') && row.source.ends_with(name));
     let name = folder.as_deref().or(row.map(|row| row.name)).unwrap_or(name);
     Ok(backbones.spec(name)?)
