@@ -11,6 +11,7 @@ use schema::experiment::BackboneConfig;
 use schema::record::Download;
 
 use crate::hub::{self, Found};
+use crate::wheel;
 
 /// A backbone in memory.
 #[derive(Clone)]
@@ -156,6 +157,7 @@ fn asked_part(name: &str, part: &Part, stated: Option<&str>) -> Result<(PathBuf,
     let variable = || std::env::var_os(part.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = stated.map(PathBuf::from).or_else(variable) {
         return match path.exists() {
+            true if part.has_tokenizer => Ok((wheel::resolved(&path)?, None)),
             true => Ok((path, None)),
             false => Err(nothing_there(&format!("{name}'s {}", part.name), &path).into()),
         };

@@ -28,3 +28,4 @@ pub mod runner;
 pub mod session;
 mod slurm;
 mod trained_on;
+mod wheel;

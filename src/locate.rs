@@ -1,9 +1,11 @@
 //! Finds datasets by name, card or folder.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use data_scripts::{cards, generators};
+use federation::registry::DatasetRow;
 use schema::{Card, toml_file};
 
 use crate::held::nothing_there;
@@ -74,15 +76,52 @@ fn in_folder(folder: &Path) -> Result<Located> {
     let card = match own.symlink_metadata().is_ok() && !own.is_dir() {
         true => toml_file::read(&own).map_err(study::Error::from)?,
         false => known_card(&name)
-            .with_context(|| format!("{} holds no card.toml, and its name is no known dataset's", folder.display()))?,
+            .with_context(|| {
+                let shown = folder.display();
+                format!(
+                    "{shown} holds no card.toml, and its name is no known dataset's; `fedbench data card {shown} > {shown}/card.toml` drafts \
+                     one from its parquet files"
+                )
+            })?,
     };
     Ok(Located { folder: folder.into(), card, download: None })
 }
 
+/// Datasets that a program of somebody's own adds, in the order of their rows.
+static ADDED: OnceLock<Vec<Card>> = OnceLock::new();
+
+/// Adds datasets to those that are known by name, once in a process; refuses a name that is there already, and a card that is none.
+pub(crate) fn add(rows: &[DatasetRow]) -> Result<(), study::Error> {
+    let mut added = Vec::new();
+    for row in rows {
+        let wrong = |what: String| study::Error::Usage(format!("dataset `{}`: {what}", row.name));
+        if cards::CARDS.iter().any(|(known, _)| *known == row.name) {
+            return Err(study::Error::Usage(format!("two datasets are called `{}`; give yours another name", row.name)));
+        }
+        let card: Card = toml_file::from_table(row.name, toml_file::parse_table(row.name, row.card)?)?;
+        if card.name != row.name {
+            return Err(wrong(format!("its card is called `{}`", card.name)));
+        }
+        data::check_card(&card)?;
+        added.push(card);
+    }
+    // A second session of one process has the same rows.
+    ADDED.get_or_init(|| added);
+    Ok(())
+}
+
+/// The names that are known.
+pub(crate) fn known_names() -> impl Iterator<Item = &'static str> {
+    let added = ADDED.get().into_iter().flatten().map(|card| card.name.as_str());
+    cards::CARDS.iter().map(|(name, _)| *name).chain(added)
+}
+
 pub(crate) fn known_card(name: &str) -> Result<Card> {
-    let known = cards::CARDS.iter().map(|(name, _)| *name);
+    if let Some(card) = ADDED.get().into_iter().flatten().find(|card| card.name == name) {
+        return Ok(card.clone());
+    }
     match cards::CARDS.iter().any(|(known, _)| *known == name) {
         true => cards::card(name).map_err(|message| study::Error::Usage(message).into()),
-        false => Err(study::Error::unknown("dataset", name, known).into()),
+        false => Err(study::Error::unknown("dataset", name, known_names()).into()),
     }
 }

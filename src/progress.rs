@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use federation::link::Traffic;
 use federation::{RoundReport, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -58,17 +59,25 @@ impl Watch for Progress {
     fn round_done(&self, report: &RoundReport) {
         interrupt::after(report.round);
         let share = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{:.1}%", 100.0 * value));
-        let loss = report.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.4}"));
+        let loss = report.loss.map_or_else(|| "-".into(), |loss| format!("{loss:.3}"));
+        let [up, down] = [|traffic: Traffic| traffic.uplink, |traffic: Traffic| traffic.downlink]
+            .map(|of| short(of(report.adapters).saturating_add(of(report.activations))));
+        // 80 columns; reports part adapters from activations.
         self.line(&format!(
-            "  round {:>3}  loss {loss}  accuracy {}  clients {}  adapters {} up {} down  activations {} up {} down",
+            "  round {:>3}  loss {loss}  accuracy {} (clients {})  ↑ {up} ↓ {down}",
             report.round,
             share(report.accuracy),
             share(report.client_accuracy),
-            bytes(report.adapters.uplink),
-            bytes(report.adapters.downlink),
-            bytes(report.activations.uplink),
-            bytes(report.activations.downlink),
         ));
+    }
+}
+
+/// Bytes in at most eight characters.
+fn short(n: u64) -> String {
+    let long = bytes(n);
+    match long.split_once('.') {
+        Some((whole, rest)) if whole.len() > 2 => format!("{whole} {}", rest.split_once(' ').map_or("", |(_, unit)| unit)),
+        _ => long,
     }
 }
 

@@ -49,7 +49,8 @@ fn what_is_no_dataset_is_said_to_be_so() {
     let desk = Desk::new();
     desk.expect(&["data", "prepare", "icongen", "--out", "base", "--rows", "20", "12"], 0, &[]);
     let file = Path::new("base").join("train-00000-of-00001.parquet").display().to_string();
-    desk.expect(&["data", "inspect", &file], 2, &["is a file: a dataset is a folder with a `card.toml`"]);
+    desk.expect(&["data", "partition", &file], 2, &["is a file: a dataset is a folder with a `card.toml`"]);
+    desk.expect(&["data", "inspect", &file], 0, &["no card", "20 rows of `train`"]);
     desk.expect(&["data", "inspect", "no.parquet"], 2, &["does not exist"]);
     desk.expect(&["data", "inspect", "no.toml"], 2, &["no.toml", "No such file"]);
     let pipe = desk.path().join("pipe.toml");

@@ -44,10 +44,13 @@
 //! - [`privacy`]: is noise what it is said to be, and epsilon what SciPy makes of it? (`tests/fixtures/privacy.py`)
 //! - [`scoring`]: is a score a number, of all options, by the adapters that were named; are counts and numbers within limits?
 //! - [`slurm`]: is a suite the same in jobs of Slurm, and is it known what is missing? (`tests/slurm.sh`: on a real one)
+//! - [`first_minutes`]: does a newcomer find what there is, and is it said what a file is that was given in another's place?
 //! - [`floors`]: does every crate see only what lies below it, and do no files of one import each other in a circle?
 //! - [`hflb`]: do the archives of FedDAT's federation become one?
 //! - [`hub`]: does the Hub's client keep what is whole and nothing else, whatever a server does? (`hub_site`: such a server)
 //! - [`hub_hostile`]: what of servers that keep it waiting, listings that mean harm, and caches that others wrote to?
+//! - [`own_data`]: does a person's own data become a dataset that runs, or is it said what is in the way?
+//! - [`newcomer`]: from one's own table and pictures to a report, in at most ten commands, and five minutes? (`tests/newcomer.sh`)
 //! - [`own_tasks`]: is a task one file and one row, from outside too?
 //! - [`own_heads`]: is a trained head each client's own, or the federation's, whatever the method and wherever clients are?
 //! - [`split`]: does it matter where the decoder is, and what of decoders and callers that break, lie or mean harm?
@@ -64,6 +67,7 @@ mod efficientnet;
 mod engine;
 mod exports;
 mod feddat;
+mod first_minutes;
 mod floors;
 mod folders;
 mod gguf;
@@ -86,7 +90,9 @@ mod methods;
 mod metrics;
 mod models;
 mod mutate;
+mod newcomer;
 mod outputs;
+mod own_data;
 mod own_heads;
 mod own_tasks;
 mod packs;

@@ -4,6 +4,7 @@
 //! - [`generators`]: IconGen and SciGen (benchmarks in Hub schemas, made on the spot) and the pretraining stream of the tiny
 //!   backbone;
 //! - [`hflb`]: FedDAT's federation, imported from its authors' archives of [`conversations`];
+//! - [`import`](mod@import): a person's own CSV, JSON lines or folders of pictures;
 //! - [`hub`]: models and datasets from the Hugging Face Hub.
 
 pub mod cards;
@@ -11,6 +12,7 @@ pub mod conversations;
 pub mod generators;
 pub mod hflb;
 pub mod hub;
+pub mod import;
 mod output;
 mod parquet_out;
 

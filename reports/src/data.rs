@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::metrics::{Direction, Optional, Reported, Unit};
 use serde_json::{Map, Value, json};
 
+use crate::keys::SCHEMA_VERSION;
 use crate::sheet::{Sheet, Values, csv_of_named};
 use crate::targets::{self, Effort};
 use crate::{Comparison, Group, Report, Run, Stat, kinds, provenance};
@@ -181,6 +182,7 @@ pub fn json(report: &Report) -> String {
     let provenance: Map<String, Value> =
         provenance::fields(&report.runs).into_iter().map(|(name, values)| (name.into(), json!(values))).collect();
     let value = json!({
+        "schema_version": SCHEMA_VERSION,
         "groups": report.groups.iter().map(|group| group_json(report, group)).collect::<Vec<_>>(),
         "comparisons": report.comparisons.iter().map(|comparison| comparison_json(report, comparison)).collect::<Vec<_>>(),
         "targets": targets::efforts(report).values().flatten().map(|effort| effort_json(report, effort)).collect::<Vec<_>>(),

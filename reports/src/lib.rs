@@ -75,6 +75,7 @@ pub mod gate;
 pub mod guesses;
 pub mod identity;
 pub mod keep;
+pub mod keys;
 pub mod kinds;
 pub mod latex;
 pub mod library;

@@ -124,6 +124,11 @@ impl Doubts<'_> {
         let mixed = list("answered by option likelihood and by generation in one run", mixed_answers(runs));
         self.runs("mixed-scoring-in-run", |run| answers(run).is_some(), mixed);
         self.runs("limits", |run| limits(std::slice::from_ref(run)).is_some(), limits(runs));
+        let blank =
+            list("always giving the most frequent answer is worth nothing: does the metric fit the answers?", worthless(runs));
+        self.runs("majority-zero", |run| run.summary.majority_accuracy == 0.0, blank);
+        let (concerns, message) = none_above_majority(runs, self.groups);
+        self.add("none-above-majority", concerns, message);
         let skipped = list("rows of the data left out", by_dataset(runs, |run| run.skipped as u64, u64::max));
         self.runs("skipped", |run| run.skipped > 0, skipped);
         let said = list("said of the data when they were read", of_data(runs));
@@ -325,6 +330,31 @@ fn mixed_answers(runs: &[Run]) -> Vec<String> {
     let found: BTreeSet<(&str, [u64; 2])> =
         runs.iter().filter_map(|run| Some((run.summary.dataset.as_str(), answers(run)?))).collect();
     found.iter().map(|(dataset, [ranked, generated])| format!("{dataset} ({ranked} and {generated})")).collect()
+}
+
+/// Datasets on which no constant answer is ever right.
+fn worthless(runs: &[Run]) -> BTreeSet<String> {
+    runs.iter().filter(|run| run.summary.majority_accuracy == 0.0).map(|run| run.summary.dataset.clone()).collect()
+}
+
+/// Datasets on which something was trained, and nothing does better than always giving the most frequent answer.
+fn none_above_majority(runs: &[Run], groups: &[Group]) -> (Vec<usize>, Option<String>) {
+    let mut best: BTreeMap<(&str, &str), (f64, f64, Vec<usize>)> = BTreeMap::new();
+    for (place, group) in groups.iter().enumerate() {
+        let mean =
+            |of: fn(&Run) -> f64| group.runs.iter().map(|&run| of(&runs[run])).sum::<f64>() / group.runs.len().max(1) as f64;
+        let (accuracy, majority) = (mean(|run| run.summary.accuracy), mean(|run| run.summary.majority_accuracy));
+        let known = best.entry((&group.dataset, &group.backbone)).or_insert((0.0, 0.0, Vec::new()));
+        *known = (known.0.max(accuracy), known.1.max(majority), [&known.2[..], &[place]].concat());
+    }
+    best.retain(|_, (accuracy, majority, places)| {
+        *accuracy <= *majority && *majority > 0.0 && places.iter().any(|&place| groups[place].rounds > 0)
+    });
+    let named = best.iter().map(|((dataset, backbone), (accuracy, majority, _))| {
+        format!("{dataset} with {backbone} ({:.1}% at best, {:.1}%)", 100.0 * accuracy, 100.0 * majority)
+    });
+    let message = list("no method is better than always giving the most frequent answer", named.collect::<Vec<_>>());
+    (best.into_values().flat_map(|(.., places)| places).collect(), message)
 }
 
 fn limits(runs: &[Run]) -> Option<String> {

@@ -10,17 +10,19 @@ use line::Security;
 use schema::experiment::MOST_SEED;
 use schema::{Experiment, toml_file};
 
+use super::document::Document;
+
 /// An experiment's file and what is changed of it.
 #[derive(Args)]
 pub(crate) struct ExperimentFile {
     /// The experiment.
     pub(super) experiment: PathBuf,
     #[command(flatten)]
-    overrides: Overrides,
+    pub(super) overrides: Overrides,
 }
 
 /// Changes to a config.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Overrides {
     /// Set a key: `--set federation.rounds=3`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -64,6 +66,7 @@ impl ExperimentFile {
     /// The experiment with its changes.
     pub(super) fn resolve(&self) -> Result<Experiment, study::Error> {
         let mut table = toml_file::read_table(&self.experiment)?;
+        Document::expect(&self.experiment.display().to_string(), &table, Document::Experiment)?;
         self.overrides.apply(&mut table)?;
         Ok(toml_file::from_table(&self.experiment.display().to_string(), table)?)
     }

@@ -24,6 +24,7 @@ use tasks::trivial::trivial_accuracies;
 use tasks::{Judge, Split};
 
 use super::adapters::{self, Whose};
+use super::looking::Looking;
 use super::{note, place, say};
 use crate::environment::environment;
 use crate::held::{Held, nothing_there};
@@ -80,6 +81,9 @@ pub(crate) struct Eval {
     /// Where predictions go; no run's folder.
     #[arg(long)]
     out: PathBuf,
+    /// No progress.
+    #[arg(long)]
+    quiet: bool,
 }
 
 /// Whether the pictures are shown, too, where they are taken away.
@@ -109,6 +113,9 @@ struct Evaluation {
     skipped: usize,
     prompts_cut: usize,
     accuracy: f64,
+    /// Of the accuracy over examples, taken as independent; none of one example, or where examples have no worth of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standard_error: Option<f64>,
     chance_accuracy: f64,
     majority_accuracy: f64,
     unparsed_rate: f64,
@@ -193,16 +200,19 @@ impl Eval {
         }
         let identity = self.identity(adapter.as_ref(), &evaluation, &inputs, session)?;
         place::check_same(&self.out, &identity)?;
+        let looking = Looking::new(self.quiet);
+        looking.at(&format!("{} examples, {} pictures to see", split.dataset.examples.len(), split.dataset.images.len()));
         let judge = self.judge(adapter_spec(adapter.as_ref(), session.registry(), &backbone)?, &evaluation, &backbone, split)?;
         let adapters = match &self.adapters {
             Some(path) => adapters::read(path, self.client, &judge.adapter, &*backbone.model)?,
             None => Adapters::default(),
         };
-        let (judgement, predictions) = judge_global(&judge, &adapters)?;
+        let (judgement, predictions) = looking.judged(&judge, &adapters)?;
         let (chance_accuracy, majority_accuracy) = trivial_accuracies(&judge);
         let mut evaluation = Evaluation {
             identity,
             accuracy: judgement.accuracy.unwrap_or_default(),
+            standard_error: standard_error(&judge, &predictions),
             unparsed_rate: judgement.unparsed_rate,
             breakdown: judge.breakdown(&predictions),
             chance_accuracy,
@@ -260,6 +270,7 @@ impl Eval {
             skipped: dataset.skipped.len(),
             prompts_cut: judge.prompts_cut,
             accuracy: 0.0,
+            standard_error: None,
             chance_accuracy: 0.0,
             majority_accuracy: 0.0,
             unparsed_rate: 0.0,
@@ -293,8 +304,10 @@ impl Eval {
             0 => String::new(),
             cut => format!(", {cut} prompts lost their beginning"),
         };
+        let error =
+            evaluation.standard_error.map(|error| format!(" ± {:.1} (standard error)", 100.0 * error)).unwrap_or_default();
         say(&format!(
-            "accuracy {:.1}%{} on {} examples ({} skipped{cut}); chance {:.1}%, majority {:.1}%: {}",
+            "accuracy {:.1}%{error}{} on {} examples ({} skipped{cut}); chance {:.1}%, majority {:.1}%: {}",
             100.0 * evaluation.accuracy,
             if evaluation.blind { " without pictures" } else { "" },
             evaluation.examples,
@@ -373,6 +386,14 @@ impl Eval {
             ..BackboneConfig::default()
         }
     }
+}
+
+/// Of the mean over examples, taken as independent.
+fn standard_error(judge: &Judge, predictions: &[Prediction]) -> Option<f64> {
+    let values: Vec<f64> = predictions.iter().map(Prediction::value).collect();
+    let of_rows = matches!(judge.metric.aggregate, Aggregate::Mean);
+    let sd = reports::Stat::of(&values).filter(|_| of_rows)?.sd?;
+    Some(sd / (values.len() as f64).sqrt())
 }
 
 /// What is judged: adapters of a kind that a config gives, or none.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use data_scripts::{cards, generators};
+use data_scripts::generators;
 use federation::Family;
 use federation::registry::{Alias, MethodRow, Registry};
 use models::adapter::Kinds;
@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::{say, say_json};
 use crate::hub;
+use crate::locate::{known_card, known_names};
 use crate::located::data_root;
 use crate::session::Session;
 
-/// What there is: methods, adapters, backbones, datasets, tasks, metrics.
+/// What there is: methods, adapters, backbones, datasets, suites, tasks, metrics.
 #[derive(Args)]
 pub(crate) struct List {
     /// What to list.
@@ -30,6 +31,7 @@ enum What {
     Adapters,
     Backbones,
     Datasets,
+    Suites,
     Tasks,
     Metrics,
 }
@@ -91,6 +93,7 @@ impl List {
             What::Tasks => items(session.registry().tasks().rows(), |row| (row.name, row.sentence, row.source)),
             What::Metrics => items(&metrics::listed(), |row| (row.name, row.sentence, row.source)),
             What::Datasets => datasets()?,
+            What::Suites => suites()?,
         };
         match self.format {
             ListFormat::Json => say_json(&serde_json::to_string_pretty(&items)?),
@@ -122,13 +125,30 @@ fn methods(registry: &Registry) -> Vec<Item> {
     registry.methods().iter().map(item).collect()
 }
 
+/// The suites that ship with the program.
+fn suites() -> Result<Vec<Item>> {
+    let item = |name: &str| {
+        let (_, suite) = super::suite::read(name)?;
+        let runs = super::suite::experiments_of(name)?.len();
+        let sentence = format!("{} {runs} runs.", suite.description);
+        Ok(Item {
+            name: name.into(),
+            sentence,
+            source: format!("baselines/configs/suites/{name}.toml"),
+            files: None,
+            method: None,
+        })
+    };
+    baselines::SUITES.iter().map(|(name, _)| item(name)).collect()
+}
+
 fn datasets() -> Result<Vec<Item>> {
     let item = |name: &str| {
-        let card = cards::card(name).map_err(study::Error::Usage)?;
+        let card = known_card(name)?;
         let (files, sentence) = (Some(files(&card)?), format!("{} Licence: {}.", card.description, card.license));
         Ok(Item { name: card.name, sentence, source: card.source, files, method: None })
     };
-    cards::CARDS.iter().map(|(name, _)| item(name)).collect()
+    known_names().map(item).collect()
 }
 
 /// Whether a dataset is at hand, and what brings it.

@@ -8,6 +8,7 @@ mod cost;
 mod counted;
 mod data;
 mod decoder;
+mod document;
 mod elsewhere;
 mod encoder;
 mod eval;
@@ -15,15 +16,20 @@ mod export;
 mod flower;
 mod forecast;
 mod gate;
+mod init;
 mod keep;
+mod keys;
 mod list;
+mod looking;
 mod model;
 mod place;
 mod pretrain;
 mod pretraining;
+mod reference;
 mod report;
 mod reproduce;
 mod run;
+mod shell;
 mod smol;
 mod suite;
 mod tables;
@@ -37,20 +43,21 @@ pub use suite::experiments_of;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use data_scripts::OutputError;
 use data_scripts::hflb::ImportError;
 use data_scripts::hub::HubError;
+use data_scripts::import::TableError;
 use federation::registry::Registry;
 use schema::toml_file;
 
-use crate::output;
 pub(crate) use crate::output::{note, say, say_json};
 use crate::session::Session;
+use crate::{locate, output};
 
 /// Federated tuning of multimodal LLMs, benchmarked: accuracy, client storage and communication, reproducibly.
 #[derive(Parser)]
-#[command(name = "fedbench", version, about, disable_help_subcommand = true)]
+#[command(name = "fedbench", version, about)]
 struct Cli {
     /// Worker threads; all of the machine's without it. Never changes a result.
     #[arg(long, global = true)]
@@ -63,6 +70,8 @@ struct Cli {
 enum Command {
     /// Eight methods on embedded data with the embedded backbone, then the report (also without a command).
     Quickstart(suite::Quickstart),
+    /// Write a commented example that validates: an experiment, a suite or a card.
+    Init(init::Init),
     /// One experiment, one seed.
     Run(run::Run),
     /// A backbone's decoder, for clients who train through it (`run --decoder`).
@@ -100,10 +109,16 @@ enum Command {
     /// Fetch backbones from the Hub.
     #[command(subcommand)]
     Model(model::Model),
-    /// What there is: methods, adapters, backbones, datasets, tasks, metrics.
+    /// What there is: methods, adapters, backbones, datasets, suites, tasks, metrics.
     List(list::List),
-    /// Everything that can be known of an experiment before computing.
+    /// Everything that can be known of an experiment, a suite or a card before computing.
     Validate(validate::Validate),
+    /// Every key of the files that a person writes or reads: type, default, meaning.
+    Reference(reference::Reference),
+    /// What completes commands and options in a shell.
+    Completions(shell::Completions),
+    /// Manual pages.
+    Man(shell::Man),
     /// Make the weights that ship with the suite again.
     #[command(subcommand)]
     Pretrain(pretrain::Pretrain),
@@ -137,9 +152,11 @@ pub fn main(registry: Registry) -> ExitCode {
 
 fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
     registry.check()?;
+    locate::add(registry.datasets())?;
     let mut session = Session::new(registry);
     match command.unwrap_or_else(|| Command::Quickstart(suite::Quickstart::default())) {
         Command::Quickstart(command) => command.run(&mut session),
+        Command::Init(command) => command.run(),
         Command::Run(command) => command.run(&mut session),
         Command::Decoder(command) => command.run(&mut session),
         Command::Suite(command) => command.run(&mut session),
@@ -159,6 +176,9 @@ fn dispatch(command: Option<Command>, registry: Registry) -> Result<()> {
         Command::Model(command) => command.run(&session),
         Command::List(command) => command.run(&session),
         Command::Validate(command) => command.run(&mut session),
+        Command::Reference(command) => command.run(&Cli::command()),
+        Command::Completions(command) => command.run(Cli::command()),
+        Command::Man(command) => command.run(Cli::command()),
         Command::Pretrain(command) => command.run(&mut session),
     }
 }
@@ -178,6 +198,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
                 Some(ImportError::Nothing { .. } | ImportError::Output(OutputError::Foreign { .. }))
             )
             || matches!(cause.downcast_ref::<OutputError>(), Some(OutputError::Foreign { .. }))
+            || matches!(cause.downcast_ref::<TableError>(), Some(TableError::Output(OutputError::Foreign { .. })))
             || matches!(cause.downcast_ref::<HubError>(), Some(HubError::Id { .. } | HubError::Variable { .. }))
     })
 }

@@ -11,6 +11,7 @@ use schema::{Experiment, Suite, toml_file};
 
 use super::arguments::Overrides;
 use super::counted;
+use super::document::Document;
 use super::elsewhere::{Asked, Elsewhere};
 use super::forecast::Forecast;
 use super::tune::Tune;
@@ -26,7 +27,7 @@ pub(crate) struct RunSuite {
     /// The suite: a file, or the name of one that ships with the program.
     suite: String,
     #[command(flatten)]
-    overrides: Overrides,
+    pub(super) overrides: Overrides,
     /// Where run folders go.
     #[arg(long, default_value = "runs")]
     out: PathBuf,
@@ -40,6 +41,9 @@ pub(crate) struct RunSuite {
     /// need be at hand.
     #[arg(long, value_name = "N", requires = "plan", value_parser = tflops)]
     tflops: Option<f64>,
+    /// Print the suite's file, and run nothing.
+    #[arg(long, conflicts_with = "plan")]
+    print: bool,
     /// Take finished runs that are there for complete, whatever their checksums say.
     #[arg(long)]
     no_verify: bool,
@@ -92,6 +96,7 @@ impl Quickstart {
             quiet: self.quiet,
             plan: false,
             tflops: None,
+            print: false,
             no_verify: false,
             force: false,
             elsewhere: Elsewhere::default(),
@@ -103,6 +108,10 @@ impl Quickstart {
 
 impl RunSuite {
     pub(crate) fn run(self, session: &mut Session) -> Result<()> {
+        if self.print {
+            say(source(&self.suite)?.1.trim_end());
+            return Ok(());
+        }
         place::check_for_runs(&self.out)?;
         let (suite, experiments) = self.experiments()?;
         if self.elsewhere.is_asked() {
@@ -113,7 +122,8 @@ impl RunSuite {
             lines.iter().for_each(|line| say(line));
             return Ok(());
         }
-        let forecast = self.plan.then(|| Forecast::new(session, &experiments, suite.seeds.len())).transpose()?;
+        let asks_plan = self.instead.as_ref().is_some_and(|Instead::Tune(tune)| tune.plan);
+        let forecast = (self.plan || asks_plan).then(|| Forecast::new(session, &experiments, suite.seeds.len())).transpose()?;
         forecast.iter().flat_map(|forecast| &forecast.lines).for_each(|line| say(line));
         if let Some(Instead::Tune(tune)) = &self.instead {
             return tune.run(session, &suite, &experiments, &self.out, self.options(), forecast.as_ref());
@@ -156,6 +166,7 @@ impl RunSuite {
             quiet,
             plan: false,
             tflops: None,
+            print: false,
             no_verify,
             force: false,
             elsewhere,
@@ -260,12 +271,20 @@ pub fn experiments_of(suite: &str) -> Result<Vec<Experiment>, study::Error> {
 }
 
 /// A suite's file, or one that ships with the program.
-fn read(name: &str) -> Result<(String, Suite), study::Error> {
+pub(super) fn read(name: &str) -> Result<(String, Suite), study::Error> {
+    let (origin, text) = source(name)?;
+    let table = toml_file::parse_table(&origin, &text)?;
+    Document::expect(&origin, &table, Document::Suite)?;
+    Ok((origin.clone(), toml_file::from_table(&origin, table)?))
+}
+
+/// The text of a suite, and how messages name it.
+fn source(name: &str) -> Result<(String, String), study::Error> {
     let shipped = baselines::SUITES.iter().find(|(shipped, _)| *shipped == name);
     match shipped {
-        Some((name, text)) => Ok((format!("suite {name}"), toml_file::from_table(name, toml_file::parse_table(name, text)?)?)),
+        Some((name, text)) => Ok((format!("suite {name}"), (*text).into())),
         None if Path::new(name).extension().is_some() || Path::new(name).exists() => {
-            Ok((name.into(), toml_file::read(Path::new(name))?))
+            Ok((name.into(), toml_file::read_text(Path::new(name))?))
         }
         None => Err(study::Error::unknown("suite", name, baselines::SUITES.iter().map(|(name, _)| *name))),
     }

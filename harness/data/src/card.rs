@@ -8,7 +8,7 @@ use super::error::{DataError, brief, listed};
 use super::{choices, decode, prompt};
 
 /// The first thing in which a card contradicts itself.
-pub(super) fn check(card: &Card) -> Result<(), DataError> {
+pub fn check(card: &Card) -> Result<(), DataError> {
     let all: [fn(&Card) -> Checked; 10] =
         [question, scoring, choices, values, prompts, metric, breakdowns, pictures, splits, tags];
     let wrong = |message| DataError::Card { dataset: card.name.clone(), message };
@@ -87,11 +87,12 @@ fn choices(card: &Card) -> Checked {
             "`columns.choices` names `{}`, which `choices.form` ignores; leave it out, or take `list` or `comma`",
             brief(column)
         ),
-        (ChoiceForm::None, _) if !matches!(card.answer, AnswerForm::Text | AnswerForm::People) => {
-            "`choices.form` is `none`, so `answer` must be `text` or `people`".into()
+        (ChoiceForm::None, _) if !matches!(card.answer, AnswerForm::Text | AnswerForm::People | AnswerForm::AnyOf) => {
+            "`choices.form` is `none`, so `answer` must be `text`, `any-of` or `people`".into()
         }
         (form, _) if card.answer == AnswerForm::People && form != ChoiceForm::None => {
-            "`answer` is `people`, so `choices.form` must be `none`".into()
+            "`answer` is `people`, so `choices.form` must be `none`; a list of choices that are right is `answer = \"any-of\"`"
+                .into()
         }
         _ => return Ok(()),
     })

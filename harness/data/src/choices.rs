@@ -25,13 +25,9 @@ pub(super) fn read(
     choice_images: &[bool],
 ) -> Result<(Vec<String>, Answer), Rejection> {
     let Some(written) = written(card, cell, answer)? else { return free_text(answer) };
-    check_size(&written)?;
-    check_several(card, cell, &written)?;
-    let shown = written.iter().map(|option| shown(card, option, choice_images)).collect::<Result<Vec<_>, _>>()?;
-    check_distinct(&written)?;
-    check_distinct(&shown)?;
+    let shown = options(card, cell, &written, choice_images)?;
     let answer = match card.answer {
-        AnswerForm::Text | AnswerForm::People => return free_text(answer).map(|(_, answer)| (shown, answer)),
+        AnswerForm::Text | AnswerForm::People | AnswerForm::AnyOf => return free_text(answer).map(|(_, answer)| (shown, answer)),
         AnswerForm::Index => by_index(answer, &written, 0)?,
         AnswerForm::IndexFromOne => by_index(answer, &written, 1)?,
         AnswerForm::Letter => match cell {
@@ -40,11 +36,41 @@ pub(super) fn read(
         },
         AnswerForm::OptionText => by_text(answer, &written)?,
     };
+    Ok((shown, Answer::Choice(answer)))
+}
+
+/// The options as a prompt shows them, checked.
+fn options(card: &Card, cell: &ChoiceCell<'_>, written: &[String], choice_images: &[bool]) -> Result<Vec<String>, Rejection> {
+    check_size(written)?;
+    check_several(card, cell, written)?;
+    let shown = written.iter().map(|option| shown(card, option, choice_images)).collect::<Result<Vec<_>, _>>()?;
+    check_distinct(written)?;
+    check_distinct(&shown)?;
     // A closed set is looked at once, with the card.
-    if card.choices.form != ChoiceForm::ClosedSet {
+    if card.choices.form != ChoiceForm::ClosedSet && !matches!(card.answer, AnswerForm::Text | AnswerForm::People) {
         check_apart(card, &shown).map_err(Rejection::bad)?;
     }
-    Ok((shown, Answer::Choice(answer)))
+    Ok(shown)
+}
+
+/// The options, and which of them are right: those whose texts a list names. Without options, the list itself.
+pub(super) fn any_of(
+    card: &Card,
+    cell: &ChoiceCell<'_>,
+    named: Answer,
+    choice_images: &[bool],
+) -> Result<(Vec<String>, Answer), Rejection> {
+    let Answer::People { gold, all } = &named else { return Err(Rejection::bad("the answers are no list")) };
+    let Some(written) = written(card, cell, AnswerCell::Text(gold))? else { return Ok((Vec::new(), named)) };
+    let shown = options(card, cell, &written, choice_images)?;
+    let place = |text: &str| by_text(AnswerCell::Text(text), &written);
+    let gold = place(gold)?;
+    let places = all.iter().filter(|text| !text.trim().is_empty()).map(|text| place(text));
+    let places: BTreeSet<usize> = places.collect::<Result<_, _>>()?;
+    if places.len() == shown.len() {
+        return Err(Rejection::bad(format!("all {} choices are right, so no answer could be wrong", shown.len())));
+    }
+    Ok((shown, Answer::AnyOf { gold, all: places.into_iter().collect() }))
 }
 
 /// The options as the file has them; none where the row is answered in free text.

@@ -6,12 +6,13 @@
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use schema::card::{AnswerForm, Card, ChoiceForm, PictureFiles};
 
 use super::error::{DataError, brief, listed};
+use super::list_text;
 use super::people::PeopleCell;
 use super::picture_cell::{self, ImageCell};
 
@@ -101,6 +102,7 @@ fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
     }
     match card.answer {
         AnswerForm::People => wanted.push((&columns.answer, "people's answers", Kind::People)),
+        AnswerForm::AnyOf => wanted.push((&columns.answer, "the right answers", Kind::People)),
         AnswerForm::Index | AnswerForm::OptionText => wanted.push((&columns.answer, "the answer", Kind::Pick)),
         AnswerForm::Letter => wanted.push((&columns.answer, "the answer's letter", Kind::Text)),
         AnswerForm::IndexFromOne | AnswerForm::Text => wanted.push((&columns.answer, "the answer", Kind::TextOrInteger)),
@@ -240,11 +242,11 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &'a Card, row: usize) -> C
             ChoiceForm::ClosedSet | ChoiceForm::None => ChoiceCell::Missing,
         },
         answer: match card.answer {
-            AnswerForm::People => AnswerCell::Missing,
+            AnswerForm::People | AnswerForm::AnyOf => AnswerCell::Missing,
             _ => answer(column(&columns.answer), row),
         },
         people: match card.answer {
-            AnswerForm::People => people(column(&columns.answer), row),
+            AnswerForm::People | AnswerForm::AnyOf => people(column(&columns.answer), row),
             _ => PeopleCell::Missing,
         },
         skip: optional(&columns.skip).is_some_and(|array| flag(array, row)),
@@ -286,6 +288,27 @@ fn tag(array: &ArrayRef, row: usize) -> String {
         }
         _ => text_or_integer(array, row).unwrap_or_default(),
     }
+}
+
+/// Items of a cell that is a list, or a text that is one; none of another cell.
+pub(super) fn items(array: &ArrayRef, row: usize) -> Option<usize> {
+    match (people(array, row), choices(array, row)) {
+        (PeopleCell::List(texts), _) | (_, ChoiceCell::Labelled(texts, _)) => Some(texts.len()),
+        (PeopleCell::Text(text), _) => {
+            list_text::sequence(text).or_else(|| list_text::numbers(text)).map(|texts| texts.len()).filter(|&count| count > 0)
+        }
+        (PeopleCell::Missing, _) => None,
+    }
+}
+
+/// A cell as a person is shown it; none of a type that has no text.
+pub(super) fn shown(array: &ArrayRef, row: usize) -> Option<String> {
+    if let (PeopleCell::List(texts), _) | (_, ChoiceCell::Labelled(texts, _)) = (people(array, row), choices(array, row)) {
+        let texts: Vec<&str> = texts.into_iter().flatten().collect();
+        return (!texts.is_empty()).then(|| serde_json::Value::from(texts).to_string());
+    }
+    let float = || array.as_primitive_opt::<Float64Type>().map(|numbers| numbers.value(row).to_string());
+    text_or_integer(array, row).or_else(float)
 }
 
 fn answer(array: &ArrayRef, row: usize) -> AnswerCell<'_> {

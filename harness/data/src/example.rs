@@ -43,7 +43,7 @@ impl Example {
     /// The text of the right choice, or the free-text answer.
     pub fn answer_text(&self) -> &str {
         match &self.answer {
-            Answer::Choice(index) => &self.choices[*index],
+            Answer::Choice(index) | Answer::AnyOf { gold: index, .. } => &self.choices[*index],
             Answer::Text(text) | Answer::People { gold: text, .. } => text,
         }
     }
@@ -65,7 +65,15 @@ pub enum Answer {
     Choice(usize),
     /// Free text.
     Text(String),
-    /// What several people said, in their order, and the answer that most of them gave (of equally frequent ones, the first).
+    /// Several right choices.
+    AnyOf {
+        /// The index of the one that is trained on.
+        gold: usize,
+        /// All of them, ascending.
+        all: Vec<usize>,
+    },
+    /// What several people said, or texts any of which is right, in their order, and the answer that most of them gave (of equally frequent
+    /// ones, the first).
     People {
         /// The most frequent answer.
         gold: String,

@@ -131,7 +131,7 @@ const HASH: usize = 6;
 
 /// The set's name, 0 and 3 of `train-00000-of-00003.parquet`, of `train_0_of_3.parquet`, and of `train-00000-of-00003-9a7f3c55.parquet`,
 /// as the Hub named them, with a hash that each shard has of its own.
-fn shard(name: &str) -> Option<(String, usize, usize)> {
+pub(super) fn shard(name: &str) -> Option<(String, usize, usize)> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     // The last place where numbers stand on both sides.
     let sides = |at: usize| {

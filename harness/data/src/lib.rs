@@ -5,10 +5,12 @@
 //!
 //! - [`examples`]: a split's parquet files become [`Example`]s, through the dataset's card;
 //! - [`inspect`](mod@inspect): what is in a dataset, for a person who has just written a card;
+//! - [`draft`](mod@draft): a card for parquet files that have none;
 //! - [`image`]: an encoded picture becomes the pixels that a backbone's image processor makes of it;
 //! - [`partition`]: which example belongs to which client;
 //! - [`prompt`]: what the model is asked, and what a generated answer means.
 
+pub mod draft;
 pub mod examples;
 pub mod image;
 pub mod inspect;
@@ -37,12 +39,14 @@ mod pillow;
 mod repeated;
 mod row;
 mod sample;
+mod sound;
 #[cfg(test)]
 mod testing;
 mod tiles;
 mod without;
 
-pub use card::join_cards;
+pub use card::{check as check_card, join_cards};
+pub use decode::try_picture;
 pub use error::DataError;
 pub use example::{Answer, Example, Origin};
 pub use examples::Dataset;

@@ -1,4 +1,4 @@
-//! What several people answered to one question.
+//! What several people answered to one question, or several right answers to it.
 
 use std::collections::BTreeMap;
 

@@ -15,7 +15,7 @@ pub struct Rendered {
     pub gold: Option<usize>,
     /// The right answer as the model should say it.
     pub gold_text: String,
-    /// What several people answered; empty where there is one right answer.
+    /// What several people answered, or all that is right as the model should say it; empty where there is one right answer.
     pub people: Vec<String>,
 }
 
@@ -77,15 +77,26 @@ pub fn render(example: &Example, prompt: &Prompt) -> Rendered {
     let options = options(&example.choices, &prompt.option);
     let values = [("hint", example.hint.as_str()), ("question", &example.question), ("options", &options)];
     let lines: Vec<String> = prompt.template.split('\n').filter_map(|line| fill_line(line, &values)).collect();
-    let Answer::Choice(gold) = example.answer else {
-        let people = if let Answer::People { all, .. } = &example.answer { all.clone() } else { vec![] };
-        return Rendered { text: lines.join("\n"), targets: vec![], gold: None, gold_text: example.answer_text().into(), people };
+    let (gold, right): (usize, &[usize]) = match &example.answer {
+        Answer::Choice(gold) => (*gold, &[]),
+        Answer::AnyOf { gold, all } => (*gold, all),
+        Answer::Text(_) | Answer::People { .. } => {
+            let people = if let Answer::People { all, .. } = &example.answer { all.clone() } else { vec![] };
+            return Rendered {
+                text: lines.join("\n"),
+                targets: vec![],
+                gold: None,
+                gold_text: example.answer_text().into(),
+                people,
+            };
+        }
     };
     let targets: Vec<String> = match prompt.target {
         Target::Letter => (0..example.choices.len()).map(letter).collect(),
         Target::Text => example.choices.clone(),
     };
-    Rendered { text: lines.join("\n"), gold: Some(gold), gold_text: targets[gold].clone(), targets, people: vec![] }
+    let people = right.iter().map(|&option| targets[option].clone()).collect();
+    Rendered { text: lines.join("\n"), gold: Some(gold), gold_text: targets[gold].clone(), targets, people }
 }
 
 /// A, B, C, ... Z, AA, AB, ...

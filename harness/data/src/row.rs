@@ -44,6 +44,7 @@ impl<'a> Row<'a> {
         let choice_images: Vec<bool> = cells.images.iter().skip(1).map(|cell| cell.len() > 0).collect();
         let (choices, answer) = match card.answer {
             AnswerForm::People => (Vec::new(), people::answer(&cells.people)?),
+            AnswerForm::AnyOf => choices::any_of(card, &cells.choices, people::answer(&cells.people)?, &choice_images)?,
             _ => choices::read(card, &cells.choices, cells.answer, &choice_images)?,
         };
         answer_fits(&answer)?;
@@ -79,7 +80,7 @@ impl<'a> Row<'a> {
     fn asked_bytes(&self) -> usize {
         let choices: usize = self.choices.iter().map(String::len).sum();
         let answer = match &self.answer {
-            Answer::Choice(_) => 1,
+            Answer::Choice(_) | Answer::AnyOf { .. } => 1,
             Answer::Text(text) | Answer::People { gold: text, .. } => text.len(),
         };
         self.question.len() + self.hint.len() + choices + answer
@@ -96,7 +97,7 @@ fn cells_fit(cells: &Cells<'_>) -> Result<(), Rejection> {
 
 fn answer_fits(answer: &Answer) -> Result<(), Rejection> {
     match answer {
-        Answer::Choice(_) => Ok(()),
+        Answer::Choice(_) | Answer::AnyOf { .. } => Ok(()),
         Answer::Text(text) => fits("the answer", text, MAX_TEXT),
         Answer::People { all, .. } if all.len() > choices::MAX_CHOICES => {
             Err(Rejection::bad(format!("there are {} answers; the limit is {}", all.len(), choices::MAX_CHOICES)))

@@ -128,13 +128,23 @@ impl MethodRow {
     }
 }
 
-/// The methods, adapter kinds, backbones and tasks there are.
+/// A dataset that a config may name: its card, as TOML. Its files are where the suite's own are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatasetRow {
+    /// The name a config uses, which is the card's.
+    pub name: &'static str,
+    /// The card.
+    pub card: &'static str,
+}
+
+/// The methods, adapter kinds, backbones and tasks there are, and datasets beside the suite's.
 #[derive(Clone, Default)]
 pub struct Registry {
     methods: Vec<MethodRow>,
     adapters: Kinds,
     backbones: Backbones,
     tasks: Tasks,
+    datasets: Vec<DatasetRow>,
 }
 
 impl Registry {
@@ -167,10 +177,19 @@ impl Registry {
         self
     }
 
+    /// Adds a dataset.
+    pub fn dataset(mut self, row: DatasetRow) -> Self {
+        self.datasets.push(row);
+        self
+    }
+
     /// Refuses two rows of one name, an adapter kind that nothing could attach, and a task that would be worth nothing.
     pub fn check(&self) -> Result<()> {
         if let Some(name) = schema::twice(self.names().map(|(name, ..)| name)) {
             return Err(Error::Usage(format!("two methods are called `{name}`; give yours another name")));
+        }
+        if let Some(name) = schema::twice(self.datasets.iter().map(|row| row.name)) {
+            return Err(Error::Usage(format!("two datasets are called `{name}`; give yours another name")));
         }
         self.adapters.check()?;
         self.backbones.check()?;
@@ -190,6 +209,11 @@ impl Registry {
     /// The tasks there are.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// The datasets that were added.
+    pub fn datasets(&self) -> &[DatasetRow] {
+        &self.datasets
     }
 
     /// All rows, in order.

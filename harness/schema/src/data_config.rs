@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::test_rows::TestRows;
 
 /// Which examples are trained on and judged, and how many.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// A dataset's name (`fedbench list datasets`), a card's path, or a folder with a `card.toml`; several for one federation with a
@@ -28,6 +28,7 @@ pub struct DataConfig {
     pub test_limit: Option<usize>,
     /// Which they are.
     #[serde(default, skip_serializing_if = "TestRows::is_first")]
+    #[schemars(extend("default" = "first"))]
     pub test_rows: TestRows,
     /// Test rows that stand in the training split, too, and are left out, counted and listed; none is without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ fn default_max_prompt_tokens() -> usize {
 }
 
 /// What makes a test row one that was trained on, of the whole training split, whatever a run trains on of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dedup {
     /// A training row of its dataset asks the same question over the same options, in whatever order.

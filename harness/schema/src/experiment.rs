@@ -15,7 +15,7 @@ pub use crate::test_rows::TestRows;
 pub use crate::tuned::Tuned;
 
 /// One configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// A name for people; not part of the run's identity.
@@ -127,7 +127,7 @@ fn file_name(name: &str) -> String {
 }
 
 /// How the examples are split over clients.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartitionConfig {
     /// The number of clients (for `natural` by a column: the number of its values, and this key is not used).
@@ -163,7 +163,7 @@ impl Default for PartitionConfig {
 }
 
 /// The partition schemes, named as in Flower.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionScheme {
     /// Shuffled, equal sizes.
@@ -179,7 +179,7 @@ pub enum PartitionScheme {
 }
 
 /// Rounds and local work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FederationConfig {
     /// Communication rounds.
@@ -208,6 +208,7 @@ pub struct FederationConfig {
     pub loss_at: LossAt,
     /// In the split setting: how hidden states, logits and their gradients are encoded, both ways; as they are without it.
     #[serde(skip_serializing_if = "Activations::is_plain")]
+    #[schemars(extend("default" = "f32"))]
     pub activations: Activations,
     /// Where a process holds the decoder (`fedbench decoder`), as `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:PATH`; in this one
     /// without it. A place, and no part of the run's identity: no number depends on it.
@@ -236,7 +237,7 @@ impl Default for FederationConfig {
 }
 
 /// What is the same for all methods of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
     /// Optimizer steps of every tensor in training: whoever trains two adapters in turn computes twice as much.
@@ -246,7 +247,7 @@ pub enum Budget {
 }
 
 /// How the numbers of an update are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wire {
     /// As they are.
@@ -260,7 +261,7 @@ pub enum Wire {
 }
 
 /// In the split setting: where the loss is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossAt {
     /// Answer labels travel up.
@@ -270,7 +271,7 @@ pub enum LossAt {
 }
 
 /// What is trained.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdapterConfig {
     /// The kind of adapters, one that the method can tune (`fedbench list methods`); the method's own without it.
@@ -303,7 +304,7 @@ pub struct AdapterConfig {
 }
 
 /// Whose a trained head is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
     /// Each client's own: it never leaves it.
@@ -314,7 +315,7 @@ pub enum Sharing {
 }
 
 /// The method's name and its own keys, which the method itself reads (and refuses, where it does not know them).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MethodConfig {
     /// A method's name (`fedbench list methods`).
     pub name: String,
@@ -324,7 +325,7 @@ pub struct MethodConfig {
 }
 
 /// When and how to evaluate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationConfig {
     /// Evaluate after every so many rounds; the last round always is. 0 means the last round only.
@@ -335,6 +336,7 @@ pub struct EvaluationConfig {
     pub max_new_tokens: usize,
     /// Whether the global adapters are judged once more at the end, every picture replaced by the test split's mean picture.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
     pub blind: bool,
 }
 
@@ -345,7 +347,7 @@ impl Default for EvaluationConfig {
 }
 
 /// Differential privacy of whole clients: clipped updates under Gaussian noise (McMahan et al., arXiv 1710.06963).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrivacyConfig {
     /// Who adds the noise.
@@ -364,7 +366,7 @@ fn default_delta() -> f64 {
 }
 
 /// Who adds the noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrivacyMode {
     /// Each client, to its own update.
@@ -374,7 +376,7 @@ pub enum PrivacyMode {
 }
 
 /// A list of experiments x seeds: every member is `base` with the keys of `experiments` laid over it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Suite {
     /// A name for people.
@@ -386,12 +388,15 @@ pub struct Suite {
     pub seeds: Vec<u64>,
     /// What all experiments share.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub base: toml::Table,
     /// Axes: every combination of one table of each axis, laid over `base` in the order of the axes' names.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<BTreeMap<String, serde_json::Value>>>")]
     pub axes: BTreeMap<String, Vec<toml::Table>>,
     /// Single experiments, laid over `base`; used where there are no axes, or beside them.
     #[serde(default)]
+    #[schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")]
     pub experiments: Vec<toml::Table>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Card, Experiment};
 
 /// The checksums of all that a run read, a part of `environment.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Inputs {
     /// SHA-256 of the dataset's card (as the card says it: without comments, defaults filled in), of several datasets of their joint
     /// one.
@@ -33,7 +33,7 @@ pub struct Inputs {
 }
 
 /// One file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InputFile {
     /// What it is part of: a split's name behind `split `, `backbone`, `partition` or `start`.
     pub part: String,

@@ -35,7 +35,7 @@ const MOST_BYTES: u64 = 1 << 20;
 const MOST_ENVIRONMENT_BYTES: u64 = 64 << 20;
 
 /// Every file of a finished run, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The folder's format, [`FORMAT`].
@@ -45,7 +45,7 @@ pub struct Manifest {
 }
 
 /// What a file was when it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Its size in bytes.

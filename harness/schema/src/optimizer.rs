@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// AdamW (Loshchilov & Hutter, arXiv 1711.05101); a new one for every client and round.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     /// Learning rate: the highest, where it changes.
@@ -18,9 +18,11 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// How the learning rate goes on over all rounds, once it is warm.
     #[serde(skip_serializing_if = "Course::is_constant")]
+    #[schemars(extend("default" = "constant"))]
     pub schedule: Course,
     /// The share of all steps, in [0, 1), over which the learning rate rises from 0.
     #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(extend("default" = 0.0))]
     pub warmup: f64,
     /// A step's gradient is at most so long (Euclidean, over all tensors of the optimizer); as long as it is without it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,7 +30,7 @@ pub struct OptimizerConfig {
 }
 
 /// How the learning rate goes on over a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Course {
     /// It stays.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::PartitionConfig;
 
 /// A disjoint cover of a train and a test split by clients.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
     /// The dataset's name.
@@ -23,7 +23,7 @@ pub struct Partition {
 }
 
 /// One client's part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// The label whose examples these are, where there is one client per label.

@@ -11,13 +11,14 @@ use crate::metrics::{Beside, Metric, Optional, Reported, Summary, Unit, Value};
 use crate::run_dir;
 
 /// One measured value: a row of `records.parquet` (`round: uint32, client: uint32?, metric: string, value: float64`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Record {
     /// The round, from 1; 0 is before the first.
     pub round: u32,
     /// The client it belongs to; none for the server or the whole federation.
     pub client: Option<u32>,
     /// What was measured; by its name on disk (`fedbench list metrics`).
+    #[schemars(with = "String")]
     pub metric: Metric,
     /// The value, in the unit of its metric.
     pub value: f64,
@@ -30,7 +31,7 @@ impl Record {
 }
 
 /// One judged example: a row of `predictions.parquet`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Prediction {
     /// The example's id.
     pub example: String,
@@ -50,7 +51,7 @@ pub struct Prediction {
     pub parsed: bool,
     /// The log-likelihood of each option (nats, normalised as the card says); empty for generation.
     pub option_scores: Vec<f64>,
-    /// The position of the right option among them; none for generation, and in old runs.
+    /// The position of the right option among them; none for generation, where several are right, and in old runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gold_option: Option<u32>,
     /// The score in [0, 1], for metrics that know more than right and wrong; `correct` is then whether it is at least a half.
@@ -120,7 +121,7 @@ impl Summary {
 }
 
 /// What produced a run, `environment.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Environment {
     /// The run folder's format ([`crate::manifest::FORMAT`]); 0, or nothing, of runs that have no manifest.
     #[serde(default)]
@@ -174,7 +175,7 @@ pub struct Environment {
 }
 
 /// A process that has some of a run's clients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HostFacts {
     /// Which.
     pub clients: Vec<usize>,
@@ -192,7 +193,7 @@ pub struct HostFacts {
 }
 
 /// Files of one repository of the Hub, as they lay in the cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Download {
     /// Model or dataset.
     pub kind: RepoKind,
@@ -210,7 +211,7 @@ pub struct Download {
 }
 
 /// What a repository of the Hub is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RepoKind {
     /// A model.
@@ -220,7 +221,7 @@ pub enum RepoKind {
 }
 
 /// One file of a repository, with the checksum by which the Hub names its content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DownloadedFile {
     /// Its path in the repository.
     pub path: String,
@@ -235,7 +236,7 @@ pub struct DownloadedFile {
 }
 
 /// What the clock said, `timings.json`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Timings {
     /// Seconds per round: training, aggregation, evaluation.
     pub rounds: Vec<RoundTiming>,
@@ -244,7 +245,7 @@ pub struct Timings {
 }
 
 /// One round's seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RoundTiming {
     /// Local training of the whole cohort, by the wall clock.
     pub train_seconds: f64,
@@ -255,7 +256,7 @@ pub struct RoundTiming {
 }
 
 /// A row that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Skipped {
     /// The split that it is a row of.
     pub split: String,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Which test examples a limit leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TestRows {
     /// The first of the file: of a file in some order, all of one kind.

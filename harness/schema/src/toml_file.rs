@@ -32,6 +32,11 @@ pub enum TomlError {
     },
 }
 
+/// Reads a TOML file's text.
+pub fn read_text(path: &Path) -> Result<String, TomlError> {
+    text(path, guard::files::read(path, MOST_BYTES))
+}
+
 /// Reads a TOML file as a table.
 pub fn read_table(path: &Path) -> Result<toml::Table, TomlError> {
     text(path, guard::files::read(path, MOST_BYTES)).and_then(|text| parse_table(&path.display().to_string(), &text))
@@ -76,7 +81,84 @@ pub fn from_table<T: DeserializeOwned>(origin: &str, table: toml::Table) -> Resu
     if let Some((key, number)) = not_finite_in(&table) {
         return Err(bad(format!("{} = {number}: expected a finite number", guard::text::line(&key, 200))));
     }
-    T::deserialize(toml::Value::Table(table)).map_err(|error| bad(explain(&error.to_string())))
+    T::deserialize(toml::Value::Table(table.clone())).map_err(|error| {
+        let said = error.to_string();
+        bad(match said.starts_with("missing field `") {
+            true => missing::<T>(table),
+            false => explain(&said),
+        })
+    })
+}
+
+/// Keys that are missing from a table, at most so many.
+const MOST_MISSING: usize = 40;
+
+/// All keys that must be there and are not, each with what it holds. They are found one by one: each is filled in with something of its
+/// type, which the next error names.
+fn missing<T: DeserializeOwned>(mut table: toml::Table) -> String {
+    let mut found: Vec<(Vec<String>, String)> = Vec::new();
+    for _ in 0..4 * MOST_MISSING {
+        let Err(error) = T::deserialize(toml::Value::Table(table.clone())) else { break };
+        let said = error.to_string();
+        let (first, rest) = said.split_once('\n').unwrap_or((&said, ""));
+        let mut place: Vec<String> =
+            rest.trim().strip_prefix("in `").and_then(|rest| rest.strip_suffix('`')).map_or_else(Vec::new, path);
+        if let Some(key) = first.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            place.push(key.into());
+            if found.len() == MOST_MISSING || !fill(&mut table, &place, toml::Value::String(String::new())) {
+                break;
+            }
+            found.push((place, String::new()));
+            continue;
+        }
+        // What was filled in last is of another type: the error says of which.
+        let Some((last, holds)) = found.last_mut().filter(|(last, holds)| *last == place && holds.is_empty()) else { break };
+        let Some((value, what)) = of_type(first) else { break };
+        *holds = what;
+        if !fill(&mut table, last, value) {
+            break;
+        }
+    }
+    let listed = found.iter().map(|(place, holds)| {
+        let what = if holds.is_empty() { "a text" } else { holds };
+        format!("`{}` ({what})", guard::text::line(&place.join("."), 100))
+    });
+    let keys: Vec<String> = listed.collect();
+    format!("{} {} missing: {}", keys.len(), if keys.len() == 1 { "key is" } else { "keys are" }, keys.join(", "))
+}
+
+fn path(dotted: &str) -> Vec<String> {
+    dotted.split('.').map(|part| part.trim_matches(['"', '\'']).to_owned()).collect()
+}
+
+/// Puts a value at a place; not where something on the way is no table.
+fn fill(table: &mut toml::Table, place: &[String], value: toml::Value) -> bool {
+    let Some((last, way)) = place.split_last() else { return false };
+    let mut here = table;
+    for part in way {
+        let Some(next) = here.get_mut(part).and_then(toml::Value::as_table_mut) else { return false };
+        here = next;
+    }
+    here.insert(last.clone(), value);
+    true
+}
+
+/// A value of the type that an error asks for instead of an empty text, and what it is in words.
+fn of_type(error: &str) -> Option<(toml::Value, String)> {
+    let (_, expected) = error.split_once("expected ")?;
+    if error.starts_with("unknown variant") {
+        let names: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        return Some((toml::Value::String((*names.first()?).into()), listed.join(" or ")));
+    }
+    Some(match expected {
+        "a boolean" => (toml::Value::Boolean(true), "true or false".into()),
+        "a sequence" => (toml::Value::Array(vec![]), "a list".into()),
+        "f64" | "f32" => (toml::Value::Float(1.0), "a number".into()),
+        "usize" | "u64" | "u32" | "i64" | "u16" | "u8" => (toml::Value::Integer(1), "a whole number".into()),
+        what if what == "a map" || what.starts_with("struct ") => (toml::Value::Table(toml::Table::new()), "a section".into()),
+        _ => return None,
+    })
 }
 
 /// The first number that is none, and its dotted key.
@@ -217,6 +299,35 @@ mod tests {
             let error = set(&mut toml::Table::new(), two).expect_err("two keys").to_string();
             assert!(error.contains("a second key"), "{error}");
         }
+    }
+
+    #[test]
+    fn all_missing_keys_are_said_at_once() {
+        let read = |text: &str| from_table::<crate::Card>("c.toml", parse_table("c.toml", text).expect("toml"));
+        let error = read("[columns]\nquestion = \"q\"\n").expect_err("keys are missing").to_string();
+        for said in [
+            "9 keys are missing",
+            "`name` (a text)",
+            "`scoring` (`option-likelihood` or `generation`)",
+            "`columns.answer` (a text)",
+            "`prompts` (a section)",
+            "`choices` (a section)",
+            "`choices.form` (`list` or ",
+        ] {
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(!error.contains("title") && !error.contains("license"), "they have defaults: {error}");
+        let error = experiment("[data]\ndataset = \"d\"\n[privacy]\nclip = 1.0\n").expect_err("keys are missing").to_string();
+        for said in [
+            "`method` (a section)",
+            "`method.name` (a text)",
+            "`privacy.mode` (`local` or `central`)",
+            "`privacy.noise_multiplier` (a number)",
+        ] {
+            assert!(error.contains(said), "{error}");
+        }
+        let error = experiment("[data]\ndataset = \"d\"\n[method]\nnam = \"x\"\n").expect_err("a key is missing").to_string();
+        assert!(error.ends_with("1 key is missing: `method.name` (a text)"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// What a search on validation data chose for an experiment, and what it took. No part of a run's identity: no number depends on it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tuned {
     /// The values by key, `optimizer.learning_rate` and a method's own. An experiment that has others is refused.

@@ -5,7 +5,7 @@ use schema::Prediction;
 use schema::card::Scoring;
 
 use crate::judge::Judge;
-use crate::predict::predict;
+use crate::predict::{predict, predict_watched};
 use crate::{Error, Result};
 
 /// Accuracies from one evaluation.
@@ -66,10 +66,22 @@ pub fn judge_global(judge: &Judge, adapters: &Adapters) -> Result<(Judgement, Ve
     check_finite(adapters, || "the global adapters".into())?;
     let all: Vec<usize> = (0..judge.examples.len()).collect();
     let predictions = predict(judge, &judge.adapter.attach(adapters)?, &all, None)?;
+    Ok((of_all(judge, &predictions), predictions))
+}
+
+/// The same, and says of how many examples it is done with as it goes.
+pub fn judge_watched(judge: &Judge, adapters: &Adapters, done: &mut dyn FnMut(usize)) -> Result<(Judgement, Vec<Prediction>)> {
+    check_finite(adapters, || "the global adapters".into())?;
+    let all: Vec<usize> = (0..judge.examples.len()).collect();
+    let predictions = predict_watched(judge, &judge.adapter.attach(adapters)?, &all, done)?;
+    Ok((of_all(judge, &predictions), predictions))
+}
+
+/// From one answer to each example.
+fn of_all(judge: &Judge, predictions: &[Prediction]) -> Judgement {
     let of_shard = |client: usize| predictions.iter().filter(move |p| p.shard == Some(client as u32));
     let clients = (0..judge.shards.len()).map(|client| accuracy(judge, of_shard(client))).collect();
-    let judgement = Judgement { accuracy: accuracy(judge, &predictions), clients, unparsed_rate: unparsed_rate(&predictions) };
-    Ok((judgement, predictions))
+    Judgement { accuracy: accuracy(judge, predictions), clients, unparsed_rate: unparsed_rate(predictions) }
 }
 
 /// A client's answers with adapters of its own, on its own test shard or (if `everywhere`) on the whole test split.

@@ -35,7 +35,7 @@ fn read(text: &str, gold: &Gold) -> Reading {
 fn is_right(given: &Given, gold: &Gold) -> bool {
     match given.reading {
         _ if gold.options.is_empty() => short_answer::is_right(given, gold),
-        Reading::Option(option) => gold.option == Some(option),
+        Reading::Option(option) => gold.has(option),
         Reading::Nothing | Reading::Text => false,
     }
 }

@@ -7,6 +7,9 @@ use schema::metrics::{Row, Score};
 use crate::task::{Aggregate, Answering, Best, Gold, Loss, Measure, Reading, Target, TaskRow};
 use crate::vqa::{direct_answer, normalize, soft_accuracy};
 
+/// Both scores count to three: of fewer answers, what is right would be worth a third or nothing.
+const FEWEST: usize = 3;
+
 /// VQA's soft accuracy ([`soft_accuracy`]).
 pub const VQA: TaskRow = task(
     "vqa",
@@ -20,9 +23,8 @@ pub const VQA: TaskRow = task(
         reach: Some(Best {
             of: best_soft_accuracy,
             people: 4,
-            if_nothing: "it leaves one person out and counts the others, and each of the {rows} test rows has one person's answer; \
-                         `metric = \"direct-answer\"` counts it as a third, and a text column with `answer = \"text\"` and `metric = \
-                         \"accuracy\"` as right",
+            fewest: FEWEST,
+            if_nothing: "nobody answered any of the {rows} test rows",
         }),
     }],
 );
@@ -37,7 +39,12 @@ pub const DIRECT_ANSWERS: TaskRow = task(
         is_graded: true,
         of: |given, gold| direct_answer(given.text, gold.people),
         aggregate: Aggregate::Mean,
-        reach: Some(Best { of: best_direct_answer, people: 3, if_nothing: "nobody answered any of the {rows} test rows" }),
+        reach: Some(Best {
+            of: best_direct_answer,
+            people: 3,
+            fewest: FEWEST,
+            if_nothing: "nobody answered any of the {rows} test rows",
+        }),
     }],
 );
 

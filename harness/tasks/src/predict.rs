@@ -12,6 +12,33 @@ use crate::lots::by_length;
 use crate::prediction::Judged;
 use crate::{Error, Result};
 
+/// Batches of each thread between two looks of a watcher.
+const WATCHED: usize = 4;
+
+/// The same as [`predict`], to the bit, and says of how many examples it is done with as it goes.
+pub fn predict_watched(
+    judge: &Judge,
+    adapt: &dyn Adapt,
+    examples: &[usize],
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Prediction>> {
+    let of = |scoring: Scoring| examples.iter().copied().filter(|&example| judge.examples[example].scoring == scoring).collect();
+    let kinds: [Vec<usize>; 3] = [Scoring::OptionLikelihood, Scoring::Generation, Scoring::Class].map(of);
+    // Whole batches, of the same examples as in one go.
+    let some = judge.evaluation.batch_size.max(1).saturating_mul(WATCHED * rayon::current_num_threads());
+    let mut answered: Vec<(usize, Prediction)> = Vec::with_capacity(examples.len());
+    for order in kinds.map(|examples| by_length(judge, examples)) {
+        for part in order.chunks(some) {
+            let mut sorted = part.to_vec();
+            sorted.sort_unstable();
+            answered.extend(sorted.iter().copied().zip(predict(judge, adapt, part, None)?));
+            done(part.len());
+        }
+    }
+    answered.sort_by_key(|(example, _)| *example);
+    Ok(answered.into_iter().map(|(_, prediction)| prediction).collect())
+}
+
 /// Answers test examples, in the order asked for.
 pub fn predict(judge: &Judge, adapt: &dyn Adapt, examples: &[usize], client: Option<usize>) -> Result<Vec<Prediction>> {
     let of = |scoring: Scoring| examples.iter().copied().filter(|&example| judge.examples[example].scoring == scoring).collect();

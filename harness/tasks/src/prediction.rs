@@ -23,7 +23,8 @@ impl Judged<'_> {
         let best = scores.iter().enumerate().fold(0, |best, (i, &score)| if score > scores[best] { i } else { best });
         let text = example.options.texts.get(best).cloned().unwrap_or_default();
         let prediction = self.prediction(example, text, Reading::Option(best), Scoring::OptionLikelihood)?;
-        let gold_option = example.rendered.gold.map(|option| option as u32);
+        // Of several right options none is the right one.
+        let gold_option = example.rendered.gold.filter(|_| example.rendered.people.len() < 2).map(|option| option as u32);
         Ok(Prediction { option_scores: scores, gold_option, ..prediction })
     }
 

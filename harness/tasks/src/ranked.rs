@@ -57,7 +57,7 @@ impl Sums {
         }
         self.unequal += 1;
         self.chosen += usize::from(best(&prediction.option_scores) == shortest);
-        self.right += usize::from(example.rendered.gold == Some(shortest));
+        self.right += usize::from(example.gold().has(shortest));
     }
 }
 

@@ -27,8 +27,20 @@ impl Reach {
     }
 }
 
-/// Refuses a metric by which every answer to every row would be worth nothing.
+/// Refuses rows of too few people to agree, and a metric by which every answer to every row would be worth nothing.
 pub(crate) fn check_reach(metric: &Measure, examples: &[TestExample]) -> Result<()> {
+    let fewest = metric.reach.map_or(0, |best| best.fewest);
+    let few = || examples.iter().filter(|example| example.rendered.people.len() < fewest);
+    if let Some(first) = few().next() {
+        let (name, id) = (metric.row.name, guard::text::line(&first.id, 80));
+        return Err(Error::Usage(format!(
+            "metric `{name}` asks how many people agree, at least {fewest} for each row: example `{id}` has {} ({} of {} test rows have too \
+             few); where every answer of the list is right, `answer = \"any-of\"` and `metric = \"accuracy\"` in the card",
+            first.rendered.people.len(),
+            few().count(),
+            examples.len()
+        )));
+    }
     match (Reach::of(metric, examples), metric.reach) {
         (Some(reach), Some(best)) if reach.most == 0.0 => {
             let why = best.if_nothing.replace("{rows}", &reach.rows.to_string());

@@ -28,7 +28,11 @@ pub(crate) fn read(text: &str, _: &Gold) -> Reading {
     if normalize(text).is_empty() { Reading::Nothing } else { Reading::Text }
 }
 
-/// Whether a free answer is the right one.
+/// Whether a free answer is the right one, or one of those.
 pub(crate) fn is_right(given: &Given, gold: &Gold) -> bool {
-    normalize(given.text) == normalize(gold.text)
+    let text = normalize(given.text);
+    match gold.people {
+        [] => text == normalize(gold.text),
+        all => all.iter().any(|right| text == normalize(right)),
+    }
 }

@@ -77,8 +77,16 @@ pub struct Gold<'a> {
     pub option: Option<usize>,
     /// The right answer as the model is to say it.
     pub text: &'a str,
-    /// What several people answered; empty where there is one right answer.
+    /// What several people answered, or all that is right as the model is to say it (`answer = "any-of"`); empty where there is one right
+    /// answer.
     pub people: &'a [String],
+}
+
+impl Gold<'_> {
+    /// Whether an option is right.
+    pub fn has(&self, option: usize) -> bool {
+        self.option == Some(option) || self.options.get(option).is_some_and(|text| self.people.contains(text))
+    }
 }
 
 /// What a generated text says.
@@ -141,6 +149,8 @@ pub struct Best {
     pub of: fn(&Gold) -> f64,
     /// With fewer people's answers than these, no answer is worth everything.
     pub people: usize,
+    /// With fewer than these, whether people agree cannot be told: such a row is refused.
+    pub fewest: usize,
     /// What is to be said and done where every answer to every row is worth nothing; `{rows}` is their number.
     pub if_nothing: &'static str,
 }

@@ -54,6 +54,9 @@ pub(crate) struct Tune {
     /// How many times the rounds of the study the search may take, at most.
     #[arg(long, default_value_t = AT_MOST, value_parser = clap::value_parser!(u32).range(1..=1000))]
     at_most: u32,
+    /// Say what the search would take, and search nothing.
+    #[arg(long)]
+    pub(super) plan: bool,
 }
 
 /// The whole search, as `tuning.json` keeps it.

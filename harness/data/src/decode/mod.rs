@@ -115,6 +115,11 @@ pub(super) fn try_all(pictures: &[&[u8]], max_image_pixels: u64) -> Vec<Result<(
     tried
 }
 
+/// Decodes a picture as runs do, and lets it go. The error is a reason.
+pub fn try_picture(encoded: &[u8], max_image_pixels: u64) -> Result<(), String> {
+    decode(encoded, max_image_pixels).map(drop)
+}
+
 fn pixels(encoded: &[u8], head: &Head) -> Result<DynamicImage, String> {
     let cursor = Cursor::new(encoded);
     let mut limits = Limits::no_limits();

@@ -95,7 +95,7 @@ macro_rules! summary {
         follows { $( $(#[doc = $doc:literal])* $(#[serde $serde:tt])? $field:ident: $type:ty = $rule:ident($metric:ident), )* }
     )*) => {
         /// The flat summary of a run, `summary.json`.
-        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         pub struct Summary {
             $(
                 $( $(#[doc = $said])* $(#[serde $given_serde])? pub $given: $given_type, )*

@@ -1,5 +1,9 @@
 //! `fedbench data`: make, fetch, import, inspect and partition datasets.
 
+mod draft;
+mod import;
+mod said;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -7,7 +11,6 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use data::{Dataset, draw, inspect, label_table, resolve, save};
 use data_scripts::generators;
-use data_scripts::hflb;
 use data_scripts::hub::{HubId, Wanted};
 use schema::experiment::{PartitionConfig, PartitionScheme};
 use schema::record::RepoKind;
@@ -16,7 +19,8 @@ use schema::toml_file;
 use super::{say, say_json};
 use crate::hub::{self, How};
 use crate::locate::{known_card, locate};
-use crate::located::{GENERATOR_SEED, data_root};
+use crate::located::GENERATOR_SEED;
+use said::{pair, say_splits};
 
 /// Make, fetch, import, inspect and partition datasets.
 #[derive(Subcommand)]
@@ -25,10 +29,12 @@ pub(crate) enum Data {
     Prepare(Prepare),
     /// Download a dataset from the Hub.
     Fetch(Fetch),
-    /// Make parquet of a dataset that is published otherwise.
-    Import(Import),
-    /// Show a dataset's columns, counts and examples.
+    /// Make a dataset of your own CSV, JSON lines or folders of pictures, or of one that is published otherwise.
+    Import(import::Import),
+    /// Show a dataset's columns, counts and examples; of parquet files without a card, a draft of one.
     Inspect(Inspect),
+    /// Draft a card for parquet files that have none: `fedbench data card FOLDER > FOLDER/card.toml`.
+    Card(draft::DraftCard),
     /// Draw a partition, show its label table and save it.
     Partition(Partition),
 }
@@ -67,26 +73,10 @@ pub(crate) struct Fetch {
     how: How,
 }
 
-/// Make parquet of a dataset that is published otherwise.
-#[derive(Args)]
-pub(crate) struct Import {
-    /// The dataset: `hflb`.
-    #[arg(value_parser = [hflb::NAME])]
-    name: String,
-    /// The folder in which its archives were unpacked.
-    folder: PathBuf,
-    /// Where it goes; where datasets are looked for without it (`$FEDBENCH_DATA/hflb`, else `data/hflb`).
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// At most so many training and test rows of each task: the first usable ones.
-    #[arg(long, value_delimiter = ',', num_args = 2)]
-    rows: Option<Vec<usize>>,
-}
-
 /// Show a dataset's columns, counts and examples.
 #[derive(Args)]
 pub(crate) struct Inspect {
-    /// A dataset's name, card or folder.
+    /// A dataset's name, card or folder; a folder of parquet files, or one such file.
     dataset: String,
     /// How to print it.
     #[arg(long, value_enum, default_value = "text")]
@@ -137,6 +127,7 @@ impl Data {
             Data::Fetch(command) => command.run(),
             Data::Import(command) => command.run(),
             Data::Inspect(command) => command.run(),
+            Data::Card(command) => command.run(),
             Data::Partition(command) => command.run(),
         }
     }
@@ -145,18 +136,6 @@ impl Data {
 /// How many rows a generated split may have.
 fn rows() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=generators::MOST_ROWS as u64)
-}
-
-/// Training and test rows of `--rows`, where it is given.
-fn pair(rows: Option<&[usize]>) -> Option<(usize, usize)> {
-    rows.and_then(|rows| Some((*rows.first()?, *rows.get(1)?)))
-}
-
-/// What was made, and where.
-fn say_splits(card: &schema::Card, out: &Path) {
-    for (split, files) in &card.splits {
-        say(&format!("{split}: {} rows in {}", files.rows.unwrap_or_default(), out.display()));
-    }
 }
 
 impl Prepare {
@@ -216,34 +195,11 @@ impl Fetch {
     }
 }
 
-impl Import {
-    fn run(self) -> Result<()> {
-        let out = self.out.unwrap_or_else(|| data_root().join(&self.name));
-        let sources = hflb::sources(&self.folder)?;
-        say(&format!("{} files of questions in {}", sources.len(), self.folder.display()));
-        let mut done = 0;
-        let card = hflb::import(&self.folder, &sources, pair(self.rows.as_deref()), &out, &mut |source, imported| {
-            done += 1;
-            say(&format!(
-                "{done}/{} {} {} {}-{}: {} rows",
-                sources.len(),
-                source.split,
-                source.client.name,
-                source.client.dataset,
-                source.task,
-                imported.rows
-            ));
-            for (count, example) in &imported.left_out {
-                say(&format!("  left out {count}: {example}"));
-            }
-        })?;
-        say_splits(&card, &out);
-        Ok(())
-    }
-}
-
 impl Inspect {
     fn run(self) -> Result<()> {
+        if let Some(path) = draft::without_card(&self.dataset) {
+            return draft::inspect(path, matches!(self.format, InspectFormat::Json));
+        }
         let located = locate(&self.dataset)?;
         let inspection = inspect(&located.folder, &located.card).map_err(study::Error::from)?;
         match self.format {
