@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use schema::card::AnswerForm;
+use schema::card::{AnswerForm, Scoring};
 use schema::{Card, Experiment, Inputs, Summary, run_dir};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -100,9 +100,23 @@ pub fn whole(
     if let Some((what, said, file, found)) = counts.into_iter().find(|(_, said, _, found)| said != found) {
         return Some(format!("summary.json says {what} = {said}, {file} gives {found}"));
     }
-    answers(summary, judged)
+    by_class(summary, predictions)
+        .or_else(|| answers(summary, judged))
         .or_else(|| clients(summary, judged, recorded))
         .or_else(|| follows(summary, card, predictions, recorded))
+}
+
+/// All answers of a backbone that answers by class are classes, and nobody else's.
+fn by_class(summary: &Summary, predictions: &Predictions) -> Option<String> {
+    let (classed, others) = (predictions.by_class, predictions.option_likelihood + predictions.generation);
+    let agrees = if summary.scoring == Scoring::Class { others == 0 } else { classed == 0 };
+    (!agrees).then(|| {
+        let all = classed + others;
+        format!(
+            "summary.json has the scoring `{}`, predictions.parquet gives {classed} of {all} answers by class",
+            summary.scoring.name()
+        )
+    })
 }
 
 /// A word of the summary that the experiment or the card has otherwise.
@@ -114,7 +128,8 @@ fn misquoted(summary: &Summary, experiment: &Experiment, card: Option<&Card>) ->
     if let Some(card) = card.filter(|card| card.name != summary.dataset) {
         return differs("dataset", &summary.dataset, run_dir::CARD, &card.name);
     }
-    if let Some(card) = card.filter(|card| card.scoring != summary.scoring) {
+    // A backbone that answers by class does so whatever a card says.
+    if let Some(card) = card.filter(|card| summary.scoring != Scoring::Class && card.scoring != summary.scoring) {
         return differs("scoring", summary.scoring.name(), run_dir::CARD, card.scoring.name());
     }
     if !is_backbone(&summary.backbone, &experiment.backbone.name) {
