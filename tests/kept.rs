@@ -113,7 +113,7 @@ fn claims_are_judged_on_runs_that_exist() {
     desk.expect(
         &["reproduce", "feddat-domain", "--runs", kept],
         0,
-        &["cannot be tested here: needs ViLT", "cannot be tested here: needs runs of feddat"],
+        &["cannot be tested here: needs the weights of ViLT-B/32", "cannot be tested here: needs runs of feddat"],
     );
     desk.expect(&["reproduce", "heterogeneity", "--runs", "nowhere"], 1, &["nowhere"]);
     desk.expect(&["reproduce", "heterogeneity", "--runs", kept, "--plan"], 2, &["--plan", "cannot be used with"]);
