@@ -52,7 +52,7 @@ pub fn locate(dataset: &str) -> Result<Located> {
     }
     let (name, revision) = dataset.split_once('@').map_or((dataset, None), |(name, revision)| (name, Some(revision)));
     let card = known_card(name)?;
-    let folder = data_root().join(name);
+    let folder = data_root().join(card.folder_name());
     if revision.is_some() || (card.hub.is_some() && !folder.is_dir()) {
         return hub::dataset(card, revision);
     }

@@ -1,6 +1,6 @@
 //! One run: from an experiment to a complete run folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -12,14 +12,16 @@ use remote::Introduction;
 use reports::source::Source;
 use reports::{Run, Trust};
 use schema::card::{BadRow, Scoring};
-use schema::metrics::{Beside, Metric};
+use schema::metrics::{Beside, Metric, Score};
 use schema::record::{HostFacts, Skipped};
-use schema::{Card, Environment, Experiment, Prediction, Summary, manifest, run_dir};
+use schema::{Card, Environment, Experiment, OfDataset, Prediction, Summary, manifest, run_dir};
 use study::checkpoints::Kept;
 use study::parameters::client_parameters;
 use study::record::RunDir;
 use study::{Part, Study};
+use tasks::judge::Part as Judged;
 use tasks::ranked::ranked;
+use tasks::task::Aggregate;
 use tasks::trivial::trivial_accuracies;
 
 use crate::environment::{environment, host_facts};
@@ -257,7 +259,8 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
     let placement = row.placement(study.adapter().is_split());
     let stored = client_parameters(spec, study.adapter(), placement);
     let [client_flops, server_flops] = train_flops(study, row, outcome).by_side(placement);
-    let (chance, majority) = trivial_accuracies(study.judge());
+    let guesses = guesses(study, outcome);
+    let has_mean = !study.judge().is_mixed && matches!(study.judge().metric.aggregate, Aggregate::Mean);
     let ranked = ranked(study.judge(), &outcome.predictions);
     let seconds = |of: fn(&schema::record::RoundTiming) -> f64| outcome.measured.timings.iter().map(of).sum::<f64>();
     let train_seconds = seconds(|round| round.train_seconds);
@@ -274,10 +277,13 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         train_examples: study.train().len() as u64,
         test_examples: study.judge().examples.len() as u64,
         scoring: if spec.encoder.is_some() { Scoring::Class } else { study.card().scoring },
-        chance_accuracy: chance,
-        majority_accuracy: majority,
-        lookup_accuracy: Some(study.lookup_accuracy()),
-        client_accuracy_over_rows: over_rows(&outcome.predictions),
+        metric: guesses.alone.metric,
+        parts: guesses.parts,
+        chance_accuracy: guesses.alone.chance_accuracy,
+        majority_accuracy: guesses.alone.majority_accuracy,
+        lookup_accuracy: Some(guesses.alone.lookup_accuracy).filter(|_| !study.judge().is_mixed),
+        others_accuracy_mean: None,
+        client_accuracy_over_rows: over_rows(&outcome.predictions).filter(|_| has_mean),
         accuracy_per_byte: ranked.map(|ranked| ranked.per_byte),
         shortest_option_chosen: ranked.and_then(|ranked| Some(ranked.shortest?[0])),
         shortest_option_right: ranked.and_then(|ranked| Some(ranked.shortest?[1])),
@@ -294,6 +300,33 @@ pub fn summary(name: &str, study: &Study, row: &MethodRow, outcome: &Outcome) ->
         train_examples_per_second: if train_seconds > 0.0 { outcome.measured.examples_seen as f64 / train_seconds } else { 0.0 },
     };
     Summary::new(beside, &outcome.measured.records)
+}
+
+/// What is known of a run's metric, or of each where there are several.
+struct Guesses {
+    alone: OfDataset,
+    parts: BTreeMap<String, OfDataset>,
+}
+
+fn guesses(study: &Study, outcome: &Outcome) -> Guesses {
+    let of_part = |(part, lookup): (&Judged, &f64)| {
+        let (chance_accuracy, majority_accuracy) = trivial_accuracies(part);
+        let kind = Metric::AccuracyOf(format!("{}={}", Card::DATASET, part.name));
+        let score = Score::parse(part.metric.row.name).filter(|score| score.title().is_some());
+        OfDataset {
+            metric: score.map(|score| score.name().into()),
+            test_examples: part.examples.len() as u64,
+            accuracy: outcome.recorded(kind).last().unwrap_or_default(),
+            chance_accuracy,
+            majority_accuracy,
+            lookup_accuracy: *lookup,
+        }
+    };
+    let parts = study.judge().parts();
+    let of_parts: Vec<OfDataset> = parts.iter().zip(study.lookups()).map(of_part).collect();
+    let alone = OfDataset { metric: of_parts[0].metric.clone().filter(|_| !study.judge().is_mixed), ..of_parts[0].clone() };
+    let named = parts.iter().map(|part| part.name.to_owned()).zip(of_parts);
+    Guesses { alone, parts: named.filter(|_| study.judge().is_mixed).collect() }
 }
 
 /// The mean worth of all answers by whoever holds the row, in his own test shard; none of none.

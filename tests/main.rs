@@ -3,12 +3,15 @@
 //! - [`parity`]: do models, adapters, optimizer and merging give what other people's code gives? (`tests/fixtures`)
 //! - [`blind`]: what is an answer worth without its picture?
 //! - [`lookup`]: what do the training rows' texts alone answer, and what of test rows that stand in them?
+//! - [`cached`]: is the same said where keys and values of earlier tokens are kept?
+//! - [`captions`]: are words and scores of captions those of other people's code (`tests/fixtures/captions.py`), from a card to a report?
 //! - [`columns`]: do cards and rows mean what they say, however they were written?
 //! - [`doubts`]: is it said, or refused, where the data make a number mean less than it seems?
 //! - [`lengths`]: are logits and gradients transformers' at any length? (`tests/fixtures/lengths.py`)
 //! - [`folders`]: are folders that transformers saved read as transformers reads them? (`tests/fixtures/folders.py`)
 //! - [`rope`]: do scaled positions turn as transformers turns them? (`tests/fixtures/rope.py`)
 //! - [`hostile`]: are damaged files errors, never a panic, a hang or memory without bound? ([`mutate`]: the damage)
+//! - [`mixed`]: are clients of several tasks judged each by its own metric, and nothing averaged over unlike units?
 //! - [`models`]: is a backbone's folder right or refused: stale, missing, damaged, not finite, too big, twice?
 //! - [`efficientnet`]: does the convolutional tower see what PyTorch's sees? (`tests/fixtures/efficientnet.py`)
 //! - [`aligned`]: is what `smol` learned added where it belongs, and does its alignment go on where it was stopped?
@@ -59,6 +62,8 @@
 mod aligned;
 mod blind;
 mod by_class;
+mod cached;
+mod captions;
 mod choices;
 mod cli;
 mod columns;
@@ -88,6 +93,7 @@ mod lookup;
 mod memories;
 mod methods;
 mod metrics;
+mod mixed;
 mod models;
 mod mutate;
 mod newcomer;

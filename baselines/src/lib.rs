@@ -42,6 +42,7 @@ pub const SUITES: &[(&str, &str)] = &[
     ("methods", include_str!("../configs/suites/methods.toml")),
     ("domains", include_str!("../configs/suites/domains.toml")),
     ("feddat-domain", include_str!("../configs/suites/feddat-domain.toml")),
+    ("tasks", include_str!("../configs/suites/tasks.toml")),
     ("main-table", include_str!("../configs/suites/main-table.toml")),
     ("main-table-equal", include_str!("../configs/suites/main-table-equal.toml")),
     ("placement", include_str!("../configs/suites/placement.toml")),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, ListBuilder, StringBuilder, StructBuilder};
+use arrow_array::builder::{BinaryBuilder, Float64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -42,6 +42,16 @@ pub fn lists<'a>(rows: impl Iterator<Item = &'a Vec<String>>) -> ArrayRef {
         for text in row {
             lists.values().append_value(text);
         }
+        lists.append(true);
+    }
+    Arc::new(lists.finish())
+}
+
+/// A column of lists of numbers.
+pub fn numbers<'a>(rows: impl Iterator<Item = &'a [f64]>) -> ArrayRef {
+    let mut lists = ListBuilder::new(Float64Builder::new()).with_field(Field::new("element", DataType::Float64, true));
+    for row in rows {
+        lists.values().append_slice(row);
         lists.append(true);
     }
     Arc::new(lists.finish())

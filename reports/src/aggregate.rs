@@ -15,6 +15,10 @@ use crate::{ReportError, Run};
 pub struct Group {
     /// The dataset's name.
     pub dataset: String,
+    /// What stands behind a hundredfold of its scores: `%`, or `x 100`.
+    pub unit: &'static str,
+    /// Whether they are accuracies, and not of a metric that its dataset's name says.
+    pub is_accuracy: bool,
     /// The backbone's name.
     pub backbone: String,
     /// The method's name.
@@ -122,6 +126,8 @@ fn group(position: usize, run: &Run) -> Group {
     let (s, partition) = (&run.summary, &run.experiment.partition);
     Group {
         dataset: s.dataset.clone(),
+        unit: s.sign(),
+        is_accuracy: s.metric.is_none(),
         backbone: s.backbone.clone(),
         method: s.method.clone(),
         family: run.family,

@@ -37,9 +37,16 @@ pub fn disagreement(
         ("client_accuracy_min", summary.client_accuracy_min, "predictions.parquet gives", known.into_iter().reduce(f64::min)),
         ("unparsed_rate", summary.unparsed_rate, "predictions.parquet gives", judged.unparsed_rate),
     ];
+    // Of a number of the whole corpus, predictions say whether they were right.
+    let is_whole = summary.is_of_corpus();
+    let pairs =
+        pairs.into_iter().filter(|(name, _, gives, _)| !is_whole || *name == "unparsed_rate" || gives.starts_with("records"));
     let differs = |(_, said, _, found): &(&str, f64, &str, Option<f64>)| found.is_some_and(|found| !close(*said, found));
     if let Some((name, said, gives, found)) = pairs.into_iter().find(differs) {
         return Some(format!("summary.json says {name} = {said}, {gives} {}", found.unwrap_or_default()));
+    }
+    if is_whole {
+        return None;
     }
     let of_client = |(client, said): (&u32, &f64)| Some((*client, *said, *judged.clients.get(client)?));
     let (client, said, found) = recorded.by_client.iter().filter_map(of_client).find(|(_, said, found)| !close(*said, *found))?;
@@ -135,6 +142,10 @@ fn misquoted(summary: &Summary, experiment: &Experiment, card: Option<&Card>) ->
     if !is_backbone(&summary.backbone, &experiment.backbone.name) {
         return differs("backbone", &summary.backbone, run_dir::EXPERIMENT, &experiment.backbone.name);
     }
+    let metric = summary.metric.as_deref().unwrap_or_default();
+    if let Some(card) = card.filter(|card| !metric.is_empty() && card.metric != metric) {
+        return differs("metric", metric, run_dir::CARD, &card.metric);
+    }
     let kind = experiment.adapter.kind.as_ref().filter(|kind| summary.trains() && **kind != summary.adapter);
     kind.and_then(|kind| differs("adapter", &summary.adapter, run_dir::EXPERIMENT, kind))
 }
@@ -150,6 +161,9 @@ fn is_backbone(shown: &str, named: &str) -> bool {
 fn follows(summary: &Summary, card: Option<&Card>, predictions: &Predictions, recorded: &Recorded) -> Option<String> {
     if let Some((field, said, found)) = recorded.follows.differs(summary) {
         return Some(format!("summary.json says {field} = {said}, records.parquet gives {found}"));
+    }
+    if summary.is_of_corpus() {
+        return None;
     }
     let trivial = &predictions.trivial;
     // Of a list of right answers, predictions hold the one that was trained on.
@@ -189,6 +203,9 @@ fn clients(summary: &Summary, judged: &Judged, recorded: &Recorded) -> Option<St
         return Some(format!(
             "records.parquet has the accuracies of {recorded} clients, predictions.parquet those of {judged}, or of others"
         ));
+    }
+    if summary.is_of_corpus() {
+        return None;
     }
     let deviation = deviation(judged.clients.values().copied());
     (!close(summary.client_accuracy_std, deviation)).then(|| {

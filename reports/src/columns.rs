@@ -32,7 +32,8 @@ pub struct Predictions {
     pub judged: Judged,
     /// What answering without looking reaches; nothing where that was not asked for.
     pub trivial: Trivial,
-    /// The hash of each example's id and what its answer was worth, from 0 to 1; the mean over clients where they answered with
+    /// The hash of each example's id and what its answer was worth, from 0 to the most of the metric (of a number of the whole corpus,
+    /// whether it was right); the mean over clients where they answered with
     /// adapters of their own. Sorted, each example once: two runs pair by one merge.
     pub scores: Vec<(u64, f64)>,
     /// The same of every further score, by its name; none of a task with one.
@@ -49,6 +50,8 @@ pub struct Judged {
     pub clients: BTreeMap<u32, f64>,
     /// The mean over all clients' own test rows, each row once: a client counts as often as it has rows.
     pub over_rows: Option<f64>,
+    /// Of clients with adapters of their own: the mean over them, and over the other clients, on the other one's test shard.
+    pub others: Option<f64>,
     /// The share of generated answers that could not be parsed.
     pub unparsed_rate: Option<f64>,
     /// How many rows each answerer has: the global adapters, or a client's own.
@@ -60,6 +63,7 @@ pub struct Judged {
 struct Tally {
     by_answerer: BTreeMap<Option<u32>, (f64, u64)>,
     by_shard: BTreeMap<u32, (f64, u64)>,
+    by_other: BTreeMap<(u32, u32), (f64, u64)>,
     generated: (u64, u64),
 }
 
@@ -68,6 +72,8 @@ impl Tally {
         let mut sums = vec![self.by_answerer.entry(client).or_default()];
         let own = shard.filter(|shard| client.is_none_or(|client| client == *shard));
         sums.extend(own.map(|shard| self.by_shard.entry(shard).or_default()));
+        let other = client.zip(shard).filter(|(client, shard)| client != shard);
+        sums.extend(other.map(|pair| self.by_other.entry(pair).or_default()));
         for (sum, count) in sums {
             (*sum, *count) = (*sum + worth, *count + 1);
         }
@@ -78,10 +84,12 @@ impl Tally {
         let answers = self.by_answerer.iter().map(|(client, (_, count))| (*client, *count)).collect();
         let global = self.by_answerer.get(&None).copied().map(mean);
         let own: Vec<f64> = self.by_answerer.into_values().map(mean).collect();
+        let others: Vec<f64> = self.by_other.into_values().map(mean).collect();
         let (unparsed, generated) = self.generated;
         let (sum, rows) = self.by_shard.values().fold((0.0, 0), |(sum, rows), of_one| (sum + of_one.0, rows + of_one.1));
         Judged {
             answers,
+            others: (!others.is_empty()).then(|| others.iter().sum::<f64>() / others.len() as f64),
             over_rows: (rows > 0).then(|| sum / rows as f64),
             accuracy: global.or_else(|| (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)),
             clients: self.by_shard.into_iter().map(|(shard, sum)| (shard, mean(sum))).collect(),
@@ -90,8 +98,9 @@ impl Tally {
     }
 }
 
-/// Reads `predictions.parquet`; if asked, the options' scores, too, which must say what `correct` says.
-pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, ReportError> {
+/// Reads `predictions.parquet`, whose scores are at most so much; if asked, the options' scores, too, which must say what `correct` says.
+/// With a `part`, of that dataset's examples alone.
+pub fn predictions(rows: &Rows, with_scores: bool, most: f64, part: Option<&str>) -> Result<Predictions, ReportError> {
     let path = rows.path();
     let mut read = Predictions::default();
     let (mut answers, mut tally, mut guesses) = (Answers::default(), Tally::default(), Guesses::default());
@@ -100,14 +109,14 @@ pub fn predictions(rows: &Rows, with_scores: bool) -> Result<Predictions, Report
         rows.schema().fields().iter().map(|field| field.name().as_str()).filter(|name| is_further(name)).collect();
     let mut of_further = BTreeMap::<&str, Answers>::new();
     let names: Vec<&str> = if with_scores { &names[..] } else { &names[..7] }.iter().chain(&further).copied().collect();
-    for batch in rows.batches(&names)? {
+    for batch in rows.batches_of(&names, part)? {
         let batch = batch?;
         further.iter().try_for_each(|name| take_further(path, &batch, name, of_further.entry(name).or_default()))?;
         if with_scores {
             check_ranks(path, &batch)?;
             count_guesses(path, &batch, &mut guesses)?;
         }
-        count_predictions(path, &batch, &mut read, &mut answers, &mut tally)?;
+        count_predictions(path, &batch, most, &mut read, (&mut answers, &mut tally))?;
     }
     tally.generated = (read.unparsed, read.generation);
     read.judged = tally.judged();
@@ -162,9 +171,9 @@ impl Answers {
 fn count_predictions(
     path: &Path,
     batch: &RecordBatch,
+    most: f64,
     read: &mut Predictions,
-    answers: &mut Answers,
-    tally: &mut Tally,
+    (answers, tally): (&mut Answers, &mut Tally),
 ) -> Result<(), ReportError> {
     let example: &StringArray = column(path, batch, "example")?;
     let [client, shard]: [&UInt32Array; 2] = [column(path, batch, "client")?, column(path, batch, "shard")?];
@@ -186,8 +195,8 @@ fn count_predictions(
             return Err(bad(path, &format!("row {row}: the score {score} is no number: judge the run again")));
         }
         let worth = graded.unwrap_or(f64::from(u8::from(correct.value(row))));
-        if !is_share(worth) {
-            return Err(bad(path, &format!("row {row}: the score {worth} is not in [0, 1]")));
+        if !is_within(worth, most) {
+            return Err(bad(path, &format!("row {row}: the score {worth} is not in [0, {most}]")));
         }
         let of = |ids: &UInt32Array| ids.is_valid(row).then(|| ids.value(row));
         tally.take(of(client), of(shard), worth);
@@ -262,10 +271,10 @@ fn means(mut answers: Vec<(u64, f64)>) -> Vec<(u64, f64)> {
 /// The log-loss of each example that was answered by option likelihood, in nats: minus the logarithm of the right option's share in a
 /// softmax over all options' scores; the mean over clients where they answered with adapters of their own. By the hash of the
 /// example's id, sorted. None of a run that does not say which option is the right one.
-pub fn losses(rows: &Rows) -> Result<Option<Vec<(u64, f64)>>, ReportError> {
+pub fn losses(rows: &Rows, part: Option<&str>) -> Result<Option<Vec<(u64, f64)>>, ReportError> {
     let path = rows.path();
     let mut answers = Answers::default();
-    for batch in rows.batches(&["example", "client", "option_scores", "gold_option"])? {
+    for batch in rows.batches_of(&["example", "client", "option_scores", "gold_option"], part)? {
         let batch = batch?;
         if batch.column_by_name("gold_option").is_none() {
             return Ok(None);
@@ -293,7 +302,7 @@ fn log_loss(scores: &[f64], place: usize) -> Option<f64> {
 }
 
 /// One answer, as a page shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Given {
     /// The answer.
     pub prediction: String,
@@ -301,21 +310,28 @@ pub struct Given {
     pub gold: String,
     /// Whether it was right.
     pub correct: bool,
+    /// What it was worth, by a metric that knows more than that.
+    pub score: Option<f64>,
 }
 
 /// Every example's answer with its words: the global one, or for methods without, that of the client whose shard holds it.
-pub fn given(rows: &Rows) -> Result<BTreeMap<String, Given>, ReportError> {
+pub fn given(rows: &Rows, part: Option<&str>) -> Result<BTreeMap<String, Given>, ReportError> {
     let path = rows.path();
     let mut read: BTreeMap<String, Given> = BTreeMap::new();
-    for batch in rows.batches(&["example", "client", "shard", "prediction", "gold", "correct"])? {
+    for batch in rows.batches_of(&["example", "client", "shard", "prediction", "gold", "correct", "score"], part)? {
         let batch = batch?;
         let example: &StringArray = column(path, &batch, "example")?;
         let [client, shard]: [&UInt32Array; 2] = [column(path, &batch, "client")?, column(path, &batch, "shard")?];
         let [prediction, gold]: [&StringArray; 2] = [column(path, &batch, "prediction")?, column(path, &batch, "gold")?];
         let correct: &BooleanArray = column(path, &batch, "correct")?;
+        let score: Option<&Float64Array> = batch.column_by_name("score").map(|_| column(path, &batch, "score")).transpose()?;
         for row in 0..batch.num_rows() {
-            let given =
-                || Given { prediction: prediction.value(row).into(), gold: gold.value(row).into(), correct: correct.value(row) };
+            let given = || Given {
+                prediction: prediction.value(row).into(),
+                gold: gold.value(row).into(),
+                correct: correct.value(row),
+                score: score.filter(|score| score.is_valid(row)).map(|score| score.value(row)),
+            };
             if client.is_null(row) {
                 read.insert(example.value(row).into(), given());
             } else if !shard.is_null(row) && shard.value(row) == client.value(row) {
@@ -327,8 +343,8 @@ pub fn given(rows: &Rows) -> Result<BTreeMap<String, Given>, ReportError> {
 }
 
 /// A mean of shares may be off by a rounding.
-fn is_share(value: f64) -> bool {
-    (0.0..=1.0 + 1e-9).contains(&value)
+fn is_within(value: f64, most: f64) -> bool {
+    (0.0..=most + 1e-9).contains(&value)
 }
 
 fn hash(text: &str) -> u64 {
@@ -356,8 +372,8 @@ pub struct Recorded {
     pub follows: Follows,
 }
 
-/// Reads the rows of `records.parquet` that a report shows.
-pub fn recorded(rows: &Rows) -> Result<Recorded, ReportError> {
+/// Reads the rows of `records.parquet` that a report shows; what is of the card's metric is at most so much.
+pub fn recorded(rows: &Rows, most: f64) -> Result<Recorded, ReportError> {
     let path = rows.path();
     let mut read = Recorded::default();
     for batch in rows.batches(&["round", "client", "metric", "value"])? {
@@ -369,11 +385,10 @@ pub fn recorded(rows: &Rows) -> Result<Recorded, ReportError> {
         for row in 0..batch.num_rows() {
             let client = client.is_valid(row).then(|| client.value(row));
             let (metric, value) = (Metric::parse(metric.value(row)), value.value(row));
-            if is_unit(&metric, Unit::Fraction) && !is_share(value) {
-                return Err(bad(
-                    path,
-                    &format!("{} = {value}: expected a number in [0, 1]", guard::text::line(&metric.name(), 80)),
-                ));
+            let most = if metric.is_of_card() { most } else { 1.0 };
+            if is_unit(&metric, Unit::Fraction) && !is_within(value, most) {
+                let name = guard::text::line(&metric.name(), 80);
+                return Err(bad(path, &format!("{name} = {value}: expected a number in [0, {most}]")));
             }
             read.take(round.value(row), client, metric, value);
         }

@@ -91,6 +91,15 @@ impl Run {
     }
 }
 
+/// Names the metric behind the dataset where that is none of VQA's scores, so that every table, picture and message says what is counted.
+pub(crate) fn name_metrics(runs: &mut [Run]) {
+    for run in runs {
+        if let Some(title) = run.summary.metric_title() {
+            run.summary.dataset = format!("{} [{title}]", run.summary.dataset);
+        }
+    }
+}
+
 /// Names that stood for several contents, and what these are called now.
 pub(crate) type Told = BTreeMap<String, BTreeSet<String>>;
 

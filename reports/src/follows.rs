@@ -30,7 +30,7 @@ impl Follows {
 
     /// The first number of a summary that does not follow: its name, what the summary says, and what follows.
     pub fn differs(&self, summary: &Summary) -> Option<(&'static str, String, String)> {
-        let found = Summary::of(summary.beside(), |metric| self.0.get(metric).cloned().unwrap_or_default());
+        let found = Summary::of(summary.beside(), |metric| self.0.get(metric).cloned().unwrap_or_default()).with_parts_alone();
         let [said, found] = [summary, &found].map(|summary| serde_json::to_value(summary).unwrap_or_default());
         let number = |summary: &serde_json::Value, field: &str| summary.get(field).and_then(serde_json::Value::as_f64);
         let word = |number: Option<f64>| number.map_or_else(|| "none".into(), |number| number.to_string());

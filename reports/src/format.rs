@@ -10,9 +10,9 @@ pub fn percent(stat: Stat) -> String {
     with_sd(stat, |value| format!("{:.1}", 100.0 * value))
 }
 
-/// `71.2 ± 1.3 [68.0, 74.4]`, from fractions: with the mean's 95% interval over seeds, as far as accuracies go.
-pub fn percent_with_interval(stat: Stat) -> String {
-    let bound = |value: f64| format!("{:.1}", 100.0 * value.clamp(0.0, 1.0));
+/// `71.2 ± 1.3 [68.0, 74.4]`, from fractions: with the mean's 95% interval over seeds, as far as scores go.
+pub fn percent_with_interval(stat: Stat, most: f64) -> String {
+    let bound = |value: f64| format!("{:.1}", 100.0 * value.clamp(0.0, most));
     let interval = stat.interval().map(|[low, high]| format!(" [{}, {}]", bound(low), bound(high)));
     format!("{}{}", percent(stat), interval.unwrap_or_default())
 }

@@ -262,7 +262,7 @@ fn read_back(out: &Path, candidates: &[Candidate], trust: Trust) -> Result<(), R
     let differs = |candidate: &Candidate| cannot(&candidate.run.dir, "was changed while it was kept: keep it again".into());
     for (place, candidate) in candidates.iter().enumerate() {
         let run = Run::read(Source::Packed(pack.clone(), place), trust)?;
-        let same = run.summary == candidate.run.summary
+        let same = run.summary.says(&candidate.run.summary)
             && run.predictions == candidate.run.predictions
             && run.recorded == candidate.run.recorded
             && run.standing == candidate.run.standing

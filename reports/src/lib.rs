@@ -73,6 +73,7 @@ pub mod follows;
 pub mod format;
 pub mod gate;
 pub mod guesses;
+mod headers;
 pub mod identity;
 pub mod keep;
 pub mod keys;
@@ -80,6 +81,7 @@ pub mod kinds;
 pub mod latex;
 pub mod library;
 pub mod markdown;
+mod mixed;
 #[cfg(test)]
 mod nasty;
 pub mod pack;

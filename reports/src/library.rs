@@ -83,6 +83,8 @@ pub struct Samples {
     pub title: String,
     /// The method by whose answers they were chosen.
     pub reference: String,
+    /// What answers are worth by, where that is none of VQA's scores.
+    pub metric: Option<&'static str>,
     /// Why there are no questions and pictures; nothing where there are.
     pub missing: Option<String>,
     /// The questions.
@@ -168,7 +170,10 @@ fn samples(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Opt
     let Some(reference) = panel.members.iter().max_by(best) else { return Ok(None) };
     let mut answers = Vec::new();
     for member in &panel.members {
-        answers.push((member.label.clone(), columns::given(&run(member).source.rows(schema::run_dir::PREDICTIONS)?)?));
+        answers.push((
+            member.label.clone(),
+            columns::given(&run(member).source.rows(schema::run_dir::PREDICTIONS)?, run(member).part.as_deref())?,
+        ));
     }
     let Some((_, judged)) = answers.iter().find(|(label, _)| *label == reference.label) else { return Ok(None) };
     let (known, missing) = match library.examples(run(reference), Part::Test) {
@@ -186,7 +191,8 @@ fn samples(runs: &[Run], panel: &Panel, library: &mut dyn Library) -> Result<Opt
         }
     };
     let samples = chosen(judged).into_iter().map(sample).collect();
-    Ok(Some(Samples { title: panel.title.clone(), reference: reference.label.clone(), missing, samples }))
+    let (title, metric) = (panel.title.clone(), run(reference).summary.metric_title());
+    Ok(Some(Samples { title, reference: reference.label.clone(), metric, missing, samples }))
 }
 
 /// A few right and a few wrong ones, by the hash of their ids.

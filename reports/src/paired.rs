@@ -61,6 +61,8 @@ pub enum Verdict {
     Worse,
     /// They share one seed, so nothing is known of others.
     OneSeed,
+    /// What is compared is one number of all answers, so nothing is known of other examples.
+    OneNumber,
 }
 
 impl Verdict {
@@ -72,6 +74,7 @@ impl Verdict {
             Self::Better => "better",
             Self::Worse => "worse",
             Self::OneSeed => "one seed: no verdict",
+            Self::OneNumber => "one number: no verdict",
         }
     }
 }
@@ -116,7 +119,8 @@ impl Paired {
     pub fn new(method: &[&Run], reference: &[&Run]) -> Self {
         let pairs = shared_seeds(method, reference);
         let by_seed: Vec<f64> = pairs.iter().filter_map(|(a, b)| difference(a, b)).collect();
-        let examples = if by_seed.len() > 1 { differences(&pairs) } else { Vec::new() };
+        let of_corpus = method.iter().chain(reference).any(|run| run.is_of_corpus());
+        let examples = if by_seed.len() > 1 && !of_corpus { differences(&pairs) } else { Vec::new() };
         let tested = chance(&examples);
         Self {
             difference: Stat::of(&by_seed),
@@ -125,7 +129,7 @@ impl Paired {
             p_holm: None,
             mcnemar: mcnemar(&pairs),
             detectable: None,
-            verdict: Verdict::default(),
+            verdict: if of_corpus { Verdict::OneNumber } else { Verdict::default() },
             chance: tested.map(|(chance, _)| chance),
         }
     }
@@ -139,6 +143,7 @@ impl Paired {
 
     fn judge(&mut self) {
         self.verdict = match (self.interval, self.p_holm) {
+            _ if self.verdict == Verdict::OneNumber => Verdict::OneNumber,
             (Some(interval), Some(p)) if !interval.holds_zero() => match (p < LEVEL, interval.low > 0.0) {
                 (false, _) => Verdict::NotAfterHolm,
                 (true, true) => Verdict::Better,
@@ -193,6 +198,7 @@ fn difference(method: &Run, reference: &Run) -> Option<f64> {
     let common: Vec<f64> = joined(a, b).map(|(_, (a, b))| a - b).collect();
     match common.len() == a.len().max(b.len()) {
         true => Some(method.summary.accuracy - reference.summary.accuracy),
+        false if method.is_of_corpus() || reference.is_of_corpus() => None,
         false => (!common.is_empty()).then(|| stats::mean(&common)),
     }
 }
@@ -255,12 +261,13 @@ pub(crate) fn shared_seeds<'a>(method: &[&'a Run], reference: &[&'a Run]) -> Vec
     method.iter().filter_map(|&run| Some((run, of(run)?))).collect()
 }
 
-/// An answer that is worth half or more counts as right.
+/// An answer that is worth half or more counts as right; none of metrics that know no right and wrong.
 fn mcnemar(pairs: &[(&Run, &Run)]) -> Option<McNemar> {
     let mut counts = McNemar::default();
     for (method, reference) in pairs {
         let (a, b) = (&method.predictions, &reference.predictions);
-        if a.own || b.own {
+        let is_graded = |run: &Run| run.summary.metric.is_some();
+        if a.own || b.own || is_graded(method) || is_graded(reference) {
             return None;
         }
         let before = counts.pairs;

@@ -21,7 +21,7 @@ use crate::pack::{self, Pack};
 use crate::source::{MOST_BYTES, Source};
 
 /// A finished run, without its tensors.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// Its folder; of a packed run, the folder that it would be in the pack's.
     pub dir: PathBuf,
@@ -45,6 +45,8 @@ pub struct Run {
     pub client_labels: Vec<String>,
     /// SHA-256 of `card.toml`; none where a run has none.
     pub card: Option<String>,
+    /// Of a run of several metrics, the dataset that this is the part of.
+    pub part: Option<String>,
     /// The dataset's name; in `summary` it has a mark where it stands for other rows in other runs.
     pub dataset: String,
     /// SHA-256 of the experiment without name and seed, and of what it read: runs that share it may be averaged.
@@ -87,6 +89,11 @@ impl Run {
         self.dir.file_name().is_some_and(|name| *name == *self.summary.run)
     }
 
+    /// Whether its card's metric is one number of all answers, which single ones have none of.
+    pub fn is_of_corpus(&self) -> bool {
+        self.summary.is_of_corpus()
+    }
+
     /// Whether its updates were clipped under no noise: their privacy has no finite epsilon.
     pub fn is_bare(&self) -> bool {
         self.summary.privacy_epsilon.is_none()
@@ -99,8 +106,8 @@ impl Run {
         let identity = Identity::of(&experiment, environment.inputs.as_ref());
         let mut summary = summary(&source)?;
         let is_new = environment.format > 0;
-        let predictions = columns::predictions(&source.rows(run_dir::PREDICTIONS)?, is_new)?;
-        let recorded = columns::recorded(&source.rows(run_dir::RECORDS)?)?;
+        let predictions = columns::predictions(&source.rows(run_dir::PREDICTIONS)?, is_new, summary.most(), None)?;
+        let recorded = columns::recorded(&source.rows(run_dir::RECORDS)?, summary.most())?;
         let card_here: Option<Card> = source.toml(run_dir::CARD).ok();
         let mut disagreement = agree::disagreement(&summary, &experiment, &predictions, &recorded);
         if is_new && disagreement.is_none() {
@@ -109,11 +116,14 @@ impl Run {
             disagreement = agree::whole(&summary, &experiment, inputs, card_here.as_ref(), &shards, &predictions, &recorded);
         }
         // Older runs do not say it, and their predictions do.
-        summary.client_accuracy_over_rows = summary.client_accuracy_over_rows.or(predictions.judged.over_rows);
+        summary.client_accuracy_over_rows =
+            summary.client_accuracy_over_rows.or(predictions.judged.over_rows.filter(|_| !summary.is_of_corpus()));
+        summary.others_accuracy_mean = predictions.judged.others.filter(|_| !summary.is_of_corpus());
         let overfit = summary.trains() && judged_on_training_rows(&experiment, environment.inputs.as_ref(), card_here.as_ref());
         Ok(Self {
             disagreement,
             overfit,
+            part: None,
             environment,
             dataset: summary.dataset.clone(),
             skipped: source.json::<Vec<Skipped>>(run_dir::SKIPPED, MOST_BYTES)?.len(),

@@ -7,7 +7,7 @@ use schema::manifest::Standing;
 use crate::families::Families;
 use crate::library::{self, Library, Material};
 use crate::warnings::{self, Warning};
-use crate::{Comparison, Group, ReportError, Run, Trust, aggregate, differences, paired, read};
+use crate::{Comparison, Group, ReportError, Run, Trust, aggregate, differences, mixed, paired, read};
 
 /// Runs, what they come to together, and what casts doubt on it.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ impl Report {
         assign_families(&mut runs, known);
         let unverified = runs.iter().filter(|run| run.standing == Some(Standing::Unverified)).count();
         let told_apart = differences::tell_apart(&mut runs);
+        let mut runs = mixed::apart(runs, trust)?;
+        differences::name_metrics(&mut runs);
         let (runs, repeats) = aggregate::sort_and_deduplicate(runs);
         let groups = aggregate::groups(&runs)?;
         let comparisons = paired::compare(&runs, &groups);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use guard::panics::caught;
 use guard::parquet::Footer;
@@ -103,6 +103,22 @@ impl Rows {
         self.opened.footer.of_groups(self.groups.clone()).rows
     }
 
+    /// Some columns of predictions, `example` among them; with a `part`, of the examples whose ids begin with that dataset's name alone.
+    pub fn batches_of(
+        &self,
+        columns: &[&str],
+        part: Option<&str>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ReportError>>, ReportError> {
+        let batches = self.batches(columns)?;
+        Ok(batches.flat_map(move |batch| match (batch, part) {
+            (Ok(batch), Some(part)) => match slices(&self.path, &batch, part) {
+                Ok(slices) => slices.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            },
+            (batch, _) => vec![batch],
+        }))
+    }
+
     /// Some columns of them, as far as the file has them.
     pub fn batches(&self, columns: &[&str]) -> Result<Batches, ReportError> {
         let (path, metadata) = (&self.path, self.opened.metadata.clone());
@@ -127,6 +143,19 @@ impl Rows {
         let reader = reader.map_err(|panic| bad(path, &panic))?.map_err(|error| bad(path, &error))?;
         Ok(Batches { path: path.clone(), reader: Some(reader), left: plan.budget })
     }
+}
+
+/// The rows of one dataset, as they follow each other.
+fn slices(path: &Path, batch: &RecordBatch, part: &str) -> Result<Vec<RecordBatch>, ReportError> {
+    let example: &StringArray = column(path, batch, "example")?;
+    let is_its = |row: usize| example.value(row).strip_prefix(part).is_some_and(|rest| rest.starts_with('/'));
+    let (mut found, mut row) = (Vec::new(), 0);
+    while row < batch.num_rows() {
+        let length = (row..batch.num_rows()).take_while(|&row| is_its(row)).count();
+        found.extend((length > 0).then(|| batch.slice(row, length)));
+        row += length.max(1);
+    }
+    Ok(found)
 }
 
 /// Batches of rows, up to the first error; what they take together has a budget.

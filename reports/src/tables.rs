@@ -7,9 +7,10 @@ use schema::metrics::{Optional, Reported, Section, Unit};
 
 use crate::blocks::{Block, Table};
 use crate::format::{self, NOTHING};
+use crate::headers::{headed, headed_for_all, of_guessing};
 use crate::paired::Paired;
 use crate::targets::{self, Effort};
-use crate::{Group, Report, Stat, kinds, provenance, tuning};
+use crate::{Group, Report, Stat, headers, kinds, provenance, tuning};
 
 /// At most so many rows in a table of rounds; JSON has them all.
 const MAX_ROUND_ROWS: usize = 21;
@@ -18,7 +19,9 @@ const MAX_ROUND_ROWS: usize = 21;
 pub fn blocks(report: &Report) -> Vec<Block> {
     let mut blocks = vec![Block::Heading(1, "fedbench report".into())];
     let seeds: BTreeSet<u64> = report.runs.iter().map(|run| run.summary.seed).collect();
-    let (runs, groups) = (report.runs.len(), report.groups.len());
+    // A run of several metrics is there once for each.
+    let runs = report.runs.iter().map(|run| &run.dir).collect::<BTreeSet<_>>().len();
+    let groups = report.groups.len();
     blocks.push(Block::Text(format!(
         "{runs} runs, {groups} configurations, seeds {}. ± is the standard deviation (n - 1) over n seeds; ↑ more is better, ↓ less.",
         join(seeds)
@@ -56,8 +59,9 @@ fn accuracy(report: &Report) -> Vec<Block> {
         methods.entry((group.family, group.label())).or_default().insert(&group.dataset, index);
     }
     let cell = |group: Option<&usize>| {
-        let stat = group.map(|group| report.groups[*group].stat(Reported::Accuracy));
-        stat.map_or(NOTHING.into(), |stat| format!("{} ({})", format::percent_with_interval(stat), stat.n))
+        let Some(group) = group.map(|group| &report.groups[*group]) else { return NOTHING.into() };
+        let (stat, most) = (group.stat(Reported::Accuracy), report.runs[group.runs[0]].summary.most());
+        format!("{} ({})", format::percent_with_interval(stat, most), stat.n)
     };
     let place = |(row, groups): (usize, &BTreeMap<&str, usize>)| {
         let columns = datasets.iter().enumerate().filter_map(|(column, dataset)| Some((row, 1 + column, *groups.get(dataset)?)));
@@ -76,7 +80,7 @@ fn accuracy(report: &Report) -> Vec<Block> {
         let lookup = datasets.iter().map(|dataset| of_guessing(report, dataset, |g| g.optional(Optional::LookupAccuracy)));
         rows.push(std::iter::once("lookup".to_string()).chain(lookup).collect());
     }
-    let header = std::iter::once("method".into()).chain(datasets.iter().map(|dataset| format!("{dataset} (% ↑)"))).collect();
+    let header = std::iter::once("method".into()).chain(datasets.iter().map(|dataset| headed(report, dataset))).collect();
     section(
         "Accuracy",
         "On the whole test split, mean ± sd [95% interval of the mean, Student's over seeds] (seeds); for methods whose clients end with \
@@ -147,20 +151,6 @@ fn ranking(report: &Report) -> Vec<Block> {
     section("Ranking of options", text, by_group(report, &columns))
 }
 
-/// What guessing is worth on a dataset's test examples, a range where groups were judged on different ones, or (lookup) trained on
-/// different ones.
-fn of_guessing(report: &Report, dataset: &str, of: impl Fn(&Group) -> Option<Stat>) -> String {
-    let groups = report.groups.iter().filter(|group| group.dataset == dataset);
-    let means: Vec<f64> = groups.filter_map(|group| of(group).map(|stat| stat.mean)).collect();
-    if means.is_empty() {
-        return NOTHING.into();
-    }
-    let (low, high) =
-        means.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)));
-    let [low, high] = [low, high].map(|value| format!("{:.1}", 100.0 * value));
-    if low == high { low } else { format!("{low} to {high}") }
-}
-
 /// A column's name, and its cell for a group.
 type Column<'a> = (&'a str, &'a dyn Fn(&Group) -> String);
 
@@ -174,7 +164,7 @@ fn by_group(report: &Report, columns: &[Column]) -> Table {
     let names = name_columns(settings);
     Table {
         text_columns: names.len(),
-        header: names.into_iter().chain(columns.iter().map(|(name, _)| *name)).map(String::from).collect(),
+        header: names.into_iter().chain(columns.iter().map(|(name, _)| *name)).map(|name| headed_for_all(report, name)).collect(),
         rows: report.groups.iter().map(row).collect(),
         subjects: (0..report.groups.len()).map(|row| (row, 1, row)).collect(),
     }
@@ -241,7 +231,8 @@ fn labelled_clients(report: &Report) -> Vec<Block> {
         tables.entry((&group.dataset, &group.client_labels)).or_default().push((index, row));
     }
     let table = |((dataset, labels), rows): ((&str, &[String]), Vec<Row>)| {
-        let labels = labels.iter().map(|label| format!("{label} (% ↑)"));
+        let unit = headers::unit(report, dataset);
+        let labels = labels.iter().map(|label| format!("{label} ({unit} ↑)"));
         let header = std::iter::once("method".into()).chain(labels).collect();
         let title = format!("Each client of {dataset}");
         let subjects = rows.iter().enumerate().map(|(row, (index, _))| (row, 0, *index)).collect();
@@ -272,7 +263,8 @@ fn kinds_table(report: &Report, of_tag: &kinds::Tag) -> [Block; 2] {
     shown.sort_by_key(|kind| std::cmp::Reverse(kind.examples));
     shown.truncate(MAX_KINDS);
     let n = |kind: &kinds::Kind| kind.examples.map_or(String::new(), |n| format!(", n = {n}"));
-    let names = shown.iter().map(|kind| format!("{} (% ↑{})", kind.value, n(kind)));
+    let unit = headers::unit(report, of_tag.dataset);
+    let names = shown.iter().map(|kind| format!("{} ({unit} ↑{})", kind.value, n(kind)));
     let row = |&group: &usize| {
         let cell = |kind: &&kinds::Kind| kind.by_group.get(&group).map_or(NOTHING.into(), |stat| format::percent(*stat));
         std::iter::once(report.groups[group].label()).chain(shown.iter().map(cell)).collect()
@@ -469,7 +461,12 @@ fn rounds(report: &Report) -> Vec<Block> {
         let measured = |group: &&Group| group.dataset == dataset && !group.accuracy_by_round.is_empty();
         let groups: Vec<&Group> = report.groups.iter().filter(measured).collect();
         if let Some(table) = rounds_table(&groups) {
-            blocks.push(Block::Heading(3, dataset.into()));
+            let unit = groups
+                .iter()
+                .map(|group| group.unit)
+                .find(|unit| *unit != "%")
+                .map_or(String::new(), |unit| format!(" ({unit})"));
+            blocks.push(Block::Heading(3, format!("{dataset}{unit}")));
             blocks.push(Block::Table(table));
         }
     }

@@ -10,7 +10,7 @@ use data::Rows;
 use federation::registry::Registry;
 use models::adapter::{AdapterSpec, Adapters};
 use schema::experiment::{AdapterConfig, BackboneConfig, EvaluationConfig};
-use schema::metrics::Metric;
+use schema::metrics::{Metric, Score, Unit};
 use schema::record::Download;
 use schema::{Experiment, Inputs, Prediction, manifest, run_dir};
 use serde::Serialize;
@@ -155,10 +155,19 @@ impl WithoutPictures {
         Ok((Self { accuracy, unparsed_rate, difference, interval }, predictions))
     }
 
-    fn tell(&self) {
+    fn tell(&self, judge: &Judge) {
         let points = |share: f64| format!("{:+.1}", 100.0 * share);
         let interval = self.interval.map(|[low, high]| format!(" [{}, {}]", points(low), points(high))).unwrap_or_default();
-        say(&format!("without pictures {:.1}%; with minus without {}{interval}", 100.0 * self.accuracy, points(self.difference)));
+        let worth = in_words(judge, self.accuracy);
+        say(&format!("without pictures {worth}; with minus without {}{interval}", points(self.difference)));
+    }
+}
+
+/// A value of the card's metric: `50.0%`, or `34.2 (x 100)`.
+fn in_words(judge: &Judge, value: f64) -> String {
+    match judge.metric.row.unit {
+        Unit::Fraction => format!("{:.1}%", 100.0 * value),
+        _ => format!("{:.1} (x 100)", 100.0 * value),
     }
 }
 
@@ -208,7 +217,7 @@ impl Eval {
             None => Adapters::default(),
         };
         let (judgement, predictions) = looking.judged(&judge, &adapters)?;
-        let (chance_accuracy, majority_accuracy) = trivial_accuracies(&judge);
+        let (chance_accuracy, majority_accuracy) = trivial_accuracies(&judge.parts()[0]);
         let mut evaluation = Evaluation {
             identity,
             accuracy: judgement.accuracy.unwrap_or_default(),
@@ -244,6 +253,13 @@ impl Eval {
             max_prompt_tokens: self.max_prompt_tokens,
             virtual_tokens: adapter.virtual_tokens(),
         };
+        if split.dataset.card.is_mixed() {
+            let message = format!(
+                "the datasets of `{}` are judged by several metrics ({}), of which there is no mean; evaluate each by itself",
+                split.dataset.card.name, split.dataset.card.metric
+            );
+            return Err(study::Error::Usage(message).into());
+        }
         let all = vec![(0..split.dataset.examples.len()).collect()];
         let judge = Judge::new(backbone.model.clone(), &asking, adapter, split, all, evaluation)?;
         match self.blind {
@@ -307,16 +323,17 @@ impl Eval {
         let error =
             evaluation.standard_error.map(|error| format!(" ± {:.1} (standard error)", 100.0 * error)).unwrap_or_default();
         say(&format!(
-            "accuracy {:.1}%{error}{} on {} examples ({} skipped{cut}); chance {:.1}%, majority {:.1}%: {}",
-            100.0 * evaluation.accuracy,
+            "{} {}{error}{} on {} examples ({} skipped{cut}); chance {}, majority {}: {}",
+            Score::parse(judge.metric.row.name).and_then(|score| score.title()).unwrap_or("accuracy"),
+            in_words(judge, evaluation.accuracy),
             if evaluation.blind { " without pictures" } else { "" },
             evaluation.examples,
             evaluation.skipped,
-            100.0 * evaluation.chance_accuracy,
-            100.0 * evaluation.majority_accuracy,
+            in_words(judge, evaluation.chance_accuracy),
+            in_words(judge, evaluation.majority_accuracy),
             self.out.display()
         ));
-        evaluation.without_pictures.iter().for_each(WithoutPictures::tell);
+        evaluation.without_pictures.iter().for_each(|without| without.tell(judge));
         doubts(judge, None).iter().for_each(|doubt| say(&format!("  {doubt}")));
     }
 

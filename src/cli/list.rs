@@ -153,7 +153,7 @@ fn datasets() -> Result<Vec<Item>> {
 
 /// Whether a dataset is at hand, and what brings it.
 fn files(card: &schema::Card) -> Result<String> {
-    let folder = data_root().join(&card.name);
+    let folder = data_root().join(card.folder_name());
     if generators::find(&card.name).is_some() {
         return Ok("made on the spot".into());
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use schema::metrics::Score;
 
 use super::arguments::ExperimentFile;
 use super::decoder::Elsewhere;
@@ -79,16 +80,34 @@ impl Run {
 /// Says what came of a run.
 pub(super) fn say_ran(ran: &Ran) {
     match ran {
+        Ran::Now(folder, summary) if summary.is_mixed() => {
+            for (dataset, part) in &summary.parts {
+                let score = part.metric.as_deref().and_then(Score::parse);
+                let (title, most) = (score.as_ref().and_then(Score::title), score.and_then(|score| score.row()?.unit.most()));
+                let unit = if most.is_some_and(|most| most > 1.0) { " (x 100)" } else { "%" };
+                say(&format!("{} {:.1}{unit} on {dataset}", title.unwrap_or("accuracy"), 100.0 * part.accuracy));
+            }
+            say(&format!("in {:.1} s: {}", summary.wall_seconds, folder.display()));
+        }
         Ran::Now(folder, summary) => say(&format!(
-            "accuracy {:.1}% (clients {:.1}% on average{}, {:.1}% the worst) in {:.1} s: {}",
-            100.0 * summary.accuracy,
-            100.0 * summary.client_accuracy_mean,
+            "{} {} (clients {} on average{}, {} the worst) in {:.1} s: {}",
+            summary.metric_title().unwrap_or("accuracy"),
+            in_words(summary, summary.accuracy),
+            in_words(summary, summary.client_accuracy_mean),
             over(summary),
-            100.0 * summary.client_accuracy_min,
+            in_words(summary, summary.client_accuracy_min),
             summary.wall_seconds,
             folder.display()
         )),
         Ran::Before(folder) => say(&format!("complete already: {}", folder.display())),
+    }
+}
+
+/// A value of the card's metric: `50.0%`, or `34.2 (x 100)`.
+fn in_words(summary: &schema::Summary, value: f64) -> String {
+    match summary.sign() {
+        "%" => format!("{:.1}%", 100.0 * value),
+        sign => format!("{:.1} ({sign})", 100.0 * value),
     }
 }
 

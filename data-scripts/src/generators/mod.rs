@@ -4,6 +4,7 @@
 //! [`shortcuts::measure`] says how far one gets in it without looking. [`pretrain`] is the separate stream from which the tiny
 //! backbone learns to see.
 
+pub mod boxes;
 pub mod canvas;
 mod english;
 pub mod glyphs;
@@ -62,6 +63,14 @@ pub const GENERATORS: &[Generator] = &[
         splits: [("train", 3000), ("test", 1000), ("validation", 500)],
         rows: rows::sci_rows,
         text: rows::sci_text,
+    },
+    Generator {
+        name: "icongen-boxes",
+        title: "IconGen boxes",
+        sentence: "Shapes on pictures as IconGen's, one of which is to be found; the answer is the box around it.",
+        splits: [("train", 4000), ("test", 1000), ("validation", 500)],
+        rows: rows::box_rows,
+        text: rows::box_text,
     },
 ];
 

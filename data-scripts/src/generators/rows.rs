@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow_array::{Int8Array, RecordBatch};
 use seed::Seed;
 
+use super::boxes::{self, BoxRow};
 use super::icongen::{self, IconRow};
 use super::scigen::{self, SciRow};
-use crate::parquet_out::{batch, images, lists, strings};
+use crate::parquet_out::{batch, images, lists, numbers, strings};
 
 /// What a row says in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,26 @@ pub fn sci_rows(seed: Seed, split: &str, range: Range<usize>) -> RecordBatch {
         ("lecture", strings(&rows, |row| row.about.lecture.into())),
         ("solution", strings(&rows, |row| row.solution.clone())),
     ])
+}
+
+/// Rows of IconGen's boxes.
+pub fn box_rows(seed: Seed, split: &str, range: Range<usize>) -> RecordBatch {
+    let rows: Vec<BoxRow> = range.map(|i| boxes::row(seed, split, i)).collect();
+    batch(vec![
+        ("question_id", strings(&rows, |row| row.question_id.clone())),
+        ("image", images(rows.iter().map(|row| Some(&row.image)), "image.png")),
+        ("question", strings(&rows, |row| row.question.clone())),
+        ("bbox", numbers(rows.iter().map(|row| &row.corners[..]))),
+        ("shape", strings(&rows, |row| row.shape.into())),
+        ("color", strings(&rows, |row| row.colour.into())),
+        ("objects", strings(&rows, |row| row.objects.to_string())),
+    ])
+}
+
+/// The text of a row of IconGen's boxes.
+pub fn box_text(seed: Seed, split: &str, index: usize) -> TextRow {
+    let row = boxes::row(seed, split, index);
+    TextRow { topic: format!("{} {}", row.colour, row.shape), answer: row.answer(), question: row.question, options: Vec::new() }
 }
 
 /// The text of a row of IconGen.

@@ -15,7 +15,7 @@ pub fn check(card: &Card) -> Result<(), DataError> {
     all.iter().try_for_each(|check| check(card)).map_err(wrong)
 }
 
-/// One card over several datasets in one federation; refuses none, one twice, and datasets that are measured differently.
+/// One card over several datasets in one federation; refuses none, and one twice.
 pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
     let bad = |dataset: &str, message: String| Err(DataError::Card { dataset: dataset.into(), message });
     let Some(joined) = Card::joined(cards) else { return bad("", "there is none".into()) };
@@ -27,15 +27,6 @@ pub fn join_cards(cards: &[Card]) -> Result<Card, DataError> {
             let message =
                 format!("`columns.tags` holds `{}`, by which the datasets of a federation are told apart", Card::DATASET);
             return bad(&card.name, message);
-        }
-        if card.metric != joined.metric {
-            return bad(
-                &card.name,
-                format!(
-                    "its metric is `{}`, the first dataset's `{}`: one federation has one metric",
-                    card.metric, joined.metric
-                ),
-            );
         }
     }
     Ok(joined)
@@ -72,6 +63,9 @@ fn scoring(card: &Card) -> Checked {
 
 fn choices(card: &Card) -> Checked {
     let (form, values) = (card.choices.form, card.choices.values.len());
+    if let Some(split) = &card.choices.labels_of {
+        return labels_of(card, split);
+    }
     Err(match (form, &card.columns.choices) {
         (ChoiceForm::List | ChoiceForm::Comma, None) => {
             "`choices.form` is `list` or `comma`, but `columns.choices` names no column".into()
@@ -87,14 +81,43 @@ fn choices(card: &Card) -> Checked {
             "`columns.choices` names `{}`, which `choices.form` ignores; leave it out, or take `list` or `comma`",
             brief(column)
         ),
-        (ChoiceForm::None, _) if !matches!(card.answer, AnswerForm::Text | AnswerForm::People | AnswerForm::AnyOf) => {
-            "`choices.form` is `none`, so `answer` must be `text`, `any-of` or `people`".into()
+        (ChoiceForm::None, _)
+            if !matches!(card.answer, AnswerForm::Text | AnswerForm::People | AnswerForm::AnyOf | AnswerForm::Box) =>
+        {
+            "`choices.form` is `none`, so `answer` must be `text`, `any-of`, `people` or `box`".into()
+        }
+        (form, _) if card.answer == AnswerForm::Box && form != ChoiceForm::None => {
+            "`answer` is `box`, so `choices.form` must be `none`".into()
+        }
+        _ if card.answer != AnswerForm::Box && card.boxes.is_some() => {
+            "a section `boxes` says how boxes are written, and `answer` is not `box`; leave it out".into()
         }
         (form, _) if card.answer == AnswerForm::People && form != ChoiceForm::None => {
             "`answer` is `people`, so `choices.form` must be `none`; a list of choices that are right is `answer = \"any-of\"`"
                 .into()
         }
         _ => return Ok(()),
+    })
+}
+
+/// Labels that are those of a split.
+fn labels_of(card: &Card, split: &str) -> Checked {
+    let names = || listed(split, card.splits.keys().map(String::as_str));
+    Err(match card.choices.form {
+        ChoiceForm::ClosedSet if !card.choices.values.is_empty() => {
+            "`choices.labels_of` takes the labels of a split, and `choices.values` lists them; leave one of them out".into()
+        }
+        ChoiceForm::ClosedSet if card.answer != AnswerForm::OptionText => {
+            "`choices.labels_of` takes the labels from the answers' texts, so `answer` must be `option-text`".into()
+        }
+        ChoiceForm::ClosedSet if card.columns.choices.is_some() => {
+            "`choices.form` is `closed-set`, so `columns.choices` must name no column".into()
+        }
+        ChoiceForm::ClosedSet if !card.splits.contains_key(split) => {
+            format!("`choices.labels_of` names the split `{}`; nearest first, there are: {}", brief(split), names())
+        }
+        ChoiceForm::ClosedSet => return Ok(()),
+        _ => "`choices.labels_of` goes with `choices.form = \"closed-set\"` alone".into(),
     })
 }
 
@@ -123,7 +146,7 @@ fn metric(card: &Card) -> Checked {
         let known = listed(&card.metric, Score::ALL.iter().map(Score::name));
         return Err(format!("unknown metric `{}`; nearest first, there are: {known}", card.metric));
     };
-    match score.is_of_people() == (card.answer == AnswerForm::People) {
+    match score.is_of_people().is_none_or(|of_people| of_people == (card.answer == AnswerForm::People)) {
         true => Ok(()),
         false => Err(format!("metric `{}` and `answer` do not go together: only people's answers have soft scores", card.metric)),
     }

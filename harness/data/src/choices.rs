@@ -27,7 +27,9 @@ pub(super) fn read(
     let Some(written) = written(card, cell, answer)? else { return free_text(answer) };
     let shown = options(card, cell, &written, choice_images)?;
     let answer = match card.answer {
-        AnswerForm::Text | AnswerForm::People | AnswerForm::AnyOf => return free_text(answer).map(|(_, answer)| (shown, answer)),
+        AnswerForm::Text | AnswerForm::People | AnswerForm::AnyOf | AnswerForm::Box => {
+            return free_text(answer).map(|(_, answer)| (shown, answer));
+        }
         AnswerForm::Index => by_index(answer, &written, 0)?,
         AnswerForm::IndexFromOne => by_index(answer, &written, 1)?,
         AnswerForm::Letter => match cell {
@@ -126,7 +128,7 @@ fn missing(card: &Card) -> Result<Option<Vec<String>>, Rejection> {
 
 /// Where a choice is to be picked, there are two at least: the only one would always be right.
 fn check_several(card: &Card, cell: &ChoiceCell<'_>, written: &[String]) -> Result<(), Rejection> {
-    if written.len() > 1 || matches!(card.answer, AnswerForm::Text | AnswerForm::People) {
+    if written.len() > 1 || matches!(card.answer, AnswerForm::Text | AnswerForm::People | AnswerForm::Box) {
         return Ok(());
     }
     let only = written.first().map(String::as_str).unwrap_or_default();

@@ -6,11 +6,15 @@
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use schema::card::{AnswerForm, Card, ChoiceForm, PictureFiles};
 
+use super::boxes::BoxCell;
 use super::error::{DataError, brief, listed};
 use super::list_text;
 use super::people::PeopleCell;
@@ -28,6 +32,8 @@ const LABELLED: [&str; 2] = ["text", "label"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
+    /// What a box is called: a text, or several.
+    Expressions,
     TextOrInteger,
     /// An id, a tag, a picture's name.
     Name,
@@ -39,6 +45,7 @@ enum Kind {
     /// A list of texts, one written as a text, or a struct of lists: texts and their labels.
     List,
     People,
+    Box,
     Flag,
 }
 
@@ -46,6 +53,7 @@ impl Kind {
     fn wanted(self) -> &'static str {
         match self {
             Self::Text => "a string",
+            Self::Expressions => "a string, or a list of strings",
             Self::TextOrInteger => {
                 "a string or an integer (a boolean is read as one of two choices: `choices.form = \"closed-set\"` with `values = \
                  [\"no\", \"yes\"]`, and `answer = \"index\"`)"
@@ -54,6 +62,7 @@ impl Kind {
             Self::Tag => "a string, an integer, a boolean or a list of strings",
             Self::Pick => "a string, an integer or a boolean",
             Self::Image => "struct<bytes: binary, path: string>, binary, or a list of either",
+            Self::Box => "a list of four numbers, or one written as a string",
             Self::People => "a list of strings, a list of struct<answer: string>, or a list written as a string",
             Self::Flag => "a boolean",
             Self::List => {
@@ -67,11 +76,16 @@ impl Kind {
         let text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::Null);
         match (self, found) {
             (_, DataType::Null)
-            | (Self::Text | Self::TextOrInteger | Self::Name | Self::Tag | Self::Pick | Self::List, DataType::Utf8) => true,
-            (Self::Tag, DataType::List(field)) => text(field.data_type()),
+            | (
+                Self::Text | Self::Expressions | Self::TextOrInteger | Self::Name | Self::Tag | Self::Pick | Self::List,
+                DataType::Utf8,
+            ) => true,
+            (Self::Tag | Self::Expressions, DataType::List(field)) => text(field.data_type()),
             (Self::TextOrInteger, kind) => kind.is_integer(),
             (Self::Name | Self::Tag | Self::Pick, kind) => kind.is_integer() || *kind == DataType::Boolean,
             (Self::Image, kind) => picture_cell::accepts(kind),
+            (Self::Box, DataType::Utf8) => true,
+            (Self::Box, DataType::List(field)) => field.data_type().is_numeric(),
             (Self::List, DataType::List(field)) => text(field.data_type()),
             (Self::List, DataType::Struct(fields)) => LABELLED.iter().all(|name| {
                 let list = |kind: &DataType| matches!(kind, DataType::List(item) if text(item.data_type()));
@@ -93,7 +107,8 @@ impl Kind {
 /// The columns that a card names, each with what it is for.
 fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
     let columns = &card.columns;
-    let mut wanted: Vec<_> = columns.question.iter().map(|name| (name.as_str(), "the question", Kind::Text)).collect();
+    let question = if card.answer == AnswerForm::Box { Kind::Expressions } else { Kind::Text };
+    let mut wanted: Vec<_> = columns.question.iter().map(|name| (name.as_str(), "the question", question)).collect();
     wanted.extend(columns.images.iter().map(|name| (name.as_str(), "an image", Kind::Image)));
     match (card.choices.form, &columns.choices) {
         (ChoiceForm::List, Some(name)) => wanted.push((name, "the choices", Kind::List)),
@@ -103,6 +118,7 @@ fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
     match card.answer {
         AnswerForm::People => wanted.push((&columns.answer, "people's answers", Kind::People)),
         AnswerForm::AnyOf => wanted.push((&columns.answer, "the right answers", Kind::People)),
+        AnswerForm::Box => wanted.push((&columns.answer, "the box", Kind::Box)),
         AnswerForm::Index | AnswerForm::OptionText => wanted.push((&columns.answer, "the answer", Kind::Pick)),
         AnswerForm::Letter => wanted.push((&columns.answer, "the answer's letter", Kind::Text)),
         AnswerForm::IndexFromOne | AnswerForm::Text => wanted.push((&columns.answer, "the answer", Kind::TextOrInteger)),
@@ -118,6 +134,21 @@ fn wanted(card: &Card) -> Vec<(&str, &'static str, Kind)> {
 /// The indices of the top-level columns that the card names; an error where one is missing or of a type that cannot serve.
 pub(super) fn project(path: &Path, card: &Card, found: &Schema) -> Result<Vec<usize>, DataError> {
     project_all(path, wanted(card), found)
+}
+
+/// The same of the answer alone, and of what is left out.
+pub(super) fn project_label(path: &Path, card: &Card, found: &Schema) -> Result<Vec<usize>, DataError> {
+    let wanted =
+        wanted(card).into_iter().filter(|(name, ..)| *name == card.columns.answer || card.columns.skip.as_deref() == Some(*name));
+    project_all(path, wanted.collect(), found)
+}
+
+/// A row's label; none of one that is null or left out.
+pub(super) fn label(batch: &RecordBatch, card: &Card, row: usize) -> Option<String> {
+    let is_left_out =
+        card.columns.skip.as_ref().and_then(|name| batch.column_by_name(name)).is_some_and(|array| flag(array, row));
+    let label = || text_or_integer(batch.column_by_name(&card.columns.answer)?, row);
+    label().filter(|_| !is_left_out).map(|label| label.trim().to_owned())
 }
 
 /// The same for the files with pictures.
@@ -195,6 +226,7 @@ pub(super) struct Cells<'a> {
     pub choices: ChoiceCell<'a>,
     pub answer: AnswerCell<'a>,
     pub people: PeopleCell<'a>,
+    pub boxed: BoxCell<'a>,
     /// Whether the card's column of rows to leave out is true.
     pub skip: bool,
     /// The name of the picture in files of their own.
@@ -231,7 +263,7 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &'a Card, row: usize) -> C
         id: optional(&columns.id).and_then(|array| text_or_integer(array, row)),
         question: match &card.question {
             Some(asked) => asked,
-            None => optional(&columns.question).and_then(|array| text(array, row)).unwrap_or_default(),
+            None => optional(&columns.question).and_then(|array| expression(array, row)).unwrap_or_default(),
         },
         hint: optional(&columns.hint).and_then(|array| text(array, row)).unwrap_or_default(),
         images: columns.images.iter().map(|name| picture_cell::read(column(name), row)).collect(),
@@ -242,12 +274,16 @@ pub(super) fn cells<'a>(batch: &'a RecordBatch, card: &'a Card, row: usize) -> C
             ChoiceForm::ClosedSet | ChoiceForm::None => ChoiceCell::Missing,
         },
         answer: match card.answer {
-            AnswerForm::People | AnswerForm::AnyOf => AnswerCell::Missing,
+            AnswerForm::People | AnswerForm::AnyOf | AnswerForm::Box => AnswerCell::Missing,
             _ => answer(column(&columns.answer), row),
         },
         people: match card.answer {
             AnswerForm::People | AnswerForm::AnyOf => people(column(&columns.answer), row),
             _ => PeopleCell::Missing,
+        },
+        boxed: match card.answer {
+            AnswerForm::Box => boxed(column(&columns.answer), row),
+            _ => BoxCell::Missing,
         },
         skip: optional(&columns.skip).is_some_and(|array| flag(array, row)),
         picture: card.pictures.as_ref().and_then(|pictures| text_or_integer(column(&pictures.key), row)),
@@ -327,6 +363,34 @@ pub(super) fn picture<'a>(batch: &'a RecordBatch, pictures: &PictureFiles, row: 
     let cell = picture_cell::read(batch.column_by_name(&pictures.image)?, row);
     let id = text_or_integer(batch.column_by_name(&pictures.id)?, row)?;
     Some((id, cell))
+}
+
+/// A text, or the first of several that call one thing.
+fn expression(array: &ArrayRef, row: usize) -> Option<&str> {
+    text(array, row).or_else(|| texts(array, row)?.into_iter().flatten().find(|text| !text.trim().is_empty()))
+}
+
+/// The numbers of a list, of whatever type.
+fn boxed(array: &ArrayRef, row: usize) -> BoxCell<'_> {
+    if let Some(text) = text(array, row) {
+        return BoxCell::Text(text);
+    }
+    let Some(lists) = array.as_list_opt::<i32>().filter(|lists| lists.is_valid(row)) else { return BoxCell::Missing };
+    let (start, end) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+    // A longer list is no box, however long it is.
+    BoxCell::Numbers((start..end.min(start + 64)).map(|item| number(lists.values(), item)).collect())
+}
+
+fn number(array: &ArrayRef, row: usize) -> Option<f64> {
+    if array.is_null(row) {
+        return None;
+    }
+    match array.data_type() {
+        DataType::Float32 => Some(array.as_primitive::<Float32Type>().value(row).into()),
+        DataType::Float64 => Some(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Float16 => Some(array.as_primitive::<Float16Type>().value(row).into()),
+        _ => integer(array, row).map(|number| number as f64),
+    }
 }
 
 fn flag(array: &ArrayRef, row: usize) -> bool {

@@ -1,6 +1,7 @@
 //! One question with its pictures, choices and answer, and why a row is none.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ impl Example {
     pub fn answer_text(&self) -> &str {
         match &self.answer {
             Answer::Choice(index) | Answer::AnyOf { gold: index, .. } => &self.choices[*index],
-            Answer::Text(text) | Answer::People { gold: text, .. } => text,
+            Answer::Text(text) | Answer::People { gold: text, .. } | Answer::Box { text, .. } => text,
         }
     }
 }
@@ -56,6 +57,19 @@ pub struct Origin {
     pub file: Arc<Path>,
     /// Row and column, or the picture's name.
     pub place: String,
+}
+
+/// The corners of a box: left, top, right and bottom, as shares of the picture's width and height; each is finite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Corners(pub [f64; 4]);
+
+impl Eq for Corners {}
+
+impl Hash for Corners {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // 0 and -0 are equal.
+        self.0.map(|number| (number + 0.0).to_bits()).hash(state);
+    }
 }
 
 /// The right answer.
@@ -79,6 +93,13 @@ pub enum Answer {
         gold: String,
         /// All answers.
         all: Vec<String>,
+    },
+    /// A part of the picture.
+    Box {
+        /// As it is said: `[0.10, 0.20, 0.50, 0.75]`.
+        text: String,
+        /// The same, not rounded.
+        corners: Corners,
     },
 }
 

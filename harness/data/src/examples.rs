@@ -14,7 +14,7 @@ use schema::card::{AnswerForm, BadRow, Card, Fold, PictureFiles};
 use schema::record::Skipped;
 use sha2::{Digest, Sha256};
 
-use super::card::{check, join_cards};
+use super::card::join_cards;
 use super::error::{DataError, brief};
 use super::example::{Answer, Example, Origin, Rejection};
 use super::image::Preprocess;
@@ -22,7 +22,7 @@ use super::parquet_file::{Opened, open};
 use super::picture_cell::{Beside, Found, ImageCell};
 use super::repeated::Repeated;
 use super::row::Row;
-use super::{columns, decode, files, pictures};
+use super::{columns, decode, files, labels, pictures};
 
 /// Bytes that a split's texts may take in memory: a million questions of two hundred words.
 const MAX_TEXT_BYTES: usize = 1 << 30;
@@ -66,7 +66,7 @@ impl fmt::Display for Origin {
 impl Dataset {
     /// Reads a split from the dataset's folder; with a `limit`, only its first so many usable rows.
     pub fn load(dir: &Path, card: &Card, split: &str, limit: Option<usize>) -> Result<Self, DataError> {
-        check(card)?;
+        let listed = labels::listed(dir, card)?;
         let paths = files::find(dir, card, split)?;
         let readers = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
         check_rows(card, split, &paths, readers.iter().map(Opened::rows).fold(0, usize::saturating_add))?;
@@ -75,7 +75,7 @@ impl Dataset {
         files::check_different(&with_rows, split)?;
         files::check_sha256(&paths, files::split(card, split)?, split)?;
         let fold = files::split(card, split)?.fold.as_ref();
-        let mut loader = Loader::new(dir, card, split, fold, limit.unwrap_or(usize::MAX));
+        let mut loader = Loader::new(dir, (card, &listed), split, fold, limit.unwrap_or(usize::MAX));
         for (path, reader) in paths.iter().zip(readers) {
             loader.repeated.next_file();
             loader.read_file(path, reader)?;
@@ -103,8 +103,7 @@ impl Dataset {
         }
     }
 
-    /// Several datasets as one: ids begin with the dataset's name, and the tag `dataset` tells them apart. Refuses datasets that are
-    /// measured differently, since one mean over them would say nothing.
+    /// Several datasets as one: ids begin with the dataset's name, and the tag `dataset` tells them apart.
     pub fn join(parts: Vec<Self>) -> Result<Self, DataError> {
         let cards: Vec<Card> = parts.iter().map(|part| (*part.card).clone()).collect();
         let split = parts.first().map(|part| part.split.clone()).unwrap_or_default();
@@ -185,8 +184,9 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(folder: &'a Path, card: &'a Card, split: &str, fold: Option<&'a Fold>, limit: usize) -> Self {
-        let dataset = Dataset::empty(Arc::new(card.clone()), split.into());
+    /// The card as it is, and as rows are read through it: with its labels listed.
+    fn new(folder: &'a Path, (own, card): (&Card, &'a Card), split: &str, fold: Option<&'a Fold>, limit: usize) -> Self {
+        let dataset = Dataset::empty(Arc::new(own.clone()), split.into());
         Self {
             dataset,
             folder,

@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod partition;
 pub mod prompt;
 
+mod boxes;
 mod card;
 #[cfg(test)]
 mod cells_tests;
@@ -27,6 +28,7 @@ mod error;
 mod example;
 mod files;
 mod joined;
+mod labels;
 mod list_text;
 mod parquet_file;
 mod parquet_pages;
@@ -48,7 +50,7 @@ mod without;
 pub use card::{check as check_card, join_cards};
 pub use decode::try_picture;
 pub use error::DataError;
-pub use example::{Answer, Example, Origin};
+pub use example::{Answer, Corners, Example, Origin};
 pub use examples::Dataset;
 pub use files::of_split;
 pub use image::{Fit, Preprocess};

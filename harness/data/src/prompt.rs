@@ -2,7 +2,7 @@
 
 use schema::card::{Prompt, Target};
 
-use super::{Answer, Example};
+use super::{Answer, Corners, Example};
 
 /// An example as the model sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Rendered {
     pub gold_text: String,
     /// What several people answered, or all that is right as the model should say it; empty where there is one right answer.
     pub people: Vec<String>,
+    /// The right part of the picture: left, top, right and bottom, as shares; none where another thing is asked for.
+    pub corners: Option<Corners>,
 }
 
 /// Whether a prompt asks what it is to ask, with placeholders that exist. The error is a reason.
@@ -80,15 +82,11 @@ pub fn render(example: &Example, prompt: &Prompt) -> Rendered {
     let (gold, right): (usize, &[usize]) = match &example.answer {
         Answer::Choice(gold) => (*gold, &[]),
         Answer::AnyOf { gold, all } => (*gold, all),
-        Answer::Text(_) | Answer::People { .. } => {
+        Answer::Text(_) | Answer::People { .. } | Answer::Box { .. } => {
             let people = if let Answer::People { all, .. } = &example.answer { all.clone() } else { vec![] };
-            return Rendered {
-                text: lines.join("\n"),
-                targets: vec![],
-                gold: None,
-                gold_text: example.answer_text().into(),
-                people,
-            };
+            let corners = if let Answer::Box { corners, .. } = &example.answer { Some(*corners) } else { None };
+            let (text, gold_text) = (lines.join("\n"), example.answer_text().into());
+            return Rendered { text, targets: vec![], gold: None, gold_text, people, corners };
         }
     };
     let targets: Vec<String> = match prompt.target {
@@ -96,7 +94,8 @@ pub fn render(example: &Example, prompt: &Prompt) -> Rendered {
         Target::Text => example.choices.clone(),
     };
     let people = right.iter().map(|&option| targets[option].clone()).collect();
-    Rendered { text: lines.join("\n"), gold: Some(gold), gold_text: targets[gold].clone(), targets, people }
+    let (text, gold_text) = (lines.join("\n"), targets[gold].clone());
+    Rendered { text, gold: Some(gold), gold_text, targets, people, corners: None }
 }
 
 /// A, B, C, ... Z, AA, AB, ...

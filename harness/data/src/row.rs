@@ -5,7 +5,7 @@ use schema::card::{AnswerForm, Card};
 use super::columns::Cells;
 use super::example::{Answer, Rejection};
 use super::picture_cell::{Beside, Found, MAX_PICTURES};
-use super::{choices, people};
+use super::{boxes, choices, decode, people};
 
 /// Characters of a question, a hint or an answer, at most: more than any model reads.
 const MAX_TEXT: usize = 200_000;
@@ -45,6 +45,7 @@ impl<'a> Row<'a> {
         let (choices, answer) = match card.answer {
             AnswerForm::People => (Vec::new(), people::answer(&cells.people)?),
             AnswerForm::AnyOf => choices::any_of(card, &cells.choices, people::answer(&cells.people)?, &choice_images)?,
+            AnswerForm::Box => (Vec::new(), boxed(&cells, card, beside)?),
             _ => choices::read(card, &cells.choices, cells.answer, &choice_images)?,
         };
         answer_fits(&answer)?;
@@ -81,7 +82,7 @@ impl<'a> Row<'a> {
         let choices: usize = self.choices.iter().map(String::len).sum();
         let answer = match &self.answer {
             Answer::Choice(_) | Answer::AnyOf { .. } => 1,
-            Answer::Text(text) | Answer::People { gold: text, .. } => text.len(),
+            Answer::Text(text) | Answer::People { gold: text, .. } | Answer::Box { text, .. } => text.len(),
         };
         self.question.len() + self.hint.len() + choices + answer
     }
@@ -97,7 +98,7 @@ fn cells_fit(cells: &Cells<'_>) -> Result<(), Rejection> {
 
 fn answer_fits(answer: &Answer) -> Result<(), Rejection> {
     match answer {
-        Answer::Choice(_) | Answer::AnyOf { .. } => Ok(()),
+        Answer::Choice(_) | Answer::AnyOf { .. } | Answer::Box { .. } => Ok(()),
         Answer::Text(text) => fits("the answer", text, MAX_TEXT),
         Answer::People { all, .. } if all.len() > choices::MAX_CHOICES => {
             Err(Rejection::bad(format!("there are {} answers; the limit is {}", all.len(), choices::MAX_CHOICES)))
@@ -113,6 +114,17 @@ fn fits(what: &str, text: &str, most: usize) -> Result<(), Rejection> {
         true => Err(Rejection::bad(format!("{what} has {characters} characters; the limit is {most}"))),
         false => Ok(()),
     }
+}
+
+/// The right box, which may be counted in pixels of the row's first picture.
+fn boxed(cells: &Cells<'_>, card: &Card, beside: &Beside<'_>) -> Result<Answer, Rejection> {
+    let size = || {
+        let cell = cells.images.first().ok_or("a box in pixels needs a picture in its row")?;
+        let found = beside.pictures(cell)?;
+        let first = found.first().ok_or("a box in pixels needs a picture in its row, which has none")?;
+        decode::dimensions(&first.bytes)
+    };
+    boxes::answer(&cells.boxed, &card.boxes.unwrap_or_default(), size)
 }
 
 /// All columns' pictures in order.

@@ -124,7 +124,8 @@ fn check(federation: Federation, client: usize, answers: &[Prediction], everywhe
             return Err(format!("answers another example than `{}`", example.id));
         }
         let mut others = answer.option_scores.iter().chain(answer.further.values());
-        if !(0.0..=1.0).contains(&answer.value()) || !others.all(|score| score.is_finite()) {
+        let most = example.metric.row.unit.most().unwrap_or(1.0);
+        if !(0.0..=most).contains(&answer.value()) || !others.all(|score| score.is_finite()) {
             return Err(format!("scores example `{}` with what is no score", example.id));
         }
     }

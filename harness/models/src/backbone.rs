@@ -7,6 +7,7 @@ use data::{Preprocess, Tiles};
 use schema::experiment::LossAt;
 
 use crate::adapter::Adapt;
+use crate::cached::Cache;
 use crate::crossing::{Crossing, Said, through};
 use crate::layout::Layout;
 use crate::nn::{self, Rotary};
@@ -111,6 +112,19 @@ pub trait Backbone: Send + Sync {
     /// time.
     fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
         nn::log_likelihood(&self.decode(embeddings, adapt)?, targets)
+    }
+
+    /// Logits `[b, vocabulary]` at the one place of each sequence that is read, and what goes on from there token by token
+    /// ([`Backbone::go_on`]); `positions` are the batch's. None of a model that keeps nothing: it is asked anew for every token.
+    fn begin(&self, embeddings: &Embeddings, positions: &[Vec<u32>], adapt: &dyn Adapt) -> Result<Option<(Tensor, Cache)>> {
+        let _ = (embeddings, positions, adapt);
+        Ok(None)
+    }
+
+    /// Logits `[b, vocabulary]` behind one token more of each sequence.
+    fn go_on(&self, cache: &mut Cache, tokens: &[u32], adapt: &dyn Adapt) -> Result<Tensor> {
+        let _ = (cache, tokens, adapt);
+        bail!("backbone `{}` keeps nothing of a sequence", self.spec().name)
     }
 
     /// Both halves, of a model that can be cut in front of its decoder.

@@ -5,6 +5,7 @@
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
+use super::cached::Cache;
 pub use super::llama_config::LlamaConfig;
 use super::rope::Rope;
 use super::trunk::Trunk;
@@ -79,6 +80,35 @@ impl Llama {
             rows: batch.rows.clone(),
             checkpoint: batch.checkpoint,
         })
+    }
+
+    /// Whether positions turn otherwise where a sequence is longer, so that nothing of a shorter one can be kept.
+    fn turns_anew(&self) -> bool {
+        self.rope.turning_point().is_some()
+    }
+
+    /// Hidden states `[b, t, d]` of sequences of which one place each is read, by their positions: the last hidden states there, `[b, d]`,
+    /// and what goes on from them. None where positions turn otherwise in longer sequences.
+    pub(super) fn begin(
+        &self,
+        hidden: &Tensor,
+        context: &Context,
+        positions: &[Vec<u32>],
+        adapt: &dyn Adapt,
+    ) -> Result<Option<(Tensor, Cache)>> {
+        let b = hidden.dim(0)?;
+        if self.turns_anew() || context.read.elem_count() != b || positions.len() != b {
+            return Ok(None);
+        }
+        let (rows, blocks) = self.trunk()?.rows_kept(hidden, context, adapt)?;
+        Ok(Some((rows, Cache::new(blocks, &context.mask, &context.read, positions)?)))
+    }
+
+    /// The same of one token more of each sequence, `[b, 1, d]`.
+    pub(super) fn go_on(&self, hidden: &Tensor, cache: &mut Cache, adapt: &dyn Adapt) -> Result<Tensor> {
+        let (mask, positions) = cache.grow()?;
+        let rotary = self.rotary(&positions)?;
+        self.trunk()?.rows_after(hidden, &mut cache.blocks, (&mask, &rotary), adapt)
     }
 
     /// The weights' element type.

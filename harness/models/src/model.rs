@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use data::Preprocess;
 
+use super::cached::Cache;
 use super::folder::{self, Folder};
 use super::llama::{Llama, LlamaConfig};
 use super::{Backbone, Batch, ComponentParameters, Context, Embeddings, Halves, SiteSpec, Spec, TextCodec, kernels, nn};
@@ -166,6 +167,31 @@ impl<V: Vision> Backbone for Model<V> {
 
     fn log_likelihoods(&self, embeddings: &Embeddings, targets: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
         self.likelihoods(&self.enter(embeddings, adapt)?, &embeddings.context, targets, adapt)
+    }
+
+    fn begin(&self, embeddings: &Embeddings, positions: &[Vec<u32>], adapt: &dyn Adapt) -> Result<Option<(Tensor, Cache)>> {
+        let (hidden, context) = (self.enter(embeddings, adapt)?, &embeddings.context);
+        let begun = match nn::is_half(self.dtype()) {
+            true => self.decoder.begin(&hidden, context, positions, &Widened(adapt))?,
+            false => self.decoder.begin(&hidden, context, positions, adapt)?,
+        };
+        begun.map(|(rows, cache)| Ok((self.decoder.logits(&rows)?, cache))).transpose()
+    }
+
+    fn go_on(&self, cache: &mut Cache, tokens: &[u32], adapt: &dyn Adapt) -> Result<Tensor> {
+        let words = self.decoder.embed(&Tensor::from_slice(tokens, tokens.len(), self.device())?)?.unsqueeze(1)?;
+        let behind = |adapt: &dyn Adapt, cache: &mut Cache| {
+            let hidden = match adapt.delta("text", &words)? {
+                Some(delta) => (&words + delta)?,
+                None => words.clone(),
+            };
+            self.decoder.go_on(&hidden, cache, adapt)
+        };
+        let rows = match nn::is_half(self.dtype()) {
+            true => behind(&Widened(adapt), cache)?,
+            false => behind(adapt, cache)?,
+        };
+        self.decoder.logits(&rows)
     }
 
     fn halves(&self) -> Result<&dyn Halves> {

@@ -314,17 +314,22 @@ pub fn composed_attention(
     let q = rotate(split_heads(q, heads)?)?;
     let k = repeat_heads(&rotate(split_heads(k, kv_heads)?)?, heads / kv_heads)?;
     let v = repeat_heads(&split_heads(v, kv_heads)?, heads / kv_heads)?;
+    attend_to(&q, &k, &v, mask)
+}
+
+/// Scaled dot-product attention over heads apart, `[b, heads, t, d_head]`, as many keys as values.
+pub(super) fn attend_to(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
     let scores = (q * scale)?.matmul(&k.transpose(2, 3)?.contiguous()?)?;
     let scores = match mask {
         Some(mask) => scores.broadcast_add(mask)?,
         None => scores,
     };
-    merge_heads(&softmax(&widened(&scores)?)?.to_dtype(v.dtype())?.matmul(&v)?)
+    merge_heads(&softmax(&widened(&scores)?)?.to_dtype(v.dtype())?.matmul(v)?)
 }
 
 /// Each key or value head serves `groups` query heads.
-fn repeat_heads(x: &Tensor, groups: usize) -> Result<Tensor> {
+pub(super) fn repeat_heads(x: &Tensor, groups: usize) -> Result<Tensor> {
     if groups == 1 {
         return Ok(x.clone());
     }

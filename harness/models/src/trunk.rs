@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+use super::cached::{self, Kept};
 use super::llama_config::{LlamaConfig, site};
 use super::sites::{FFN, FINAL_NORM, NORMS};
 use super::{Context, kernels, nn};
@@ -51,10 +52,49 @@ impl Trunk {
             Some((pairs, packed)) => self.at_once(hidden, context, pairs, &packed)?,
             None => self.block_by_block(hidden, context, adapt)?,
         };
+        self.normed(&x, &context.rows, adapt)
+    }
+
+    /// Some rows of `[b, r, d]`, normed.
+    fn normed(&self, x: &Tensor, rows: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
         match adapt.form(FINAL_NORM) {
-            Form::Nothing => self.norm.forward(&x.flatten(0, 1)?.index_select(&context.rows, 0)?),
-            _ => adapted_norm(&self.norm, FINAL_NORM, &x, adapt)?.flatten(0, 1)?.index_select(&context.rows, 0),
+            Form::Nothing => self.norm.forward(&x.flatten(0, 1)?.index_select(rows, 0)?),
+            _ => adapted_norm(&self.norm, FINAL_NORM, x, adapt)?.flatten(0, 1)?.index_select(rows, 0),
         }
+    }
+
+    /// [`Trunk::rows`] block by block, and each block's keys and values.
+    pub(super) fn rows_kept(&self, hidden: &Tensor, context: &Context, adapt: &dyn Adapt) -> Result<(Tensor, Vec<Kept>)> {
+        let (mut x, mut kept) = (hidden.clone(), Vec::with_capacity(self.blocks.len()));
+        for (i, block) in self.blocks.iter().enumerate() {
+            let read = (i + 1 == self.blocks.len()).then_some(&context.read);
+            let (next, of_block) = block.forward_kept(&x, context, read, adapt)?;
+            x = next;
+            kept.push(of_block);
+        }
+        if self.blocks.is_empty() {
+            x = at_places(hidden, &context.read)?;
+        }
+        Ok((self.normed(&x, &context.rows, adapt)?, kept))
+    }
+
+    /// The last hidden states `[b, d]` of one token more of each sequence.
+    pub(super) fn rows_after(
+        &self,
+        hidden: &Tensor,
+        kept: &mut [Kept],
+        at: (&Tensor, &nn::Rotary),
+        adapt: &dyn Adapt,
+    ) -> Result<Tensor> {
+        let mut x = hidden.clone();
+        for (block, kept) in self.blocks.iter().zip(kept) {
+            let normed = adapted_norm(&block.norm1, &block.norm1_site, &x, adapt)?;
+            let [q, k, v] = block.questions(&normed, adapt)?;
+            let attended = cached::attend([&q, &k, &v], (block.heads, block.kv_heads), kept, at)?;
+            x = block.behind(&x, &attended, adapt)?;
+        }
+        let rows = Tensor::arange(0, hidden.dim(0)? as u32, hidden.device())?;
+        self.normed(&x, &rows, adapt)
     }
 
     fn block_by_block(&self, hidden: &Tensor, context: &Context, adapt: &dyn Adapt) -> Result<Tensor> {
@@ -226,7 +266,26 @@ impl Block {
             Some(places) => (at_places(x, places)?, at_places(&attended, places)?),
             None => (x.clone(), attended),
         };
-        let x = (x + self.o.forward(&attended, adapt)?)?;
+        self.behind(&x, &attended, adapt)
+    }
+
+    /// The same, and its keys and values.
+    fn forward_kept(&self, x: &Tensor, context: &Context, read: Option<&Tensor>, adapt: &dyn Adapt) -> Result<(Tensor, Kept)> {
+        let normed = adapted_norm(&self.norm1, &self.norm1_site, x, adapt)?;
+        let [q, k, v] = self.questions(&normed, adapt)?;
+        let attended = nn::attention(&q, &k, &v, self.heads, self.kv_heads, Some(&context.mask), Some(&context.rotary))?;
+        let keys = context.rotary.rotate(&nn::split_heads(&k, self.kv_heads)?)?;
+        let kept = Kept { keys, values: nn::split_heads(&v, self.kv_heads)? };
+        let x = match read {
+            Some(places) => self.behind(&at_places(x, places)?, &at_places(&attended, places)?, adapt)?,
+            None => self.behind(x, &attended, adapt)?,
+        };
+        Ok((x, kept))
+    }
+
+    /// What is behind the attention.
+    fn behind(&self, x: &Tensor, attended: &Tensor, adapt: &dyn Adapt) -> Result<Tensor> {
+        let x = (x + self.o.forward(attended, adapt)?)?;
         let h = adapted_norm(&self.norm2, &self.norm2_site, &x, adapt)?;
         let gated = nn::silu_gate(&self.gate.forward(&h, adapt)?, &self.up.forward(&h, adapt)?)?;
         let h = (&x + self.down.forward(&gated, adapt)?)?;
@@ -236,8 +295,12 @@ impl Block {
         }
     }
 
+    fn questions(&self, h: &Tensor, adapt: &dyn Adapt) -> Result<[Tensor; 3]> {
+        Ok([self.q.forward(h, adapt)?, self.k.forward(h, adapt)?, self.v.forward(h, adapt)?])
+    }
+
     fn attend(&self, h: &Tensor, context: &Context, adapt: &dyn Adapt) -> Result<Tensor> {
-        let (q, k, v) = (self.q.forward(h, adapt)?, self.k.forward(h, adapt)?, self.v.forward(h, adapt)?);
+        let [q, k, v] = self.questions(h, adapt)?;
         nn::attention(&q, &k, &v, self.heads, self.kv_heads, Some(&context.mask), Some(&context.rotary))
     }
 }

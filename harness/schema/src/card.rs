@@ -31,6 +31,10 @@ pub struct Card {
     /// The dataset on the Hub (`owner/name`) whose repository at `revision` holds the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<String>,
+    /// The name of the folder that has its files, where that is not its own: another card's of the same rows. A card that is named by its
+    /// path lies beside its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// The task that its rows set (`fedbench list tasks`); without it, the one that takes such answers and has this metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
@@ -55,6 +59,9 @@ pub struct Card {
     pub choices: Choices,
     /// How the answer column names the answer.
     pub answer: AnswerForm,
+    /// How boxes are written, with `answer = "box"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boxes: Option<BoxForm>,
     /// The prompt variants by name; `default` is taken unless an experiment asks for another.
     pub prompts: BTreeMap<String, Prompt>,
     /// Tags by which the score is broken down, beside `context` (`IMG`, `TXT`, `NO`: with a picture, a hint,
@@ -81,6 +88,11 @@ pub struct Card {
 }
 
 impl Card {
+    /// The name of the folder below the data's that has its files.
+    pub fn folder_name(&self) -> &str {
+        self.folder.as_deref().unwrap_or(&self.name)
+    }
+
     /// The tag that names an example's dataset where several are in one federation.
     pub const DATASET: &str = "dataset";
 
@@ -94,6 +106,7 @@ impl Card {
             license: default_license(),
             revision: default_revision(),
             hub: None,
+            folder: None,
             task: None,
             metric: metric.into(),
             scoring,
@@ -103,6 +116,7 @@ impl Card {
             columns,
             choices,
             answer,
+            boxes: None,
             prompts: BTreeMap::new(),
             breakdowns: Vec::new(),
             partition_keys: Vec::new(),
@@ -118,6 +132,11 @@ impl Card {
     pub fn each(&self) -> impl Iterator<Item = &Self> {
         let alone = self.parts.is_empty().then_some(self);
         self.parts.iter().chain(alone)
+    }
+
+    /// Whether its datasets are judged by several metrics, so that no one number is over all of them.
+    pub fn is_mixed(&self) -> bool {
+        self.parts.iter().any(|part| part.metric != self.parts[0].metric)
     }
 
     /// One card over several: their names, licences and so on side by side. What says how rows are read is the first one's and of
@@ -144,6 +163,9 @@ impl Card {
             license: side_by_side(|card| &card.license, " AND "),
             revision: side_by_side(|card| &card.revision, "; "),
             hub: None,
+            metric: side_by_side(|card| &card.metric, " + "),
+            task: None,
+            folder: None,
             breakdowns: vec![Self::DATASET.into()],
             partition_keys,
             max_image_pixels: parts.iter().map(|card| card.max_image_pixels).max().unwrap_or_default(),
@@ -197,7 +219,7 @@ pub struct Columns {
     /// A unique id; without one an example is named `<split>-<row>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The question (string); none where the card's own `question` is asked of every row.
+    /// The question (string; with `answer = "box"` also a list of what its thing is called, of which the first is asked); none where the card's own `question` is asked of every row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     /// Image columns in the order the prompt shows them (`struct<bytes, path>`, binary, or a list of either; null means no image).
@@ -230,6 +252,10 @@ pub struct Choices {
     /// The closed answer set, for `form = "closed-set"`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
+    /// The split whose answers are the closed set, each text once and in the order of the alphabet, where `values` does not list them:
+    /// `labels_of = "train"`. A row of another split with a label that this one has not is a bad row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_of: Option<String>,
     /// What a row without choices means.
     #[serde(default)]
     pub missing: MissingChoices,
@@ -250,7 +276,7 @@ pub enum ChoiceForm {
     /// not look cut (`1` and `000`, `(a` and `b)`), and where the answer is a place, the commas must leave no doubt at all. A string
     /// that is a list, as above, is read as one.
     Comma,
-    /// No column: every example chooses among `values`.
+    /// No column: every example chooses among `values`, or the labels of a split.
     ClosedSet,
     /// No choices at all: free text.
     None,
@@ -289,6 +315,43 @@ pub enum AnswerForm {
     /// A list of right answers, any of which is right (written like `people`'s); with choices, texts of these. The most frequent one is
     /// trained on, of equally frequent ones the first.
     AnyOf,
+    /// Four numbers, a part of the row's first picture (`list<double>`, or such a list written as text); the card's `boxes` say what they
+    /// mean. The model is to say left, top, right and bottom as shares of the picture to two decimals: `[0.10, 0.20, 0.50, 0.75]`.
+    Box,
+}
+
+/// How boxes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BoxForm {
+    /// What the four numbers are.
+    #[serde(default)]
+    pub corners: BoxCorners,
+    /// What they are counted in.
+    #[serde(default)]
+    pub unit: BoxUnit,
+}
+
+/// What the four numbers of a box are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoxCorners {
+    /// Left, top, right and bottom.
+    #[default]
+    Both,
+    /// Left, top, width and height (COCO).
+    First,
+}
+
+/// What places in a picture are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoxUnit {
+    /// Shares of its width and height, from 0 to 1.
+    #[default]
+    Share,
+    /// Pixels of the row's first picture as it is stored, upright.
+    Pixel,
 }
 
 /// How an example with choices is answered.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::card::Scoring;
 use crate::experiment::{Experiment, MOST_SEED};
 use crate::inputs::Inputs;
-use crate::metrics::{Beside, Metric, Optional, Reported, Summary, Unit, Value};
+use crate::metrics::{Beside, Metric, Optional, Reported, Score, Summary, Unit, Value};
 use crate::run_dir;
 
 /// One measured value: a row of `records.parquet` (`round: uint32, client: uint32?, metric: string, value: float64`).
@@ -84,7 +84,33 @@ impl Summary {
     /// Of a finished run: what it gives, and what follows from its records.
     pub fn new(beside: Beside, records: &[Record]) -> Self {
         let of = |metric: &Metric| records.iter().filter(|record| record.metric == *metric).map(Record::value).collect();
-        Self::of(beside, of)
+        Self::of(beside, of).with_parts_alone()
+    }
+
+    /// What a run of several metrics has of one alone becomes no number.
+    pub fn with_parts_alone(mut self) -> Self {
+        if self.is_mixed() {
+            let means = [&mut self.accuracy, &mut self.client_accuracy_mean, &mut self.client_accuracy_min];
+            let more = [&mut self.client_accuracy_std, &mut self.chance_accuracy, &mut self.majority_accuracy];
+            means.into_iter().chain(more).for_each(|value| *value = f64::NAN);
+        }
+        self
+    }
+
+    /// Whether it says what another one says; a number that neither has is the same.
+    pub fn says(&self, other: &Self) -> bool {
+        let words = |summary: &Self| serde_json::to_string(summary).unwrap_or_default();
+        words(self) == words(other)
+    }
+
+    /// Whether its accuracies are no means of what answers are worth: one number of all answers, or none over several metrics.
+    pub fn is_of_corpus(&self) -> bool {
+        self.is_mixed() || self.metric.as_deref().and_then(Score::parse).is_some_and(|score| score.is_of_corpus())
+    }
+
+    /// Whether its datasets are judged by several metrics.
+    pub fn is_mixed(&self) -> bool {
+        !self.parts.is_empty()
     }
 
     /// Why this is not the summary of the run that an experiment and what it read give: the name is the hash of both.
@@ -96,21 +122,51 @@ impl Summary {
         })
     }
 
+    /// What its accuracies are of, where that is none of VQA's scores: `CIDEr-D`.
+    pub fn metric_title(&self) -> Option<&'static str> {
+        self.metric.as_deref().and_then(Score::parse).and_then(|score| score.title())
+    }
+
+    /// What stands behind a hundredfold of its accuracies: a share's is in percent, others' is nothing but that.
+    pub fn sign(&self) -> &'static str {
+        if self.most() > 1.0 { "x 100" } else { "%" }
+    }
+
+    /// The most that its card's metric can be.
+    pub fn most(&self) -> f64 {
+        let most = |metric: Option<&str>| metric.and_then(Score::parse).and_then(|score| score.row()?.unit.most()).unwrap_or(1.0);
+        self.parts.values().map(|part| most(part.metric.as_deref())).fold(most(self.metric.as_deref()), f64::max)
+    }
+
     /// An error, in words, where a number is one that no run gives.
     pub fn check(&self) -> Result<(), String> {
         let always = Reported::ALL.iter().map(|number| number.row()).filter(|row| row.is_held);
         let always = always.map(|row| (row.name, row.unit, Some((row.of)(self))));
         let sometimes = Optional::ALL.iter().map(|number| number.row()).filter(|row| row.is_held);
         let sometimes = sometimes.map(|row| (row.name, row.unit, (row.of)(self)));
+        let most = self.most();
         for (name, unit, value) in always.chain(sometimes) {
             let Some(value) = value else { continue };
+            if self.is_mixed() && value.is_nan() && name.contains("accuracy") {
+                continue;
+            }
             // A mean of shares may be off by a rounding.
             let (is_right, right) = match unit {
+                // Their unit is the card's metric's.
+                Unit::Fraction if most > 1.0 && name.contains("accuracy") => {
+                    ((0.0..=most + 1e-9).contains(&value), "a number in [0, 10]")
+                }
                 Unit::Fraction => ((0.0..=1.0 + 1e-9).contains(&value), "a number in [0, 1]"),
                 _ => (value.is_finite() && value >= 0.0, "a finite number, 0 or more"),
             };
             if !is_right {
                 return Err(format!("{name} = {value}: expected {right}"));
+            }
+        }
+        for (name, part) in &self.parts {
+            let values = [part.accuracy, part.chance_accuracy, part.majority_accuracy, part.lookup_accuracy];
+            if let Some(value) = values.iter().find(|value| !(0.0..=most + 1e-9).contains(*value)) {
+                return Err(format!("parts.{}: {value}: expected a number in [0, {most}]", guard::text::line(name, 80)));
             }
         }
         match self.seed > MOST_SEED {

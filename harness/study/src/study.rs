@@ -17,7 +17,7 @@ use schema::partition::Partition;
 use schema::{Card, Experiment, Scope};
 use seed::Seed;
 use tasks::doubts::doubts;
-use tasks::lookup::lookup_accuracy;
+use tasks::lookup::lookups;
 use tasks::prepare::{Asking, TrainExample, check_memory, step_bytes};
 use tasks::{Judge, Split};
 
@@ -40,7 +40,7 @@ pub struct Study {
     shards: Vec<ShardIndices>,
     schedule: Schedule,
     prompts_cut: usize,
-    lookup_accuracy: f64,
+    lookups: Vec<f64>,
     /// What classes leave out, in words.
     beyond_classes: Vec<String>,
 }
@@ -124,7 +124,7 @@ impl Study {
         if part.judges(row, &adapter) {
             judge.see()?;
         }
-        let lookup_accuracy = lookup_accuracy(&judge, &train_examples);
+        let lookups = lookups(&judge, &train_examples);
         let of_clients = shards.iter().map(|shard| shard.train.len());
         let schedule = Schedule::new(&experiment.federation, &experiment.evaluation, seed, of_clients, row.compute);
         if trains {
@@ -146,7 +146,7 @@ impl Study {
             shards,
             schedule,
             prompts_cut,
-            lookup_accuracy,
+            lookups,
             beyond_classes: beyond_classes.unwrap_or_default(),
         })
     }
@@ -248,9 +248,9 @@ impl Study {
         self.prompts_cut + self.judge.prompts_cut
     }
 
-    /// What its training rows' texts alone answer ([`tasks::lookup`]).
-    pub fn lookup_accuracy(&self) -> f64 {
-        self.lookup_accuracy
+    /// What its training rows' texts alone answer ([`tasks::lookup`]), of each of its judge's parts.
+    pub fn lookups(&self) -> &[f64] {
+        &self.lookups
     }
 
     /// What its data make doubtful, in words: scores that nobody can reach, rows that are there twice, texts that are not asked as they

@@ -8,7 +8,11 @@ use schema::metrics::Metric;
 use schema::tag::{CONTEXT, GRADE, GRADE_BAND};
 
 /// What answers are worth together, and how many examples are of that kind, for every tag that the card breaks down by.
-pub fn breakdown(dataset: &Dataset, predictions: &[Prediction], worth: impl Fn(&[&Prediction]) -> f64) -> BTreeMap<Metric, f64> {
+pub fn breakdown(
+    dataset: &Dataset,
+    predictions: &[Prediction],
+    worth: impl Fn(&[&Prediction]) -> Option<f64>,
+) -> BTreeMap<Metric, f64> {
     let examples: BTreeMap<&str, &Example> = dataset.examples.iter().map(|example| (example.id.as_str(), example)).collect();
     let mut kinds: BTreeMap<String, (Vec<&Prediction>, BTreeSet<&str>)> = BTreeMap::new();
     for (prediction, example) in predictions.iter().filter_map(|p| Some((p, examples.get(p.example.as_str())?))) {
@@ -21,7 +25,8 @@ pub fn breakdown(dataset: &Dataset, predictions: &[Prediction], worth: impl Fn(&
         }
     }
     let recorded = kinds.into_iter().flat_map(|(kind, (answers, of_kind))| {
-        [(Metric::AccuracyOf(kind.clone()), worth(&answers)), (Metric::ExamplesOf(kind), of_kind.len() as f64)]
+        let accuracy = worth(&answers).map(|worth| (Metric::AccuracyOf(kind.clone()), worth));
+        accuracy.into_iter().chain([(Metric::ExamplesOf(kind), of_kind.len() as f64)])
     });
     recorded.collect()
 }
@@ -153,7 +158,7 @@ mod tests {
         };
         let predictions = [("a", true), ("b", false), ("c", true)].map(|(id, right)| prediction(id, right));
         let found = breakdown(&dataset, &predictions, |of_kind| {
-            of_kind.iter().map(|prediction| prediction.value()).sum::<f64>() / of_kind.len() as f64
+            Some(of_kind.iter().map(|prediction| prediction.value()).sum::<f64>() / of_kind.len() as f64)
         });
         let expect = [
             ("context=IMG", 0.5, 2.0),

@@ -65,7 +65,15 @@ impl Classes {
         };
         let task = tasks.of(&row.card)?;
         let worth = measure(task, &row.card)?;
-        let gold = Gold { options: &[], said_as: schema::card::Target::Text, option: None, text: row.answer_text(), people: all };
+        let gold = Gold {
+            options: &[],
+            said_as: schema::card::Target::Text,
+            option: None,
+            text: row.answer_text(),
+            people: all,
+            corners: None,
+            corpus: None,
+        };
         let mut soft = vec![0.0; width];
         for (class, answer) in self.answers.iter().enumerate() {
             let given = crate::task::Given { text: answer, reading: (task.read)(answer, &gold) };

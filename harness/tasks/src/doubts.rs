@@ -9,14 +9,16 @@ use crate::split::Split;
 
 /// What is to be said of what a judge asks, and of the split that is trained on, where there is one.
 pub fn doubts(judge: &Judge, train: Option<&Split>) -> Vec<String> {
-    let reach = Reach::of(judge.metric, &judge.examples).filter(|reach| reach.few > 0).map(|reach| {
+    let parts = judge.parts();
+    let few = parts.iter().filter_map(|part| Some((part.metric, Reach::of(part.metric, &part.examples)?)));
+    let reach = few.filter(|(_, reach)| reach.few > 0).map(|(metric, reach)| {
         format!(
             "at most {:.1}% can be reached: {} of {} test rows have answers of fewer than {} people, which `{}` needs",
             100.0 * reach.most,
             reach.few,
             reach.rows,
             reach.needed,
-            judge.metric.row.name
+            metric.row.name
         )
     });
     let dedup = deduplicated(&judge.split.dataset);
@@ -25,7 +27,7 @@ pub fn doubts(judge: &Judge, train: Option<&Split>) -> Vec<String> {
     let datasets = other.into_iter().chain([&*judge.split]).map(|split| &split.dataset);
     let text = judge.backbone.text();
     let of_splits = datasets.flat_map(|dataset| repeated(dataset).into_iter().chain(spelled(dataset, text)));
-    reach.into_iter().chain(dedup).chain(of_splits).collect()
+    reach.chain(dedup).chain(of_splits).collect()
 }
 
 /// Rows that are not judged because they were trained on.

@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// A task's score of an answer is not what its row promises.
     #[error(
-        "example `{example}`: score `{score}` of task `{task}` is {value}; a score is finite, and that of a card's metric in [0, 1]"
+        "example `{example}`: score `{score}` of task `{task}` is {value}; a score is finite, and that of a card's metric within its scale"
     )]
     Worth {
         /// The example.

@@ -6,7 +6,8 @@ use data::Rendered;
 use models::{Branch, Sequence};
 use schema::card::{OptionScore, Scoring, Target};
 
-use crate::task::{Gold, TaskRow};
+use crate::cider::Corpus;
+use crate::task::{Gold, Measure, TaskRow};
 
 /// What an example is answered with, shared by all examples that have the same options.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub struct TestExample {
     pub rendered: Rendered,
     /// The task that it sets.
     pub task: &'static TaskRow,
+    /// The score that its card's `metric` names.
+    pub metric: &'static Measure,
+    /// What all references of its dataset say together, where its task has some.
+    pub corpus: Option<Arc<Corpus>>,
     /// What the model is to say.
     pub target: Target,
     /// How it is answered.
@@ -52,6 +57,8 @@ impl TestExample {
             option: rendered.gold,
             text: &rendered.gold_text,
             people: &rendered.people,
+            corners: rendered.corners,
+            corpus: self.corpus.as_deref(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Judgement {
     pub clients: Vec<Option<f64>>,
     /// Share of generated answers that could not be parsed.
     pub unparsed_rate: f64,
+    /// Whether clients are judged by several metrics, of which there is no mean.
+    pub is_mixed: bool,
 }
 
 impl Judgement {
@@ -26,7 +28,7 @@ impl Judgement {
 
     /// From what clients answered with adapters of their own, on their own test shards or (if `everywhere`) on the whole test split.
     pub fn of_clients(judge: &Judge, answered: &[(usize, Vec<Prediction>)], everywhere: bool) -> Self {
-        let mut judgement = Self { clients: vec![None; judge.shards.len()], ..Self::default() };
+        let mut judgement = Self { clients: vec![None; judge.shards.len()], is_mixed: judge.is_mixed, ..Self::default() };
         let mut on_all = Vec::new();
         for (client, answers) in answered {
             judgement.clients[*client] = accuracy(judge, answers.iter().filter(|p| p.shard == Some(*client as u32)));
@@ -40,7 +42,7 @@ impl Judgement {
     /// Mean over clients that have test examples.
     pub fn client_mean(&self) -> Option<f64> {
         let known = self.known();
-        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+        (!known.is_empty() && !self.is_mixed).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
 
     /// How many clients that is the mean of; none where it is of none.
@@ -50,7 +52,7 @@ impl Judgement {
 
     /// The worst client.
     pub fn client_min(&self) -> Option<f64> {
-        self.known().into_iter().reduce(f64::min)
+        self.known().into_iter().reduce(f64::min).filter(|_| !self.is_mixed)
     }
 
     /// Standard deviation (n - 1) over clients; 0 for a single one.
@@ -81,7 +83,8 @@ pub fn judge_watched(judge: &Judge, adapters: &Adapters, done: &mut dyn FnMut(us
 fn of_all(judge: &Judge, predictions: &[Prediction]) -> Judgement {
     let of_shard = |client: usize| predictions.iter().filter(move |p| p.shard == Some(client as u32));
     let clients = (0..judge.shards.len()).map(|client| accuracy(judge, of_shard(client))).collect();
-    Judgement { accuracy: accuracy(judge, predictions), clients, unparsed_rate: unparsed_rate(predictions) }
+    let (accuracy, unparsed_rate) = (accuracy(judge, predictions), unparsed_rate(predictions));
+    Judgement { accuracy, clients, unparsed_rate, is_mixed: judge.is_mixed }
 }
 
 /// A client's answers with adapters of its own, on its own test shard or (if `everywhere`) on the whole test split.
@@ -100,7 +103,7 @@ pub fn check_finite(adapters: &Adapters, whose: impl FnOnce() -> String) -> Resu
 
 /// By the card's metric, whatever that is.
 fn accuracy<'p>(judge: &Judge, predictions: impl IntoIterator<Item = &'p Prediction>) -> Option<f64> {
-    judge.worth(judge.metric, &predictions.into_iter().collect::<Vec<_>>())
+    judge.accuracy(&predictions.into_iter().collect::<Vec<_>>())
 }
 
 fn unparsed_rate<'p>(predictions: impl IntoIterator<Item = &'p Prediction>) -> f64 {

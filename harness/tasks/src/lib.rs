@@ -9,15 +9,20 @@
 //!
 //! It may know data and models. It must not know methods, clients that train, or rounds.
 
+mod bleu;
 mod blind;
 pub mod breakdown;
 mod by_class;
+mod captioning;
+mod cider;
 pub mod classes;
+mod classification;
 pub mod doubts;
 mod error;
 pub mod example;
 mod features;
-mod generation;
+pub mod generation;
+mod grounding;
 pub mod judge;
 pub mod judgement;
 mod lengths;
@@ -38,7 +43,10 @@ pub mod table;
 pub mod task;
 pub mod trivial;
 pub mod vqa;
+mod words;
 
+pub use bleu::{bleu, rouge_l};
+pub use cider::Corpus;
 pub use error::{Error, Result};
 pub use judge::Judge;
 pub use judgement::Judgement;
@@ -46,3 +54,4 @@ pub use lots::largest_batch;
 pub use split::Split;
 pub use table::{TASKS, Tasks};
 pub use task::TaskRow;
+pub use words::words;

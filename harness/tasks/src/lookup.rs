@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use data::Example;
 
 use crate::example::TestExample;
-use crate::judge::Judge;
-use crate::task::{Aggregate, Answered, Given, Reading};
+use crate::judge::{Judge, Part};
+use crate::task::{Answered, Given, Reading};
 
 /// How often each answer was right.
 type Counts<'a> = BTreeMap<&'a str, usize>;
@@ -54,30 +54,44 @@ impl<'a> Seen<'a> {
 
 /// What a judge's examples are worth if answered so, by its metric.
 pub fn lookup_accuracy<'e>(judge: &Judge, train: impl IntoIterator<Item = &'e Example>) -> f64 {
+    lookups(judge, train).first().copied().unwrap_or_default()
+}
+
+/// The same of each of its parts ([`Judge::parts`]).
+pub fn lookups<'e>(judge: &Judge, train: impl IntoIterator<Item = &'e Example>) -> Vec<f64> {
     let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
     for example in train {
         seen.entry(&example.card.name).or_default().take(example);
     }
     let nothing = Seen::default();
-    let answers = judge.split.dataset.examples.iter().zip(&judge.examples).map(|(example, asked)| {
+    let examples: BTreeMap<&str, &Example> = judge.split.dataset.examples.iter().map(|example| (&*example.id, example)).collect();
+    let answer = |asked: &&'_ TestExample| -> Option<(String, Option<usize>)> {
+        let example = examples.get(&*asked.id)?;
         let seen = seen.get(&*example.card.name).unwrap_or(&nothing);
-        match asked.options.texts.is_empty() {
-            true => (asked, seen.text(example), None),
+        Some(match asked.options.texts.is_empty() {
+            true => (seen.text(example).into(), None),
             false => {
                 let option = seen.option(example);
-                (asked, asked.options.texts[option].as_str(), Some(option))
+                (asked.options.texts[option].clone(), Some(option))
             }
-        }
-    });
-    let worth = |(asked, text, option): (&TestExample, &str, Option<usize>)| {
-        let gold = asked.gold();
-        let reading = option.map_or_else(|| (asked.task.read)(text, &gold), Reading::Option);
-        (judge.metric.of)(&Given { text, reading }, &gold)
+        })
     };
-    match judge.metric.aggregate {
-        Aggregate::Mean => answers.map(worth).sum::<f64>() / judge.examples.len().max(1) as f64,
-        Aggregate::Corpus(together) => {
-            together(&answers.map(|(asked, text, _)| Answered { text, gold: asked.gold() }).collect::<Vec<_>>())
+    let of_part = |part: &Part| {
+        let answered = part.examples.iter().filter_map(|asked| Some((*asked, answer(asked)?)));
+        let answered: Vec<(&TestExample, (String, Option<usize>))> = answered.collect();
+        let worth = |(asked, (text, option)): &(&TestExample, (String, Option<usize>))| {
+            let gold = asked.gold();
+            let reading = option.map_or_else(|| (asked.task.read)(text, &gold), Reading::Option);
+            (part.metric.of)(&Given { text, reading }, &gold)
+        };
+        let together = |answered: &[(&TestExample, (String, Option<usize>))], of: fn(&[Answered]) -> f64| {
+            let answers = answered.iter().map(|(asked, (text, _))| Answered { text, gold: asked.gold() });
+            of(&answers.collect::<Vec<_>>())
+        };
+        match part.metric.aggregate.together() {
+            None => answered.iter().map(worth).sum::<f64>() / part.examples.len().max(1) as f64,
+            Some(of) => together(&answered, of),
         }
-    }
+    };
+    judge.parts().iter().map(of_part).collect()
 }

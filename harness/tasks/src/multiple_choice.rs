@@ -25,14 +25,14 @@ pub const MULTIPLE_CHOICE: TaskRow = TaskRow {
     }],
 };
 
-fn read(text: &str, gold: &Gold) -> Reading {
+pub(crate) fn read(text: &str, gold: &Gold) -> Reading {
     match gold.options.is_empty() {
         true => short_answer::read(text, gold),
         false => parse_choice(text, gold.options, gold.said_as).map_or(Reading::Nothing, Reading::Option),
     }
 }
 
-fn is_right(given: &Given, gold: &Gold) -> bool {
+pub(crate) fn is_right(given: &Given, gold: &Gold) -> bool {
     match given.reading {
         _ if gold.options.is_empty() => short_answer::is_right(given, gold),
         Reading::Option(option) => gold.has(option),

@@ -94,7 +94,7 @@ mod tests {
     use crate::task::Given;
 
     fn gold(people: &[String]) -> Gold<'_> {
-        Gold { options: &[], said_as: card::Target::Text, option: None, text: &people[0], people }
+        Gold { options: &[], said_as: card::Target::Text, option: None, text: &people[0], people, corners: None, corpus: None }
     }
 
     #[test]

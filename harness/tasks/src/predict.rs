@@ -43,7 +43,7 @@ pub fn predict_watched(
 pub fn predict(judge: &Judge, adapt: &dyn Adapt, examples: &[usize], client: Option<usize>) -> Result<Vec<Prediction>> {
     let of = |scoring: Scoring| examples.iter().copied().filter(|&example| judge.examples[example].scoring == scoring).collect();
     let [ranked, generated, classed]: [Vec<usize>; 3] = [Scoring::OptionLikelihood, Scoring::Generation, Scoring::Class].map(of);
-    let judged = Judged { client, metric: judge.metric.row.name };
+    let judged = Judged { client };
     let mut answered: Vec<(usize, Prediction)> = Vec::with_capacity(examples.len());
     let ranked = by_length(judge, ranked);
     for (&example, scores) in ranked.iter().zip(option_scores(judge, adapt, &ranked)?) {

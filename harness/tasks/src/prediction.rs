@@ -5,19 +5,17 @@ use schema::card::Scoring;
 
 use crate::classes::reading;
 use crate::example::TestExample;
-use crate::task::{Given, Reading};
+use crate::task::{Aggregate, Given, Reading};
 use crate::{Error, Result};
 
-/// Who answers, and by which of a task's scores that is right.
+/// Who answers.
 #[derive(Clone, Copy)]
-pub(crate) struct Judged<'a> {
+pub(crate) struct Judged {
     /// The client whose adapters answer.
     pub(crate) client: Option<usize>,
-    /// The card's metric.
-    pub(crate) metric: &'a str,
 }
 
-impl Judged<'_> {
+impl Judged {
     /// An example's options have these scores; the best is the answer, the first of equals.
     pub(crate) fn ranked(self, example: &TestExample, scores: Vec<f64>) -> Result<Prediction> {
         let best = scores.iter().enumerate().fold(0, |best, (i, &score)| if score > scores[best] { i } else { best });
@@ -58,13 +56,14 @@ impl Judged<'_> {
         let given = Given { text: &prediction.prediction, reading };
         for measure in example.task.scores {
             let (name, value) = (measure.row.name, (measure.of)(&given, &example.gold()));
-            let is_metric = name == self.metric;
-            if !value.is_finite() || is_metric && !(0.0..=1.0 + 1e-9).contains(&value) {
+            let most = measure.row.unit.most().filter(|_| name == example.metric.row.name);
+            if !value.is_finite() || most.is_some_and(|most| !(0.0..=most + 1e-9).contains(&value)) {
                 return Err(Error::Worth { example: example.id.clone(), task: example.task.name, score: name, value });
             }
-            match is_metric {
-                true => (prediction.correct, prediction.score) = (value >= 0.5, measure.is_graded.then_some(value)),
-                false => drop(prediction.further.insert(name.into(), value)),
+            match (most.is_some(), measure.aggregate) {
+                (true, _) => (prediction.correct, prediction.score) = (value >= 0.5, measure.is_graded.then_some(value)),
+                (false, Aggregate::Whole(_)) => {}
+                (false, _) => drop(prediction.further.insert(name.into(), value)),
             }
         }
         Ok(prediction)

@@ -1,5 +1,6 @@
 //! Examples as token sequences: to train on, and to be asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data::{Example, prompt};
@@ -9,12 +10,14 @@ use schema::Card;
 use schema::card::{Scoring, Target};
 use schema::experiment::Checkpoint;
 
+use crate::captioning;
 use crate::classes::Right;
 use crate::example::{Options, TestExample};
 use crate::lengths::check_lengths;
 use crate::options::{check_told_apart, options_of};
 use crate::split::Split;
-use crate::task::Loss;
+use crate::table::measure;
+use crate::task::{self, Loss};
 use crate::{Error, Result};
 
 /// A training example, ready for batches.
@@ -128,14 +131,35 @@ impl Asking<'_> {
                 options: options.clone(),
                 rendered,
                 task,
+                metric: measure(task, &example.card)?,
+                corpus: None,
                 target: template.target,
                 scoring,
                 option_score: example.card.option_score,
                 shard,
             });
         }
+        weigh_references(split, &mut test)?;
         Ok((test, prompts_cut))
     }
+}
+
+/// Gives the examples of each dataset whose task has references what all of these say together.
+fn weigh_references(split: &Split, test: &mut [TestExample]) -> Result<()> {
+    let has_references = |example: &TestExample| example.task.target == task::Target::Texts;
+    let datasets: Vec<&str> = split.dataset.examples.iter().map(|example| &*example.card.name).collect();
+    let named: BTreeSet<&str> =
+        datasets.iter().zip(&*test).filter(|(_, example)| has_references(example)).map(|(name, _)| *name).collect();
+    for name in named {
+        let of_it = datasets.iter().zip(&*test).filter(|(dataset, _)| **dataset == name);
+        let golds = of_it.map(|(_, example)| (&*example.id, example.gold()));
+        let corpus = captioning::corpus(golds).map_err(|what| Error::Usage(format!("dataset `{name}`: {what}")))?;
+        let corpus = Arc::new(corpus);
+        for (example, dataset) in test.iter_mut().zip(&datasets) {
+            example.corpus = (*dataset == name).then(|| corpus.clone()).or(example.corpus.take());
+        }
+    }
+    Ok(())
 }
 
 /// The card's prompt variant of this name.

@@ -63,7 +63,7 @@ impl Sums {
 
 /// What answers say; none where no options were ranked, or where answers have no worth of their own.
 pub fn ranked(judge: &Judge, predictions: &[Prediction]) -> Option<Ranked> {
-    if !matches!(judge.metric.aggregate, Aggregate::Mean) {
+    if judge.is_mixed || !matches!(judge.metric.aggregate, Aggregate::Mean) {
         return None;
     }
     let examples: BTreeMap<&str, &TestExample> = judge.examples.iter().map(|example| (&*example.id, example)).collect();

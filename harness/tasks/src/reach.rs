@@ -19,7 +19,7 @@ pub struct Reach {
 
 impl Reach {
     /// By a metric; none where that can always be whole, or there are no examples.
-    pub fn of(metric: &Measure, examples: &[TestExample]) -> Option<Self> {
+    pub fn of(metric: &Measure, examples: &[&TestExample]) -> Option<Self> {
         let (best, rows) = (metric.reach?, examples.len());
         let sum: f64 = examples.iter().map(|example| (best.of)(&example.gold())).sum();
         let few = examples.iter().filter(|example| example.rendered.people.len() < best.people).count();
@@ -28,7 +28,7 @@ impl Reach {
 }
 
 /// Refuses rows of too few people to agree, and a metric by which every answer to every row would be worth nothing.
-pub(crate) fn check_reach(metric: &Measure, examples: &[TestExample]) -> Result<()> {
+pub(crate) fn check_reach(metric: &Measure, examples: &[&TestExample]) -> Result<()> {
     let fewest = metric.reach.map_or(0, |best| best.fewest);
     let few = || examples.iter().filter(|example| example.rendered.people.len() < fewest);
     if let Some(first) = few().next() {

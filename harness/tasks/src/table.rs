@@ -1,16 +1,20 @@
 //! The tasks there are, and which of them a card sets.
 
 use schema::Card;
-use schema::metrics::{Direction, Unit};
+use schema::metrics::{Direction, Score};
 
+use crate::captioning::CAPTIONING;
+use crate::classification::CLASSIFICATION;
+use crate::grounding::GROUNDING;
 use crate::multiple_choice::MULTIPLE_CHOICE;
 use crate::people::{DIRECT_ANSWERS, VQA};
 use crate::short_answer::SHORT_ANSWER;
-use crate::task::{Measure, Target, TaskRow};
+use crate::task::{Aggregate, Measure, Target, TaskRow};
 use crate::{Error, Result};
 
 /// The tasks of the suite.
-pub const TASKS: &[&TaskRow] = &[&MULTIPLE_CHOICE, &SHORT_ANSWER, &VQA, &DIRECT_ANSWERS];
+pub const TASKS: &[&TaskRow] =
+    &[&MULTIPLE_CHOICE, &SHORT_ANSWER, &VQA, &DIRECT_ANSWERS, &CLASSIFICATION, &CAPTIONING, &GROUNDING];
 
 /// A table of tasks.
 #[derive(Debug, Clone)]
@@ -56,15 +60,16 @@ impl Tasks {
         card.each().try_for_each(|card| self.of(card).map(drop))
     }
 
-    /// The task that a card's rows set: the one that it names, or the first that takes such answers and has its metric first.
+    /// The task that a card's rows set: the one that it names, or the first that takes such answers and has its metric first, or at all.
     pub fn of(&self, card: &Card) -> Result<&'static TaskRow> {
         let target = Target::of(card);
         let row = match &card.task {
             Some(name) => self.0.iter().find(|row| row.name == name),
-            None => self
-                .0
-                .iter()
-                .find(|row| row.target == target && row.scores.first().is_some_and(|first| first.row.name == card.metric)),
+            None => {
+                let taking = || self.0.iter().filter(|row| row.target.takes(target));
+                let is_first = |row: &&&'static TaskRow| row.scores.first().is_some_and(|first| first.row.name == card.metric);
+                taking().find(is_first).or_else(|| taking().find(|row| row.score(&card.metric).is_some()))
+            }
         };
         let wrong = |what: String| Error::Usage(format!("card of dataset `{}`: {what}", card.name));
         let names = || self.0.iter().map(|row| row.name);
@@ -74,7 +79,7 @@ impl Tasks {
                 None => wrong(format!("no task takes such answers and is judged by `{}`; name one: `task = ...`", card.metric)),
             });
         };
-        if row.target != target {
+        if !row.target.takes(target) {
             return Err(wrong(format!(
                 "task `{}` asks for {}, its rows' right answers are {}",
                 row.name,
@@ -93,19 +98,27 @@ pub fn measure(row: &TaskRow, card: &Card) -> Result<&'static Measure> {
     let Some(measure) = row.score(&card.metric) else {
         return Err(wrong(schema::unknown(&format!("metric of task `{}`", row.name), &card.metric, names())));
     };
-    match (measure.row.unit, measure.row.direction) {
-        (Unit::Fraction, Direction::Higher) => Ok(measure),
-        _ => Err(wrong(format!(
+    if measure.row.direction != Direction::Higher || measure.row.unit.most().is_none() {
+        return Err(wrong(format!(
             "metric `{}` is no share of which more is better, so it cannot be recorded as `accuracy`; it is kept beside another score of \
              task `{}`",
             card.metric, row.name
-        ))),
+        )));
     }
+    // Reports know a metric by its name, and hold what is recorded against the predictions' mean, unless the table says it has none.
+    let is_whole = !matches!(measure.aggregate, Aggregate::Mean);
+    if is_whole && !Score::parse(measure.row.name).is_some_and(|score| score.is_of_corpus()) {
+        return Err(wrong(format!(
+            "metric `{}` is one number of all answers, which only the suite's own may be; it is kept beside another score of task `{}`",
+            card.metric, row.name
+        )));
+    }
+    Ok(measure)
 }
 
 #[cfg(test)]
 mod tests {
-    use schema::metrics::{Row, Score};
+    use schema::metrics::{Row, Unit};
 
     use super::*;
 

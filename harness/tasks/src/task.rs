@@ -1,8 +1,11 @@
 //! What a task is: what is right, what training descends, how a model answers, and what answers are worth.
 
+use data::Corners;
 use schema::card::{AnswerForm, ChoiceForm, Scoring};
 use schema::metrics::Row;
 use schema::{Card, card};
+
+use crate::cider::Corpus;
 
 /// A row of `fedbench list tasks`. All that asks, trains and judges goes by it; nobody but its file knows it by name.
 ///
@@ -34,10 +37,16 @@ pub struct TaskRow {
 pub enum Target {
     /// One of its options; a card's prompt says whether it is said as a letter or as a text.
     Choice,
+    /// One of the options that all rows have.
+    Label,
     /// One text.
     Text,
     /// What several people said; most of them are trained on.
     People,
+    /// One text or several, each of them right.
+    Texts,
+    /// A part of the picture.
+    Box,
 }
 
 /// What training descends, of a model that speaks. Each variant is one more thing that batches of training examples are made for.
@@ -80,6 +89,10 @@ pub struct Gold<'a> {
     /// What several people answered, or all that is right as the model is to say it (`answer = "any-of"`); empty where there is one right
     /// answer.
     pub people: &'a [String],
+    /// The right part of the picture.
+    pub corners: Option<Corners>,
+    /// What all test rows' references say together; none where a task has no references.
+    pub corpus: Option<&'a Corpus>,
 }
 
 impl Gold<'_> {
@@ -116,7 +129,8 @@ pub struct Measure {
     pub row: &'static Row,
     /// Whether it knows more than right (1) and wrong (0).
     pub is_graded: bool,
-    /// Of one answer. Of a card's metric it is in [0, 1]; an answer counts as right from a half on.
+    /// Of one answer. Of a card's metric it is from 0 to the most of its unit ([`schema::metrics::Unit::most`]); an answer counts as right
+    /// from a half on. Of a number of the whole corpus it is whether the answer is right.
     pub of: fn(&Given, &Gold) -> f64,
     /// Of many.
     pub aggregate: Aggregate,
@@ -131,6 +145,8 @@ pub enum Aggregate {
     Mean,
     /// From all of them at once, which words weigh how much for one (CIDEr) among them.
     Corpus(fn(&[Answered]) -> f64),
+    /// The same of what single answers have no such number of (BLEU, macro-F1): nothing is recorded of them.
+    Whole(fn(&[Answered]) -> f64),
 }
 
 /// An example's answer, for a score of the whole corpus.
@@ -160,17 +176,38 @@ impl Target {
     pub fn of(card: &Card) -> Self {
         match (card.answer, card.choices.form) {
             (AnswerForm::People, _) => Self::People,
+            (AnswerForm::Box, _) => Self::Box,
             (_, ChoiceForm::None) => Self::Text,
+            (AnswerForm::AnyOf, ChoiceForm::ClosedSet) => Self::Choice,
+            (_, ChoiceForm::ClosedSet) => Self::Label,
             _ => Self::Choice,
         }
+    }
+
+    /// Whether a task that asks for this takes a card's rows.
+    pub fn takes(self, rows: Self) -> bool {
+        self == rows || matches!((self, rows), (Self::Texts, Self::Text | Self::People) | (Self::Choice, Self::Label))
     }
 
     /// In words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Choice => "options",
+            Self::Label => "labels of a closed set",
             Self::Text => "single texts",
             Self::People => "several people's answers",
+            Self::Texts => "one or several texts",
+            Self::Box => "boxes",
+        }
+    }
+}
+
+impl Aggregate {
+    /// What makes one number of all answers; none of a mean.
+    pub fn together(self) -> Option<fn(&[Answered]) -> f64> {
+        match self {
+            Self::Mean => None,
+            Self::Corpus(together) | Self::Whole(together) => Some(together),
         }
     }
 }

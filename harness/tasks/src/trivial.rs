@@ -4,34 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::classes::Classes;
 use crate::example::TestExample;
-use crate::judge::Judge;
+use crate::judge::Part;
 use crate::task::{Aggregate, Answered, Given};
 
-/// Expected accuracy of a uniform guess among options, or among the classes of whose shard it is, and accuracy of always giving the test
-/// split's most frequent option position or answer.
-pub fn trivial_accuracies(judge: &Judge) -> (f64, f64) {
-    let n = judge.examples.len().max(1) as f64;
+/// Expected accuracy of a uniform guess among options, or among the classes of whose shard it is, and accuracy of always giving these test
+/// examples' most frequent option position or answer.
+pub fn trivial_accuracies(part: &Part) -> (f64, f64) {
+    if let Aggregate::Whole(together) = part.metric.aggregate {
+        return (chance_together(part, together), most_frequent_score(part));
+    }
+    let n = part.examples.len().max(1) as f64;
     let right = |e: &TestExample| e.rendered.people.len().max(1) as f64;
-    let of_options = |e: &TestExample| right(e) / e.options.texts.len() as f64;
-    let of_classes = |e: &TestExample| {
-        let classes = judge.heads.as_ref().and_then(|heads| heads.by(e.shard).ok());
+    let of_options = |e: &&TestExample| right(e) / e.options.texts.len() as f64;
+    let of_classes = |e: &&TestExample| {
+        let classes = part.heads.and_then(|heads| heads.by(e.shard).ok());
         let chance = |classes: &Classes| 1.0 / classes.answers().len() as f64;
         classes.filter(|classes| classes.answers().contains(&e.rendered.gold_text)).map_or(0.0, chance)
     };
-    let chance: f64 = match judge.heads {
-        None => judge.examples.iter().filter(|e| !e.options.texts.is_empty()).map(of_options).sum(),
-        Some(_) => judge.examples.iter().map(of_classes).sum(),
+    let chance: f64 = match part.heads {
+        None => part.examples.iter().filter(|e| !e.options.texts.is_empty()).map(of_options).sum(),
+        Some(_) => part.examples.iter().map(of_classes).sum(),
     };
     let share = |keys: &dyn Fn(&TestExample) -> Vec<String>| {
         let mut counts = BTreeMap::<String, usize>::new();
-        for key in judge.examples.iter().flat_map(keys) {
+        for key in part.examples.iter().flat_map(|example| keys(example)) {
             *counts.entry(key).or_default() += 1;
         }
         counts.into_values().max().unwrap_or(0) as f64 / n
     };
     let position = share(&positions);
-    let answer = match judge.metric.is_graded {
-        true => most_frequent_score(judge),
+    let answer = match part.metric.is_graded {
+        true => most_frequent_score(part),
         false => share(&texts),
     };
     // The empty sum is -0.
@@ -55,22 +58,37 @@ fn texts(example: &TestExample) -> Vec<String> {
     }
 }
 
+/// The same of a number of the whole corpus: the mean over guesses of which each says another option of every row, in turn. 0 without
+/// options.
+fn chance_together(part: &Part, together: fn(&[Answered]) -> f64) -> f64 {
+    let options = |example: &TestExample| example.options.texts.len();
+    let guesses = part.examples.iter().map(|example| options(example)).min().unwrap_or_default();
+    let guess = |first: usize| {
+        let said = |(row, example): (usize, &&TestExample)| (first + row) % options(example);
+        let answers = part.examples.iter().enumerate();
+        let answers = answers.map(|(row, example)| (&example.options.texts[said((row, example))], example.gold()));
+        together(&answers.map(|(text, gold)| Answered { text, gold }).collect::<Vec<_>>())
+    };
+    // The empty sum is -0.
+    (0..guesses).map(guess).sum::<f64>() / guesses.max(1) as f64 + 0.0
+}
+
 /// What always giving the test split's most frequent answer is worth, where an answer may be worth something to other rows, too.
-fn most_frequent_score(judge: &Judge) -> f64 {
+fn most_frequent_score(part: &Part) -> f64 {
     let mut counts = BTreeMap::<&str, usize>::new();
-    for example in &judge.examples {
+    for example in &part.examples {
         *counts.entry(&example.rendered.gold_text).or_default() += 1;
     }
     let most = counts.into_iter().max_by_key(|(_, count)| *count).map_or("", |(answer, _)| answer);
-    let golds = judge.examples.iter().map(|example| (example.task, example.gold()));
-    match judge.metric.aggregate {
-        Aggregate::Mean => {
+    let golds = part.examples.iter().map(|example| (example.task, example.gold()));
+    match part.metric.aggregate.together() {
+        None => {
             let scores = golds.map(|(task, gold)| {
                 let given = Given { text: most, reading: (task.read)(most, &gold) };
-                (judge.metric.of)(&given, &gold)
+                (part.metric.of)(&given, &gold)
             });
-            scores.sum::<f64>() / judge.examples.len().max(1) as f64
+            scores.sum::<f64>() / part.examples.len().max(1) as f64
         }
-        Aggregate::Corpus(together) => together(&golds.map(|(_, gold)| Answered { text: most, gold }).collect::<Vec<_>>()),
+        Some(together) => together(&golds.map(|(_, gold)| Answered { text: most, gold }).collect::<Vec<_>>()),
     }
 }

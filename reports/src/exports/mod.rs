@@ -11,6 +11,7 @@ mod tensorboard;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::rows::bad;
 use crate::{ReportError, Run};
 
 /// A format of another tool.
@@ -39,6 +40,10 @@ impl Target {
 
     /// Writes a run below a folder; the files that were written.
     pub fn write(self, run: &Run, out: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        if self != Self::TensorBoard && (run.summary.metric.is_some() || run.summary.is_mixed()) {
+            let message = "its metric is no accuracy, and this format has no other; `tensorboard` takes all that was recorded";
+            return Err(bad(&run.dir, &message));
+        }
         match self {
             Self::TensorBoard => tensorboard::write(run, out),
             Self::LmEval => lm_eval::write(run, out),

@@ -25,7 +25,14 @@ fn figure(report: &Report, panel: &Panel) -> Option<Figure> {
     let across = if columns <= 4 { 2 } else { 1 };
     let height = grids.iter().map(|grid| 58.0 + ROW * grid.heat.rows.len() as f64).fold(0.0, f64::max);
     let mut scene = Scene::new(PAGE, 24.0 + height * grids.len().div_ceil(across) as f64);
-    scene.text_within((0.0, 14.0), &format!("{} (accuracy, %)", panel.title), PAGE, TEXT, Ink::Text, Anchor::Start);
+    scene.text_within(
+        (0.0, 14.0),
+        &format!("{} ({}, {})", panel.title, panel.what(), panel.unit()),
+        PAGE,
+        TEXT,
+        Ink::Text,
+        Anchor::Start,
+    );
     for (i, grid) in grids.iter().enumerate() {
         let width = PAGE / across as f64;
         let (x, y) = (width * (i % across) as f64, 24.0 + height * (i / across) as f64);
@@ -91,8 +98,9 @@ fn heat(report: &Report, members: &[&Member], (row_key, column_key): (&str, &str
             let run = &report.runs[member.group.runs[0]];
             value(run, row_key) == *row && value(run, column_key) == *column
         };
-        let stat = members.iter().find(here)?.group.stat(Reported::Accuracy);
-        let tip = format!("{} {row}, {} {column}: {} %", short(row_key), short(column_key), format::percent(stat));
+        let group = members.iter().find(here)?.group;
+        let (stat, unit) = (group.stat(Reported::Accuracy), group.unit);
+        let tip = format!("{} {row}, {} {column}: {} {unit}", short(row_key), short(column_key), format::percent(stat));
         let shade = if high > low { (stat.mean - low) / (high - low) } else { 0.5 };
         Some(Cell { shade, text: format!("{:.1}", 100.0 * stat.mean), tip })
     };

@@ -27,7 +27,7 @@ fn figure(report: &Report, panel: &Panel) -> Option<Figure> {
     let cells = Cells::new(shown.len(), 5, 96.0, 26.0);
     let key = if labelled { legend_height(&first.1) } else { 0.0 };
     let mut scene = Scene::new(PAGE, cells.height + key);
-    scene.text_within((26.0, 14.0), &format!("{} (%)", panel.title), PAGE - 40.0, TEXT, Ink::Text, Anchor::Start);
+    scene.text_within((26.0, 14.0), &format!("{} ({})", panel.title, panel.unit()), PAGE - 40.0, TEXT, Ink::Text, Anchor::Start);
     for (i, (member, bars)) in shown.iter().enumerate() {
         draw(&mut scene, member, bars, cells.cell(i));
     }
@@ -83,7 +83,7 @@ fn draw(scene: &mut Scene, member: &Member, bars: &[Bar], (x, y, width, height):
     for (i, bar) in bars.iter().enumerate() {
         let (left, top) = (x + step * i as f64 + 0.12 * step, axis.at(bar.stat.mean));
         let name = if bar.name.is_empty() { format!("rank {}", i + 1) } else { bar.name.clone() };
-        let tip = format!("{}, {name}: {} %", member.label, format::percent(bar.stat));
+        let tip = format!("{}, {name}: {} {}", member.label, format::percent(bar.stat), member.group.unit);
         scene.rect((left, top), (0.76 * step, axis.at(0.0) - top), ink, 0.75).says(tip);
         if let Some(sd) = bar.stat.sd {
             let middle = left + 0.38 * step;

@@ -80,7 +80,13 @@ fn draw(scene: &mut Scene, panel: &Panel, labels: &[String], (left, width): (f64
         let points = vec![(axis.at(chance), TOP), (axis.at(chance), bottom)];
         scene.line(points, Ink::Muted, 1.2, Dash::Dotted).says(format!("chance {:.1} %", 100.0 * chance));
     }
-    scene.text((left + width / 2.0, bottom + 14.0), "accuracy (%)", SMALL, Ink::Muted, Anchor::Middle);
+    scene.text(
+        (left + width / 2.0, bottom + 14.0),
+        format!("{} ({})", panel.what(), panel.unit()),
+        SMALL,
+        Ink::Muted,
+        Anchor::Middle,
+    );
     for member in &panel.members {
         if let Some(row) = labels.iter().position(|label| *label == member.label) {
             dot(scene, member, &axis, TOP + ROW * (row as f64 + 0.5));
@@ -93,5 +99,10 @@ fn dot(scene: &mut Scene, member: &Member, axis: &Linear, y: f64) {
     let (marker, ink) = member.family();
     let sd = stat.sd.unwrap_or(0.0);
     scene.line(vec![(axis.at(stat.mean - sd), y), (axis.at(stat.mean + sd), y)], ink, 1.6, Dash::Solid);
-    scene.mark((axis.at(stat.mean), y), marker, 7.5, ink).says(format!("{}: {} %", member.label, format::percent(stat)));
+    scene.mark((axis.at(stat.mean), y), marker, 7.5, ink).says(format!(
+        "{}: {} {}",
+        member.label,
+        format::percent(stat),
+        member.group.unit
+    ));
 }

@@ -17,6 +17,18 @@ pub struct Panel<'a> {
     pub members: Vec<Member<'a>>,
 }
 
+impl Panel<'_> {
+    /// What stands behind a hundredfold of its scores.
+    pub fn unit(&self) -> &'static str {
+        self.members.first().map_or("%", |member| member.group.unit)
+    }
+
+    /// What is counted; a metric that is no accuracy stands in the title.
+    pub fn what(&self) -> &'static str {
+        if self.members.iter().all(|member| member.group.is_accuracy) { "accuracy" } else { "score" }
+    }
+}
+
 /// A group in a panel.
 #[derive(Debug, Clone)]
 pub struct Member<'a> {

@@ -110,7 +110,7 @@ fn series_line(scene: &mut Scene, axes: &Axes, member: &Member, series: usize) {
     let every = rounds.len().div_ceil(12);
     for (i, (point, (round, stat))) in axes.line(member).into_iter().zip(&rounds).enumerate() {
         if i % every == 0 || i + 1 == rounds.len() {
-            let tip = format!("{}, round {round}: {} %", member.label, format::percent(*stat));
+            let tip = format!("{}, round {round}: {} {}", member.label, format::percent(*stat), member.group.unit);
             scene.mark(point, Marker::of(series), 6.5, ink).says(tip);
         }
     }
@@ -151,7 +151,14 @@ fn apart(panel: &Panel) -> Scene {
     let shown: Vec<&Member> = panel.members.iter().filter(|member| member.group.accuracy_by_round.len() > 1).collect();
     let cells = super::cells::Cells::new(shown.len(), 5, 118.0, 24.0);
     let mut scene = Scene::new(PAGE, cells.height + 16.0);
-    scene.text_within((30.0, 14.0), &format!("{} (%, by round)", panel.title), PAGE - 40.0, TEXT, Ink::Text, Anchor::Start);
+    scene.text_within(
+        (30.0, 14.0),
+        &format!("{} ({}, by round)", panel.title, panel.unit()),
+        PAGE - 40.0,
+        TEXT,
+        Ink::Text,
+        Anchor::Start,
+    );
     for (i, member) in shown.iter().enumerate() {
         let (x, y, width, height) = cells.cell(i);
         let axes = Axes::new(panel, (x, x + width), (y + height, y + 16.0));

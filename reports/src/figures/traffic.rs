@@ -141,7 +141,7 @@ impl Plot {
         let sd = stat.sd.unwrap_or(0.0);
         let bar = [(x, self.y.at(stat.mean - sd)), (x, self.y.at(stat.mean + sd))];
         scene.line(bar.to_vec(), ink, 1.2, Dash::Solid);
-        let tip = format!("{}: {} %, {}", member.label, format::percent(stat), format::bytes(bytes(member)));
+        let tip = format!("{}: {} {}, {}", member.label, format::percent(stat), member.group.unit, format::bytes(bytes(member)));
         scene.mark((x, y), marker, 8.0, ink).says(tip);
         bar
     }

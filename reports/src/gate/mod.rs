@@ -64,6 +64,9 @@ pub struct Check {
     pub label: String,
     /// What is compared.
     pub quantity: Quantity,
+    /// The metric and its unit, where `accuracy` is of none of VQA's scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
     /// Of the baseline, the mean over its seeds.
     pub baseline: f64,
     /// The same of the runs.
@@ -233,6 +236,7 @@ impl<'a> Sides<'a> {
             dataset: self.group.dataset.clone(),
             label: self.group.label(),
             quantity,
+            metric: self.metric(quantity),
             baseline: before_mean,
             found: after_mean,
             difference,
@@ -246,9 +250,16 @@ impl<'a> Sides<'a> {
         })
     }
 
+    fn metric(&self, quantity: Quantity) -> Option<String> {
+        let summary = &self.baseline.first()?.summary;
+        summary.metric_title().filter(|_| quantity == Quantity::Accuracy).map(|title| format!("{title} ({})", summary.sign()))
+    }
+
     /// The chance in the difference: of the examples, and of either side's seeds, or of their pairs where the seeds are the same.
     fn chance(&self, changes: &[f64], before: &Measured, after: &Measured) -> TwoSources {
-        let of_examples = variance(changes) / changes.len() as f64;
+        // What is one number of all answers is not made of theirs.
+        let is_one = self.baseline.iter().any(|run| run.is_of_corpus());
+        let of_examples = if is_one { 0.0 } else { variance(changes) / changes.len() as f64 };
         let seeds = |runs: &[&Run]| runs.iter().map(|run| run.summary.seed).collect::<Vec<_>>();
         if seeds(&self.baseline) == seeds(&self.found) {
             let by_seed: Vec<f64> = after.by_run.iter().zip(&before.by_run).map(|(after, before)| after - before).collect();

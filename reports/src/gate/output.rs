@@ -115,7 +115,7 @@ fn row(check: &Check) -> String {
     let cells = [
         escape(&cell(&check.dataset)),
         escape(&cell(&check.label)),
-        check.quantity.name().into(),
+        check.metric.clone().unwrap_or_else(|| check.quantity.name().into()),
         number(check.baseline),
         number(check.found),
         format!("{} ± {}", check.quantity.change(check.difference), number(check.standard_error)),

@@ -66,7 +66,8 @@ impl Quantity {
             match self {
                 Self::Accuracy => measured.add(run.summary.accuracy, &run.predictions.scores),
                 Self::Loss => {
-                    let losses = run.source.rows(run_dir::PREDICTIONS).and_then(|rows| columns::losses(&rows));
+                    let losses =
+                        run.source.rows(run_dir::PREDICTIONS).and_then(|rows| columns::losses(&rows, run.part.as_deref()));
                     let Some(losses) = losses.map_err(|error| error.to_string())? else { return Ok(None) };
                     if losses.is_empty() {
                         return Ok(None);

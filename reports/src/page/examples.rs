@@ -1,6 +1,6 @@
 //! A few questions with their pictures and what the methods answered.
 
-use super::thumbnail;
+use super::{boxes, thumbnail};
 use crate::figures::svg::escape;
 use crate::library::{Example, Sample, Samples};
 
@@ -16,34 +16,45 @@ fn dataset(samples: &Samples) -> String {
     let missing = samples.missing.as_ref().map_or(String::new(), |why| {
         format!("<p class=\"missing\">Questions and pictures are not shown: {}. Run folders hold ids only.</p>\n", escape(why))
     });
-    let cards: String = samples.samples.iter().map(|sample| card(sample, &samples.reference)).collect();
+    let cards: String = samples.samples.iter().map(|sample| card(sample, samples)).collect();
     format!("<h3>{}</h3>\n{missing}<ul class=\"examples\">\n{cards}</ul>\n", escape(&samples.title))
 }
 
-fn card(sample: &Sample, reference: &str) -> String {
+/// `CIDEr-D 34.2`, where answers are worth more than right or wrong.
+fn worth(given: Option<&crate::columns::Given>, metric: Option<&str>) -> Option<String> {
+    Some(format!("{} {:.1}", metric?, 100.0 * given?.score?))
+}
+
+fn card(sample: &Sample, samples: &Samples) -> String {
+    let reference = &samples.reference;
+    let given = sample.answers.iter().find(|(label, _)| label == reference).map(|(_, given)| given);
     let (class, word) = if sample.right { ("right", "✓ right") } else { ("wrong", "✗ wrong") };
-    let said = sample.answers.iter().find(|(label, _)| label == reference).map_or("", |(_, given)| &given.prediction);
+    let word = worth(given, samples.metric).unwrap_or_else(|| word.into());
+    let said = given.map_or("", |given| &given.prediction);
     format!(
-        "<li class=\"{class}\">\n{}{}{}<p class=\"answer\"><b>{word}</b> {} said “{}”</p>\n{}<p class=\"id\">{}</p>\n</li>\n",
-        pictures(&sample.example),
+        "<li class=\"{class}\">\n{}{}{}<p class=\"answer\"><b>{}</b> {} said “{}”</p>\n{}<p class=\"id\">{}</p>\n</li>\n",
+        pictures(&sample.example, boxes::overlay(&sample.gold, said)),
         question(&sample.example),
         choices(sample),
+        escape(&word),
         escape(reference),
         escape(&shortened(said)),
-        answers(sample),
+        answers(sample, samples.metric),
         escape(&sample.example.id)
     )
 }
 
-fn pictures(example: &Example) -> String {
+/// A question's pictures; boxes are drawn over the first.
+fn pictures(example: &Example, overlay: Option<String>) -> String {
     let count = example.pictures.len();
     let picture = |(n, encoded): (usize, &std::sync::Arc<[u8]>)| match thumbnail::of(encoded) {
         Some(made) => format!(
-            "<img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"Picture {} of {count} of this question\">\n",
+            "<span class=\"boxed\"><img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"Picture {} of {count} of this question\">{}</span>\n",
             made.uri,
             made.width,
             made.height,
-            n + 1
+            n + 1,
+            overlay.as_deref().filter(|_| n == 0).unwrap_or_default()
         ),
         None => format!("<span class=\"missing\">picture {} cannot be shown</span>\n", n + 1),
     };
@@ -70,17 +81,19 @@ fn choices(sample: &Sample) -> String {
     format!("<ul class=\"choices\">{}</ul>\n", sample.example.choices.iter().map(option).collect::<String>())
 }
 
-fn answers(sample: &Sample) -> String {
+fn answers(sample: &Sample, metric: Option<&str>) -> String {
     let right = sample.answers.iter().filter(|(_, given)| given.correct).count();
     let answer = |(label, given): &(String, crate::columns::Given)| {
         let mark = if given.correct { "✓" } else { "✗" };
-        format!("<li>{mark} {}: {}</li>", escape(label), escape(&shortened(&given.prediction)))
+        let mark = worth(Some(given), metric).unwrap_or_else(|| mark.into());
+        format!("<li>{} {}: {}</li>", escape(&mark), escape(label), escape(&shortened(&given.prediction)))
     };
     let all: String = sample.answers.iter().map(answer).collect();
-    format!(
-        "<details><summary>{right} of {} methods right</summary><ul class=\"answers\">{all}</ul></details>\n",
-        sample.answers.len()
-    )
+    let summary = match metric {
+        Some(_) => format!("{} methods", sample.answers.len()),
+        None => format!("{right} of {} methods right", sample.answers.len()),
+    };
+    format!("<details><summary>{summary}</summary><ul class=\"answers\">{all}</ul></details>\n")
 }
 
 /// Generated text may be long.

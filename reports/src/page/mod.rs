@@ -7,6 +7,7 @@
 //! - [`table`]: cells, and what they sort by; [`notes`]: warnings and their marks; [`examples`]: questions with answers;
 //!   [`thumbnail`]: their pictures; [`runs`]: configurations and provenance.
 
+mod boxes;
 pub mod examples;
 pub mod notes;
 pub mod runs;

@@ -48,8 +48,11 @@ fn table(runs: &[&Run]) -> String {
         format!("<tr>{}</tr>\n", cells.concat())
     };
     let rows: String = runs.iter().map(row).collect();
+    let summary = runs.first().map(|run| &run.summary);
+    let title = summary.and_then(|summary| summary.metric_title()).unwrap_or("accuracy");
+    let header = format!("{title} ({})", summary.map_or("%", |summary| summary.sign()));
     let header: String =
-        ["seed", "accuracy (%)", "started", "build", "run folder"].map(|name| format!("<th scope=\"col\">{name}</th>")).concat();
+        ["seed", &*header, "started", "build", "run folder"].map(|name| format!("<th scope=\"col\">{name}</th>")).concat();
     format!(
         "<div class=\"scroll\"><table class=\"plain\"><thead><tr>{header}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
     )

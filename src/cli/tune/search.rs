@@ -199,6 +199,10 @@ impl Candidate {
                 Ok(ran) => {
                     let summary: Summary = read_summary(ran.folder())?;
                     *cost += Cost { client_steps: summary.optimizer_steps, seconds: summary.wall_seconds, ..Cost::default() };
+                    if summary.is_mixed() {
+                        let message = "its datasets are judged by several metrics, of which there is none to search by";
+                        return Err(study::Error::Usage(message.into()).into());
+                    }
                     scores.push(if self.personal { summary.client_accuracy_mean } else { summary.accuracy });
                     runs.push(summary.run);
                 }

@@ -47,7 +47,7 @@ fn among(answer: &Glance, choices: &Glance) -> Vec<Candidate> {
         let how = in_words(answer_form);
         Candidate {
             form: answer_form,
-            choices: Choices { form, values: vec![], missing, image_options: image_options(choices) },
+            choices: Choices { form, values: vec![], labels_of: None, missing, image_options: image_options(choices) },
             column: Some(choices.name.clone()),
             scoring: Scoring::OptionLikelihood,
             metric: "accuracy",
@@ -69,6 +69,7 @@ fn in_words(form: AnswerForm) -> &'static str {
         AnswerForm::IndexFromOne => "by its place, counted from 1",
         AnswerForm::Letter => "by its letter",
         AnswerForm::AnyOf => "any of a list",
+        AnswerForm::Box => "a box",
         AnswerForm::OptionText | AnswerForm::Text | AnswerForm::People => "by its text",
     }
 }
@@ -119,5 +120,5 @@ fn alone(answer: &Glance) -> Vec<Candidate> {
 }
 
 fn choices_of(form: ChoiceForm, values: Vec<String>) -> Choices {
-    Choices { form, values, missing: MissingChoices::Error, image_options: vec![] }
+    Choices { form, values, labels_of: None, missing: MissingChoices::Error, image_options: vec![] }
 }

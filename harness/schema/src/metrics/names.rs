@@ -18,6 +18,13 @@ pub enum Variant {
 }
 
 impl Metric {
+    /// Whether it is in the unit of the card's metric.
+    pub fn is_of_card(&self) -> bool {
+        let means = [Self::SharedClientAccuracyMean, Self::LocalClientAccuracyMean, Self::ClientAccuracyMean];
+        let plain = [Self::Accuracy, Self::BlindAccuracy, Self::ClientAccuracy];
+        matches!(self, Self::AccuracyOf(_)) || means.contains(self) || plain.contains(self)
+    }
+
     /// The metric of a name on disk.
     pub fn parse(name: &str) -> Self {
         if let Some(kind) = name.strip_prefix(ACCURACY_OF) {
@@ -80,12 +87,35 @@ impl Score {
         self.row().map_or("", |row| row.name)
     }
 
-    /// Whether it weighs several people's answers.
-    pub fn is_of_people(&self) -> bool {
+    /// Whether it weighs several people's answers; none of what is as good for one.
+    pub fn is_of_people(&self) -> Option<bool> {
         match self {
-            Self::Accuracy => false,
-            Self::VqaAccuracy | Self::DirectAnswer => true,
+            Self::Accuracy | Self::MacroF1 | Self::BalancedAccuracy | Self::BoxAccuracy | Self::MeanIou => Some(false),
+            Self::VqaAccuracy | Self::DirectAnswer => Some(true),
+            Self::Cider | Self::Bleu1 | Self::Bleu2 | Self::Bleu3 | Self::Bleu4 | Self::RougeL => None,
         }
+    }
+
+    /// Whether it is one number of all answers, which single ones have none of.
+    pub fn is_of_corpus(&self) -> bool {
+        matches!(self, Self::MacroF1 | Self::BalancedAccuracy | Self::Bleu1 | Self::Bleu2 | Self::Bleu3 | Self::Bleu4)
+    }
+
+    /// As reports write it behind a dataset's name; none of the scores of questions, which they call accuracy.
+    pub fn title(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Accuracy | Self::VqaAccuracy | Self::DirectAnswer => return None,
+            Self::MacroF1 => "macro-F1",
+            Self::BalancedAccuracy => "balanced accuracy",
+            Self::Cider => "CIDEr-D",
+            Self::Bleu1 => "BLEU-1",
+            Self::Bleu2 => "BLEU-2",
+            Self::Bleu3 => "BLEU-3",
+            Self::Bleu4 => "BLEU-4",
+            Self::RougeL => "ROUGE-L",
+            Self::BoxAccuracy => "acc@IoU 0.5",
+            Self::MeanIou => "mean IoU",
+        })
     }
 }
 

@@ -65,11 +65,22 @@ pub enum Unit {
     Clients,
     /// Test examples.
     Examples,
+    /// A score from 0 to 10, of which people write a hundredfold.
+    UpToTen,
     /// What the score that its name says is counted in.
     Own,
 }
 
 impl Unit {
+    /// The most that a score in this unit can be; none of what is no such score.
+    pub fn most(self) -> Option<f64> {
+        match self {
+            Self::Fraction => Some(1.0),
+            Self::UpToTen => Some(10.0),
+            _ => None,
+        }
+    }
+
     /// As reports write it.
     pub fn word(self) -> &'static str {
         match self {
@@ -83,6 +94,7 @@ impl Unit {
             Self::Flops => "flops",
             Self::Clients => "clients",
             Self::Examples => "examples",
+            Self::UpToTen => "0 to 10",
             Self::Own => "the score's own",
         }
     }

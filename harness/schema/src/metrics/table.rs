@@ -1,14 +1,20 @@
 //! The table: the one place where a metric is named.
 
+use std::collections::BTreeMap;
+
 use super::row::{Direction, Per, Row, Unit, named};
 use super::rule::{Field, Rule, Value, summary};
 use super::shown::{Column, Held, Section, Shown, shown};
 use crate::card::Scoring;
+use crate::of_dataset::OfDataset;
 
 /// Where metrics come from that nobody else defines.
 const OURS: &str = "ARCHITECTURE.md, Accounting";
 /// Where the score of a right option or answer comes from.
 const ACCURACY: &str = "ScienceQA tools/evaluate_acc.py; IconQA tools/sub_acc.py";
+
+/// Where scores of captions come from.
+const CAPTIONS: &str = "tylin/coco-caption (pycocoevalcap)";
 
 /// What stands before a kind in the name of its accuracy.
 pub(super) const ACCURACY_OF: &str = "accuracy/";
@@ -34,6 +40,31 @@ Score {
     DirectAnswer = "direct-answer", Fraction, Higher,
         "Mean of min(1, people who said exactly this / 3), nothing normalised; recorded as `accuracy`.",
         "allenai/aokvqa evaluation/eval_predictions.py";
+    MacroF1 = "macro-f1", Fraction, Higher,
+        "The mean over labels, right or said, of each one's F1; one number of all answers.",
+        "scikit-learn f1_score(average=\"macro\")";
+    BalancedAccuracy = "balanced-accuracy", Fraction, Higher,
+        "The mean over right labels of the share of each one's rows that were answered right; one number of all answers.",
+        "scikit-learn balanced_accuracy_score";
+    Cider = "cider", UpToTen, Higher,
+        "CIDEr-D against all references, from 0 to 10 and shown a hundredfold; the mean over examples. How much a run of words \
+         weighs goes by the references of all test rows of the dataset that are judged, for one client's rows, too.",
+        "arXiv 1411.5726; tylin/coco-caption (pycocoevalcap)";
+    Bleu1 = "bleu-1", Fraction, Higher,
+        "BLEU of single words with the closest reference's length; one number of all answers, nothing smoothed.",
+        CAPTIONS;
+    Bleu2 = "bleu-2", Fraction, Higher, "The same of runs of up to two words.", CAPTIONS;
+    Bleu3 = "bleu-3", Fraction, Higher, "The same of runs of up to three words.", CAPTIONS;
+    Bleu4 = "bleu-4", Fraction, Higher, "The same of runs of up to four words.", CAPTIONS;
+    RougeL = "rouge-l", Fraction, Higher,
+        "ROUGE-L with recall weighing 1.2 times as much as precision, each by its best reference; the mean over examples.",
+        CAPTIONS;
+    BoxAccuracy = "acc-iou-50", Fraction, Higher,
+        "Share of test examples whose box shares at least half of what it and the right box cover together.",
+        "RefCOCO, arXiv 1608.00272";
+    MeanIou = "mean-iou", Fraction, Higher,
+        "The mean of what box and right box share, over what they cover together.",
+        "RefCOCO, arXiv 1608.00272";
 } }
 
 named! {
@@ -176,19 +207,23 @@ summary! {
     follows {
         /// The card's metric on the whole test split, in [0, 1]; for methods whose clients end with their own adapters, the mean over
         /// clients.
+        #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
         accuracy: f64 = Last(Accuracy),
         /// The same without pictures, each replaced by the split's mean picture; none where that was not asked for, or clients end with
         /// their own adapters.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         blind_accuracy: Option<f64> = Last(BlindAccuracy),
         /// Mean over clients of each client's accuracy on its own test shard, in [0, 1].
+        #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
         client_accuracy_mean: f64 = ClientMean(ClientAccuracy),
         /// How many clients that is the mean of, where some have no test example.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clients_judged: Option<u32> = SomeClients(ClientAccuracy),
         /// The worst client's accuracy on its own test shard.
+        #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
         client_accuracy_min: f64 = ClientMin(ClientAccuracy),
         /// Standard deviation (n - 1) over clients of the same.
+        #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
         client_accuracy_std: f64 = ClientStd(ClientAccuracy),
         /// Mean over clients of the same, answered with what the clients share alone; for methods whose clients have more than that.
         shared_client_accuracy_mean: Option<f64> = Last(SharedClientAccuracyMean),
@@ -196,9 +231,18 @@ summary! {
         local_client_accuracy_mean: Option<f64> = Last(LocalClientAccuracyMean),
     }
     gives {
+        /// What `accuracy` and all like it are of: the card's metric, where that is none of VQA's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metric: Option<String>,
+        /// Of a federation whose datasets are judged by several metrics, each dataset's numbers, by its name: there is no accuracy over
+        /// all of them, nor a mean over clients.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        parts: BTreeMap<String, OfDataset>,
         /// Expected accuracy of a uniform guess among the options.
+        #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
         chance_accuracy: f64,
         /// Accuracy of always giving the most frequent option position or answer of the test split.
+        #[serde(default = "unknown", skip_serializing_if = "is_unknown")]
         majority_accuracy: f64,
         /// Accuracy by the question's text and the training rows alone (`harness/tasks/src/lookup.rs`); none in old runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -207,6 +251,10 @@ summary! {
         /// has one. Reports work it out for old runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_accuracy_over_rows: Option<f64>,
+        /// Mean over clients with adapters of their own, and over the other clients, of what a client's adapters are worth on the other
+        /// one's test shard; reports work it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        others_accuracy_mean: Option<f64>,
         /// The accuracy if options were ranked by their log-likelihood over the bytes of their texts; none where none were ranked, and in
         /// old runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -324,6 +372,7 @@ Optional of Option<f64> {
     ShortestOptionChosen = shortest_option_chosen, Fraction, None, in Ranking "shortest option taken (%)";
     ShortestOptionRight = shortest_option_right, Fraction, None, in Ranking "shortest option right (%)";
     ClientAccuracyOverRows = client_accuracy_over_rows, Fraction, Higher, in Clients "all clients' rows (% ↑)";
+    OthersAccuracyMean = others_accuracy_mean, Fraction, Higher, in Clients "others: own adapters on other clients' rows (% ↑)";
     SharedClientAccuracyMean = shared_client_accuracy_mean, Fraction, Higher, in Clients "mean, shared adapters alone (% ↑)";
     LocalClientAccuracyMean = local_client_accuracy_mean, Fraction, Higher, in Clients "mean, own adapters alone (% ↑)";
     PrivacyEpsilon = privacy_epsilon, Nats, Lower, in Clients "privacy spent (epsilon ↓)";
@@ -334,6 +383,15 @@ Optional of Option<f64> {
     ActivationUplinkSocketBytes = activation_uplink_socket_bytes, Bytes, Lower, in Cost "activations sent, socket (bytes ↓)";
     ActivationDownlinkSocketBytes = activation_downlink_socket_bytes, Bytes, Lower, in Cost "activations received, socket (bytes ↓)";
 } }
+
+/// What is no number since there is none: a run of several metrics has no accuracy.
+fn unknown() -> f64 {
+    f64::NAN
+}
+
+fn is_unknown(value: &f64) -> bool {
+    value.is_nan()
+}
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
