@@ -358,7 +358,7 @@ fn a_suite_is_counted_for_another_machine() {
         (petaflops.expect("a total"), said)
     };
     let (total, said) = seconds(&["250"]);
-    // 1,280 examples a method, two passes of 2 x 6.5e9 operations a token over some 680 tokens, FedNano three: about 80 PFLOP.
+    // 1,280 examples a method, two passes of 2 x 6.5e9 operations a token over some 680 tokens, FedNano four with its Fisher: about 95 PFLOP.
     assert!((60.0..120.0).contains(&total), "{said}");
     assert!(said.contains("zero-shot: 0 steps, 0.00 PFLOP of training") && said.contains("fednano: 160 steps"), "{said}");
     let (twice, _) = seconds(&["250", "--set", "federation.rounds=4"]);

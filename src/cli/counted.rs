@@ -5,8 +5,7 @@
 
 use anyhow::Result;
 use federation::Scope;
-use federation::registry::{MethodRow, Registry};
-use models::adapter::AdapterSpec;
+use federation::registry::Registry;
 use models::flops::{Flops, passes};
 use models::{Branch, Sequence, Spec};
 use schema::{Card, Experiment};
@@ -92,7 +91,7 @@ fn work(registry: &Registry, experiment: &Experiment) -> Result<Work> {
     Ok(Work {
         method: row.name.into(),
         steps: trained / federation.batch_size as f64,
-        training: trained * (forward + backward) * passes_of(&row, &adapter, experiment.partition.clients),
+        training: trained * (forward + backward) * row.compute,
         pictures: spec.image_flops * (test as f64 + if trained > 0.0 { train as f64 } else { 0.0 }),
         judging: forward * evaluations * test as f64,
         memory: spec.parameters.total() * number + step,
@@ -101,13 +100,6 @@ fn work(registry: &Registry, experiment: &Experiment) -> Result<Work> {
 
 fn both(flops: Flops) -> f64 {
     flops.before_decoder + flops.decoder
-}
-
-/// What a step costs in steps of plain tuning; whoever sends a statistic of the data beside the adapters and receives none has taken one
-/// more pass over every example, for a Fisher.
-fn passes_of(row: &MethodRow, adapter: &AdapterSpec, clients: usize) -> f64 {
-    let [up, down] = (row.traffic)(adapter, clients);
-    if up >= 2 * down && down > 0 { row.compute + 1.0 } else { row.compute }
 }
 
 /// Examples in the batches of all steps.
