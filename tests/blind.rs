@@ -205,8 +205,13 @@ fn a_run_is_judged_without_pictures_too_where_it_is_asked_to() {
     let adapters = blind.join("adapters.safetensors").display().to_string();
     desk.expect(&eval("./one", "judged", &["--blind", "--adapters", &adapters]), 0, &[]);
     assert_eq!(kept(&desk, "judged")["accuracy"], of_blind["blind_accuracy"]);
-    desk.expect(&["report", "blind"], 0, &["Without pictures", "with minus without"]);
-    assert!(!desk.expect(&["report", "plain"], 0, &["lookup"]).contains("with minus without"));
+    desk.expect(&["report", "blind", "--out", "of-blind", "--format", "md"], 0, &["Without pictures"]);
+    desk.expect(&["report", "plain", "--out", "of-plain", "--format", "md"], 0, &["lookup"]);
+    let says_so = |out: &str| {
+        let text = std::fs::read_to_string(desk.path().join(out).join("report.md")).expect("a report");
+        text.contains("with minus without")
+    };
+    assert_eq!(["of-blind", "of-plain"].map(says_so), [true, false]);
     // A summary that says otherwise than its records is not believed.
     let (path, changed) = (blind.join("summary.json"), Value::from(0.123));
     let mut text = of_blind.clone();

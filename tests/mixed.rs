@@ -89,16 +89,11 @@ fn a_report_keeps_unlike_units_apart() -> Test {
             ran(&desk, &experiment(&folders, method, BY_DATASET, seed)?)?;
         }
     }
-    let text = desk.expect(
-        &["report", "runs", "--out", "tables", "--format", "md,csv,html"],
-        0,
-        &[
-            "said (1 of 3) [CIDEr-D] (x 100 ↑)",
-            "labels (1 of 3) [macro-F1] (% ↑)",
-            "chosen (1 of 3) (% ↑)",
-            "\n6 runs, 9 configurations",
-        ],
-    );
+    desk.expect(&["report", "runs", "--out", "tables", "--format", "md,csv,html"], 0, &["\n6 runs, 9 configurations"]);
+    let text = std::fs::read_to_string(desk.path().join("tables/report.md"))?;
+    for title in ["said (1 of 3) [CIDEr-D] (x 100 ↑)", "labels (1 of 3) [macro-F1] (% ↑)", "chosen (1 of 3) (% ↑)"] {
+        assert!(text.contains(title), "{title}: {text}");
+    }
     assert!(!text.contains("NaN") && text.contains("others: own adapters on other clients' rows (% or x 100 ↑)"), "{text}");
     let report = Report::read_with(&[desk.path().join("runs")], Trust::Verified)?;
     assert_eq!(report.runs.len(), 18, "each run is there once for each metric");

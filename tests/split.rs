@@ -391,8 +391,9 @@ fn the_program_trains_through_a_decoder() -> Test {
         let [here, there] = runs.each_ref().map(|run| std::fs::read(run.path().join(file)).expect(file));
         assert!(here == there, "{file}");
     }
-    for entry in std::fs::read_dir(runs[1].path())? {
-        let content = std::fs::read(entry?.path())?;
+    let files = std::fs::read_dir(runs[1].path())?.chain(std::fs::read_dir(runs[1].path().join("checkpoint"))?);
+    for file in files.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?.into_iter().filter(|file| file.is_file()) {
+        let content = std::fs::read(file)?;
         assert!(!content.windows(16).any(|window| window == b"0123456789abcdef"), "a secret in a run's folder");
     }
     desk.expect(&["report", "there", "--out", "report", "--format", "md"], 0, &[]);

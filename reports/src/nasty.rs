@@ -179,7 +179,9 @@ fn values_that_are_not_finite_are_doubts() {
     let said = report.warnings.iter().find(|warning| warning.kind == "not-finite").unwrap();
     assert!(said.message.starts_with("values in records.parquet that are not finite numbers: "), "{}", said.message);
     assert_eq!((said.message.matches(" (2)").count(), &said.concerns), (3, &vec![0]), "{}", said.message);
-    assert!(report.terminal().contains(&said.message), "{}", report.terminal());
+    // Where lines break is the terminal's.
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat(&report.terminal()).contains(&flat(&said.message)), "{}", report.terminal());
     serde_json::from_str::<serde_json::Value>(&report.json()).unwrap();
     assert!(report.write(&root.path().join("out"), Format::ALL).unwrap().len() > 5);
 

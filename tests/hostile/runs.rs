@@ -146,6 +146,7 @@ fn finished(desk: &Desk) -> Result<(PathBuf, Vec<PathBuf>)> {
     desk.write("x.toml", &text).expect(&["run", "x.toml", "--out", "runs", "--quiet"], 0, &[]);
     let run = std::fs::read_dir(desk.path().join("runs"))?.next().context("a run")??.path();
     let mut files: Vec<PathBuf> = std::fs::read_dir(&run)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.is_file());
     files.sort();
     Ok((run, files))
 }

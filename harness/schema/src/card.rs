@@ -364,6 +364,7 @@ pub enum Scoring {
     Generation,
     /// The answer that the largest class logit stands for: how a backbone that answers by class answers whatever a card says. No card
     /// may ask for it.
+    #[schemars(skip)]
     Class,
 }
 

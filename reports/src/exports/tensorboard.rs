@@ -2,7 +2,7 @@
 //!
 //! A file is a sequence of TFRecords (length, masked CRC32C of it, the bytes, masked CRC32C of these), each a protocol buffer `Event`:
 //! wall time (1, double), step (2, int64), file version (3, string) or summary (5) of values (1): tag (1), simple value (2, float). Rounds
-//! lie as far apart as the clock said they took.
+//! lie as far apart as the clock said they took, where a run says so.
 
 use std::path::{Path, PathBuf};
 
@@ -28,9 +28,9 @@ const FIXED32: u8 = 5;
 /// Writes a run's event file into a folder of its own.
 pub fn write(run: &Run, out: &Path) -> Result<Vec<PathBuf>, ReportError> {
     let began = started(run);
-    let timings: Timings = run.source.json(run_dir::TIMINGS, MOST_BYTES)?;
+    let timings: Option<Timings> = run.source.optional_json(run_dir::TIMINGS, MOST_BYTES)?;
     let mut ends = vec![began];
-    for round in &timings.rounds {
+    for round in timings.iter().flat_map(|timings| &timings.rounds) {
         let last = ends.last().copied().unwrap_or(began);
         ends.push(last + round.train_seconds + round.aggregate_seconds + round.evaluate_seconds);
     }
