@@ -39,7 +39,7 @@ pub struct Prediction {
     pub client: Option<u32>,
     /// The client whose test shard holds the example.
     pub shard: Option<u32>,
-    /// How it was answered.
+    /// How it was answered: as its card says, or `class` by a backbone that answers by class.
     pub scoring: Scoring,
     /// The answer given: an option's text, or generated text.
     pub prediction: String,

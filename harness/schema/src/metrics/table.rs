@@ -201,7 +201,7 @@ summary! {
         optimizer_steps: u64 = Sum(OptimizerSteps),
     }
     gives {
-        /// How examples with choices were answered.
+        /// How examples with choices were answered: as the card says, or `class` by a backbone that answers by class.
         scoring: Scoring,
     }
     follows {
