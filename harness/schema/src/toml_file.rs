@@ -308,7 +308,7 @@ mod tests {
         for said in [
             "9 keys are missing",
             "`name` (a text)",
-            "`scoring` (`option-likelihood` or `generation`)",
+            "`scoring` (`option-likelihood` or `generation`",
             "`columns.answer` (a text)",
             "`prompts` (a section)",
             "`choices` (a section)",
